@@ -1,0 +1,1 @@
+"""A reproducible benchmark of diffusion models."""

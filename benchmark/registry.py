@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import create_model
 
 from benchmark.errors import BenchmarkError
+from benchmark.strict import Strict, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return a sentence that lists the right names, the closest first when one is close."""
-    known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return (f"did you mean {close[0]!r}? " if close else "") + "known: " + ", ".join(known)
-
-
-class Options(BaseModel):
+class Options(Strict):
     """Options of one registered function; `kind` is the name it was registered under."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     kind: str
 
     def keywords(self) -> dict[str, Any]:

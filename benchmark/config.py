@@ -1,0 +1,326 @@
+"""The vocabulary of a config file, and the grid of cells that it names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union
+
+import yaml
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+
+from benchmark.data.sources import Source
+from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.errors import BenchmarkError
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics import METRICS
+from benchmark.models.specs import Network
+from benchmark.records import Cell, canonical_json
+from benchmark.registry import Options
+from benchmark.strict import Strict, explain, nearest
+
+V = TypeVar("V")
+
+# A name becomes part of file names: letters, digits and . _ + - only, so it cannot leave its folder.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Several = Annotated[list[V], BeforeValidator(_as_list), Field(min_length=1)]
+
+if TYPE_CHECKING:
+    Schedule = Options
+    Sampler = Options
+    Metric = Options
+else:
+    # The options of everything registered, told apart by `kind`.
+    def _union(registry):
+        options = tuple(registry.options(name) for name in registry.names())
+        return Annotated[Union[options], Field(discriminator="kind")]
+
+    Schedule, Sampler, Metric = _union(SCHEDULES), _union(SAMPLERS), _union(METRICS)
+
+
+class Training(Strict):
+    """How a network is trained from scratch, with AdamW on the loss of its process."""
+
+    steps: int | None = Field(default=None, ge=1, description="Optimiser steps; or give epochs")
+    epochs: int | None = Field(default=None, ge=1, description="Passes over the training set")
+    batch: int = Field(default=64, ge=1)
+    lr: float = Field(default=1e-3, gt=0, description="Peak learning rate")
+    warmup: int = Field(default=100, ge=0, description="Steps of linear warm-up")
+    decay: Literal["cosine", "constant"] = Field(default="cosine", description="After warm-up")
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
+    ema: float | None = Field(
+        default=0.999,
+        gt=0,
+        lt=1,
+        description="Decay of the weights' moving average, warmed up as (1+k)/(10+k); null: none",
+    )
+    flip: bool = Field(default=False, description="Mirror images at random")
+    log_every: int = Field(default=10, ge=1, description="Steps between two points of the curve")
+    save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
+
+    @model_validator(mode="after")
+    def _steps_or_epochs(self) -> Training:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs, and not both")
+        return self
+
+    def total_steps(self, images: int) -> int:
+        """Return the number of optimiser steps for a training set of `images`."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return self.epochs * -(-images // self.batch)
+
+
+class Model(Strict):
+    """A row of the report: a family, the data it learns, the network, and how it is trained."""
+
+    family: str = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
+    data: Name
+    network: Name
+    training: Name
+
+
+class Entry(Strict):
+    """A block of the grid: the product of all its lists."""
+
+    table: Name = Field(description="The table in which these rows stand")
+    model: Several[Name]
+    schedule: Several[Name]
+    sampler: Several[Name]
+    steps: Several[Annotated[int, Field(ge=1)]]
+    samples: int = Field(ge=2, description="Images for each cell")
+    seed: Several[int] = [0]
+
+
+class Evaluation(Strict):
+    """How samples are judged."""
+
+    extractor: str = "efficientnet-lite0"
+    metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
+    neighbours: int = Field(default=5, ge=1, description="k of the nearest-neighbour retrieval")
+    panel_rows: int = Field(default=8, ge=1, description="Rows of a nearest-neighbour panel")
+
+
+class Config(Strict):
+    """A run: what is trained, sampled and measured, and under which name it is kept."""
+
+    run: Name = Field(description="The run's folder below results/")
+    seed: int = Field(default=0, ge=0, description="All randomness of training follows from it")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    share_training: bool = Field(
+        default=False, description="Train once what differs in name only, as DDPM and DDIM do"
+    )
+    sampling_batch: int = Field(default=64, ge=1, description="Images sampled together")
+    feature_batch: int = Field(default=64, ge=1, description="Images embedded together")
+    data: dict[Name, Source] = Field(min_length=1)
+    schedules: dict[Name, Schedule] = {}
+    samplers: dict[Name, Sampler] = {}
+    networks: dict[Name, Network] = Field(min_length=1)
+    training: dict[Name, Training] = {}
+    models: dict[Name, Model] = Field(min_length=1)
+    grid: list[Entry] = Field(min_length=1)
+    evaluation: Evaluation
+    reference: Path | None = Field(default=None, description="CSV of published figures")
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        for name, model in self.models.items():
+            at = f"models.{name}"
+            _known(f"{at}.data", model.data, self.data)
+            _known(f"{at}.network", model.network, self.networks)
+            _known(f"{at}.training", model.training, self.training)
+        _known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
+        for index, entry in enumerate(self.grid):
+            self._check_entry(f"grid.{index}", entry)
+        self._check_cells()
+        return self
+
+    def _check_entry(self, at: str, entry: Entry) -> None:
+        for model in entry.model:
+            _known(f"{at}.model", model, self.models)
+        for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
+            _known(f"{at}.schedule", schedule, self.schedules, SCHEDULES.names())
+            _known(f"{at}.sampler", sampler, self.samplers, SAMPLERS.names())
+            check_pair(self.schedule(schedule), self.sampler(sampler), entry.steps, at)
+
+    def _check_cells(self) -> None:
+        seen: set[str] = set()
+        for cell in self.cells:
+            if cell.id in seen:
+                raise ValueError(f"grid: the cell {cell.id} is named twice: keep one of the two")
+            seen.add(cell.id)
+            images = self.data[cell.dataset].train
+            if self.evaluation.neighbours > images:
+                raise ValueError(
+                    f"evaluation.neighbours: {self.evaluation.neighbours} neighbours cannot be "
+                    f"found among the {images} training images of data.{cell.dataset}"
+                )
+
+    def schedule(self, name: str) -> Schedule:
+        """Return the schedule called `name`: one of this config, or a kind with its defaults."""
+        return self.schedules.get(name) or SCHEDULES.options(name)()
+
+    def sampler(self, name: str) -> Sampler:
+        """Return the sampler called `name`: one of this config, or a kind with its defaults."""
+        return self.samplers.get(name) or SAMPLERS.options(name)()
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All cells of the grid, in the order in which the config names them."""
+        return [
+            self._cell(entry, *point)
+            for entry in self.grid
+            for point in itertools.product(
+                entry.model, entry.schedule, entry.sampler, entry.steps, entry.seed
+            )
+        ]
+
+    def _cell(
+        self, entry: Entry, model: str, schedule: str, sampler: str, steps: int, seed: int
+    ) -> Cell:
+        spec = self.models[model]
+        return Cell(
+            id=f"{model}-{schedule}-{sampler}-{steps}-s{seed}",
+            table=entry.table,
+            family=spec.family,
+            model=model,
+            trained_as=self.training_id(model, schedule),
+            weights="from-scratch",
+            dataset=spec.data,
+            resolution=self.data[spec.data].resolution,
+            schedule=schedule,
+            sampler=sampler,
+            steps=steps,
+            seed=seed,
+            samples=entry.samples,
+        )
+
+    def training_id(self, model: str, schedule: str) -> str:
+        """Return the name of the training that makes the weights of a model under a schedule.
+
+        With `share_training`, models that differ in nothing but their name share one.
+        """
+        if not self.share_training:
+            return f"{model}-{schedule}"
+        spec = self.models[model].model_copy(update={"family": ""})
+        same = [n for n, m in self.models.items() if m.model_copy(update={"family": ""}) == spec]
+        return f"{'+'.join(sorted(same))}-{schedule}"
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell with this id; raise BenchmarkError with the nearest right id."""
+        return _find(name, {cell.id: cell for cell in self.cells}, "cell")
+
+    @cached_property
+    def trainings(self) -> dict[str, Cell]:
+        """Every training that the grid needs, by its id, with one cell that uses it."""
+        return {cell.trained_as: cell for cell in reversed(self.cells)}
+
+    def data_spec(self, name: str) -> dict[str, Any]:
+        """Return all that the prepared images of a data set depend on."""
+        return {"data": _find(name, self.data, "data set").model_dump(mode="json")}
+
+    def train_spec(self, name: str) -> dict[str, Any]:
+        """Return all that the weights of a training depend on."""
+        cell = _find(name, self.trainings, "training")
+        model = self.models[cell.model]
+        return {
+            "id": name,
+            "seed": self.seed,
+            "schedule": self.schedule(cell.schedule).model_dump(mode="json"),
+            "network": self.networks[model.network].model_dump(mode="json"),
+            "training": self.training[model.training].model_dump(
+                mode="json", exclude={"save_seconds"}
+            ),
+            **self.data_spec(model.data),
+        }
+
+    def sample_spec(self, name: str) -> dict[str, Any]:
+        """Return all that the samples of a cell depend on."""
+        cell = self.cell(name)
+        return {
+            "sampler": self.sampler(cell.sampler).model_dump(mode="json"),
+            "steps": cell.steps,
+            "seed": cell.seed,
+            "samples": cell.samples,
+            "batch": self.sampling_batch,
+            "train": self.train_spec(cell.trained_as),
+        }
+
+    def evaluate_spec(self, name: str) -> dict[str, Any]:
+        """Return all that the figures of a cell depend on, besides the images."""
+        self.cell(name)
+        return {"cell": name, "evaluation": self.evaluation.model_dump(mode="json")}
+
+
+def check_pair(schedule: Options, sampler: Options, steps: Iterable[int], at: str) -> None:
+    """Refuse a sampler that is not defined for a schedule's process, or an impossible step count.
+
+    Raises:
+        ValueError: one line that begins with the config key `at`.
+    """
+    family = SCHEDULES.get(schedule.kind).family
+    defined = SAMPLERS.get(sampler.kind).families
+    if family not in defined:
+        raise ValueError(
+            f"{at}.sampler: {sampler.kind} is not defined for the {family} process of schedule "
+            f"{schedule.kind}: it is for {', '.join(sorted(defined))}"
+        )
+    T = getattr(schedule, "T", None)
+    for count in steps:
+        if T is not None and count > T:
+            raise ValueError(f"{at}.steps: {count} steps are more than the schedule's T = {T}")
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read and check a config file.
+
+    Raises:
+        BenchmarkError: with the file, the path of the key, and the nearest right name.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: not YAML: {line}") from None
+    if not isinstance(content, dict):
+        raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {content!r:.40}")
+    return parse({**content, **(overrides or {})}, str(path))
+
+
+def parse(content: Mapping[str, Any], origin: str = "config") -> Config:
+    """Check a config given as plain data; `origin` begins the error message."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise BenchmarkError(f"{origin}: {explain(error)}") from None
+
+
+def resolved(config: Config) -> str:
+    """Return the config with every default filled in, as canonical JSON."""
+    return canonical_json(config.model_dump(mode="json"))
+
+
+def _known(at: str, name: str, *named: Iterable[str]) -> None:
+    names = set(itertools.chain(*named))
+    if name not in names:
+        raise ValueError(f"{at}: no {name!r}: {nearest(name, names)}")
+
+
+def _find(name: str, found: Mapping[str, V], noun: str) -> V:
+    if name not in found:
+        raise BenchmarkError(f"no {noun} {name!r}: {nearest(name, found)}")
+    return found[name]

@@ -1,0 +1,77 @@
+"""Where a run keeps its files. The workflow and the commands both ask here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RESULTS = Path("results")
+TABLE_FORMATS = ("csv", "md", "tex")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The config with all defaults filled in."""
+        return self.root / "config.json"
+
+    def data(self, dataset: str) -> Path:
+        """Folder of a prepared data set."""
+        return self.root / "data" / dataset
+
+    def images(self, dataset: str) -> Path:
+        """All images of a data set: uint8, N×H×W×3."""
+        return self.data(dataset) / "images.npy"
+
+    def manifest(self, dataset: str) -> Path:
+        """Where a data set comes from and what is in it."""
+        return self.data(dataset) / "manifest.json"
+
+    def weights(self, training: str) -> Path:
+        """Trained weights (the moving average)."""
+        return self.root / "models" / f"{training}.safetensors"
+
+    def state(self, spec_hash: str) -> Path:
+        """Folder in which a long job keeps what it needs to continue."""
+        return self.root / "state" / spec_hash
+
+    def samples(self, cell: str) -> Path:
+        """Samples of a cell: uint8, N×H×W×3."""
+        return self.root / "samples" / cell / "samples.npy"
+
+    def grid(self, cell: str) -> Path:
+        """Picture of the first samples of a cell."""
+        return self.root / "samples" / cell / "grid.png"
+
+    def chain(self, cell: str) -> Path:
+        """Picture of the way from noise to image."""
+        return self.root / "samples" / cell / "chain.png"
+
+    def real_features(self, extractor: str, dataset: str) -> Path:
+        """Features of all images of a data set: float32, N×d."""
+        return self.root / "features" / extractor / "real" / f"{dataset}.npy"
+
+    def fake_features(self, extractor: str, cell: str) -> Path:
+        """Features of the samples of a cell: float32, N×d."""
+        return self.root / "features" / extractor / "fake" / f"{cell}.npy"
+
+    def record(self, kind: str, name: str) -> Path:
+        """The record of one job."""
+        return self.root / "records" / kind / f"{name}.json"
+
+    def neighbours(self, name: str) -> Path:
+        """Picture of samples beside their nearest training images."""
+        return self.root / "neighbours" / f"{name}.png"
+
+    def tables(self, table: str) -> list[Path]:
+        """One table in every format."""
+        return [self.root / "tables" / f"{table}.{suffix}" for suffix in TABLE_FORMATS]
+
+    def plot(self, name: str) -> Path:
+        """One plot."""
+        return self.root / "plots" / f"{name}.png"

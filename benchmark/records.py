@@ -1,0 +1,293 @@
+"""The record: what every job writes, and the only thing that tables, plots and pages read."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import Field, ValidationError
+
+from benchmark.atomic import write_text
+from benchmark.errors import BenchmarkError
+from benchmark.strict import Strict, explain
+
+SCHEMA_VERSION = 1
+
+Kind = Literal["data", "train", "sample", "features", "metrics", "retrieval"]
+
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "diffusers",
+    "numpy",
+    "scipy",
+    "faiss-cpu",
+    "faiss-gpu",
+    "pillow",
+    "snakemake",
+)
+
+
+class Value(Strict):
+    """One measured number with its uncertainty, in the unit that its name states."""
+
+    value: float
+    std_error: float | None = None
+    low: float | None = Field(default=None, description="Lower end of the 95 % interval")
+    high: float | None = Field(default=None, description="Upper end of the 95 % interval")
+
+
+class Cell(Strict):
+    """One point of the grid: what was sampled, from which model, how."""
+
+    id: str
+    table: str
+    family: str
+    model: str
+    trained_as: str = Field(description="Id of the training whose weights were sampled")
+    weights: Literal["from-scratch", "pretrained"]
+    dataset: str
+    resolution: int
+    schedule: str
+    sampler: str
+    steps: int
+    seed: int
+    samples: int
+
+
+class Protocol(Strict):
+    """How a distance was measured; two distances compare only where all of this is equal."""
+
+    extractor: str
+    label: str = Field(description="What the Fréchet distance is called: FID only for Inception")
+    weights_sha256: str
+    preprocessing: str
+    dimension: int
+    n_real: int
+    n_fake: int
+    real_sha256: str
+
+
+class Timing(Strict):
+    """What the sampler alone took, after warm-up, with the device synchronised."""
+
+    warmup_batches: int
+    batch: int
+    batch_seconds: list[float] = Field(description="Wall time of each timed batch")
+    batch_images: list[int] = Field(description="Images in each timed batch")
+    network_evaluations: int = Field(description="Forward passes per image, counted")
+    peak_memory_bytes: int = Field(description="Of the device on a GPU, else of the process")
+    peak_memory_of: Literal["device", "process"]
+
+    @property
+    def seconds(self) -> float:
+        """Total seconds of the timed batches."""
+        return sum(self.batch_seconds)
+
+    @property
+    def images_per_second(self) -> float:
+        """Images per second over all timed batches."""
+        return sum(self.batch_images) / self.seconds
+
+
+class Provenance(Strict):
+    """The machine and the code that ran the job."""
+
+    cpu: str
+    cores: int
+    threads: int
+    memory_bytes: int
+    device: str
+    gpu: str | None
+    driver: str | None
+    precision: str
+    compiled: bool
+    python: str
+    system: str
+    libraries: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+    lock_sha256: str | None
+    started: str
+    wall_seconds: float
+
+
+class Curve(Strict):
+    """A training's loss against its step."""
+
+    steps: list[int]
+    loss: list[float]
+    lr: list[float]
+
+
+class Record(Strict):
+    """What one job found."""
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Kind
+    id: str
+    spec: dict[str, Any]
+    spec_hash: str
+    provenance: Provenance
+    cell: Cell | None = None
+    protocol: Protocol | None = None
+    values: dict[str, Value] = {}
+    facts: dict[str, str | int | float | bool | None | list[str]] = {}
+    timing: Timing | None = None
+    curve: Curve | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON, atomically."""
+        write_text(path, self.model_dump_json(indent=1, exclude_none=True) + "\n")
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def spec_hash(spec: dict[str, Any]) -> str:
+    """Return the SHA-256 of a specification, in hexadecimal."""
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        BenchmarkError: it is no record, or was written by a newer version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path}: not a readable record: {error}") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BenchmarkError(
+            f"{path}: record schema {version} is newer than {SCHEMA_VERSION}, which this version "
+            "reads: update the benchmark"
+        )
+    try:
+        return Record.model_validate(content)
+    except ValidationError as error:
+        raise BenchmarkError(f"{path}: not a record: {explain(error)}") from None
+
+
+def read_records(run: Path) -> list[Record]:
+    """Read all records of a run directory, ordered by kind and id.
+
+    Raises:
+        BenchmarkError: the directory does not exist, or holds no records.
+    """
+    folder = run / "records"
+    if not run.is_dir():
+        raise BenchmarkError(f"{run}: no such run directory")
+    paths = sorted(folder.glob("*/*.json"))
+    if not paths:
+        raise BenchmarkError(f"{run}: no records in {folder}: has the run been started?")
+    return [read_record(path) for path in paths]
+
+
+class Stopwatch:
+    """When a job started and for how long it has run, for its provenance."""
+
+    def __init__(self) -> None:
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the seconds since the start."""
+        return round(time.monotonic() - self._start, 3)
+
+
+def provenance(
+    watch: Stopwatch,
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+    precision: str = "float32",
+    compiled: bool = False,
+) -> Provenance:
+    """Describe this machine, these libraries and this code, without naming host or user."""
+    gpu, driver = _gpu() if device.startswith("cuda") else (None, None)
+    commit, dirty = _git()
+    return Provenance(
+        cpu=_cpu(),
+        cores=os.cpu_count() or 1,
+        threads=threads,
+        memory_bytes=psutil.virtual_memory().total,
+        device=device,
+        gpu=gpu,
+        driver=driver,
+        precision=precision,
+        compiled=compiled,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        libraries=_libraries(),
+        git_commit=commit,
+        git_dirty=dirty,
+        lock_sha256=_lock(),
+        started=watch.started,
+        wall_seconds=watch.seconds(),
+    )
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpu() -> tuple[str | None, str | None]:
+    torch = sys.modules.get("torch")
+    name = torch.cuda.get_device_name() if torch is not None else None
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return name, _first_line(query)
+
+
+def _first_line(command: list[str], cwd: Path | None = None) -> str | None:
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout else None
+
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@functools.cache
+def _git() -> tuple[str | None, bool | None]:
+    commit = _first_line(["git", "rev-parse", "HEAD"], PROJECT)
+    if commit is None:
+        return None, None
+    return commit, _first_line(["git", "status", "--porcelain", "-uno"], PROJECT) is not None
+
+
+def _lock() -> str | None:
+    lock = PROJECT / "uv.lock"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None

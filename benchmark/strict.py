@@ -1,0 +1,59 @@
+"""The base of every model that reads something a user wrote."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+
+def nearest(name: object, names: Iterable[str]) -> str:
+    """Return a sentence that lists the right names, the closest first when one is close."""
+    known = sorted(names)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return (f"did you mean {close[0]!r}? " if close else "") + "known: " + ", ".join(known)
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys and names the nearest right one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for key in value:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key {key}: {nearest}",
+                        {"key": repr(key), "nearest": nearest(key, cls.model_fields)},
+                    )
+        return value
+
+
+def explain(error: ValidationError) -> str:
+    """Return one line: the path of the first wrong key, what is wrong, what would be right."""
+    details = error.errors()
+    first = details[0]
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return f"{where}: {_what(first)}{more}" if where else _what(first) + more
+
+
+def _what(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":
+        known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        return f"no {context['discriminator']} {context['tag']!r}: {nearest(context['tag'], known)}"
+    if detail["type"] == "missing":
+        return "this key is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    plain = isinstance(detail["input"], str | int | float | bool | None)
+    if detail["type"] in {"value_error", "unknown_key"} or not plain:
+        return message
+    return f"{message}, not {detail['input']!r}"
