@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.atomic import atomic_path, write_bytes, write_json, write_text
+from benchmark.errors import BenchmarkError
+
+
+def test_written_file_has_the_content_and_nothing_lies_beside_it(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "new" / "a.bin", b"\x00\xff")
+    assert (tmp_path / "new" / "a.bin").read_bytes() == b"\x00\xff"
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.bin"]
+
+
+def test_failing_block_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+
+    def fail_half_way() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_target_is_untouched_until_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+        assert not target.exists()
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".txt"
+    assert target.read_text() == "new"
+
+
+def test_line_ends_and_letters_are_kept(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "ε\r\nσ\n")
+    assert (tmp_path / "a").read_bytes() == "ε\r\nσ\n".encode()
+
+
+def test_json_reads_back_in_the_order_given(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"z": 1, "a": [0.1, None]})
+    assert list(json.loads((tmp_path / "a.json").read_text())) == ["z", "a"]
+
+
+def test_json_refuses_nan_and_keeps_the_old_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert (tmp_path / "a.json").read_text() == "1\n"
+
+
+def test_folder_that_cannot_be_made_is_named_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchmarkError, match=r"file/a\.json: cannot be written") as error:
+        write_json(tmp_path / "file" / "a.json", 1)
+    assert "\n" not in str(error.value)
