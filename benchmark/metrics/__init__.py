@@ -1,0 +1,10 @@
+"""Metrics: arrays of features in, numbers with their uncertainty out.
+
+A metric is a function `(fake, real, *, options) -> Value` of two arrays of features, N×d and M×d.
+To add one, write a file with such a function under `@METRICS.register(name)` and import it here.
+"""
+
+from benchmark.metrics import frechet, kernel
+from benchmark.metrics.base import METRICS, Features, Metric
+
+__all__ = ["METRICS", "Features", "Metric", "frechet", "kernel"]

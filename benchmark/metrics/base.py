@@ -1,0 +1,53 @@
+"""What all metrics share: their registry and the check of their input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.records import Value
+from benchmark.registry import Registry
+
+Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Metric: TypeAlias = Callable[..., Value]
+
+METRICS: Registry[Metric] = Registry("metric")
+
+
+def check_features(features: Features, name: str, least: int = 2) -> None:
+    """Refuse features from which nothing can be computed.
+
+    Args:
+        features: should be N×d with N ≥ `least`, all finite.
+        name: what the message calls them.
+        least: the smallest N.
+
+    Raises:
+        BenchmarkError: another number of axes, too few rows, NaN or infinity.
+    """
+    if features.ndim != 2:
+        raise BenchmarkError(f"{name}: features must be N×d, not of shape {features.shape}")
+    if len(features) < least:
+        raise BenchmarkError(f"{name}: {len(features)} images are too few: at least {least}")
+    if not np.isfinite(features).all():
+        row = int(np.argmin(np.isfinite(features).all(axis=1)))
+        raise BenchmarkError(f"{name}: the features of image {row} hold NaN or infinity")
+
+
+def check_pair(fake: Features, real: Features, least: int = 2) -> None:
+    """Refuse two sets of features that cannot be compared.
+
+    Raises:
+        BenchmarkError: either set is unusable, or their dimensions differ.
+    """
+    check_features(fake, "fake", least)
+    check_features(real, "real", least)
+    if fake.shape[1] != real.shape[1]:
+        raise BenchmarkError(
+            f"fake and real: features of dimension {fake.shape[1]} and {real.shape[1]} cannot be "
+            "compared: use one extractor for both"
+        )

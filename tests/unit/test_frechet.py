@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import scipy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.metrics.frechet import (
+    GaussianStats,
+    frechet,
+    frechet_distance,
+    statistics,
+)
+
+Array = NDArray[np.float64]
+
+
+def features(seed: int, n: int, d: int, shift: float = 0.0) -> Array:
+    """Correlated Gaussian features whose variances span two decades."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(d, d)) * np.logspace(0, -1, d)
+    return rng.normal(size=(n, d)) @ mixing + shift
+
+
+def textbook(a: Array, b: Array) -> float:
+    """The distance as the papers write it, by scipy's matrix square root."""
+    c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    mean = a.mean(axis=0) - b.mean(axis=0)
+    root = scipy.linalg.sqrtm(c1 @ c2).real
+    return float(mean @ mean + np.trace(c1) + np.trace(c2) - 2 * np.trace(root))
+
+
+def distance(a: Array, b: Array) -> float:
+    return frechet_distance(statistics(a), statistics(b))
+
+
+def test_diagonal_gaussians_match_the_closed_form() -> None:
+    rng = np.random.default_rng(0)
+    s1, s2 = rng.uniform(0.1, 3, size=(2, 40))
+    m1, m2 = rng.normal(size=(2, 40))
+    a = GaussianStats.from_moments(m1, np.diag(s1**2))
+    b = GaussianStats.from_moments(m2, np.diag(s2**2))
+    expected = np.sum((m1 - m2) ** 2) + np.sum((s1 - s2) ** 2)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
+
+
+def test_statistics_are_mean_and_unbiased_covariance() -> None:
+    for n in (5, 12, 200):
+        x = features(1, n, 12, shift=3)
+        stats = statistics(x)
+        np.testing.assert_allclose(stats.mean, x.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(stats.covariance, np.cov(x, rowvar=False), atol=1e-12)
+        assert stats.factor.shape[0] <= 12
+
+
+def test_from_moments_keeps_the_covariance() -> None:
+    covariance = np.cov(features(2, 8, 12), rowvar=False)  # singular
+    stats = GaussianStats.from_moments(np.zeros(12), covariance)
+    np.testing.assert_allclose(stats.covariance, covariance, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_well_conditioned_matches_scipy_sqrtm(seed: int) -> None:
+    a, b = features(seed, 600, 48), features(seed + 10, 500, 48, shift=0.1)
+    assert distance(a, b) == pytest.approx(textbook(a, b), rel=1e-8)
+
+
+@pytest.mark.parametrize(("n1", "n2"), [(100, 90), (12, 10), (12, 200), (200, 12), (2, 2)])
+def test_matches_pytorch_fid_on_the_same_features(n1: int, n2: int) -> None:
+    fid_score = pytest.importorskip("pytorch_fid.fid_score")
+    a, b = features(3, n1, 40), features(4, n2, 40, shift=0.2)
+    moments = [m for x in (a, b) for m in (x.mean(axis=0), np.cov(x, rowvar=False))]
+    try:
+        expected = fid_score.calculate_frechet_distance(*moments)
+    except TypeError as error:
+        pytest.skip(f"pytorch-fid calls sqrtm with an argument that scipy removed: {error}")
+    # Below 40 images its square root of a singular matrix keeps about half of the digits.
+    tolerance = 1e-8 if min(n1, n2) > 40 else 1e-4
+    assert distance(a, b) == pytest.approx(expected, rel=tolerance)
+
+
+def test_rank_deficient_features_match_their_closed_form() -> None:
+    """Points on one line in 30 dimensions have the distance of the one-dimensional Gaussians."""
+    rng = np.random.default_rng(5)
+    line = np.linalg.qr(rng.normal(size=(30, 1)))[0].T
+    x, y = rng.normal(size=(50, 1)), 2 * rng.normal(size=(60, 1)) + 1
+    expected = (x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2
+    assert distance(x @ line, y @ line) == pytest.approx(expected, rel=1e-10)
+
+
+def test_orthogonal_supports_add_their_variances() -> None:
+    x, y = np.zeros((20, 8)), np.zeros((30, 8))
+    x[:, :3] = features(6, 20, 3)
+    y[:, 4:] = features(7, 30, 4)
+    expected = x.var(axis=0, ddof=1).sum() + y.var(axis=0, ddof=1).sum()
+    expected += np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2)
+    assert distance(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+def test_constant_features_leave_the_distance_of_the_means() -> None:
+    a, b = np.full((5, 7), 2.0), np.full((9, 7), 5.0)
+    assert distance(a, b) == pytest.approx(63.0)
+
+
+def test_float32_features_are_computed_in_float64() -> None:
+    a, b = (1000 + features(seed, 300, 16) for seed in (8, 9))
+    a32, b32 = a.astype(np.float32), b.astype(np.float32)
+    expected = distance(a32.astype(np.float64), b32.astype(np.float64))
+    assert frechet(a32, b32).value == pytest.approx(expected, rel=1e-12)
+
+
+sizes = st.integers(2, 30)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), sizes, sizes, st.integers(1, 20))
+def test_distance_is_a_distance_under_rigid_motions(seed: int, n1: int, n2: int, d: int) -> None:
+    """Symmetric, zero on itself, unchanged by rotation and translation, quadratic in scale."""
+    a, b = features(seed, n1, d), features(seed + 1, n2, d, shift=0.5)
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0]
+    expected = distance(a, b)
+    scale = np.square(a).sum() + np.square(b).sum()
+    assert expected >= 0
+    assert distance(a, a) <= 1e-12 * scale
+    for moved in (distance(b, a), distance(a @ rotation + 3, b @ rotation + 3)):
+        assert moved == pytest.approx(expected, rel=1e-9, abs=1e-10 * scale)
+    assert distance(3 * a, 3 * b) == pytest.approx(9 * expected, rel=1e-9, abs=1e-10 * scale)
+
+
+@pytest.mark.parametrize(
+    ("fake", "real", "message"),
+    [
+        (np.zeros((1, 3)), np.zeros((4, 3)), "fake: 1 images are too few: at least 2"),
+        (np.zeros((4, 3)), np.zeros((1, 3)), "real: 1 images are too few: at least 2"),
+        (np.zeros((4, 3)), np.zeros((4, 5)), "dimension 3 and 5"),
+        (np.zeros((4, 3)), np.zeros(4), "real: features must be N×d, not of shape"),
+        (np.array([[0.0], [1], [np.nan]]), np.zeros((4, 1)), "fake: the features of image 2 hold"),
+        (np.array([[np.inf], [1.0]]), np.zeros((4, 1)), "fake: the features of image 0 hold"),
+    ],
+)
+def test_unusable_features_are_refused(fake: Array, real: Array, message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        frechet(fake, real)
+
+
+def test_statistics_of_other_dimension_are_refused() -> None:
+    a, b = statistics(features(0, 9, 3)), statistics(features(0, 9, 4))
+    with pytest.raises(BenchmarkError, match="statistics of dimension 3 and 4"):
+        frechet_distance(a, b)
