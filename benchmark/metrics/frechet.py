@@ -1,6 +1,6 @@
 """The Fréchet distance between Gaussians, which on the features of the FID Inception is FID.
 
-FD² = |μ₁ − μ₂|² + tr C₁ + tr C₂ − 2 tr (C₁C₂)^½   (Dowson and Landau 1982; Heusel et al. 2017, eq. 6)
+FD² = |μ₁ − μ₂|² + tr C₁ + tr C₂ − 2 tr (C₁C₂)^½  (Dowson, Landau 1982; Heusel et al. 2017, eq. 6)
 
 With factors F such that C = FᵀF, the eigenvalues of C₁C₂ are the squared singular values of F₁F₂ᵀ,
 so tr (C₁C₂)^½ is the nuclear norm of F₁F₂ᵀ. The centred features are such a factor, and with fewer
@@ -66,7 +66,7 @@ def frechet_distance(a: GaussianStats, b: GaussianStats) -> float:
     """Return the Fréchet distance, a squared length in feature units, ≥ 0.
 
     Singular values are exact to rounding where eigenvalues of C₁C₂ lose half of the digits, so
-    rank-deficient covariances need no regularisation. What rounding leaves below 0 is returned as 0.
+    rank-deficient covariances need no regularisation. What rounding leaves below 0 becomes 0.
 
     Raises:
         BenchmarkError: the dimensions differ.

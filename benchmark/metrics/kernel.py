@@ -1,4 +1,4 @@
-"""The kernel distance, which on the features of the FID Inception is KID (Bińkowski et al. 2018)."""
+"""The kernel distance, on the features of the FID Inception called KID (Bińkowski et al. 2018)."""
 
 from __future__ import annotations
 
@@ -88,13 +88,15 @@ class _Sums:
 def _left_out(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of the kernel over the pairs of one side that do not hold image i, for each i."""
     n = len(sums)
-    return (sums.sum() - 2 * sums) / ((n - 1) * (n - 2))
+    means: NDArray[np.float64] = (sums.sum() - 2 * sums) / ((n - 1) * (n - 2))
+    return means
 
 
 def _within(x: Features) -> NDArray[np.float64]:
     """Row sums of the kernel matrix of `x` with itself, without the diagonal."""
-    diagonal = (np.square(x, dtype=np.float64).sum(axis=1) / x.shape[1] + 1) ** 3
-    return np.concatenate([block.sum(axis=1) for block in _kernel_rows(x, x)]) - diagonal
+    diagonal: NDArray[np.float64] = (np.square(x, dtype=np.float64).mean(axis=1) + 1) ** 3
+    rows: NDArray[np.float64] = np.concatenate([k.sum(axis=1) for k in _kernel_rows(x, x)])
+    return rows - diagonal
 
 
 def _between(x: Features, y: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

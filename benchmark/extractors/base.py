@@ -1,0 +1,86 @@
+"""What a feature extractor is, and how images become features."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.extractors.weights import Weights, locate
+from benchmark.records import canonical_json
+
+if TYPE_CHECKING:
+    import torch
+
+    # uint8 B×3×H×W in [0, 255] -> float32 B×d
+    Embed: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network whose activations are compared in place of pixels.
+
+    Attributes:
+        name: the name in a config.
+        label: what the Fréchet distance of its features is called. FID is the name of one network.
+        dimension: of the features.
+        preprocessing: resize and scaling, part of the identity of the features.
+        weights: the file with the network's parameters.
+        build: makes the network from the weights file, on a device.
+    """
+
+    name: str
+    label: str
+    dimension: int
+    preprocessing: str
+    weights: Weights
+    build: Callable[[Path, torch.device], Embed]
+
+    def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Embed:
+        """Return the network, as a function from uint8 B×3×H×W to float32 B×d on `device`.
+
+        Args:
+            device: where it runs.
+            cache: folder that keeps downloaded weights.
+            weights_path: the weights file, if the user has named one.
+
+        Raises:
+            BenchmarkError: the weights are missing and cannot be downloaded, or are not the
+                published ones.
+        """
+        return self.build(locate(self.weights, cache, weights_path), device)
+
+
+def features(
+    images: NDArray[np.uint8], embed: Embed, device: torch.device, batch: int = 64
+) -> NDArray[np.float32]:
+    """Return the features (N×d) of uint8 images (N×H×W×3, possibly memory-mapped), in their order.
+
+    The images are read `batch` at a time.
+    """
+    import torch
+
+    from benchmark.progress import track
+
+    found = []
+    with torch.inference_mode():
+        for start in track(range(0, len(images), batch), -(-len(images) // batch), "features"):
+            block = torch.from_numpy(np.array(images[start : start + batch]))
+            found.append(embed(block.to(device).permute(0, 3, 1, 2)).cpu().numpy())
+    return np.concatenate(found)
+
+
+def fingerprint(data_sha256: str, extractor: Extractor) -> str:
+    """Return the SHA-256 of all that the features of a data set depend on."""
+    identity = {
+        "data": data_sha256,
+        "extractor": extractor.name,
+        "weights": extractor.weights.sha256,
+        "preprocessing": extractor.preprocessing,
+    }
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()

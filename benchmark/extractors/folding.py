@@ -1,0 +1,35 @@
+"""Convolutions with their batch normalisation folded in: half of the passes over the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+EPS = 1e-3  # of the batch normalisation in both networks, as in TensorFlow's
+
+
+def load_state(file: Path, device: torch.device) -> State:
+    """Read a state dict; a pickle with code in it is refused by torch."""
+    state: State = torch.load(file, map_location=device, weights_only=True)
+    return state
+
+
+def fold(state: State, convolution: str, norm: str) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the convolution followed by the normalisation, in evaluation mode.
+
+    Args:
+        state: the network's parameters.
+        convolution: prefix of a convolution without bias.
+        norm: prefix of a batch normalisation.
+
+    Returns:
+        The weight, out×in×h×w in channels_last, and the bias (out).
+    """
+    scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + EPS)
+    weight = state[f"{convolution}.weight"] * scale[:, None, None, None]
+    bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
+    return weight.contiguous(memory_format=torch.channels_last), bias

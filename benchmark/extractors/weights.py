@@ -1,0 +1,109 @@
+"""Weight files: where they are looked for, and the proof that they are the published ones."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.atomic import atomic_path
+from benchmark.errors import BenchmarkError
+
+ENVIRONMENT = "BENCHMARK_WEIGHTS"  # a folder of weight files
+TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A published weight file.
+
+    Attributes:
+        file: its name.
+        sha256: of its content, in hexadecimal.
+        size: in bytes.
+        licence: under which it is published.
+        mirrors: https addresses, tried in turn.
+        package: an installed Python package that holds the file, and its folder in there.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    licence: str
+    mirrors: tuple[str, ...] = ()
+    package: tuple[str, str] | None = None
+
+
+def locate(weights: Weights, cache: Path, path: Path | None = None) -> Path:
+    """Return the verified weight file.
+
+    That is `path` if given, else the first that exists of a file in $BENCHMARK_WEIGHTS, in its
+    package, in `cache`, else a download to `cache`.
+
+    Raises:
+        BenchmarkError: it is nowhere and no mirror answers, or its hash is another.
+    """
+    if path is not None:
+        return verify(path, weights)
+    for folder in _folders(weights, cache):
+        if (folder / weights.file).exists():
+            return verify(folder / weights.file, weights)
+    return _download(weights, cache)
+
+
+def verify(path: Path, weights: Weights) -> Path:
+    """Return `path` if it holds the published weights.
+
+    Raises:
+        BenchmarkError: it cannot be read or its SHA-256 is another.
+    """
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
+    if found != weights.sha256:
+        raise BenchmarkError(
+            f"{path}: its SHA-256 is {found}, not {weights.sha256} ({weights.size} bytes): "
+            f"damaged or another file; delete it or put the published {weights.file} there"
+        )
+    return path
+
+
+def _folders(weights: Weights, cache: Path) -> list[Path]:
+    folders = [Path(os.environ[ENVIRONMENT])] if ENVIRONMENT in os.environ else []
+    if weights.package is not None:
+        package, inside = weights.package
+        spec = importlib.util.find_spec(package)
+        folders += [Path(p) / inside for p in (spec and spec.submodule_search_locations) or []]
+    return [*folders, cache]
+
+
+def _download(weights: Weights, cache: Path) -> Path:
+    reasons = []
+    for mirror in weights.mirrors:
+        try:
+            with atomic_path(cache / weights.file) as temporary:
+                _fetch(mirror, weights.size, temporary)
+                verify(temporary, weights)
+            return cache / weights.file
+        except (OSError, BenchmarkError) as error:
+            reasons.append(f"{mirror}: {error}")
+    why = "; ".join(reasons) or "it has no mirrors"
+    raise BenchmarkError(
+        f"{weights.file}: missing, and cannot be downloaded ({why}): put the file with SHA-256 "
+        f"{weights.sha256} ({weights.size} bytes) into {cache} or into the folder ${ENVIRONMENT}"
+    )
+
+
+def _fetch(url: str, size: int, path: Path) -> None:
+    """Write what an https address holds to `path`, with progress."""
+    from benchmark.progress import track
+
+    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as file:
+        megabytes = -(-size >> 20)
+        for block in track(iter(lambda: answer.read(1 << 20), b""), megabytes, f"download {url}"):
+            file.write(block)

@@ -1,0 +1,255 @@
+import dataclasses
+import hashlib
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.errors import BenchmarkError
+from benchmark.extractors import EXTRACTORS, Extractor, features, fingerprint
+from benchmark.extractors.efficientnet_lite0 import preprocess as efficientnet_input
+from benchmark.extractors.weights import Weights, locate
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_weights_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BENCHMARK_WEIGHTS", raising=False)
+
+
+def images(count: int, side: int, seed: int = 0) -> Tensor:
+    """Smooth colour fields with noise, uint8 B×3×side×side."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 4, 4, generator=generator)
+    smooth = nn.functional.interpolate(coarse, (side, side), mode="bicubic")
+    noise = 0.1 * torch.randn(count, 3, side, side, generator=generator)
+    return ((smooth + noise).clamp(0, 1) * 255).to(torch.uint8)
+
+
+def seeded(network: nn.Module) -> nn.Module:
+    """Give a network weights that keep activations of order one, and normalisation that matters."""
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_in = module.weight[0].numel()
+            module.weight.data.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
+        if isinstance(module, nn.BatchNorm2d):
+            for value in (module.weight.data, module.running_var):
+                assert value is not None
+                value.uniform_(0.5, 1.5, generator=generator)
+            for value in (module.bias.data, module.running_mean):
+                assert value is not None
+                value.normal_(0, 0.1, generator=generator)
+    return network.eval()
+
+
+def with_weights(extractor: Extractor, network: nn.Module, folder: Path) -> Extractor:
+    """Save a network's weights to `folder` and return the extractor that expects them."""
+    path = folder / extractor.weights.file
+    torch.save(network.state_dict(), path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    weights = dataclasses.replace(extractor.weights, sha256=sha256, mirrors=())
+    return dataclasses.replace(extractor, weights=weights)
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_facts_need_no_torch() -> None:
+    code = "import sys, benchmark.extractors; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_the_fid_inception_is_called_fid() -> None:
+    assert {e.name for e in EXTRACTORS.values() if e.label == "FID"} == {"inception-v3-fid"}
+    assert len({e.label for e in EXTRACTORS.values()}) == len(EXTRACTORS)
+
+
+@torch.inference_mode()
+def test_efficientnet_lite0_matches_its_published_network(tmp_path: Path) -> None:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    extractor = EXTRACTORS["efficientnet-lite0"]
+    reference = EfficientNet.from_name("efficientnet-lite0").eval()
+    reference.load_state_dict(torch.load(locate(extractor.weights, tmp_path), weights_only=True))
+    x = images(2, 64)
+    expected = reference.extract_features(efficientnet_input(x)).mean((2, 3))
+    found = extractor.load(CPU, tmp_path)(x)
+    assert found.shape == (2, extractor.dimension)
+    assert found.dtype == torch.float32
+    assert relative_error(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("side", [64, 300])
+def test_efficientnet_input_matches_pillow(side: int) -> None:
+    """Pillow's bilinear resize is antialiased; it rounds to whole grey levels, of 1/128."""
+    from PIL import Image
+
+    x = images(1, side)
+    picture = Image.fromarray(x[0].permute(1, 2, 0).numpy())
+    resized = np.asarray(picture.resize((224, 224), Image.Resampling.BILINEAR), np.float64)
+    found = efficientnet_input(x)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(found, (resized - 127) / 128, atol=1.1 / 128)
+
+
+@pytest.fixture(scope="module")
+def inception(tmp_path_factory: pytest.TempPathFactory) -> tuple[Extractor, nn.Module, Path]:
+    """The extractor with seeded weights, and pytorch-fid's network with the same."""
+    module = pytest.importorskip("pytorch_fid.inception")
+    base = seeded(module._inception_v3(num_classes=1008, aux_logits=False, weights=None))
+    patch = pytest.MonkeyPatch()
+    patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: base.state_dict())
+    reference = module.InceptionV3().eval()
+    patch.undo()
+    folder = tmp_path_factory.mktemp("inception")
+    return with_weights(EXTRACTORS["inception-v3-fid"], base, folder), reference, folder
+
+
+@pytest.mark.parametrize("side", [64, 299, 400])
+@torch.inference_mode()
+def test_inception_matches_pytorch_fid(
+    inception: tuple[Extractor, nn.Module, Path], side: int
+) -> None:
+    extractor, reference, folder = inception
+    x = images(2, side)
+    expected = reference(x.float() / 255)[0][:, :, 0, 0]
+    found = extractor.load(CPU, folder)(x)
+    assert found.shape == (2, extractor.dimension)
+    assert relative_error(found, expected) < 1e-5
+    # The features must tell images apart, or the comparison above says little.
+    assert relative_error(found[0], found[1]) > 1e-2
+
+
+def test_features_are_streamed_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "images.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (7, 5, 4, 3), np.uint8))
+    mapped = np.load(path, mmap_mode="r")
+    sizes = []
+
+    def embed(x: Tensor) -> Tensor:
+        assert x.dtype == torch.uint8
+        assert x.shape[1:] == (3, 5, 4)
+        sizes.append(len(x))
+        return x.float().mean((2, 3))
+
+    found = features(mapped, embed, CPU, batch=3)
+    np.testing.assert_allclose(found, mapped.mean(axis=(1, 2)), rtol=1e-6)
+    assert found.dtype == np.float32
+    assert sizes == [3, 3, 1]
+
+
+def test_features_do_not_depend_on_the_batch(tmp_path: Path) -> None:
+    embed = EXTRACTORS["efficientnet-lite0"].load(CPU, tmp_path)
+    array = images(5, 32).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(
+        features(array, embed, CPU, batch=2), features(array, embed, CPU, batch=5), atol=1e-5
+    )
+
+
+def test_fingerprint_depends_on_data_weights_and_preprocessing() -> None:
+    extractor = EXTRACTORS["efficientnet-lite0"]
+    weights = dataclasses.replace(extractor.weights, sha256="0" * 64)
+    same = dataclasses.replace(extractor, label="another label")
+    prints = [
+        fingerprint("a", extractor),
+        fingerprint("b", extractor),
+        fingerprint("a", dataclasses.replace(extractor, weights=weights)),
+        fingerprint("a", dataclasses.replace(extractor, preprocessing="nearest")),
+        fingerprint("a", EXTRACTORS["inception-v3-fid"]),
+    ]
+    assert len(set(prints)) == 5
+    assert fingerprint("a", same) == prints[0]
+
+
+CONTENT = b"the published weights"
+WEIGHTS = Weights(
+    file="weights.pth",
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    size=len(CONTENT),
+    licence="MIT",
+    mirrors=("https://first.invalid/w", "https://second.invalid/w"),
+)
+
+
+@pytest.fixture
+def internet(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes | Exception]:
+    """What each address answers; the others do not exist."""
+    answers: dict[str, bytes | Exception] = {}
+
+    def urlopen(url: str, timeout: float) -> BytesIO:
+        answer = answers.get(url, urllib.error.URLError("no such host"))
+        if isinstance(answer, Exception):
+            raise answer
+        return BytesIO(answer)
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    return answers
+
+
+@pytest.mark.parametrize("where", ["path", "environment", "cache"])
+def test_weights_are_found_where_the_user_put_them(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / where / WEIGHTS.file
+    file.parent.mkdir()
+    file.write_bytes(CONTENT)
+    monkeypatch.setenv("BENCHMARK_WEIGHTS", str(tmp_path / "environment"))
+    path = file if where == "path" else None
+    assert locate(WEIGHTS, tmp_path / "cache", path) == file
+
+
+def test_missing_weights_are_downloaded_once(
+    tmp_path: Path, internet: dict[str, bytes | Exception]
+) -> None:
+    internet[WEIGHTS.mirrors[1]] = CONTENT
+    file = locate(WEIGHTS, tmp_path / "cache")
+    assert file.read_bytes() == CONTENT
+    internet.clear()
+    assert locate(WEIGHTS, tmp_path / "cache") == file
+
+
+def test_a_wrong_download_leaves_nothing(
+    tmp_path: Path, internet: dict[str, bytes | Exception]
+) -> None:
+    internet[WEIGHTS.mirrors[0]] = b"a page that says: log in"
+    with pytest.raises(BenchmarkError, match=r"weights\.pth: missing, and cannot be downloaded"):
+        locate(WEIGHTS, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.usefixtures("internet")
+def test_offline_and_missing_says_what_to_put_where(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError) as caught:
+        locate(WEIGHTS, tmp_path)
+    message = str(caught.value)
+    for part in ("weights.pth", WEIGHTS.sha256, "21 bytes", str(tmp_path), "$BENCHMARK_WEIGHTS"):
+        assert part in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_damaged_weights_are_refused(named: bool, tmp_path: Path) -> None:
+    file = tmp_path / WEIGHTS.file
+    file.write_bytes(CONTENT[:-1])
+    with pytest.raises(BenchmarkError, match=rf"{file}: its SHA-256 is .* not {WEIGHTS.sha256}"):
+        locate(WEIGHTS, tmp_path, file if named else None)
+
+
+def test_a_named_file_that_is_missing_is_not_replaced_by_another(tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS.file).write_bytes(CONTENT)
+    with pytest.raises(BenchmarkError, match="cannot be read: No such file"):
+        locate(WEIGHTS, tmp_path, tmp_path / "elsewhere.pth")
