@@ -1,0 +1,146 @@
+"""Cartoon faces, rendered from seeds: data that needs no download and no account."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from PIL import Image
+from pydantic import Field, model_validator
+
+from benchmark.data.base import Candidates, Item, Offer, SourceBase
+from benchmark.strict import nearest
+
+if TYPE_CHECKING:
+    from dicebear import Style
+
+Colour = Annotated[str, Field(pattern="^[0-9a-f]{6}$")]
+
+TRIES = 5  # candidates for each image asked for, before a style counts as too small
+
+
+class Avatars(SourceBase):
+    """Faces of a DiceBear style.
+
+    Image i depends on the style, its options, the seed, i and the resolution, and on nothing else.
+    Two numbers can give the same pixels; such an image is passed over, so that all images of both
+    sets are distinct.
+    """
+
+    source: Literal["avatars"]
+    style: str = Field(default="toon-head", description="Name of the DiceBear style")
+    background: tuple[Colour, ...] = Field(
+        default=("b6e3f4", "c0aede", "ffd5dc"),
+        min_length=1,
+        description="Colours in hexadecimal, of which each image takes one",
+    )
+    scale: float = Field(default=1.4, gt=0, le=10, description="1: the style's own size")
+    translate_x: float = Field(default=0, ge=-100, le=100, description="Rightwards, % of width")
+    translate_y: float = Field(default=10, ge=-100, le=100, description="Downwards, % of height")
+    options: dict[str, str | float | list[str]] = Field(
+        default={}, description="Further options of the style, such as eyesVariant: [wide]"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Avatars:
+        known = style_names()
+        if self.style not in known:
+            raise ValueError(f"no style {self.style!r}: {nearest(self.style, known)}")
+        if self.options:
+            check_options(self.style, self.options)
+        return self
+
+    def all_options(self) -> dict[str, Any]:
+        """Return the options by DiceBear's own names, without the seed."""
+        return {
+            "backgroundColor": list(self.background),
+            "scale": self.scale,
+            "translateX": self.translate_x,
+            "translateY": self.translate_y,
+            **self.options,
+        }
+
+    def offer(self) -> Offer:
+        """Offer so many numbers that a style with enough distinct images does not run out."""
+        meta = _definition(self.style)["meta"]
+        return Offer(
+            train=Candidates(range(TRIES * (self.train + self.held_out)), self._read),
+            held_out=None,
+            origin=f"DiceBear style {self.style}, seed {self.seed}",
+            licence=f"{meta['license']['name']} ({meta['license']['url']})",
+            attribution=meta["license"].get("text", meta["creator"]["name"]),
+            distinct=True,
+        )
+
+    def fit(self, image: Image.Image) -> Image.Image:
+        """Return the image: it is rendered at its final size."""
+        return image
+
+    def _read(self, indices: Sequence[int]) -> Iterator[Item]:
+        for index in indices:
+            yield Item(f"{self.seed}-{index}", functools.partial(self.render, index))
+
+    def render(self, index: int) -> Image.Image:
+        """Draw image `index`."""
+        from dicebear import Avatar
+        from resvg_py import svg_to_bytes
+
+        options = {**self.all_options(), "seed": f"{self.seed}-{index}"}
+        png = svg_to_bytes(
+            svg_string=Avatar(_style(self.style), options).to_string(),
+            width=self.resolution,
+            height=self.resolution,
+            background="#ffffff",  # for styles that paint no background of their own
+            skip_system_fonts=True,  # the same image on every machine
+        )
+        return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def style_names() -> list[str]:
+    """Return the names of all styles that are installed."""
+    files = resources.files("dicebear_styles").iterdir()
+    return sorted(f.name.removesuffix(".json") for f in files if f.name.endswith(".json"))
+
+
+def check_options(style: str, options: dict[str, Any]) -> None:
+    """Refuse options and values that the style does not have; DiceBear itself ignores most.
+
+    Raises:
+        ValueError: with the nearest right name.
+    """
+    from dicebear import Avatar, OptionsDescriptor, OptionsValidationError
+
+    known = OptionsDescriptor(_style(style)).to_json()
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"style {style} has no option {name!r}: {nearest(name, known)}")
+        choices = known[name].get("values", ())
+        for choice in value if isinstance(value, list) else [value]:
+            if choices and choice not in choices:
+                raise ValueError(f"options.{name}: no {choice!r}: {nearest(choice, choices)}")
+    try:
+        Avatar(_style(style), options)
+    except OptionsValidationError as error:
+        detail = error.details[0]
+        name = detail["instancePath"].strip("/")
+        raise ValueError(
+            f"options.{name}: {options[name]!r} breaks the {detail['message']} of style {style}"
+        ) from None
+
+
+@functools.cache
+def _style(name: str) -> Style:
+    from dicebear import Style
+
+    return Style(_definition(name))
+
+
+@functools.cache
+def _definition(name: str) -> dict[str, Any]:
+    text = resources.files("dicebear_styles").joinpath(f"{name}.json").read_text(encoding="utf-8")
+    definition: dict[str, Any] = json.loads(text)
+    return definition

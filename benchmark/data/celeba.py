@@ -1,0 +1,214 @@
+"""CelebA and CelebA-HQ: from the Hugging Face hub at a fixed revision, or from a local copy."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from PIL import Image
+from pydantic import Field
+
+from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
+from benchmark.data.folder import file_candidates, find_images
+from benchmark.errors import BenchmarkError
+
+COLUMN = "image"  # a struct of `bytes` and `path`, as the `datasets` library writes images
+
+
+class HubFaces(Photographs, abc.ABC):
+    """A data set on the hub as parquet files, with a training and a validation split.
+
+    Training images are drawn from its `train` split and held-out ones from its validation split.
+    A local copy is a folder of the same parquet files, or of images; those have no splits, so both
+    sets are drawn from all of them.
+    """
+
+    path: Path | None = Field(
+        default=None, description="Local copy: a folder of parquet files or of images"
+    )
+
+    repository: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+    licence: ClassVar[str]
+    attribution: ClassVar[str]
+    revision: str
+
+    def offer(self) -> Offer:
+        """Find the local copy, or fetch the files that are not in the hub's cache yet."""
+        folder = self.path or self._download()
+        shards = sorted(folder.rglob("*.parquet"))
+        train, held_out, ignored = self._rows(folder, shards) if shards else self._images(folder)
+        at = self.path or f"{self.repository}, revision {self.revision}, from the Hugging Face hub"
+        return Offer(
+            train=train,
+            held_out=held_out,
+            origin=str(at),
+            licence=self.licence,
+            attribution=self.attribution,
+            skip_bad=self.on_bad_image == "skip",
+            ignored=ignored,
+        )
+
+    def _images(self, folder: Path) -> tuple[Candidates, None, dict[str, int]]:
+        files, ignored = find_images(folder)
+        return file_candidates(folder, files, self.seed), None, ignored
+
+    def _rows(
+        self, folder: Path, shards: list[Path]
+    ) -> tuple[Candidates, Candidates | None, dict[str, int]]:
+        train = [s for s in shards if _is_split("train", s.relative_to(folder))]
+        held_out = [s for s in shards if _is_split("valid(ation)?", s.relative_to(folder))]
+        if not train:
+            raise BenchmarkError(f"path: {folder}: no train*.parquet among its parquet files")
+        _check_complete(train)
+        _check_complete(held_out)
+        return (
+            _row_candidates(train, self.seed),
+            _row_candidates(held_out, self.seed) if held_out else None,
+            {},
+        )
+
+    def _download(self) -> Path:
+        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = snapshot_download(
+                self.repository,
+                repo_type="dataset",
+                revision=self.revision,
+                allow_patterns=list(self.files),
+            )
+        except Exception as error:  # the hub's client raises its own, its HTTP library's, the OS's
+            reason = str(error).strip().split("\n")[0].removeprefix("Got: ") or type(error).__name__
+            raise BenchmarkError(
+                f"{self.repository} (revision {self.revision}) cannot be had from the Hugging Face "
+                f"hub: {reason}; give a local copy with path: FOLDER (of parquet files or images)"
+            ) from None
+        return Path(folder)
+
+
+class CelebAHQ(HubFaces):
+    """CelebA-HQ at 256×256: 28,000 images to train on, 2,000 for validation."""
+
+    source: Literal["celeba_hq"]
+    revision: str = "42078a1fb27b6079eaab8cf453efd3d79a8b7bda"
+
+    repository = "korexyz/celeba-hq-256x256"
+    files = ("data/train-*.parquet", "data/validation-*.parquet")
+    licence = "non-commercial research and education only; do not redistribute the images"
+    attribution = (
+        "CelebA-HQ: Karras et al., Progressive Growing of GANs, ICLR 2018; "
+        "CelebA: Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015"
+    )
+
+
+class CelebA(HubFaces):
+    """CelebA, aligned: 178×218, 162,770 images to train on, 19,867 for validation."""
+
+    source: Literal["celeba"]
+    revision: str = "2d738f56e0e7f925ea36ae7c808ea925264aacec"
+
+    repository = "flwrlabs/celeba"
+    files = (
+        "img_align+identity+attr/train-*.parquet",
+        "img_align+identity+attr/valid-*.parquet",
+    )
+    licence = "non-commercial research only; do not redistribute the images"
+    attribution = "CelebA: Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015"
+
+
+def _is_split(name: str, path: Path) -> bool:
+    """Tell whether a shard is of a split: `train-00000-of-00006.parquet`, `train/0000.parquet`."""
+    return re.search(rf"(^|/){name}[-/.]", path.as_posix()) is not None
+
+
+def _check_complete(shards: Sequence[Path]) -> None:
+    """Refuse a split of which files are missing: another set of images would be drawn from it."""
+    for shard in shards:
+        numbered = re.search(r"-of-(\d+)\.parquet$", shard.name)
+        if numbered and int(numbered[1]) != len(shards):
+            raise BenchmarkError(
+                f"path: {shard.parent}: {len(shards)} of the {int(numbered[1])} files like "
+                f"{shard.name} are there; fetch the others"
+            )
+
+
+@dataclass(frozen=True)
+class _Shard:
+    path: Path
+    start: int
+    stop: int
+
+
+def _row_candidates(paths: Sequence[Path], seed: int) -> Candidates:
+    shards: list[_Shard] = []
+    total = 0
+    for path in paths:
+        count = _open_parquet(path).metadata.num_rows
+        shards.append(_Shard(path, total, total + count))
+        total += count
+
+    def read(indices: Sequence[int]) -> Iterator[Item]:
+        for shard in shards:
+            rows = [i - shard.start for i in indices if shard.start <= i < shard.stop]
+            yield from _read_rows(shard.path, rows)
+
+    return Candidates(drawn(total, seed), read)
+
+
+def _read_rows(path: Path, rows: Sequence[int]) -> Iterator[Item]:
+    """Yield the images of ascending rows, with one row group in memory at a time."""
+    if not rows:
+        return
+    parquet = _open_parquet(path)
+    start = 0
+    for group in range(parquet.num_row_groups):
+        stop = start + parquet.metadata.row_group(group).num_rows
+        wanted = [row for row in rows if start <= row < stop]
+        if wanted:
+            column = _read_group(parquet, group, path)
+            for row in wanted:
+                content = column[row - start].as_py()["bytes"]
+                yield Item(f"{path.name}#{row}", functools.partial(_open_bytes, content))
+        start = stop
+
+
+def _open_parquet(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        parquet = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from None
+    if COLUMN not in (names := parquet.schema_arrow.names):
+        raise BenchmarkError(f"{path}: no column {COLUMN!r}, only {', '.join(names)}")
+    return parquet
+
+
+def _read_group(parquet: Any, group: int, path: Path) -> Any:
+    import pyarrow as pa
+
+    try:
+        return parquet.read_row_group(group, columns=[COLUMN]).column(COLUMN)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> BenchmarkError:
+    reason = " ".join(str(error).split())
+    return BenchmarkError(f"{path}: not a whole parquet file: {reason}; fetch it again")
+
+
+def _open_bytes(content: bytes | None) -> Image.Image:
+    if not content:
+        raise ValueError("the row holds no image")
+    return Image.open(io.BytesIO(content))

@@ -1,0 +1,132 @@
+"""Prepared images on disk: `images.npy` and `manifest.json` in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from benchmark.errors import BenchmarkError
+from benchmark.strict import Strict, explain
+
+IMAGES = "images.npy"
+MANIFEST = "manifest.json"
+LISTED = 20  # names that a manifest lists of each kind; counts are complete
+
+Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, 3)
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Split(Strict):
+    """Rows start … stop-1 of the array, and the SHA-256 of their bytes."""
+
+    start: int
+    stop: int
+    sha256: Digest
+
+
+class Splits(Strict):
+    """Disjoint sets: no image of one has the pixels of an image of the other."""
+
+    train: Split
+    held_out: Split
+
+
+class Duplicates(Strict):
+    """Images with the same pixels, after crop and resize.
+
+    `kept`: groups of names within one set. `passed_over`: [left out, taken before] pairs; where
+    the source keeps duplicates these are held-out candidates that are in the training set.
+    """
+
+    kept_groups: int
+    kept: list[list[str]]
+    passed_over_count: int
+    passed_over: list[list[str]]
+
+
+class BadImages(Strict):
+    """Images that could not be read and were left out because the config says so."""
+
+    count: int
+    first: list[str]
+
+
+class Manifest(Strict):
+    """Where prepared images come from and what is in them."""
+
+    version: Literal[1] = 1
+    source: dict[str, Any] = Field(description="The section of the config")
+    origin: str
+    licence: str
+    attribution: str
+    resolution: int
+    count: int
+    splits: Splits
+    duplicates: Duplicates
+    bad_images: BadImages
+    conversions: dict[str, int] = Field(description="Images by the conversion that they took")
+    ignored_files: dict[str, int] = Field(description="Files that are no images, by suffix")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Prepared images, memory-mapped and read-only: uint8, N×H×W×3."""
+
+    train: Images
+    held_out: Images
+    manifest: Manifest
+
+
+def load(folder: Path, verify: bool = False) -> Dataset:
+    """Open prepared images.
+
+    Args:
+        folder: what `prepare` wrote.
+        verify: also read all pixels and compare their SHA-256 with the manifest's.
+
+    Raises:
+        BenchmarkError: with the file that is missing or does not fit.
+    """
+    manifest = _read_manifest(folder / MANIFEST)
+    path = folder / IMAGES
+    images = _map(path)
+    expected = (manifest.count, manifest.resolution, manifest.resolution, 3)
+    if images.dtype != np.uint8 or images.shape != expected:
+        raise BenchmarkError(
+            f"{path}: holds {images.dtype} {images.shape}, the manifest says uint8 {expected}; "
+            "prepare the data again"
+        )
+    sets = {name: images[split.start : split.stop] for name, split in manifest.splits}
+    if verify:
+        for name, split in manifest.splits:
+            if hashlib.sha256(sets[name].data).hexdigest() != split.sha256:
+                raise BenchmarkError(
+                    f"{path}: the {name} images are not the ones of the manifest; "
+                    "prepare the data again"
+                )
+    return Dataset(sets["train"], sets["held_out"], manifest)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BenchmarkError(f"{path}: {error.strerror}; prepare the data first") from None
+    except ValidationError as error:
+        raise BenchmarkError(f"{path}: {explain(error)}; prepare the data again") from None
+
+
+def _map(path: Path) -> Images:
+    try:
+        images: Images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise BenchmarkError(f"{path}: {error.strerror}; prepare the data first") from None
+    except (ValueError, EOFError) as error:
+        raise BenchmarkError(f"{path}: damaged: {error}; prepare the data again") from None
+    return images

@@ -1,0 +1,245 @@
+"""Prepare a data set: draw, read, crop, resize, and write one array and its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import itertools
+import multiprocessing
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.atomic import atomic_path, write_text
+from benchmark.data.base import Candidates, Item, Offer, SourceBase
+from benchmark.data.pixels import decode
+from benchmark.data.prepared import (
+    IMAGES,
+    LISTED,
+    MANIFEST,
+    BadImages,
+    Duplicates,
+    Manifest,
+    Split,
+    Splits,
+)
+from benchmark.errors import BenchmarkError
+from benchmark.progress import track
+
+SetName: TypeAlias = Literal["train", "held_out"]
+
+IMAGES_PER_WORKER = 200  # fewer are read sooner than a further process starts
+CHUNK = 8  # images that a worker takes at a time
+
+
+def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Manifest:
+    """Write the images of `source` into `folder` as `images.npy` and `manifest.json`.
+
+    The training rows come first, then the held-out ones. A candidate for the held-out set whose
+    pixels are in the training set is passed over for the next one, so that no image is in both.
+    The bytes depend on the source alone, not on `workers`. An error leaves `folder` as it was.
+
+    Args:
+        source: one of `benchmark.data.sources`.
+        folder: made where it is missing.
+        workers: processes to read images with; None takes one for each core.
+
+    Raises:
+        BenchmarkError: no images, too few, or one that cannot be read.
+    """
+    offer = source.offer()
+    _check_count(source, offer)
+    print(f"{offer.origin}: licence: {offer.licence}. {offer.attribution}", file=sys.stderr)
+    total = source.train + source.held_out
+    collector = Collector(source, offer)
+    with (
+        atomic_path(folder / IMAGES) as temporary,
+        _mapping(_worker_count(workers, total)) as read,
+    ):
+        with temporary.open("wb") as file:
+            rows = track(collector.rows(read), total, f"prepare {folder.name}")
+            _write_array(file, rows, (total, source.resolution, source.resolution, 3))
+        # no moment at which a manifest stands beside images that are not its own
+        (folder / MANIFEST).unlink(missing_ok=True)
+    manifest = collector.manifest()
+    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+class Picture(NamedTuple):
+    """An image that has been read, or the reason why it could not be."""
+
+    name: str
+    pixels: NDArray[np.uint8] | None  # (H, W, 3)
+    notes: list[str]
+    problem: str = ""
+
+
+# Reads items in their order.
+Reader: TypeAlias = Callable[[SourceBase, Iterable[Item]], Iterator[Picture]]
+
+
+class Collector:
+    """Fills both sets from the candidates and keeps account of what it met on the way."""
+
+    def __init__(self, source: SourceBase, offer: Offer) -> None:
+        self.source = source
+        self.offer = offer
+        self.taken: dict[bytes, tuple[SetName, list[str]]] = {}  # by digest of the pixels
+        self.hashes = {"train": hashlib.sha256(), "held_out": hashlib.sha256()}
+        self.passed_over: list[list[str]] = []
+        self.bad: list[str] = []
+        self.conversions: Counter[str] = Counter()
+
+    def rows(self, read: Reader) -> Iterator[NDArray[np.uint8]]:
+        """Yield the rows of the array, the training set first."""
+        order = iter(self.offer.train.order)
+        yield from self._fill("train", self.source.train, self.offer.train, order, read)
+        candidates = self.offer.held_out or self.offer.train
+        if self.offer.held_out:
+            order = iter(candidates.order)
+        yield from self._fill("held_out", self.source.held_out, candidates, order, read)
+
+    def manifest(self) -> Manifest:
+        """Return the account, once all rows have been taken."""
+        source, offer = self.source, self.offer
+        count = source.train + source.held_out
+        kept = [names for _, names in self.taken.values() if len(names) > 1]
+        return Manifest(
+            source=source.model_dump(mode="json"),
+            origin=offer.origin,
+            licence=offer.licence,
+            attribution=offer.attribution,
+            resolution=source.resolution,
+            count=count,
+            splits=Splits(
+                train=self._split("train", 0, source.train),
+                held_out=self._split("held_out", source.train, count),
+            ),
+            duplicates=Duplicates(
+                kept_groups=len(kept),
+                kept=kept[:LISTED],
+                passed_over_count=len(self.passed_over),
+                passed_over=self.passed_over[:LISTED],
+            ),
+            bad_images=BadImages(count=len(self.bad), first=self.bad[:LISTED]),
+            conversions=dict(sorted(self.conversions.items())),
+            ignored_files=offer.ignored,
+        )
+
+    def _split(self, name: SetName, start: int, stop: int) -> Split:
+        return Split(start=start, stop=stop, sha256=self.hashes[name].hexdigest())
+
+    def _fill(
+        self,
+        name: SetName,
+        wanted: int,
+        candidates: Candidates,
+        order: Iterator[int],
+        read: Reader,
+    ) -> Iterator[NDArray[np.uint8]]:
+        while wanted:
+            # ascending, so that a file that holds many images is read once from front to back
+            chosen = sorted(itertools.islice(order, wanted))
+            if not chosen:
+                raise BenchmarkError(self._too_few(name, wanted))
+            for picture in read(self.source, candidates.read(chosen)):
+                pixels = self._accept(name, picture)
+                if pixels is not None:
+                    wanted -= 1
+                    yield pixels
+
+    def _accept(self, name: SetName, picture: Picture) -> NDArray[np.uint8] | None:
+        """Return the pixels of a picture that enters the set `name`, None for one that does not."""
+        if picture.pixels is None:
+            problem = f"{picture.name}: {picture.problem}"
+            if not self.offer.skip_bad:
+                raise BenchmarkError(f"{self.offer.origin}: {problem}")
+            self.bad.append(problem)
+            return None
+        digest = hashlib.sha256(picture.pixels.data).digest()
+        owner, names = self.taken.setdefault(digest, (name, []))
+        if names and (owner != name or self.offer.distinct):
+            self.passed_over.append([picture.name, names[0]])
+            return None
+        names.append(picture.name)
+        self.hashes[name].update(picture.pixels.data)
+        self.conversions.update(picture.notes)
+        return picture.pixels
+
+    def _too_few(self, name: SetName, missing: int) -> str:
+        asked = getattr(self.source, name)
+        return (
+            f"{self.offer.origin}: {name}: {asked} images asked for, {asked - missing} found: "
+            f"{len(self.bad)} unreadable, {len(self.passed_over)} with the pixels of another one; "
+            "ask for fewer"
+        )
+
+
+def _check_count(source: SourceBase, offer: Offer) -> None:
+    asked = {"train": source.train, "held_out": source.held_out}
+    found = {"train": len(offer.train.order)}
+    if offer.held_out:
+        found["held_out"] = len(offer.held_out.order)
+    else:
+        asked = {"train + held_out": source.train + source.held_out}
+        found = {"train + held_out": len(offer.train.order)}
+    for name, count in asked.items():
+        if found[name] < count:
+            raise BenchmarkError(
+                f"{offer.origin}: {name}: {count} images asked for, {found[name]} found"
+            )
+
+
+def _worker_count(workers: int | None, images: int) -> int:
+    most = workers if workers is not None else os.cpu_count() or 1
+    return max(1, min(most, images // IMAGES_PER_WORKER))
+
+
+@contextlib.contextmanager
+def _mapping(workers: int) -> Iterator[Reader]:
+    """Yield a reader that uses `workers` processes, or this one alone."""
+    if workers == 1:
+        yield lambda source, items: map(functools.partial(_read, source), items)
+        return
+    # spawned: a fork of a process with threads may hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
+
+
+def _read_in(
+    pool: ProcessPoolExecutor, window: int, source: SourceBase, items: Iterable[Item]
+) -> Iterator[Picture]:
+    """Read `window` items at a time: the pool would otherwise take all of them into memory."""
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, window)):
+        yield from pool.map(functools.partial(_read, source), batch, chunksize=CHUNK)
+
+
+def _read(source: SourceBase, item: Item) -> Picture:
+    try:
+        image, notes = decode(item.load)
+        if min(image.size) < source.resolution:
+            notes.append("enlarged")
+        return Picture(item.name, np.asarray(source.fit(image)), notes)
+    except ValueError as error:
+        return Picture(item.name, None, [], str(error))
+
+
+def _write_array(
+    file: BinaryIO, rows: Iterable[NDArray[np.uint8]], shape: tuple[int, int, int, int]
+) -> None:
+    """Write rows one by one as .npy; unlike a memory map it reports a full disk as an error."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for row in rows:
+        file.write(row.tobytes())
