@@ -1,0 +1,191 @@
+"""A table as CSV, Markdown and LaTeX: full precision in the first, rounded in the other two."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmark.records import Value
+
+Entry = str | int | float | Value | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name in the CSV, and in Markdown and LaTeX, where None leaves it out."""
+
+    key: str
+    heading: str | None
+    number: bool = True
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table before it takes a format; a row maps the columns' keys to their entries."""
+
+    name: str
+    caption: list[str]
+    columns: list[Column]
+    rows: list[dict[str, Entry]]
+
+    @property
+    def shown(self) -> list[Column]:
+        """The columns of Markdown and LaTeX."""
+        return [column for column in self.columns if column.heading is not None]
+
+    def texts(self) -> list[list[str]]:
+        """Return the rounded text of every shown entry, row by row; missing ones are empty."""
+        decimals = {c.key: _decimals(row.get(c.key) for row in self.rows) for c in self.shown}
+        return [
+            [_text(row.get(column.key), decimals[column.key]) for column in self.shown]
+            for row in self.rows
+        ]
+
+
+def to_csv(table: Table) -> str:
+    """Return all columns at full precision; uncertainties stand in columns of their own."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    parts = {column.key: _parts(table, column) for column in table.columns}
+    writer.writerow(
+        [f"{key}_{part}" if part != "value" else key for key in parts for part in parts[key]]
+    )
+    for row in table.rows:
+        writer.writerow([_part(row.get(key), part) for key in parts for part in parts[key]])
+    return out.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """Return the caption and a pipe table."""
+    header = [f"{column.group} {column.heading}".strip() for column in table.shown]
+    body = [[_markdown_escape(text) or "–" for text in row] for row in table.texts()]
+    widths = [max(map(len, [*column, "---:"])) for column in zip(header, *body, strict=True)]
+    rule = [
+        "-" * (width - 1) + ":" if column.number else "-" * width
+        for width, column in zip(widths, table.shown, strict=True)
+    ]
+    lines = [_markdown_line(cells, widths, table.shown) for cells in (header, rule, *body)]
+    caption = _markdown_escape(" ".join(table.caption))
+    return f"**{_markdown_escape(table.name)}.** {caption}\n\n" + "\n".join(lines) + "\n"
+
+
+def to_latex(table: Table) -> str:
+    r"""Return a table for `\input`, scaled to the line; it needs booktabs and graphicx."""
+    alignment = "".join("r" if column.number else "l" for column in table.shown)
+    header = [latex_escape(column.heading or "") for column in table.shown]
+    body = [[latex_escape(text) or "--" for text in row] for row in table.texts()]
+    lines = [
+        "% needs booktabs and graphicx",
+        r"\begin{table}",
+        rf"\caption{{{latex_escape(' '.join(table.caption))}}}",
+        rf"\label{{tab:{table.name}}}",
+        r"\resizebox{\linewidth}{!}{%",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        *_latex_groups(table.shown),
+        _latex_line(header),
+        r"\midrule",
+        *map(_latex_line, body),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+}
+
+
+def latex_escape(text: str) -> str:
+    """Return text that LaTeX prints as it is."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+FORMATS: dict[str, Callable[[Table], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+
+
+def significant(number: float, digits: int = 3) -> str:
+    """Return a number to so many significant digits, never with an exponent."""
+    return f"{number:.{_places(number, digits)}f}"
+
+
+def _parts(table: Table, column: Column) -> list[str]:
+    values = [row.get(column.key) for row in table.rows]
+    uncertainty = ("std_error", "low", "high")
+    return ["value", *(part for part in uncertainty if any(_part(v, part) for v in values))]
+
+
+def _part(entry: Entry, part: str) -> str:
+    found = getattr(entry, part) if isinstance(entry, Value) else entry if part == "value" else None
+    return "" if found is None else str(found)
+
+
+def _markdown_line(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> str:
+    padded = [
+        cell.rjust(width) if column.number else cell.ljust(width)
+        for cell, width, column in zip(cells, widths, columns, strict=True)
+    ]
+    return f"| {' | '.join(padded)} |"
+
+
+def _markdown_escape(text: str) -> str:
+    return re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
+
+
+def _latex_groups(columns: Sequence[Column]) -> list[str]:
+    """Return the line above the header that spans the published columns."""
+    grouped = [index for index, column in enumerate(columns, 1) if column.group]
+    if not grouped:
+        return []
+    first, last = grouped[0], grouped[-1]
+    span = rf"\multicolumn{{{last - first + 1}}}{{c}}{{{columns[first - 1].group}}}"
+    return ["& " * (first - 1) + span + r" \\", rf"\cmidrule(lr){{{first}-{last}}}"]
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _text(entry: Entry, decimals: int) -> str:
+    if entry is None:
+        return ""
+    if isinstance(entry, Value):
+        return _value_text(entry, decimals)
+    return _minus(significant(entry) if isinstance(entry, float) else str(entry))
+
+
+def _value_text(value: Value, decimals: int) -> str:
+    text = f"{value.value:.{decimals}f}"
+    if value.low is not None and value.high is not None:
+        text += f" [{value.low:.{decimals}f}, {value.high:.{decimals}f}]"
+    elif value.std_error is not None:
+        text += f" ± {value.std_error:.{decimals}f}"
+    return _minus(text)
+
+
+def _minus(text: str) -> str:
+    return re.sub(r"(?<![^ \[])-(?=\d)", "−", text)
+
+
+def _decimals(entries: Iterable[Entry]) -> int:
+    """Return the decimals that give a column's median four significant digits."""
+    values = [abs(entry.value) for entry in entries if isinstance(entry, Value) and entry.value]
+    return _places(statistics.median(values), 4) if values else 0
+
+
+def _places(number: float, digits: int) -> int:
+    return max(0, digits - 1 - math.floor(math.log10(abs(number)))) if number else 0

@@ -1,0 +1,427 @@
+"""Plots of a run, each as PNG, SVG and PDF. Plots are pure functions of records and pictures."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+from benchmark import style
+from benchmark.paths import Run
+from benchmark.records import Cell, Curve, Record, Value, read_records
+from benchmark.rows import (
+    FAMILIES,
+    Key,
+    Published,
+    Row,
+    collect,
+    find_published,
+    in_table,
+    read_published,
+    table_names,
+)
+
+HELD_OUT = "held-out images"
+CAPTION = 0.36  # inches above a picture for its name on two lines
+WIDE = 4  # a distance axis that spans more than this factor is logarithmic
+
+
+def write_plots(run: Run, reference: Path | None) -> list[Path]:
+    """Draw every plot that the records of a run allow.
+
+    Args:
+        run: the run; its records are read, and the pictures of its samples where there are any.
+        reference: CSV of published figures; shown where they can be compared, as true FIDs can.
+
+    Returns:
+        The files written: PNG, SVG and PDF of each plot.
+
+    Raises:
+        BenchmarkError: there are no records, or the published figures cannot be read.
+    """
+    records = read_records(run.root)
+    published = read_published(reference)
+    rows = collect(records)
+    with style.applied():
+        figures = {
+            "distance-by-model": distance_by_model(rows, published),
+            "time-by-model": time_by_model(rows),
+            "distance-against-time": distance_against_time(rows),
+            "loss-curves": loss_curves(records),
+            "samples-overview": samples_overview(run, rows),
+        }
+        drawn = {name: figure for name, figure in figures.items() if figure}
+        return [path for name, fig in drawn.items() for path in style.save(fig, run.plot(name))]
+
+
+def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> Figure | None:
+    """Draw the Fréchet distance of every cell; the dashed line is that of held-out images."""
+
+    def draw(axes: Axes, y: float, row: Row, cell: Cell) -> None:
+        assert row.distance
+        _dot(axes, row.distance, y, cell)
+        figures = find_published(cell, published)
+        if figures and figures.fid and _label(row) == "FID":
+            axes.plot(float(figures.fid), y, "D", mfc="none", mec=style.MUTED, label="published")
+
+    measured = [row for row in rows if row.distance]
+    figure = _by_model(measured, draw, lambda row, cell: f"n = {cell.samples}")
+    if figure is None:
+        return None
+    for axes, name in zip(figure.axes, table_names(measured), strict=True):
+        mine = in_table(measured, name)
+        for row in mine:
+            if row.cell is None and row.distance:
+                axes.axvline(row.distance.value, color=style.MUTED, lw=1, ls="--", label=HELD_OUT)
+        labels = dict.fromkeys(_label(row) for row in mine)
+        axes.set_xlabel(f"{' / '.join(labels)} (lower is better)")
+        if _is_wide(mine):
+            axes.set_xscale("log")
+            style.plain_log(axes.xaxis)
+        else:
+            axes.set_xlim(left=0)
+        _legend_above(axes)
+    return figure
+
+
+def time_by_model(rows: Sequence[Row]) -> Figure | None:
+    """Draw the seconds per image of every cell: the mean, and each timed batch in grey."""
+
+    def draw(axes: Axes, y: float, row: Row, cell: Cell) -> None:
+        timing = row.sample.timing if row.sample else None
+        assert timing
+        batches = np.divide(timing.batch_seconds, timing.batch_images)
+        axes.plot(batches, [y] * len(batches), "|", ms=11, color=style.MUTED, label="one batch")
+        _dot(axes, Value(value=1 / timing.images_per_second), y, cell)
+
+    timed = [row for row in rows if _seconds(row)]
+    figure = _by_model(timed, draw, lambda row, cell: f"batch {_batch(row)}")
+    if figure is None:
+        return None
+    for axes in figure.axes:
+        axes.set_xscale("log")
+        style.plain_log(axes.xaxis)
+        axes.set_xlabel("sampling time in seconds per image")
+        _legend_above(axes)
+    return figure
+
+
+def distance_against_time(rows: Sequence[Row]) -> Figure | None:
+    """Draw distance against seconds per image, a panel for all that can be compared.
+
+    The line joins the cells that no other cell beats in both. Each point names its n, for the
+    distance depends on it.
+    """
+    timed = [row for row in rows if row.cell and row.distance and _seconds(row)]
+    panels = {
+        key: list(group)
+        for key, group in itertools.groupby(sorted(timed, key=_comparable), key=_comparable)
+    }
+    if not panels:
+        return None
+    figure = Figure(figsize=(style.WIDTH, 4.8 * len(panels)))
+    panes = np.ravel(figure.subplots(len(panels)))
+    for axes, panel in zip(panes, panels.values(), strict=True):
+        _trade_off(axes, panel)
+    handles = _unique_handles(panes)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    figure.draw_without_rendering()
+    for axes, panel in zip(panes, panels.values(), strict=True):
+        place_labels(figure, axes, _points(panel))
+    return figure
+
+
+def loss_curves(records: Iterable[Record]) -> Figure | None:
+    """Draw the loss of every training: as logged, faint, and its moving mean."""
+    trained = [(record.id, record.curve) for record in records if record.curve]
+    if not trained:
+        return None
+    figure = Figure(figsize=(style.WIDTH, 3.6))
+    axes = figure.subplots()
+    for index, (name, curve) in enumerate(trained):
+        colour, line = style.colour(index), style.line(index)
+        axes.plot(curve.steps, curve.loss, lw=0.6, alpha=0.25, color=colour)
+        axes.plot(curve.steps, moving_mean(curve), lw=1.4, color=colour, ls=line, label=name)
+    axes.set_yscale("log")
+    style.plain_log(axes.yaxis)
+    axes.set(title="Training loss", xlabel="optimiser step", ylabel="loss (moving mean)")
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def samples_overview(run: Run, rows: Iterable[Row]) -> Figure | None:
+    """Set the pictures of the samples of all cells side by side."""
+    names = [row.cell.id for row in rows if row.cell and run.grid(row.cell.id).exists()]
+    if not names:
+        return None
+    pictures = [matplotlib.image.imread(run.grid(name)) for name in names]
+    columns = min(4, math.ceil(math.sqrt(len(names))))
+    side = style.WIDTH / columns
+    shapes = [side * picture.shape[0] / picture.shape[1] + CAPTION for picture in pictures]
+    heights = [max(shapes[i : i + columns]) for i in range(0, len(names), columns)]
+    figure = Figure(figsize=(style.WIDTH, sum(heights)))
+    panels = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).flat
+    for axes, name, picture in itertools.zip_longest(panels, names, pictures):
+        axes.axis("off")
+        if name is not None:
+            axes.imshow(picture, interpolation="none")
+            axes.set_anchor("N")
+            axes.set_title(_wrap(name), fontsize=6.5, fontweight="normal")
+    return figure
+
+
+def moving_mean(curve: Curve) -> NDArray[np.float64]:
+    """Return the mean of a twentieth of the curve around each point; shorter at its ends."""
+    loss = np.asarray(curve.loss)
+    half = len(loss) // 40
+    sums = np.concatenate([[0.0], loss.cumsum()])
+    index = np.arange(len(loss))
+    first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(loss))
+    mean: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)
+    return mean
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that no other beats in both coordinates (lower is better), by the first."""
+    front: list[tuple[float, float]] = []
+    for point in sorted(set(points)):
+        if not front or point[1] < front[-1][1]:
+            front.append(point)
+    return front
+
+
+Draw = Callable[[Axes, float, Row, Cell], None]
+Detail = Callable[[Row, Cell], str]
+
+
+def _by_model(rows: Sequence[Row], draw: Draw, detail: Detail) -> Figure | None:
+    """Lay out a panel for each table, in it a line for each model, schedule, sampler and steps."""
+    panels = [(name, _by_line(in_table(rows, name), detail)) for name in table_names(rows)]
+    if not panels:
+        return None
+    heights = [len(lines) * style.ROW + 0.9 for _, lines in panels]
+    figure = Figure(figsize=(style.WIDTH, sum(heights)))
+    axes = np.ravel(figure.subplots(len(panels), height_ratios=heights))
+    for panel, (name, lines) in zip(axes, panels, strict=True):
+        for y, seeds in enumerate(lines.values()):
+            for shift, (row, cell) in zip(_spread(len(seeds)), seeds, strict=True):
+                draw(panel, y + shift, row, cell)
+        panel.set_yticks(range(len(lines)), list(lines))
+        panel.set_ylim(len(lines) - 0.5, -0.5)
+        panel.set_title(name)
+        panel.grid(axis="y", visible=False)
+    return figure
+
+
+def _by_line(rows: Iterable[Row], detail: Detail) -> dict[str, list[tuple[Row, Cell]]]:
+    """Group cells that differ in their seed only, under the text that names them."""
+    lines: dict[str, list[tuple[Row, Cell]]] = {}
+    for row in rows:
+        if row.cell:
+            text = f"{_name(row.cell)}, {detail(row, row.cell)}"
+            lines.setdefault(text, []).append((row, row.cell))
+    return lines
+
+
+def _spread(count: int) -> list[float]:
+    """Return small shifts that set the seeds of one line apart."""
+    return [(i - (count - 1) / 2) * 0.5 / count for i in range(count)]
+
+
+def _name(cell: Cell) -> str:
+    """Name a cell in a plot; the sampler goes without saying where it has the family's name."""
+    sampler = "" if cell.sampler.lower() == cell.family.lower() else f" {cell.sampler}"
+    return f"{cell.family} {cell.schedule}{sampler} {cell.steps}"
+
+
+def _rank(cell: Cell) -> int:
+    return FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
+
+
+def _dot(axes: Axes, value: Value, y: float, cell: Cell) -> None:
+    rank = _rank(cell)
+    if value.low is not None and value.high is not None:
+        axes.plot([value.low, value.high], [y, y], color=style.colour(rank), lw=1.2)
+    axes.plot(value.value, y, style.marker(rank), color=style.colour(rank))
+
+
+def _legend_above(axes: Axes) -> None:
+    unique = _unique_handles([axes])
+    if unique:
+        axes.legend(
+            unique.values(),
+            unique.keys(),
+            ncols=len(unique),
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0.2,
+        )
+
+
+def _unique_handles(panels: Iterable[Axes]) -> dict[str, Artist]:
+    """Return what a legend explains, each name once."""
+    unique: dict[str, Artist] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        unique |= zip(labels, handles, strict=True)
+    return unique
+
+
+def _is_wide(rows: Iterable[Row]) -> bool:
+    """Tell whether a linear axis would crush the smaller distances."""
+    values = [row.distance.value for row in rows if row.distance]
+    return max(values) > WIDE * min(values) > 0
+
+
+def _label(row: Row) -> str:
+    return row.protocol.label if row.protocol else "Fréchet distance"
+
+
+def _seconds(row: Row) -> float | None:
+    timing = row.sample.timing if row.sample else None
+    return 1 / timing.images_per_second if timing else None
+
+
+def _batch(row: Row) -> int | None:
+    return row.sample.timing.batch if row.sample and row.sample.timing else None
+
+
+def _comparable(row: Row) -> tuple[str, ...]:
+    """Return what two distances must have in common to stand in one panel."""
+    assert row.protocol
+    assert row.cell
+    p = row.protocol
+    return (row.dataset, f"{row.cell.resolution:06}", p.label, p.weights_sha256, p.real_sha256)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A cell in the plane of time and distance."""
+
+    x: float
+    y: float
+    distance: Value
+    cell: Cell
+
+
+def _points(rows: Iterable[Row]) -> list[Point]:
+    return [
+        Point(seconds, row.distance.value, row.distance, row.cell)
+        for row in rows
+        if (seconds := _seconds(row)) and row.distance and row.cell
+    ]
+
+
+def _trade_off(axes: Axes, rows: Sequence[Row]) -> None:
+    points = _points(rows)
+    front = pareto([(p.x, p.y) for p in points])
+    axes.plot(*zip(*front, strict=True), color=style.MUTED, lw=1, ls="--", label="Pareto front")
+    for point in points:
+        _scatter(axes, point)
+    axes.set_xscale("log")
+    style.plain_log(axes.xaxis)
+    if _is_wide(rows):
+        axes.set_yscale("log")
+        style.plain_log(axes.yaxis)
+    axes.margins(0.12, 0.12)
+    cell = points[0].cell
+    axes.set_title(f"{cell.dataset} at {cell.resolution}×{cell.resolution}")
+    axes.set(
+        xlabel="sampling time in seconds per image", ylabel=f"{_label(rows[0])} (lower is better)"
+    )
+
+
+def _scatter(axes: Axes, point: Point) -> None:
+    rank, trained = _rank(point.cell), point.cell.weights == "from-scratch"
+    colour = style.colour(rank)
+    label = f"{point.cell.family}, {'trained here' if trained else 'pretrained'}"
+    if point.distance.low is not None and point.distance.high is not None:
+        interval = [point.distance.low, point.distance.high]
+        axes.plot([point.x] * 2, interval, color=colour, lw=1)
+    face = colour if trained else "white"
+    axes.plot(point.x, point.y, style.marker(rank), color=colour, mfc=face, label=label)
+
+
+def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+    """Name each point so that no text covers a text, a point, an interval, a line or the frame.
+
+    The figure must have its final layout. Each text tries places around its point, from near to
+    far, and takes the first free one; a thin line leads to it.
+    """
+    taken = [_mark(axes, point) for point in points]
+    taken += _path(axes, pareto([(point.x, point.y) for point in points]))
+    for point in points:
+        note = axes.annotate(
+            f"{_name(point.cell)} (n={point.cell.samples})",
+            (point.x, point.y),
+            xytext=(0, 0),
+            textcoords="offset points",
+            fontsize=6.5,
+            ha="center",
+            va="center",
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": style.MUTED, "shrinkB": 4},
+        )
+        note.set_in_layout(False)
+        x, y = axes.transData.transform((point.x, point.y))
+        size = Text.get_window_extent(note).padded(2)
+        right, up = _free_place((x, y), size, axes.bbox, taken)
+        note.set_position((right * 72 / figure.dpi, up * 72 / figure.dpi))
+        taken.append(_centred(x + right, y + up, size))
+
+
+def _mark(axes: Axes, point: Point) -> Bbox:
+    """Return the box, in pixels, that a point and its interval fill."""
+    low, high = point.distance.low, point.distance.high
+    ends = [(point.x, y) for y in (point.y, low, high) if y is not None]
+    corners = axes.transData.transform(ends)
+    return Bbox([corners.min(axis=0), corners.max(axis=0)]).padded(5)
+
+
+def _path(axes: Axes, ends: Sequence[tuple[float, float]]) -> list[Bbox]:
+    """Return small boxes, in pixels, along the line that joins the points `ends`."""
+    corners = axes.transData.transform(ends)
+    return [
+        Bbox([start + (stop - start) * share] * 2).padded(2)
+        for start, stop in itertools.pairwise(corners)
+        for share in np.linspace(0, 1, 2 + int(np.hypot(*(stop - start)) / 4))
+    ]
+
+
+def _free_place(
+    point: tuple[float, float], size: Bbox, frame: Bbox, taken: Sequence[Bbox]
+) -> tuple[float, float]:
+    """Return how far, in pixels, a box must move from its point to the first free place."""
+    shift = (0.0, 0.0)
+    for radius, turn in itertools.product(range(10, 240, 5), range(16)):
+        angle = turn * math.pi / 8
+        shift = ((radius + size.width / 2) * math.cos(angle), radius * math.sin(angle))
+        box = _centred(point[0] + shift[0], point[1] + shift[1], size)
+        inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
+        if inside and not any(box.overlaps(other) for other in taken):
+            break
+    return shift
+
+
+def _centred(x: float, y: float, size: Bbox) -> Bbox:
+    return Bbox.from_bounds(x - size.width / 2, y - size.height / 2, size.width, size.height)
+
+
+def _wrap(name: str, width: int = 26) -> str:
+    """Break a name at its hyphens into lines of at most `width` letters."""
+    lines = [""]
+    for part in name.replace("-", "-\n").split("\n"):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)

@@ -1,0 +1,171 @@
+"""Records joined by cell, in the order of the tables, and the published figures beside them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError
+from benchmark.records import Cell, Protocol, Record, Value
+
+FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
+RESERVED = ("neighbours", "stages")  # names of the tables that every run has
+HELD_OUT = "held-out-"  # begins the id of a record about the held-out images of a data set
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the records say about one cell, or about the held-out images of one data set."""
+
+    dataset: str
+    cell: Cell | None = None
+    training: Record | None = None
+    sample: Record | None = None
+    metrics: Record | None = None
+    retrieval: Record | None = None
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """How the distance of this row was measured."""
+        return self.metrics.protocol if self.metrics else None
+
+    @property
+    def distance(self) -> Value | None:
+        """The Fréchet distance of this row."""
+        values = self.metrics.values if self.metrics else {}
+        return next((v for k, v in values.items() if is_frechet(self.metrics, k)), None)
+
+
+def collect(records: Iterable[Record]) -> list[Row]:
+    """Join the records by cell, in the order of the tables; held-out images come last."""
+    by_id = {(record.kind, record.id): record for record in records}
+    cells = {record.cell.id: record.cell for record in by_id.values() if record.cell}
+    rows = [
+        Row(
+            dataset=cell.dataset,
+            cell=cell,
+            training=by_id.get(("train", cell.trained_as)),
+            sample=by_id.get(("sample", cell.id)),
+            metrics=by_id.get(("metrics", cell.id)),
+            retrieval=by_id.get(("retrieval", cell.id)),
+        )
+        for cell in sorted(cells.values(), key=_order)
+    ]
+    held_out = {
+        record.id
+        for record in by_id.values()
+        if record.kind in ("metrics", "retrieval") and record.id.startswith(HELD_OUT)
+    }
+    return rows + [
+        Row(
+            dataset=name.removeprefix(HELD_OUT),
+            metrics=by_id.get(("metrics", name)),
+            retrieval=by_id.get(("retrieval", name)),
+        )
+        for name in sorted(held_out)
+    ]
+
+
+def table_names(rows: Iterable[Row]) -> list[str]:
+    """Return the tables that the cells belong to, those trained from scratch first.
+
+    Raises:
+        BenchmarkError: the grid uses the name of a table that every run has.
+    """
+    names = list(dict.fromkeys(row.cell.table for row in rows if row.cell))
+    for name in set(names).intersection(RESERVED):
+        raise BenchmarkError(f"grid: table {name!r} is a table that every run has: choose another")
+    return names
+
+
+def in_table(rows: Iterable[Row], name: str) -> list[Row]:
+    """Return the rows of one table, and the held-out images of the data sets that it uses."""
+    rows = list(rows)
+    cells = [row for row in rows if row.cell and row.cell.table == name]
+    datasets = {row.dataset for row in cells}
+    return cells + [r for r in rows if not r.cell and r.metrics and r.dataset in datasets]
+
+
+def is_frechet(record: Record | None, column: str) -> bool:
+    """Tell whether a column of a metrics record is the Fréchet distance.
+
+    The config gives the column its name; its kind stands in the record's specification.
+    """
+    metrics = record.spec.get("evaluation", {}).get("metrics", {}) if record else {}
+    return str(metrics.get(column, {}).get("kind", column)) in ("frechet", "fd")
+
+
+def metric_name(record: Record, column: str) -> str:
+    """Return what a metric is called: a Fréchet distance by the label of its extractor."""
+    if record.protocol and is_frechet(record, column):
+        return record.protocol.label
+    return column
+
+
+@dataclass(frozen=True)
+class Published:
+    """The figures of one row of the report, as it prints them."""
+
+    dataset: str
+    resolution: str
+    n_fake: str
+    fid: str
+    train_minutes: str
+    sample_minutes: str
+    note: str
+
+
+Key = tuple[str, str, str, str, str]  # family, schedule, sampler, steps, weights
+
+
+def read_published(path: Path | None) -> dict[Key, Published]:
+    """Read the published figures, by family, schedule, sampler, steps and weights.
+
+    Raises:
+        BenchmarkError: the file cannot be read, or a column is missing.
+    """
+    if path is None:
+        return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path}: the published figures cannot be read: {error}") from None
+    figures = [field.name for field in fields(Published)]
+    for column in ("model", "schedule", "sampler", "steps", "weights", *figures):
+        if any(line.get(column) is None for line in lines):
+            raise BenchmarkError(f"{path}: column {column!r} is missing: see config/reference/")
+    return {
+        (
+            line["model"],
+            line["schedule"],
+            line["sampler"],
+            line["steps"],
+            line["weights"],
+        ): Published(**{figure: line[figure] for figure in figures})
+        for line in lines
+    }
+
+
+def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
+    """Return the row of the report that a cell repeats."""
+    if cell is None:
+        return None
+    return published.get((cell.family, cell.schedule, cell.sampler, str(cell.steps), cell.weights))
+
+
+def _order(cell: Cell) -> tuple[object, ...]:
+    rank = FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
+    return (
+        cell.weights != "from-scratch",
+        cell.table,
+        rank,
+        cell.family,
+        cell.model,
+        cell.schedule,
+        cell.sampler,
+        cell.steps,
+        cell.seed,
+    )

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from records_fixture import write_run
+
+from benchmark.errors import BenchmarkError
+from benchmark.formats import (
+    Column,
+    Table,
+    latex_escape,
+    significant,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
+from benchmark.paths import Run
+from benchmark.records import Cell, Value, read_records
+from benchmark.rows import collect, read_published
+from benchmark.tables import write_tables
+
+PROJECT = Path(__file__).parents[2]
+GOLDEN = PROJECT / "tests" / "golden" / "run"
+REFERENCE = PROJECT / "config" / "reference" / "report.csv"
+
+
+def table(run: Run, name: str) -> list[dict[str, str]]:
+    write_tables(run, REFERENCE)
+    return list(csv.DictReader(io.StringIO(run.tables(name)[0].read_text(encoding="utf-8"))))
+
+
+def markdown(run: Run, name: str) -> str:
+    write_tables(run, REFERENCE)
+    return run.tables(name)[1].read_text(encoding="utf-8")
+
+
+def rewrite(run: Run, name: str, **change: object) -> None:
+    """Change the cell of one sampling record, as another config would."""
+    path = run.record("sample", name)
+    [old] = [r for r in read_records(run.root) if r.kind == "sample" and r.id == name]
+    assert old.cell
+    cell = Cell.model_validate({**old.cell.model_dump(), **change})
+    path.write_text(old.model_copy(update={"cell": cell}).model_dump_json())
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "tables").iterdir()), ids=lambda p: p.name)
+def test_tables_equal_the_golden_ones(path: Path, tmp_path: Path) -> None:
+    # To accept a change: write_tables(Run(GOLDEN), REFERENCE), and read the difference.
+    shutil.copytree(GOLDEN / "records", tmp_path / "records")
+    write_tables(Run(tmp_path), REFERENCE)
+    assert (tmp_path / "tables" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_golden_tables_are_all_that_is_written(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "records", tmp_path / "records")
+    written = {path.name for path in write_tables(Run(tmp_path), REFERENCE)}
+    assert written == {path.name for path in (GOLDEN / "tables").iterdir()}
+
+
+def test_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    first = [p.read_bytes() for p in write_tables(write_run(tmp_path / "a"), REFERENCE)]
+    second = [p.read_bytes() for p in write_tables(write_run(tmp_path / "b"), REFERENCE)]
+    assert first == second
+
+
+def test_order_of_records_does_not_matter(tmp_path: Path) -> None:
+    records = read_records(write_run(tmp_path).root)
+    assert collect(records) == collect(reversed(records))
+
+
+def test_rows_are_ordered_by_family_schedule_sampler_steps(tmp_path: Path) -> None:
+    rows = table(write_run(tmp_path), "pretrained")
+    assert [(row["family"], row["steps"]) for row in rows] == [
+        ("DDPM", "50"),
+        ("DDPM", "1000"),
+        ("DDIM", "50"),
+        ("DDIM", "1000"),
+        ("NCSN", "1000"),
+        ("SBGM-SDE", "2000"),
+        ("", ""),
+    ]
+
+
+def test_published_figures_stand_in_the_row_they_belong_to(tmp_path: Path) -> None:
+    rows = {row["cell"]: row for row in table(write_run(tmp_path), "pretrained")}
+    row = rows["ddim-zoo-linear-ddim-1000-s0"]
+    assert (row["report_fid"], row["report_sample_minutes"]) == ("94.843", "213")
+    assert row["report_train_minutes"] == ""
+    assert rows["sde-zoo-ve-predictor-corrector-2000-s0"]["report_note"] == "12 minutes per image"
+
+
+def test_every_published_row_is_found_by_its_cell(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    found = {r["report_fid"] for name in ("trained", "pretrained") for r in table(run, name)}
+    assert {figures.fid for figures in read_published(REFERENCE).values()} == found - {""}
+
+
+def test_a_cell_with_other_steps_has_no_published_figures(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=1)
+    for path in (run.root / "records").glob("*/ddim-linear-ddim-50-s0.json"):
+        path.write_text(path.read_text().replace('"steps": 50', '"steps": 49'))
+    assert table(run, "trained")[0]["report_fid"] == ""
+    assert "Report: the published row" not in markdown(run, "trained")
+
+
+def test_times_follow_from_the_timed_batches(tmp_path: Path) -> None:
+    row = table(write_run(tmp_path), "pretrained")[5]
+    assert float(row["sample_seconds"]) == pytest.approx(16 * 14.2)
+    assert float(row["seconds_per_image"]) == pytest.approx(14.2)
+    assert float(row["images_per_second"]) == pytest.approx(1 / 14.2)
+    assert row["network_evaluations"] == "4000"
+
+
+def test_training_time_is_that_of_the_network_sampled(tmp_path: Path) -> None:
+    rows = {row["cell"]: row for row in table(write_run(tmp_path), "trained")}
+    assert float(rows["ddim-cosine-ddim-50-s0"]["train_minutes"]) == pytest.approx(66.4 / 60)
+
+
+@pytest.mark.parametrize(
+    ("extractor", "label"),
+    [("efficientnet-lite0", "FD-EffNetLite0"), ("inception-v3-fid", "FID")],
+)
+def test_distance_has_the_label_of_its_extractor(
+    extractor: str, label: str, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path, extractor=extractor)
+    header = table(run, "trained")[0]
+    assert header[label] == "115.7"
+    assert ("FID" in header) == (label == "FID")
+    assert ("not an FID" in markdown(run, "trained")) == (label != "FID")
+
+
+def test_the_label_does_not_hang_on_the_name_of_the_column(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=1)
+    for path in (run.root / "records" / "metrics").iterdir():
+        path.write_text(path.read_text().replace('"fd"', '"FID"'))
+    header = table(run, "trained")[0]
+    assert "FD-EffNetLite0" in header
+    assert "FID" not in header
+
+
+def test_an_added_metric_appears_by_itself(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=1)
+    for path in (run.root / "records" / "metrics").iterdir():
+        path.write_text(path.read_text().replace('"kid"', '"near_recall"'))
+    assert table(run, "trained")[0]["near_recall"] == "0.0633"
+    assert " near recall " in markdown(run, "trained")
+
+
+def test_held_out_images_are_a_row_of_every_table_of_their_data(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    for name in ("trained", "pretrained", "neighbours"):
+        assert table(run, name)[-1]["label"] == "held-out images"
+    rewrite(run, "ddim-linear-ddim-50-s0", table="other", dataset="cats")
+    for kind in ("metrics", "features", "retrieval"):
+        run.record(kind, "ddim-linear-ddim-50-s0").unlink()
+    assert [row["label"] for row in table(run, "other")] == ["DDIM"]
+
+
+def test_a_run_with_samples_only_has_rows_without_distances(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    for kind in ("metrics", "retrieval", "features", "train"):
+        shutil.rmtree(tmp_path / "records" / kind)
+    rows = table(run, "trained")
+    assert [row["seconds_per_image"] != "" for row in rows] == [True] * 4
+    assert "FD-EffNetLite0" not in rows[0]
+    assert not run.tables("neighbours")[0].exists()
+
+
+def test_a_missing_cell_is_absent(tmp_path: Path) -> None:
+    rows = table(write_run(tmp_path, cells=3), "trained")
+    assert len(rows) == 3 + 1
+
+
+def test_models_that_share_a_network_are_named(tmp_path: Path) -> None:
+    shared = markdown(write_run(tmp_path / "a", share_training=True), "trained")
+    assert "ddpm and ddim share the network ddim+ddpm-linear" in shared
+    assert "share the network" not in markdown(write_run(tmp_path / "b"), "trained")
+
+
+def test_a_family_with_two_models_names_both(tmp_path: Path) -> None:
+    rows = table(write_run(tmp_path), "neighbours")
+    assert {row["label"] for row in rows if row["family"] == "DDPM"} == {
+        "DDPM (ddpm)",
+        "DDPM (ddpm-zoo)",
+    }
+
+
+def test_stages_sum_the_wall_time_of_their_jobs(tmp_path: Path) -> None:
+    rows = {row["stage"]: row for row in table(write_run(tmp_path), "stages")}
+    assert list(rows) == ["prepare", "train", "sample", "features", "evaluate", "retrieve"]
+    assert (rows["sample"]["jobs"], float(rows["sample"]["seconds"])) == ("10", 300.0)
+    assert rows["sample"]["peak_memory_mb"] == "734"
+    assert rows["train"]["peak_memory_mb"] == ""
+
+
+def test_a_table_with_a_reserved_name_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=1)
+    rewrite(run, "ddim-linear-ddim-50-s0", table="stages")
+    for kind in ("metrics", "features", "retrieval"):
+        run.record(kind, "ddim-linear-ddim-50-s0").unlink()
+    with pytest.raises(BenchmarkError, match="'stages' is a table that every run has"):
+        write_tables(run, None)
+
+
+def test_published_figures_without_a_column_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    path.write_text("model,schedule,sampler,steps,weights\nDDPM,linear,ddpm,50,pretrained\n")
+    with pytest.raises(BenchmarkError, match=r"report\.csv: column 'dataset' is missing"):
+        read_published(path)
+
+
+def test_published_figures_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        read_published(tmp_path / "nothing.csv")
+
+
+def test_an_empty_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="no records"):
+        write_tables(Run(tmp_path), None)
+
+
+def test_latex_escapes_what_latex_reads_as_commands() -> None:
+    assert latex_escape(r"a_b%c&d#e$f{g}~^\ ±") == (
+        r"a\_b\%c\&d\#e\$f\{g\}\textasciitilde{}\textasciicircum{}\textbackslash{} $\pm$"
+    )
+
+
+AWKWARD = Table(
+    "awkward",
+    ["50 % of a|b_c."],
+    [Column("name", "name", number=False), Column("x", "x", group="ours"), Column("hidden", None)],
+    [
+        {"name": "a|b_c & d", "x": Value(value=-0.00123, std_error=0.0004), "hidden": 1 / 3},
+        {"name": 'say "x", y', "x": Value(value=0.5, low=-0.5, high=1.5)},
+    ],
+)
+
+
+def test_csv_keeps_full_precision_and_separates_the_uncertainty() -> None:
+    assert to_csv(AWKWARD).splitlines() == [
+        "name,x,x_std_error,x_low,x_high,hidden",
+        "a|b_c & d,-0.00123,0.0004,,,0.3333333333333333",
+        '"say ""x"", y",0.5,,-0.5,1.5,',
+    ]
+
+
+def test_markdown_escapes_pipes_and_has_as_many_cells_as_columns() -> None:
+    caption, _, *lines = to_markdown(AWKWARD).splitlines()
+    assert caption == r"**awkward.** 50 % of a\|b\_c."
+    assert lines[2].startswith(r"| a\|b\_c & d | ")
+    assert {line.replace(r"\|", "").count("|") for line in lines} == {3}
+
+
+def test_latex_lines_have_as_many_cells_as_columns() -> None:
+    text = to_latex(AWKWARD)
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert {line.replace(r"\&", "").count("&") for line in body} == {1}
+    assert text.count("{") == text.count("}")
+    assert r"a|b\_c \& d & $-$0.0012 $\pm$ 0.0004 \\" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0"), (1234.5, "1234"), (12.345, "12.3"), (0.00123456, "0.00123"), (-2.0, "-2.00")],
+)
+def test_significant_digits(number: float, text: str) -> None:
+    assert significant(number) == text
+
+
+def test_tables_import_no_torch() -> None:
+    code = "import sys, benchmark.tables; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
