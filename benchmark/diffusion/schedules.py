@@ -1,0 +1,74 @@
+"""Noise schedules: named data for the processes.
+
+To add one, write a function of keyword-only options that returns a process, under
+`@SCHEDULES.register(name)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmark.diffusion.processes import Array, DiscreteVP, Process
+from benchmark.errors import BenchmarkError
+from benchmark.registry import Options, Registry
+
+SCHEDULES: Registry[Callable[..., Process]] = Registry("schedule")
+
+
+def make_process(schedule: Options) -> Process:
+    """Return the process of a schedule as it stands in a config.
+
+    Raises:
+        BenchmarkError: options of which no process can be made.
+    """
+    return SCHEDULES.get(schedule.kind)(**schedule.keywords())
+
+
+@SCHEDULES.register("linear")
+def linear(*, T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> DiscreteVP:
+    """Return β rising linearly, Ho et al. 2020, section 4."""
+    _check_betas(T, beta_start, beta_end)
+    return _from_betas(np.linspace(beta_start, beta_end, T))
+
+
+@SCHEDULES.register("scaled-linear")
+def scaled_linear(
+    *, T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
+) -> DiscreteVP:
+    """Return √β rising linearly, as in latent diffusion (Rombach et al. 2022, code)."""
+    _check_betas(T, beta_start, beta_end)
+    return _from_betas(np.linspace(beta_start**0.5, beta_end**0.5, T) ** 2)
+
+
+@SCHEDULES.register("sigmoid")
+def sigmoid(*, T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> DiscreteVP:
+    """Return β rising as a logistic function from -6 to 6, as in GeoDiff (Xu et al. 2022, code)."""
+    _check_betas(T, beta_start, beta_end)
+    rise = 1 / (1 + np.exp(-np.linspace(-6, 6, T)))
+    return _from_betas(beta_start + (beta_end - beta_start) * rise)
+
+
+@SCHEDULES.register("cosine")
+def cosine(*, T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> DiscreteVP:
+    """Return ᾱ falling as a squared cosine, Nichol and Dhariwal 2021, equation 17."""
+    if T < 1 or s < 0 or not 0 < beta_max < 1:
+        raise BenchmarkError(
+            f"schedule: T = {T}, s = {s} and beta_max = {beta_max} make no cosine schedule: "
+            "T ≥ 1, s ≥ 0 and 0 < beta_max < 1 would"
+        )
+    alpha_bar = np.cos((np.linspace(0, 1, T + 1) + s) / (1 + s) * np.pi / 2) ** 2
+    return _from_betas(np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], beta_max))
+
+
+def _from_betas(beta: Array) -> DiscreteVP:
+    return DiscreteVP(np.cumprod(1 - beta))
+
+
+def _check_betas(T: int, beta_start: float, beta_end: float) -> None:
+    if T < 1 or not 0 < beta_start <= beta_end < 1:
+        raise BenchmarkError(
+            f"schedule: T = {T}, beta_start = {beta_start} and beta_end = {beta_end} make no "
+            "schedule: T ≥ 1 and 0 < beta_start ≤ beta_end < 1 would"
+        )
