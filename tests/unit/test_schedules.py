@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.diffusion.schedules import (
+    SCHEDULES,
+    cosine,
+    linear,
+    make_process,
+    scaled_linear,
+    sigmoid,
+)
+from benchmark.errors import BenchmarkError
+
+DIFFUSERS = {
+    "linear": {"beta_schedule": "linear"},
+    "scaled-linear": {
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+    },
+    "sigmoid": {"beta_schedule": "sigmoid"},
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+}
+
+
+@pytest.mark.parametrize("name", DIFFUSERS)
+@pytest.mark.parametrize("T", [100, 1000])
+def test_schedule_matches_diffusers(name: str, T: int) -> None:
+    from diffusers import DDPMScheduler
+
+    beta = DDPMScheduler(num_train_timesteps=T, **DIFFUSERS[name]).betas.double().numpy()
+    alpha_bar = make_process(SCHEDULES.options(name)(T=T)).alpha_bar
+    assert np.allclose(1 - alpha_bar / np.append(1, alpha_bar[:-1]), beta, rtol=1e-5, atol=0)
+
+
+def test_linear_has_the_ends_of_the_paper() -> None:
+    alpha_bar = linear().alpha_bar
+    assert 1 - alpha_bar[0] == pytest.approx(1e-4)
+    assert 1 - alpha_bar[-1] / alpha_bar[-2] == pytest.approx(0.02)
+
+
+def test_cosine_is_the_squared_cosine_but_for_its_cap() -> None:
+    t = np.arange(1, 1000) / 1000  # the last β is capped
+    exact = np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2 / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
+    assert np.allclose(cosine().alpha_bar[:-1], exact, rtol=1e-9)
+    assert cosine().alpha_bar[-1] == pytest.approx(0.001 * exact[-1])
+
+
+betas = st.tuples(st.floats(1e-6, 0.5), st.floats(1e-6, 0.5)).map(sorted)
+
+
+@given(T=st.integers(2, 300), ends=betas, make=st.sampled_from([linear, scaled_linear, sigmoid]))
+def test_signal_falls_and_noise_rises_with_time(T: int, ends: list[float], make: type) -> None:
+    process = make(T=T, beta_start=ends[0], beta_end=ends[1])
+    t = np.arange(T)
+    assert process.alpha_bar[0] == pytest.approx(process.alpha(0) ** 2, rel=1e-9)
+    assert np.allclose(process.alpha(t) ** 2 + process.sigma(t) ** 2, 1)
+    assert (np.diff(process.alpha(t)) < 0).all()
+    assert (np.diff(np.log(process.snr(t))) < 0).all()
+
+
+@given(T=st.integers(2, 300), s=st.floats(0, 0.1))
+def test_cosine_falls_from_nearly_one_to_nearly_nothing(T: int, s: float) -> None:
+    process = cosine(T=T, s=s)
+    assert (np.diff(process.alpha_bar) < 0).all()
+    assert 0 < process.alpha_bar[-1] <= 1e-3
+    assert (np.diff(process.snr(np.arange(T))) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("linear", {"T": 0}),
+        ("linear", {"beta_start": 0.03}),
+        ("scaled-linear", {"beta_start": 0.0}),
+        ("sigmoid", {"beta_end": 1.0}),
+        ("cosine", {"T": 0}),
+        ("cosine", {"s": -0.1}),
+        ("cosine", {"beta_max": 1.0}),
+    ],
+)
+def test_are_impossible_options_refused_in_one_line(name: str, options: dict[str, float]) -> None:
+    with pytest.raises(BenchmarkError, match=r"^schedule: [^\n]+ would$"):
+        make_process(SCHEDULES.options(name)(**options))
