@@ -73,7 +73,7 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
         _dot(axes, row.distance, y, cell)
         figures = find_published(cell, published)
         if figures and figures.fid and _label(row) == "FID":
-            axes.plot(float(figures.fid), y, "D", mfc="none", mec=style.MUTED, label="published")
+            axes.plot(float(figures.fid), y, "|", ms=11, color="black", label="published")
 
     measured = [row for row in rows if row.distance]
     figure = _by_model(measured, draw, lambda row, cell: f"n = {cell.samples}")
@@ -360,8 +360,9 @@ def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
     far, and takes the first free one; a thin line leads to it.
     """
     taken = [_mark(axes, point) for point in points]
-    taken += _path(axes, pareto([(point.x, point.y) for point in points]))
-    for point in points:
+    front = pareto([(point.x, point.y) for point in points])
+    taken += _trail(axes.transData.transform(front))
+    for point in sorted(points, key=lambda point: -point.y):
         note = axes.annotate(
             f"{_name(point.cell)} (n={point.cell.samples})",
             (point.x, point.y),
@@ -378,6 +379,7 @@ def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
         right, up = _free_place((x, y), size, axes.bbox, taken)
         note.set_position((right * 72 / figure.dpi, up * 72 / figure.dpi))
         taken.append(_centred(x + right, y + up, size))
+        taken += _trail(np.array([(x, y), (x + right, y + up)]))
 
 
 def _mark(axes: Axes, point: Point) -> Bbox:
@@ -388,9 +390,8 @@ def _mark(axes: Axes, point: Point) -> Bbox:
     return Bbox([corners.min(axis=0), corners.max(axis=0)]).padded(5)
 
 
-def _path(axes: Axes, ends: Sequence[tuple[float, float]]) -> list[Bbox]:
-    """Return small boxes, in pixels, along the line that joins the points `ends`."""
-    corners = axes.transData.transform(ends)
+def _trail(corners: NDArray[np.float64]) -> list[Bbox]:
+    """Return small boxes along the line that joins the points `corners`: (N, 2), in pixels."""
     return [
         Bbox([start + (stop - start) * share] * 2).padded(2)
         for start, stop in itertools.pairwise(corners)
@@ -402,13 +403,15 @@ def _free_place(
     point: tuple[float, float], size: Bbox, frame: Bbox, taken: Sequence[Bbox]
 ) -> tuple[float, float]:
     """Return how far, in pixels, a box must move from its point to the first free place."""
+    left, bottom, right, top = np.array([box.extents for box in taken]).T
     shift = (0.0, 0.0)
     for radius, turn in itertools.product(range(10, 240, 5), range(16)):
         angle = turn * math.pi / 8
         shift = ((radius + size.width / 2) * math.cos(angle), radius * math.sin(angle))
         box = _centred(point[0] + shift[0], point[1] + shift[1], size)
         inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
-        if inside and not any(box.overlaps(other) for other in taken):
+        beside = (right < box.x0) | (box.x1 < left) | (top < box.y0) | (box.y1 < bottom)
+        if inside and beside.all():
             break
     return shift
 

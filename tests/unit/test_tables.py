@@ -22,7 +22,7 @@ from benchmark.formats import (
 )
 from benchmark.paths import Run
 from benchmark.records import Cell, Value, read_records
-from benchmark.rows import collect, read_published
+from benchmark.rows import collect, read_published, table_names
 from benchmark.tables import write_tables
 
 PROJECT = Path(__file__).parents[2]
@@ -85,6 +85,11 @@ def test_rows_are_ordered_by_family_schedule_sampler_steps(tmp_path: Path) -> No
         ("SBGM-SDE", "2000"),
         ("", ""),
     ]
+
+
+def test_tables_trained_from_scratch_come_first(tmp_path: Path) -> None:
+    rows = collect(read_records(write_run(tmp_path).root))
+    assert table_names(rows) == ["trained", "pretrained"]
 
 
 def test_published_figures_stand_in_the_row_they_belong_to(tmp_path: Path) -> None:
