@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
+import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from benchmark.data.sources import Source
-from benchmark.diffusion.samplers import SAMPLERS
-from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.specs import Network
+from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, canonical_json
-from benchmark.registry import Options
+from benchmark.registry import Options, Registry
+from benchmark.rows import RESERVED
 from benchmark.strict import Strict, explain, nearest
 
 V = TypeVar("V")
 
-# A name becomes part of file names: letters, digits and . _ + - only, so it cannot leave its folder.
+# A name becomes part of file names: with these characters it cannot leave its folder.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
 
 
@@ -40,9 +45,9 @@ if TYPE_CHECKING:
     Metric = Options
 else:
     # The options of everything registered, told apart by `kind`.
-    def _union(registry):
+    def _union(registry: Registry) -> Any:
         options = tuple(registry.options(name) for name in registry.names())
-        return Annotated[Union[options], Field(discriminator="kind")]
+        return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
 
     Schedule, Sampler, Metric = _union(SCHEDULES), _union(SAMPLERS), _union(METRICS)
 
@@ -90,6 +95,9 @@ class Model(Strict):
     data: Name
     network: Name
     training: Name
+    clip: bool = Field(
+        default=True, description="Confine estimates of x_0 to the range of images when sampling"
+    )
 
 
 class Entry(Strict):
@@ -132,7 +140,6 @@ class Config(Strict):
     models: dict[Name, Model] = Field(min_length=1)
     grid: list[Entry] = Field(min_length=1)
     evaluation: Evaluation
-    reference: Path | None = Field(default=None, description="CSV of published figures")
 
     @model_validator(mode="after")
     def _check(self) -> Config:
@@ -148,18 +155,24 @@ class Config(Strict):
         return self
 
     def _check_entry(self, at: str, entry: Entry) -> None:
+        if entry.table in RESERVED:
+            raise ValueError(
+                f"{at}.table: every run has a table {entry.table}: choose another name"
+            )
         for model in entry.model:
             _known(f"{at}.model", model, self.models)
         for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
             _known(f"{at}.schedule", schedule, self.schedules, SCHEDULES.names())
             _known(f"{at}.sampler", sampler, self.samplers, SAMPLERS.names())
-            check_pair(self.schedule(schedule), self.sampler(sampler), entry.steps, at)
+            _check_plan(self.schedule(schedule), self.sampler(sampler), entry.steps, at)
 
     def _check_cells(self) -> None:
         seen: set[str] = set()
         for cell in self.cells:
             if cell.id in seen:
                 raise ValueError(f"grid: the cell {cell.id} is named twice: keep one of the two")
+            if cell.id in self.data or cell.id.startswith(HELD_OUT):
+                raise ValueError(f"grid: the cell {cell.id} has the name of a data set: rename one")
             seen.add(cell.id)
             images = self.data[cell.dataset].train
             if self.evaluation.neighbours > images:
@@ -170,11 +183,11 @@ class Config(Strict):
 
     def schedule(self, name: str) -> Schedule:
         """Return the schedule called `name`: one of this config, or a kind with its defaults."""
-        return self.schedules.get(name) or SCHEDULES.options(name)()
+        return self.schedules.get(name) or SCHEDULES.options(name)(kind=name)
 
     def sampler(self, name: str) -> Sampler:
         """Return the sampler called `name`: one of this config, or a kind with its defaults."""
-        return self.samplers.get(name) or SAMPLERS.options(name)()
+        return self.samplers.get(name) or SAMPLERS.options(name)(kind=name)
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -218,6 +231,18 @@ class Config(Strict):
         same = [n for n, m in self.models.items() if m.model_copy(update={"family": ""}) == spec]
         return f"{'+'.join(sorted(same))}-{schedule}"
 
+    def dataset_of(self, subject: str) -> str:
+        """Return the data set of a cell, of itself, or of `held-out-` and a data set's name.
+
+        Raises:
+            BenchmarkError: there is no such subject.
+        """
+        datasets = {cell.id: cell.dataset for cell in self.cells}
+        datasets |= {HELD_OUT + name: name for name in self.data} | {
+            name: name for name in self.data
+        }
+        return _find(subject, datasets, "cell, data set or held-out-DATA")
+
     def cell(self, name: str) -> Cell:
         """Return the cell with this id; raise BenchmarkError with the nearest right id."""
         return _find(name, {cell.id: cell for cell in self.cells}, "cell")
@@ -255,32 +280,16 @@ class Config(Strict):
             "seed": cell.seed,
             "samples": cell.samples,
             "batch": self.sampling_batch,
+            "clip": self.models[cell.model].clip,
             "train": self.train_spec(cell.trained_as),
         }
 
-    def evaluate_spec(self, name: str) -> dict[str, Any]:
-        """Return all that the figures of a cell depend on, besides the images."""
-        self.cell(name)
-        return {"cell": name, "evaluation": self.evaluation.model_dump(mode="json")}
-
-
-def check_pair(schedule: Options, sampler: Options, steps: Iterable[int], at: str) -> None:
-    """Refuse a sampler that is not defined for a schedule's process, or an impossible step count.
-
-    Raises:
-        ValueError: one line that begins with the config key `at`.
-    """
-    family = SCHEDULES.get(schedule.kind).family
-    defined = SAMPLERS.get(sampler.kind).families
-    if family not in defined:
-        raise ValueError(
-            f"{at}.sampler: {sampler.kind} is not defined for the {family} process of schedule "
-            f"{schedule.kind}: it is for {', '.join(sorted(defined))}"
-        )
-    T = getattr(schedule, "T", None)
-    for count in steps:
-        if T is not None and count > T:
-            raise ValueError(f"{at}.steps: {count} steps are more than the schedule's T = {T}")
+    def evaluate_spec(self, subject: str) -> dict[str, Any]:
+        """Return all that the figures of a subject depend on, besides its images."""
+        return {
+            "subject": subject,
+            "evaluation": self.evaluation.model_dump(mode="json", include={"extractor", "metrics"}),
+        }
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -306,12 +315,38 @@ def parse(content: Mapping[str, Any], origin: str = "config") -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise BenchmarkError(f"{origin}: {explain(error)}") from None
+        raise BenchmarkError(f"{origin}: {explain(error, content)}") from None
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a results folder in which nothing can be written, before any job starts.
+
+    Raises:
+        BenchmarkError: the folder, or the one in which it would be made, is not writable.
+    """
+    for existing in (folder, *folder.parents):
+        if existing.exists():
+            if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+                raise BenchmarkError(
+                    f"{folder}: {existing} is not a writable folder: change its permissions, or "
+                    "run elsewhere"
+                )
+            return
 
 
 def resolved(config: Config) -> str:
     """Return the config with every default filled in, as canonical JSON."""
     return canonical_json(config.model_dump(mode="json"))
+
+
+def _check_plan(schedule: Options, sampler: Options, steps: Iterable[int], at: str) -> None:
+    """Refuse a schedule, a sampler or a number of steps that cannot go together."""
+    try:
+        process = make_process(schedule)
+        for count in steps:
+            plan(process, sampler, count)
+    except BenchmarkError as error:
+        raise ValueError(f"{at}.{error}") from None
 
 
 def _known(at: str, name: str, *named: Iterable[str]) -> None:

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path("results")
+REFERENCE = Path(__file__).parent.parent / "config" / "reference" / "report.csv"
+PLOTS = (
+    "distance-by-model",
+    "time-by-model",
+    "distance-against-time",
+    "loss-curves",
+    "samples-overview",
+)
+CACHE = ".cache"  # beside the runs: what several runs can use
+HELD_OUT = "held-out-"  # before a data set's name: its held-out images, judged as a cell is
 TABLE_FORMATS = ("csv", "md", "tex")
 
 
@@ -52,17 +62,17 @@ class Run:
         """Picture of the way from noise to image."""
         return self.root / "samples" / cell / "chain.png"
 
-    def real_features(self, extractor: str, dataset: str) -> Path:
-        """Features of all images of a data set: float32, N×d."""
-        return self.root / "features" / extractor / "real" / f"{dataset}.npy"
-
-    def fake_features(self, extractor: str, cell: str) -> Path:
-        """Features of the samples of a cell: float32, N×d."""
-        return self.root / "features" / extractor / "fake" / f"{cell}.npy"
+    def features(self, extractor: str, name: str) -> Path:
+        """Features of a data set's or a cell's images, in their order: float32, N×d."""
+        return self.root / "features" / extractor / f"{name}.npy"
 
     def record(self, kind: str, name: str) -> Path:
         """The record of one job."""
         return self.root / "records" / kind / f"{name}.json"
+
+    def log(self, verb: str, name: str) -> Path:
+        """What a job said."""
+        return self.root / "logs" / verb / f"{name}.log"
 
     def neighbours(self, name: str) -> Path:
         """Picture of samples beside their nearest training images."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.atomic import atomic_path, write_text
+from benchmark.config import Config
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
 from benchmark.data.pixels import decode
 from benchmark.data.prepared import (
@@ -32,12 +33,44 @@ from benchmark.data.prepared import (
     Splits,
 )
 from benchmark.errors import BenchmarkError
+from benchmark.paths import Run
 from benchmark.progress import track
+from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
 
 SetName: TypeAlias = Literal["train", "held_out"]
 
 IMAGES_PER_WORKER = 200  # fewer are read sooner than a further process starts
 CHUNK = 8  # images that a worker takes at a time
+
+
+def stage(config: Config, name: str, run: Run) -> Record:
+    """Prepare the data set `name` of a config and write its record."""
+    watch = Stopwatch()
+    manifest = prepare(config.data[name], run.data(name))
+    spec = config.data_spec(name)
+    record = Record(
+        kind="data",
+        id=name,
+        spec=spec,
+        spec_hash=spec_hash(spec),
+        provenance=provenance(watch, threads=os.cpu_count() or 1),
+        values={
+            "train": Value(value=manifest.splits.train.stop - manifest.splits.train.start),
+            "held_out": Value(value=manifest.splits.held_out.stop - manifest.splits.held_out.start),
+            "bad_images": Value(value=manifest.bad_images.count),
+            "passed_over": Value(value=manifest.duplicates.passed_over_count),
+        },
+        facts={
+            "origin": manifest.origin,
+            "licence": manifest.licence,
+            "attribution": manifest.attribution,
+            "resolution": manifest.resolution,
+            "train_sha256": manifest.splits.train.sha256,
+            "held_out_sha256": manifest.splits.held_out.sha256,
+        },
+    )
+    record.write(run.record("data", name))
+    return record
 
 
 def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Manifest:

@@ -109,16 +109,16 @@ class Provenance(Strict):
     threads: int
     memory_bytes: int
     device: str
-    gpu: str | None
-    driver: str | None
+    gpu: str | None = None
+    driver: str | None = None
     precision: str
     compiled: bool
     python: str
     system: str
     libraries: dict[str, str]
-    git_commit: str | None
-    git_dirty: bool | None
-    lock_sha256: str | None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    lock_sha256: str | None = None
     started: str
     wall_seconds: float
 
@@ -143,7 +143,7 @@ class Record(Strict):
     cell: Cell | None = None
     protocol: Protocol | None = None
     values: dict[str, Value] = {}
-    facts: dict[str, str | int | float | bool | None | list[str]] = {}
+    facts: dict[str, str | int | float | bool | list[str] | None] = {}
     timing: Timing | None = None
     curve: Curve | None = None
 
@@ -181,7 +181,7 @@ def read_record(path: Path) -> Record:
     try:
         return Record.model_validate(content)
     except ValidationError as error:
-        raise BenchmarkError(f"{path}: not a record: {explain(error)}") from None
+        raise BenchmarkError(f"{path}: not a record: {explain(error, content)}") from None
 
 
 def read_records(run: Path) -> list[Record]:

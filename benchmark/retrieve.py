@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmark.config import Config
+from benchmark.data import load as load_data
 from benchmark.errors import BenchmarkError
+from benchmark.evaluate import load_features, protocol
 from benchmark.metrics.base import Features, check_pair
+from benchmark.paths import HELD_OUT, Run
 from benchmark.pictures import save_png
+from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
 
 SPARE = 8  # candidates beyond k whose distances are computed again, exactly
 BLOCK = 256  # queries whose candidates are held at a time
@@ -24,6 +29,57 @@ GAP = 4
 TEXT_HEIGHT = 16
 TITLE_HEIGHT = 32
 FONT_SIZE = 11
+
+
+def stage(config: Config, subject: str, run: Run) -> Record:
+    """Find the nearest training images of a cell's samples, or of held-out ones; draw and record.
+
+    Raises:
+        BenchmarkError: the features do not fit each other.
+    """
+    watch = Stopwatch()
+    name = config.dataset_of(subject)
+    own, train = load_features(config, subject, run)
+    distances, indices = nearest(own, train, config.evaluation.neighbours)
+    dataset = load_data(run.data(name))
+    real = subject.startswith(HELD_OUT)
+    images = dataset.held_out if real else np.load(run.samples(subject), mmap_mode="r")
+    panel(
+        images,
+        dataset.train,
+        distances,
+        indices,
+        run.neighbours(subject),
+        title=f"{subject}: nearest training images ({config.evaluation.extractor}, Euclidean)",
+        rows=config.evaluation.panel_rows,
+    )
+    spec = {
+        "subject": subject,
+        "extractor": config.evaluation.extractor,
+        "neighbours": config.evaluation.neighbours,
+    }
+    first = distances[:, 0]
+    record = Record(
+        kind="retrieval",
+        id=subject,
+        spec=spec,
+        spec_hash=spec_hash(spec),
+        provenance=provenance(watch),
+        cell=None if real else config.cell(subject),
+        protocol=protocol(config, subject, run, n_fake=len(own)),
+        values={
+            "nearest_min": Value(value=float(first.min())),
+            "nearest_median": Value(value=float(np.median(first))),
+            "nearest_mean": Value(value=float(first.mean()), std_error=_std_error(first)),
+            "kth_mean": Value(value=float(distances[:, -1].mean())),
+        },
+        facts={
+            "dataset": name,
+            "neighbours": config.evaluation.neighbours,
+        },
+    )
+    record.write(run.record("retrieval", subject))
+    return record
 
 
 def nearest(
@@ -97,6 +153,10 @@ def panel(
             left = 2 * GAP + column * step_x
             _tile(picture, left, top, bank[index], scale, f"{distance:.4g}")
     save_png(picture, path)
+
+
+def _std_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _tile(

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Protocol, Record, Value
 
 FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 RESERVED = ("neighbours", "stages")  # names of the tables that every run has
-HELD_OUT = "held-out-"  # begins the id of a record about the held-out images of a data set
 
 
 @dataclass(frozen=True)

@@ -36,20 +36,38 @@ class Strict(BaseModel):
         return value
 
 
-def explain(error: ValidationError) -> str:
-    """Return one line: the path of the first wrong key, what is wrong, what would be right."""
+def explain(error: ValidationError, content: Any) -> str:
+    """Return one line: the path of the first wrong key, what is wrong, what would be right.
+
+    Args:
+        error: what pydantic says.
+        content: the data that it was asked to check.
+    """
     details = error.errors()
-    first = details[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(_path(details[0], content))
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{where}: {_what(first)}{more}" if where else _what(first) + more
+    return f"{where}: {_what(details[0])}{more}" if where else _what(details[0]) + more
+
+
+def _path(detail: ErrorDetails, content: Any) -> list[str]:
+    """Return the location without the tags of unions, which stand in no file."""
+    path = []
+    for part in detail["loc"]:
+        try:
+            content = content[part]
+        except (LookupError, TypeError):
+            if detail["type"] != "missing" or part != detail["loc"][-1]:
+                continue
+        path.append(str(part))
+    return path
 
 
 def _what(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
     if detail["type"] == "union_tag_invalid":
         known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-        return f"no {context['discriminator']} {context['tag']!r}: {nearest(context['tag'], known)}"
+        kind = context["discriminator"].strip("'")
+        return f"no {kind} {context['tag']!r}: {nearest(context['tag'], known)}"
     if detail["type"] == "missing":
         return "this key is missing"
     message = detail["msg"].removeprefix("Value error, ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -115,11 +116,15 @@ def load(folder: Path, verify: bool = False) -> Dataset:
 
 def _read_manifest(path: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise BenchmarkError(f"{path}: {error.strerror}; prepare the data first") from None
+    except ValueError as error:
+        raise BenchmarkError(f"{path}: not JSON: {error}; prepare the data again") from None
+    try:
+        return Manifest.model_validate(content)
     except ValidationError as error:
-        raise BenchmarkError(f"{path}: {explain(error)}; prepare the data again") from None
+        raise BenchmarkError(f"{path}: {explain(error, content)}; prepare the data again") from None
 
 
 def _map(path: Path) -> Images:

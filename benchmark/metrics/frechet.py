@@ -10,20 +10,55 @@ images than dimensions a thin one: no covariance and no square root of a matrix 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, Features, check_features, check_pair
+from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
 from benchmark.records import Value
 
 
 @METRICS.register("frechet")
-def frechet(fake: Features, real: Features) -> Value:
-    """Return the Fréchet distance between the features `fake` (N×d) and `real` (M×d), N, M ≥ 2."""
-    check_pair(fake, real)
-    return Value(value=frechet_distance(statistics(fake), statistics(real)))
+def frechet(
+    fake: Features,
+    real: Features,
+    *,
+    interval: Literal["jackknife", "bootstrap", "none"] = "jackknife",
+    groups: int = 50,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Value:
+    """Return the Fréchet distance between the features `fake` (N×d) and `real` (M×d).
+
+    The interval is that of the distance at this N to these real images: what other samples of the
+    model would give. The distance's bias, which falls with N, is not in it; `frechet-infinity`
+    extrapolates that away. The jackknife's error is close to the true one from N = 40 to 3,000,
+    below and above the dimension, where the bootstrap's is up to 2.5 times too large.
+
+    Args:
+        fake: N×d, N ≥ 2; for the interval N ≥ 3.
+        real: M×d, M ≥ 2.
+        interval: how it is found.
+        groups: of the jackknife.
+        replicates: of the bootstrap.
+        seed: of either.
+
+    Raises:
+        BenchmarkError: unusable features.
+    """
+    check_pair(fake, real, least=2 if interval == "none" else 3)
+    reference = statistics(real)
+    value = frechet_distance(statistics(fake), reference)
+    if interval == "none":
+        return Value(value=value)
+    rng = np.random.default_rng(seed)
+    subset = SubsetDistance(fake, reference)
+    if interval == "bootstrap":
+        return _positive(centred(value, bootstrap(subset, len(fake), replicates, rng)))
+    return _positive(jackknife(subset, len(fake), groups, rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,3 +114,52 @@ def frechet_distance(a: GaussianStats, b: GaussianStats) -> float:
     cross = np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum()
     spread = np.square(a.factor).sum() + np.square(b.factor).sum() - 2 * cross
     return max(0.0, float(np.square(a.mean - b.mean).sum() + spread))
+
+
+class SubsetDistance:
+    """The Fréchet distance of rows of `features` (N×d) to a reference, for many sets of rows.
+
+    With Y = X − μ₂ and Z = YF₂ᵀ, all that the distance needs are sums over the rows of Y, |y|² and
+    zᵀz, or, with fewer rows than columns, the Gram matrix ZZᵀ. Taking square roots of eigenvalues,
+    it is exact to about 10⁻⁷ of the covariances' traces only: enough for an error.
+    """
+
+    def __init__(self, features: Features, reference: GaussianStats) -> None:
+        self.offset = features - reference.mean
+        self.lengths = np.square(self.offset).sum(axis=1)
+        self.reference_spread = float(np.square(reference.factor).sum())
+        self.projected = self.offset @ reference.factor.T
+        self.thin = len(features) <= self.projected.shape[1]
+        self.products = (
+            self.projected @ self.projected.T if self.thin else self.projected.T @ self.projected
+        )
+
+    def __call__(self, rows: Rows) -> float:
+        """Return the distance of these rows, at least 2, of which some may be given twice."""
+        n = len(rows)
+        mean_length = float(np.square(self.offset[rows].mean(axis=0)).sum())
+        spread = (self.lengths[rows].sum() - n * mean_length) / (n - 1)
+        scatter = self._gram(rows) if self.thin else self._moment(rows)
+        cross = np.sqrt(np.linalg.eigvalsh(scatter).clip(min=0) / (n - 1)).sum()
+        return max(0.0, float(mean_length + spread + self.reference_spread - 2 * cross))
+
+    def _gram(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the inner products of `projected[rows]`, centred, n×n."""
+        gram = self.products[np.ix_(rows, rows)]
+        means = gram.mean(axis=0)
+        centred_gram: NDArray[np.float64] = gram - means - means[:, None] + means.mean()
+        return centred_gram
+
+    def _moment(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the scatter matrix of `projected[rows]`, from that of all rows, r×r."""
+        times = np.bincount(rows, minlength=len(self.offset))
+        changed = np.flatnonzero(times != 1)
+        z = self.projected[changed]
+        mean = self.projected[rows].mean(axis=0)
+        moment: NDArray[np.float64] = self.products - z.T @ ((1 - times[changed])[:, None] * z)
+        return moment - len(rows) * np.outer(mean, mean)
+
+
+def _positive(value: Value) -> Value:
+    """Cut the interval at 0, below which no distance lies."""
+    return value.model_copy(update={"low": max(0.0, value.low or 0.0)})

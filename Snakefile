@@ -1,0 +1,26 @@
+# Every cell of a config becomes records; tables, plots and panels are made of the records alone.
+#   snakemake --cores all --resources gpu=1                                   the quickstart
+#   snakemake --cores all --resources gpu=1 --configfile config/other.yaml    another config
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+if not workflow.configfiles and not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        PLOTS,
+        PANELS,

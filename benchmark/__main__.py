@@ -1,0 +1,198 @@
+"""The command line: one verb for each stage.
+
+Modules are imported where they are used: `--help` and the verbs that only read records need neither
+torch nor a GPU.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.errors import BenchmarkError
+from benchmark.paths import REFERENCE, RESULTS, Run
+
+if TYPE_CHECKING:
+    from benchmark.config import Config
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Benchmark diffusion models. The whole run at once: "
+    "`snakemake --cores all --resources gpu=1`.",
+)
+
+ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
+Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
+RunFolder = Annotated[
+    Path, typer.Argument(help="Run folder, as results/quickstart.", show_default=False)
+]
+Reference = Annotated[
+    Path, typer.Option(help="CSV of published figures.", show_default="the report's")
+]
+Subject = Annotated[
+    str,
+    typer.Argument(help="A cell's id, or held-out-DATA for real images.", show_default=False),
+]
+
+
+def _examples(*lines: str) -> str:
+    return "**Examples**\n\n" + "\n\n".join(f"`python -m benchmark {line}`" for line in lines)
+
+
+@app.command(epilog=_examples("config config/config.yaml"))
+def config(config: ConfigFile) -> None:
+    """Check a config and print it with every default, and the cells of its grid."""
+    from benchmark.config import load
+
+    loaded = load(config)
+    _print_resolved(loaded)
+    for cell in loaded.cells:
+        print(f"{cell.table}: {cell.id}: {cell.samples} samples", file=sys.stderr)
+
+
+@app.command(epilog=_examples("prepare config/config.yaml avatars"))
+def prepare(
+    config: ConfigFile,
+    dataset: Annotated[str, typer.Argument(help="A name below `data`.", show_default=False)],
+    results: Results = RESULTS,
+    dry_run: DryRun = False,
+) -> None:
+    """Make the images of a data set: one array, a manifest and a record."""
+    _stage("prepare", config, dataset, results, dry_run)
+
+
+@app.command(epilog=_examples("train config/config.yaml DDPM-linear --threads 2"))
+def train(
+    config: ConfigFile,
+    training: Annotated[
+        str, typer.Argument(help="MODEL-SCHEDULE, as DDPM-linear.", show_default=False)
+    ],
+    results: Results = RESULTS,
+    threads: Threads = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Train one network; when killed and started again, continue."""
+    _stage("train", config, training, results, dry_run, threads=threads)
+
+
+@app.command(epilog=_examples("sample config/config.yaml DDIM-linear-ddim-50-s0 --threads 2"))
+def sample(
+    config: ConfigFile,
+    cell: Annotated[
+        str,
+        typer.Argument(help="MODEL-SCHEDULE-SAMPLER-STEPS-sSEED.", show_default=False),
+    ],
+    results: Results = RESULTS,
+    threads: Threads = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Sample a cell and time the sampler alone."""
+    _stage("sample", config, cell, results, dry_run, threads=threads)
+
+
+@app.command(
+    epilog=_examples(
+        "features config/config.yaml avatars", "features config/config.yaml DDIM-linear-ddim-50-s0"
+    )
+)
+def features(
+    config: ConfigFile,
+    name: Annotated[
+        str, typer.Argument(help="A data set's name or a cell's id.", show_default=False)
+    ],
+    results: Results = RESULTS,
+    threads: Threads = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Embed the images of a data set or of a cell with the config's extractor."""
+    _stage("features", config, name, results, dry_run, threads=threads)
+
+
+@app.command(epilog=_examples("evaluate config/config.yaml DDIM-linear-ddim-50-s0"))
+def evaluate(
+    config: ConfigFile, subject: Subject, results: Results = RESULTS, dry_run: DryRun = False
+) -> None:
+    """Measure a cell's samples, or held-out images, against the training images."""
+    _stage("evaluate", config, subject, results, dry_run)
+
+
+@app.command(epilog=_examples("retrieve config/config.yaml DDIM-linear-ddim-50-s0"))
+def retrieve(
+    config: ConfigFile, subject: Subject, results: Results = RESULTS, dry_run: DryRun = False
+) -> None:
+    """Find the training images nearest to each sample, and draw them."""
+    _stage("retrieve", config, subject, results, dry_run)
+
+
+@app.command(epilog=_examples("tables results/quickstart"))
+def tables(run: RunFolder, reference: Reference = REFERENCE) -> None:
+    """Write the tables of a run again, from its records alone."""
+    from benchmark.tables import write_tables
+
+    _print_paths(write_tables(Run(run), reference))
+
+
+@app.command(epilog=_examples("plots results/quickstart"))
+def plots(run: RunFolder, reference: Reference = REFERENCE) -> None:
+    """Draw the plots of a run again, from its records alone."""
+    from benchmark.plots import write_plots
+
+    _print_paths(write_plots(Run(run), reference))
+
+
+def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:
+    """Run the stage of the module `verb`, once config, name and folder are checked."""
+    from benchmark.config import check_writable, load
+
+    loaded = load(path)
+    check = {
+        "prepare": loaded.data_spec,
+        "train": loaded.train_spec,
+        "sample": loaded.cell,
+    }.get(verb, loaded.dataset_of)
+    check(name)
+    run = Run(results / loaded.run)
+    check_writable(run.root)
+    if dry_run:
+        _print_resolved(loaded)
+        return
+    import_module(f"benchmark.{verb}").stage(loaded, name, run, **options)
+
+
+def _print_resolved(loaded: Config) -> None:
+    import yaml
+
+    print(yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False), end="")
+
+
+def _print_paths(paths: list[Path]) -> None:
+    for path in paths:
+        print(path)
+
+
+def main() -> None:
+    """Run a verb; a user's mistake is one line on stderr and status 2."""
+    try:
+        app()
+    except BenchmarkError as error:
+        sys.exit(_fail(str(error)))
+    except OSError as error:
+        sys.exit(_fail(f"{error.filename or 'file'}: {error.strerror or error}"))
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

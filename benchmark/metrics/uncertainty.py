@@ -1,0 +1,132 @@
+"""How sure a number is: standard errors, 95 % intervals, and intervals of differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.records import Value
+
+Rows: TypeAlias = NDArray[np.intp]
+Statistic: TypeAlias = Callable[[Rows], float]
+
+Z95 = NormalDist().inv_cdf(0.975)
+
+
+def jackknife(statistic: Statistic, n: int, groups: int, rng: np.random.Generator) -> Value:
+    """Return a statistic of n rows with the delete-a-group jackknife's error and interval.
+
+    The rows are dealt at random into `groups` groups of one size (a remainder is never left out)
+    and the statistic is computed without each in turn. No row is used twice, unlike in the
+    bootstrap, whose copies distort whatever depends on distances between rows. On average the
+    error is not smaller than the true one (Efron and Stein 1981); it is that of the statistic *at
+    this n*, so a bias that falls with n is no part of it.
+
+    Args:
+        statistic: maps row numbers to a number.
+        n: the rows, at least 2.
+        groups: at least 2; with n ≤ groups each row is a group.
+        rng: deals the rows.
+
+    Source: Shao and Wu 1989, eq. 2.7 (the delete-d jackknife).
+    """
+    if groups < 2:
+        raise BenchmarkError(f"groups: {groups} is too few for a jackknife: at least 2, or 0: none")
+    size = -(-n // groups)
+    count = n // size
+    order = rng.permutation(n)
+    left_out = [statistic(np.delete(order, slice(j * size, (j + 1) * size))) for j in range(count)]
+    error = math.sqrt((n - size) / size * np.var(left_out))
+    return with_error(statistic(np.arange(n)), error, count - 1)
+
+
+def bootstrap(
+    statistic: Statistic, n: int, replicates: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the statistic of `replicates` samples of n rows drawn with replacement (Efron 1979).
+
+    A statistic with a bias that falls with n, as the Fréchet distance, has it twice here: its
+    replicates lie above the value, and wider than the value itself spreads. See `jackknife`.
+    """
+    return np.array([statistic(rng.integers(0, n, n)) for _ in range(replicates)])
+
+
+def centred(value: float, replicates: NDArray[np.float64]) -> Value:
+    """Return the value with the error and percentile interval of its replicates, moved to it.
+
+    The replicates' spread is kept and their mean replaced by the value, so that a bias that the
+    resampling adds does not move the interval.
+    """
+    deviations = replicates - replicates.mean()
+    low, high = value + np.percentile(deviations, [2.5, 97.5])
+    return Value(
+        value=value,
+        std_error=float(replicates.std(ddof=1)),
+        low=min(value, float(low)),
+        high=max(value, float(high)),
+    )
+
+
+def with_error(value: float, std_error: float, degrees: int) -> Value:
+    """Return the value with its error and Student's t interval."""
+    from scipy.special import stdtrit  # takes longer to import than all else here
+
+    half = float(stdtrit(degrees, 0.975)) * std_error if degrees > 0 else math.inf
+    return Value(value=value, std_error=std_error, low=value - half, high=value + half)
+
+
+def proportion(hits: NDArray[np.bool_]) -> Value:
+    """Return the share of hits with Wilson's interval (1927), which is right near 0 and 1 too."""
+    n, p = len(hits), float(hits.mean())
+    middle = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
+    low, high = min(p, middle - half), max(p, middle + half)  # but for rounding at 0 and 1
+    return Value(value=p, std_error=math.sqrt(p * (1 - p) / n), low=low, high=high)
+
+
+def difference(a: Value, b: Value) -> Value:
+    """Return a − b, both independent, with the interval that follows from their own two.
+
+    Source: Zou and Donner 2008, eq. 4 (MOVER): skewed intervals give a skewed one.
+
+    Raises:
+        BenchmarkError: a value has no interval.
+    """
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        raise BenchmarkError("difference: a value without an interval cannot be compared")
+    delta = a.value - b.value
+    return Value(
+        value=delta,
+        low=delta - math.hypot(a.value - a.low, b.high - b.value),
+        high=delta + math.hypot(a.high - a.value, b.value - b.low),
+    )
+
+
+def differs(a: Value, b: Value) -> bool:
+    """Return whether the 95 % interval of the difference excludes zero.
+
+    Raises:
+        BenchmarkError: a value has no interval.
+    """
+    delta = difference(a, b)
+    assert delta.low is not None
+    assert delta.high is not None
+    return delta.low > 0 or delta.high < 0
+
+
+def across_seeds(values: Sequence[Value]) -> Value:
+    """Return the mean over seeds; its error is the scatter between them, by Student's t.
+
+    The scatter holds the error within each run already. One seed keeps its own error and interval.
+    """
+    if len(values) == 1:
+        return values[0]
+    found = np.array([value.value for value in values])
+    error = float(found.std(ddof=1)) / math.sqrt(len(found))
+    return with_error(float(found.mean()), error, len(found) - 1)

@@ -1,0 +1,99 @@
+"""What a config says of a network. Reading it needs no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from benchmark.strict import Strict
+
+
+class UNetSpec(Strict):
+    """The U-Net of Ho et al. 2020, with the options of diffusers' UNet2DModel.
+
+    All sequences go from the finest level to the coarsest.
+    """
+
+    kind: Literal["unet"] = "unet"
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=1, description="Feature channels of each level; each halves the resolution"
+    )
+    attention: tuple[bool, ...] = Field(description="Whether a level attends over its pixels")
+    mid_attention: bool = Field(default=True, description="Attention between the two halves")
+    layers: int = Field(default=2, ge=1, description="Residual blocks of a level on the way down")
+    patch: int = Field(
+        default=1, ge=1, description="Side of the pixel squares that are folded into channels"
+    )
+    head_channels: int | None = Field(
+        default=None, ge=1, description="Channels of an attention head; null: one head"
+    )
+    groups: int = Field(default=32, ge=1, description="Groups of the group normalisation")
+    norm_eps: float = Field(default=1e-6, gt=0)
+    time_embedding: Literal["positional", "fourier"] = Field(
+        default="positional",
+        description="positional: of a time up to about 1000; fourier: of a noise level σ > 0, by "
+        "which the output is divided",
+    )
+    freq_shift: float = Field(default=1, ge=0, description="Of the positional frequencies")
+    flip_sin_to_cos: bool = Field(default=False, description="Cosines before sines")
+    downsample_padding: Literal[0, 1] = Field(
+        default=0, description="0 pads right and bottom alone, 1 pads all four sides"
+    )
+    image_channels: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> UNetSpec:
+        if len(self.attention) != len(self.channels):
+            raise ValueError(
+                f"attention has {len(self.attention)} entries and channels {len(self.channels)}: "
+                "give one for each level"
+            )
+        for width in self.channels:
+            if width % self.groups:
+                raise ValueError(f"channels: {width} is not a multiple of groups, {self.groups}")
+        for width in (*self._attended(), *([self.channels[-1]] if self.mid_attention else [])):
+            if width % (self.head_channels or width):
+                raise ValueError(
+                    f"channels: {width} is not a multiple of head_channels, {self.head_channels}"
+                )
+        if self.freq_shift >= self.channels[0] // 2:
+            raise ValueError(
+                f"freq_shift must be below half of channels.0, {self.channels[0] // 2}"
+            )
+        return self
+
+    @property
+    def multiple(self) -> int:
+        """The number of which height and width must be multiples."""
+        return self.patch * 2 ** (len(self.channels) - 1)
+
+    def _attended(self) -> list[int]:
+        return [c for c, attends in zip(self.channels, self.attention, strict=True) if attends]
+
+
+class RefineNetSpec(Strict):
+    """NCSN's dilated RefineNet (Song and Ermon 2019, appendix A), conditioned on a level's index."""
+
+    kind: Literal["refinenet"] = "refinenet"
+    channels: int = Field(default=128, ge=1, description="Feature channels of the finest stage")
+    levels: int = Field(default=10, ge=1, description="Noise levels, each with an embedding")
+    image_channels: int = Field(default=3, ge=1)
+
+    @property
+    def multiple(self) -> int:
+        """The number of which height and width must be multiples."""
+        return 2
+
+
+class CustomSpec(Strict):
+    """A network of the user's own."""
+
+    kind: Literal["custom"]
+    factory: str = Field(
+        pattern=r"^[\w.]+:\w+$", description="module:function; it returns a torch module"
+    )
+    options: dict[str, Any] = Field(default={}, description="Keyword arguments of the function")
+
+
+Network = Annotated[UNetSpec | RefineNetSpec | CustomSpec, Field(discriminator="kind")]

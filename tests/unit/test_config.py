@@ -1,0 +1,142 @@
+"""A wrong config is one line that names the key and the nearest right name."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmark.config import check_writable, load, parse, resolved
+from benchmark.errors import BenchmarkError
+
+SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
+
+
+@pytest.fixture
+def smoke() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
+    return copy.deepcopy(content)
+
+
+def set_key(content: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    at: Any = content
+    for part in parents:
+        at = at[int(part)] if isinstance(at, list) else at[part]
+    at[int(last) if isinstance(at, list) else last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("devise", "cpu", "unknown key 'devise': did you mean 'device'"),
+        ("device", "gpu", "device: "),
+        ("models.DDPM.trainig", "short", "models.DDPM: unknown key 'trainig': did you mean 'training'"),
+        ("models.DDPM.network", "nets", "models.DDPM.network: no 'nets': did you mean 'net'"),
+        ("training.short.lr", "fast", "training.short.lr: "),
+        ("training.short.epochs", 3, "training.short: give either steps or epochs"),
+        ("grid.0.schedule", ["linaer"], "grid.0.schedule: no 'linaer': did you mean 'linear'"),
+        ("grid.0.sampler", "ddqm", "grid.0.sampler: no 'ddqm': did you mean 'ddpm'"),
+        ("grid.0.steps", 0, "grid.0.steps: Input should be greater than or equal to 1"),
+        ("grid.0.steps", 1001, "grid.0.steps: 1001 are more than the 1000"),
+        ("grid.0.model", "DPM", "grid.0.model: no 'DPM': did you mean 'DDPM'"),
+        ("grid.1", {"table": "trained", "model": "DDPM", "schedule": "linear", "sampler": "ddpm",
+                    "steps": 10, "samples": 4}, "DDPM-linear-ddpm-10-s0 is named twice"),
+        ("data.tiny.source", "avatar", "no source 'avatar': did you mean 'avatars'"),
+        ("data.tiny.resolutoin", 16, "unknown key 'resolutoin': did you mean 'resolution'"),
+        ("samplers", {"ddim": {"kind": "ddim", "etta": 0}}, "unknown key 'etta': did you mean 'eta'"),
+        ("samplers", {"ddim": {"kind": "dim"}}, "no kind 'dim': did you mean"),
+        ("evaluation.neighbours", 25, "25 neighbours cannot be found among the 24 training images"),
+        ("evaluation.extractor", "inception", "evaluation.extractor: no 'inception'"),
+        ("evaluation.metrics", {"fd": {"kind": "frechett"}}, "did you mean 'frechet'"),
+        ("run", "../elsewhere", "run: "),
+        ("run", ".cache", "run: "),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_named_with_what_would_be_right(
+    smoke: dict[str, Any], path: str, value: Any, expected: str
+) -> None:
+    set_key(smoke, path, value)
+    with pytest.raises(BenchmarkError) as caught:
+        parse(smoke, "some.yaml")
+    message = str(caught.value)
+    assert message.startswith("some.yaml: ")
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("- a", "a config is a mapping"), ("a: [", "not YAML"), ("!!python/object:os.x {}", "not YAML")],
+)
+def test_a_file_that_is_no_config_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(BenchmarkError, match=expected):
+        load(file)
+
+
+def test_a_missing_config_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"none\.yaml: cannot be read"):
+        load(tmp_path / "none.yaml")
+
+
+def test_the_resolved_config_resolves_to_itself(smoke: dict[str, Any]) -> None:
+    config = parse(smoke)
+    assert resolved(parse(json.loads(resolved(config)))) == resolved(config)
+
+
+def test_every_pair_is_trained_by_itself_unless_sharing_is_asked_for(smoke: dict[str, Any]) -> None:
+    assert set(parse(smoke).trainings) == {
+        "DDPM-linear", "DDPM-cosine", "DDIM-linear", "DDIM-cosine",
+    }  # fmt: skip
+    shared = parse({**smoke, "share_training": True})
+    assert set(shared.trainings) == {"DDIM+DDPM-linear", "DDIM+DDPM-cosine"}
+
+
+def test_models_with_different_networks_do_not_share_a_training(smoke: dict[str, Any]) -> None:
+    smoke["networks"]["other"] = {**smoke["networks"]["net"], "layers": 2}
+    smoke["models"]["DDIM"]["network"] = "other"
+    assert len(parse({**smoke, "share_training": True}).trainings) == 4
+
+
+def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: set_key(content, key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "retrains", "resamples"),
+    [
+        ("training.short.lr", 0.5, True, True),
+        ("data.tiny.seed", 4, True, True),
+        ("training.short.save_seconds", 9, False, False),
+        ("device", "auto", False, False),
+        ("samplers", {"ddpm": {"kind": "ddpm", "spacing": "trailing"}}, False, True),
+        ("evaluation.neighbours", 2, False, False),
+    ],
+)
+def test_a_spec_holds_what_its_stage_depends_on_and_no_more(
+    smoke: dict[str, Any], key: str, value: Any, retrains: bool, resamples: bool
+) -> None:
+    before = parse(smoke)
+    set_key(smoke, key, value)
+    after = parse(smoke)
+    cell = "DDPM-linear-ddpm-10-s0"
+    assert (before.train_spec("DDPM-linear") != after.train_spec("DDPM-linear")) == retrains
+    assert (before.sample_spec(cell) != after.sample_spec(cell)) == resamples
+
+
+def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(BenchmarkError, match="results is not a writable folder"):
+        check_writable(tmp_path / "results" / "run")
+
+
+def test_an_unknown_cell_is_answered_with_the_nearest(smoke: dict[str, Any]) -> None:
+    with pytest.raises(BenchmarkError, match="did you mean 'DDPM-linear-ddpm-10-s0'"):
+        parse(smoke).cell("DDPM-linear-ddpm-10")

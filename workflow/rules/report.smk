@@ -1,0 +1,37 @@
+SUBJECTS = CELLS + [HELD_OUT + name for name in DATASETS]
+RECORDS = (
+    [RUN.record("data", name) for name in DATASETS]
+    + [RUN.record("train", name) for name in CONFIG.trainings]
+    + [RUN.record("sample", name) for name in CELLS]
+    + [RUN.record("features", name) for name in DATASETS + CELLS]
+    + [RUN.record(kind, name) for kind in ("metrics", "retrieval") for name in SUBJECTS]
+)
+NAMES = sorted({cell.table for cell in CONFIG.cells}) + list(RESERVED)
+TABLES = [path for name in NAMES for path in RUN.tables(name)]
+PLOTS = [RUN.plot(name) for name in PLOT_NAMES]
+PANELS = [RUN.neighbours(name) for name in SUBJECTS]
+
+
+rule tables:
+    input:
+        records=RECORDS,
+        code=code("tables.py", "rows.py", "formats.py"),
+    output:
+        report(TABLES, category="Tables", caption="../report/table.rst"),
+    log:
+        RUN.log("tables", "all"),
+    shell:
+        BENCHMARK + " tables {RUN.root} " + LOG
+
+
+rule plots:
+    input:
+        records=RECORDS,
+        grids=[RUN.grid(name) for name in CELLS],
+        code=code("plots.py", "rows.py", "style.py"),
+    output:
+        report(PLOTS, category="Plots", caption="../report/plot.rst"),
+    log:
+        RUN.log("plots", "all"),
+    shell:
+        BENCHMARK + " plots {RUN.root} " + LOG
