@@ -62,3 +62,10 @@ def test_folder_that_cannot_be_made_is_named_in_one_line(tmp_path: Path) -> None
     with pytest.raises(BenchmarkError, match=r"file/a\.json: cannot be written") as error:
         write_json(tmp_path / "file" / "a.json", 1)
     assert "\n" not in str(error.value)
+
+
+def test_reader_of_the_old_file_never_sees_the_new_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with (tmp_path / "a.txt").open() as reader:
+        write_text(tmp_path / "a.txt", "new")
+        assert reader.read() == "old"

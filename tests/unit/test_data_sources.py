@@ -28,7 +28,7 @@ def source(**fields: Any) -> Any:
 def refusal(**fields: Any) -> str:
     with pytest.raises(ValidationError) as error:
         source(**fields)
-    return explain(error.value)
+    return explain(error.value, fields)
 
 
 def touch(path: Path) -> Path:

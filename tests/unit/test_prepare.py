@@ -332,6 +332,19 @@ def test_failed_rerun_leaves_what_was_there(tmp_path: Path) -> None:
     assert content(tmp_path / "out") == before
 
 
+def test_killed_rerun_leaves_no_manifest_beside_images_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    prepare(numbers([1, 2], 1, 1), tmp_path)
+    monkeypatch.setattr("benchmark.prepare.write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(numbers([3, 4], 1, 1), tmp_path)
+    assert list(content(tmp_path)) == [IMAGES]
+
+
 def test_rerun_replaces_what_was_there(tmp_path: Path) -> None:
     prepare(numbers([1, 2], 1, 1), tmp_path)
     prepare(numbers([3, 4, 5], 2, 1), tmp_path)
@@ -357,6 +370,13 @@ def test_damaged_manifest_is_named(tmp_path: Path) -> None:
 def test_truncated_array_is_named(tmp_path: Path) -> None:
     prepare(numbers([1, 2], 1, 1), tmp_path)
     (tmp_path / IMAGES).write_bytes((tmp_path / IMAGES).read_bytes()[:-1])
+    with pytest.raises(BenchmarkError, match=r"images\.npy: damaged"):
+        load(tmp_path)
+
+
+def test_array_with_code_in_it_is_refused(tmp_path: Path) -> None:
+    prepare(numbers([1, 2], 1, 1), tmp_path)
+    np.save(tmp_path / IMAGES, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(BenchmarkError, match=r"images\.npy: damaged"):
         load(tmp_path)
 
