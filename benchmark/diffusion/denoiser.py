@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.diffusion.processes import Process
+from benchmark.diffusion.processes import Prediction, Process
 
-Prediction = Literal["eps", "x0", "v", "score"]
 Scale: TypeAlias = float | Tensor  # a factor for the whole batch, or one an image: B×1×1×1
 
 
@@ -38,25 +37,28 @@ class Denoiser:
     Args:
         network: predicts from (x: B×C×H×W, condition: B).
         process: gives α, σ and the condition of a time.
-        prediction: what the network's output means.
+        prediction: what the network's output means; None: what networks of the process predict.
         clip: confine x_0 to the range of the data, and let ε follow from it.
 
     Attributes:
-        nfe: network evaluations so far, for one image: a call on a whole batch counts once.
+        nfe: calls of the network so far.
+        evaluations: the same, where a call on B images counts B times. A sampler that solves each
+            image by itself makes more calls, but not more evaluations an image.
     """
 
     def __init__(
         self,
         network: nn.Module,
         process: Process,
-        prediction: Prediction = "eps",
+        prediction: Prediction | None = None,
         clip: bool = False,
     ) -> None:
         self.network = network
         self.process = process
-        self.prediction = prediction
+        self.prediction = prediction or process.prediction
         self.clip = clip
         self.nfe = 0
+        self.evaluations = 0
 
     def __call__(self, x: Tensor, t: float) -> Estimate:
         """Evaluate the network once on x: B×C×H×W, all at time t."""
@@ -64,6 +66,7 @@ class Denoiser:
         condition = torch.full((len(x),), self.process.condition(t), device=x.device)
         output = self.network(x, condition)
         self.nfe += 1
+        self.evaluations += len(x)
         estimate = estimate_from(self.prediction, output, x, alpha, sigma)
         if not self.clip:
             return estimate

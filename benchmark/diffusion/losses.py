@@ -1,31 +1,46 @@
-"""What training minimises, one loss for each kind of process."""
+"""What training minimises: weighted squared errors of the predicted noise.
+
+Every loss is E[w(t) ‖ε̂(x_t, t) - ε‖²] with x_t = α(t) x_0 + σ(t) ε; they differ in the weight and
+in how t is drawn. A network that predicts the score s is judged by ε̂ = -σ s.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.diffusion.processes import Array, DiscreteVP, Process
+from benchmark.diffusion.denoiser import estimate_from
+from benchmark.diffusion.processes import SDE, DiscreteVE, DiscreteVP, Process
 
 # (network, images: B×C×H×W in [-1, 1], generator) -> mean loss, a scalar
 Loss: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 
 
-def loss_function(process: Process) -> Loss:
-    """Return the loss of a process; it draws its own times and noise from the generator."""
-    if not isinstance(process, DiscreteVP):
-        raise NotImplementedError
+def loss_function(
+    process: Process, anneal_power: float = 2.0, likelihood_weighting: bool = False
+) -> Loss:
+    """Return the loss of a process; it draws its own times and noise from the generator.
+
+    Args:
+        process: decides the loss: `l_simple`, `denoising_score_matching` or `continuous`.
+        anneal_power: of denoising score matching.
+        likelihood_weighting: of the continuous loss.
+    """
 
     def loss(network: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
-        t = torch.randint(
-            process.length, (len(images),), generator=generator, device=generator.device
-        )
+        x_0 = process.encode(images)
+        t = _draw_times(process, len(images), generator)
         eps = torch.randn(images.shape, generator=generator, device=generator.device)
-        return l_simple(network, process, images, t, eps)
+        if isinstance(process, DiscreteVP):
+            return l_simple(network, process, x_0, t, eps)
+        if isinstance(process, DiscreteVE):
+            return denoising_score_matching(network, process, x_0, t, eps, anneal_power)
+        assert isinstance(process, SDE)
+        return continuous(network, process, x_0, t, eps, likelihood_weighting)
 
     return loss
 
@@ -33,22 +48,102 @@ def loss_function(process: Process) -> Loss:
 def l_simple(
     network: nn.Module, process: DiscreteVP, x_0: Tensor, t: Tensor, eps: Tensor
 ) -> Tensor:
-    """Return the mean of (ε - ε_θ(x_t, t))², Ho et al. 2020, equation 14.
+    """Return the mean of (ε - ε_θ(x_t, t))² over images and pixels, Ho et al. 2020, equation 14.
 
     Args:
         network: predicts ε from (x_t, t: B).
         process: gives ᾱ.
-        x_0: images, B×C×H×W in [-1, 1].
+        x_0: images, B×C×H×W in the process's range.
         t: integer times, B, from 0.
         eps: standard normal noise, shaped like x_0.
     """
     times = np.arange(process.length)
-    x_t = _at(process.alpha(times), t, x_0) * x_0 + _at(process.sigma(times), t, x_0) * eps
-    loss: Tensor = (eps - network(x_t, t)).square().mean()
-    return loss
+    alpha, sigma = _table(process.alpha(times), t), _table(process.sigma(times), t)
+    return _squared_error(network, process, x_0, t, eps, alpha, sigma).mean()
 
 
-def _at(table: Array, t: Tensor, like: Tensor) -> Tensor:
-    """Return the table's entries at t: B, as factors of a batch: B×1×1×1."""
-    entries = torch.as_tensor(table, dtype=like.dtype, device=like.device)[t]
-    return entries.reshape(-1, *[1] * (like.ndim - 1))
+def denoising_score_matching(
+    network: nn.Module,
+    process: DiscreteVE,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    anneal_power: float = 2.0,
+) -> Tensor:
+    """Return ½ λ(σ) ‖s_θ(x_t, σ) + ε/σ‖² with λ(σ) = σ^p, Song and Ermon 2019, equation 6.
+
+    Summed over pixels, as in the paper, and averaged over images.
+
+    Args:
+        network: predicts the score from (x_t, index of the level: B, 0 for the largest noise).
+        process: gives σ.
+        x_0: images, B×C×H×W in the process's range.
+        t: indices of levels, B, 0 for the smallest noise.
+        eps: standard normal noise, shaped like x_0.
+        anneal_power: p; the paper's 2 weighs all levels alike.
+    """
+    sigma = _table(process.sigmas, t)
+    error = _squared_error(network, process, x_0, t, eps, torch.ones_like(sigma), sigma)
+    return 0.5 * (sigma ** (anneal_power - 2) * error.sum(1)).mean()
+
+
+def continuous(
+    network: nn.Module,
+    process: SDE,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    likelihood_weighting: bool = False,
+) -> Tensor:
+    """Return λ(t) ‖s_θ(x_t, t) + ε/σ(t)‖², Song et al. 2021, equation 7.
+
+    Averaged over images and pixels.
+
+    Args:
+        network: predicts what `process.prediction` says from (x_t, `process.condition(t)`: B).
+        process: gives α, σ and g.
+        x_0: images, B×C×H×W in the process's range.
+        t: times, B, in [`process.t_min`, 1].
+        eps: standard normal noise, shaped like x_0.
+        likelihood_weighting: λ = g², which bounds the likelihood (Song et al. 2021, Maximum
+            Likelihood Training, theorem 1), instead of λ = σ².
+    """
+    t = t.double()  # 1 - exp(-∫β) near 0 cancels in single precision
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    error = _squared_error(network, process, x_0, t, eps, alpha, sigma)
+    if likelihood_weighting:
+        error = error * ((process.diffusion(t) / sigma) ** 2)[:, None]
+    return error.mean()
+
+
+def _draw_times(process: Process, count: int, generator: torch.Generator) -> Tensor:
+    device = generator.device
+    if process.length is not None:
+        return torch.randint(process.length, (count,), generator=generator, device=device)
+    even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
+    return process.t_min + (process.t_max - process.t_min) * even
+
+
+def _squared_error(
+    network: nn.Module,
+    process: Process,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    alpha: Tensor,
+    sigma: Tensor,
+) -> Tensor:
+    """Return (ε̂ - ε)² of each image and pixel: B×CHW."""
+    shape = (-1, *[1] * (x_0.ndim - 1))
+    a, s = alpha.to(x_0.dtype).reshape(shape), sigma.to(x_0.dtype).reshape(shape)  # (B, 1, 1, 1)
+    x_t = a * x_0 + s * eps
+    condition = process.condition(t)
+    if condition.is_floating_point():
+        condition = condition.to(x_0.dtype)
+    output = network(x_t, condition)
+    estimate = estimate_from(process.prediction, output, x_t, a, s)
+    return (estimate.eps - eps).square().flatten(1)
+
+
+def _table(values: Any, t: Tensor) -> Tensor:
+    return torch.as_tensor(values, device=t.device)[t]

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.errors import BenchmarkError
-
 if TYPE_CHECKING:
     from torch import Tensor
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Family = Literal["vp-discrete", "ve-discrete", "ve", "vp", "sub-vp"]
-Spacing = Literal["leading", "linspace", "trailing", "karras", "repeat"]
+Prediction = Literal["eps", "x0", "v", "score"]
+OnceSpacing = Literal["leading", "linspace", "trailing", "karras"]  # every time at most once
+Spacing = Literal[OnceSpacing, "repeat"]
 
 
 class Process(ABC):
@@ -30,11 +30,13 @@ class Process(ABC):
     Attributes:
         family: what samplers are asked about.
         spacings: the grids of times that make sense, the usual one first.
+        prediction: what the networks of its paper predict.
         data_range: the range of pixel values in which σ is stated.
     """
 
     family: ClassVar[Family]
     spacings: ClassVar[tuple[Spacing, ...]]
+    prediction: ClassVar[Prediction] = "eps"
     data_range: tuple[float, float] = (-1.0, 1.0)
 
     @property
@@ -75,9 +77,9 @@ class Process(ABC):
         """Return the signal-to-noise ratio α²/σ²."""
         return (self.alpha(t) / self.sigma(t)) ** 2
 
-    def condition(self, t: float) -> float:
+    def condition(self, t: Any) -> Any:
         """Return what the network is told at time t."""
-        return float(t)
+        return t
 
     def prior(self, noise: Tensor) -> Tensor:
         """Turn standard normal noise, B×…, into the state x_T at which samplers start."""
@@ -166,6 +168,7 @@ class DiscreteVE(Process):
 
     family: ClassVar[Family] = "ve-discrete"
     spacings = ("linspace", "repeat")
+    prediction = "score"
     sigmas: Array
     start: Literal["uniform", "normal"] = "uniform"
     data_range: tuple[float, float] = (0.0, 1.0)
@@ -202,9 +205,9 @@ class DiscreteVE(Process):
         """Return ones and √(σ_i² - σ_{i+1}²), Song et al. 2021, equation 8."""
         return exact_chain(self, timesteps)
 
-    def condition(self, t: float) -> int:
+    def condition(self, t: Any) -> Any:
         """Return the level's index as NCSN counts: from 0 for the largest noise."""
-        return self.length - 1 - int(t)
+        return self.length - 1 - (int(t) if isinstance(t, float) else t)
 
     def prior(self, noise: Tensor) -> Tensor:
         """Turn standard normal noise into the state at which samplers start."""
@@ -245,6 +248,7 @@ class VE(SDE):
     """The variance-exploding SDE, Song et al. 2021, equations 9 and 30."""
 
     family: ClassVar[Family] = "ve"
+    prediction = "score"
     sigma_min: float
     sigma_max: float
     t_end: float = 1e-5
@@ -283,9 +287,9 @@ class VE(SDE):
         sigma = self.sigma(np.linspace(1.0, 0.0, len(timesteps)))
         return np.ones(len(timesteps)), np.sqrt(sigma**2 - np.append(sigma[1:], 0.0) ** 2)
 
-    def condition(self, t: float) -> float:
+    def condition(self, t: Any) -> Any:
         """Return σ(t), which NCSN++ embeds."""
-        return float(self.sigma(t))
+        return self.sigma(t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,19 +334,17 @@ class VP(SDE):
         return self.beta(t) ** 0.5
 
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
-        """Return √(1-β_i) and √β_i with β_i = β(t)/N on N even times, appendix E."""
+        """Return √(1-β_i) and √β_i with β_i = β(t)/N on N even times, equation 10.
+
+        With fewer steps than β_max, β_i is confined to 0.999, as in the cosine schedule.
+        """
         N = len(timesteps)
-        beta = self.beta(np.linspace(1.0, 0.0, N)) / N
-        if beta[0] >= 1:
-            raise BenchmarkError(
-                f"{N} steps are too few for beta_max = {self.beta_max}: at least "
-                f"{math.floor(self.beta_max) + 1}, so that each step keeps some signal"
-            )
+        beta = np.minimum(self.beta(np.linspace(1.0, 0.0, N)) / N, 0.999)
         return np.sqrt(1 - beta), np.sqrt(beta)
 
-    def condition(self, t: float) -> float:
+    def condition(self, t: Any) -> Any:
         """Return 999 t, as the networks of a VP SDE embed times on the scale of 1000 steps."""
-        return 999.0 * float(t)
+        return 999.0 * t
 
     def prior(self, noise: Tensor) -> Tensor:
         """Return the noise as it is: the SDE ends at N(0, I)."""

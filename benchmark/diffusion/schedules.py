@@ -7,10 +7,11 @@ To add one, write a function of keyword-only options that returns a process, und
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
-from benchmark.diffusion.processes import Array, DiscreteVP, Process
+from benchmark.diffusion.processes import VE, VP, Array, DiscreteVE, DiscreteVP, Process, SubVP
 from benchmark.errors import BenchmarkError
 from benchmark.registry import Options, Registry
 
@@ -62,6 +63,45 @@ def cosine(*, T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Discr
     return _from_betas(np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], beta_max))
 
 
+@SCHEDULES.register("geometric")
+def geometric(
+    *,
+    levels: int = 10,
+    sigma_min: float = 0.01,
+    sigma_max: float = 1.0,
+    start: Literal["uniform", "normal"] = "uniform",
+) -> DiscreteVE:
+    """Return noise levels of an NCSN with a constant ratio, Song and Ermon 2019, section 4.3."""
+    _check_sigmas(sigma_min, sigma_max)
+    if levels < 2:
+        raise BenchmarkError(f"schedule: levels = {levels} are too few: levels ≥ 2 would do")
+    return DiscreteVE(np.geomspace(sigma_min, sigma_max, levels), start)
+
+
+@SCHEDULES.register("ve")
+def ve(*, sigma_min: float = 0.01, sigma_max: float = 50.0, t_end: float = 1e-5) -> VE:
+    """Return the VE SDE, by default as for CIFAR-10 in Song et al. 2021, appendix C."""
+    _check_sigmas(sigma_min, sigma_max)
+    _check_end(t_end)
+    return VE(sigma_min, sigma_max, t_end)
+
+
+@SCHEDULES.register("vp")
+def vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) -> VP:
+    """Return the VP SDE, by default as in Song et al. 2021, appendix C."""
+    _check_betas_of_sde(beta_min, beta_max)
+    _check_end(t_end)
+    return VP(beta_min, beta_max, t_end)
+
+
+@SCHEDULES.register("sub-vp")
+def sub_vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) -> SubVP:
+    """Return the sub-VP SDE, by default as in Song et al. 2021, appendix C."""
+    _check_betas_of_sde(beta_min, beta_max)
+    _check_end(t_end)
+    return SubVP(beta_min, beta_max, t_end)
+
+
 def _from_betas(beta: Array) -> DiscreteVP:
     return DiscreteVP(np.cumprod(1 - beta))
 
@@ -72,3 +112,24 @@ def _check_betas(T: int, beta_start: float, beta_end: float) -> None:
             f"schedule: T = {T}, beta_start = {beta_start} and beta_end = {beta_end} make no "
             "schedule: T ≥ 1 and 0 < beta_start ≤ beta_end < 1 would"
         )
+
+
+def _check_sigmas(sigma_min: float, sigma_max: float) -> None:
+    if not 0 < sigma_min < sigma_max:
+        raise BenchmarkError(
+            f"schedule: sigma_min = {sigma_min} and sigma_max = {sigma_max} make no schedule: "
+            "0 < sigma_min < sigma_max would"
+        )
+
+
+def _check_betas_of_sde(beta_min: float, beta_max: float) -> None:
+    if not 0 < beta_min <= beta_max:
+        raise BenchmarkError(
+            f"schedule: beta_min = {beta_min} and beta_max = {beta_max} make no schedule: "
+            "0 < beta_min ≤ beta_max would"
+        )
+
+
+def _check_end(t_end: float) -> None:
+    if not 0 < t_end < 1:
+        raise BenchmarkError(f"schedule: t_end = {t_end} makes no schedule: 0 < t_end < 1 would")

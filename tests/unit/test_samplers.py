@@ -1,134 +1,160 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from analytic import PROCESSES, gaussian
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.processes import Array, DiscreteVP, Process
+from benchmark.diffusion.noise import NoiseStream
+from benchmark.diffusion.processes import Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import cosine, linear
+from benchmark.diffusion.schedules import SCHEDULES, linear, make_process
 from benchmark.errors import BenchmarkError
 
-SHAPE = (2, 3, 8, 8)
+SHAPE = (3, 4, 4)
+PAIRS = [
+    (name, kind)
+    for name in SAMPLERS.names()
+    for kind in SCHEDULES.names()
+    if make_process(SCHEDULES.options(kind)()).family in SAMPLERS.families(name)
+]
 
 
-class Wave(nn.Module):
-    """Predicts ε of standard normal data, with waves on it.
+class Halver(nn.Module):
+    """A stand-in for a network; counts its calls and remembers the times it was told."""
 
-    Like a trained network, and unlike an arbitrary function, it does not amplify small differences.
-    """
-
-    def __init__(self, process: Process) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.process = process
+        self.calls = 0
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = self.process.alpha(t.numpy()), self.process.sigma(t.numpy())
-        alpha, sigma = (torch.tensor(c)[:, None, None, None] for c in (alpha, sigma))
-        return sigma * x + 0.3 * alpha * (2 * x).sin()
-
-
-def noise_from(seed: int, shape: tuple[int, ...] = SHAPE):
-    generator = torch.Generator().manual_seed(seed)
-    return lambda: torch.randn(shape, generator=generator, dtype=torch.float64)
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        self.calls += 1
+        return x / 2
 
 
-def trajectory(name: str, process, timesteps: Array, clip: bool, **options) -> list[Tensor]:
-    """Return all states of a sampler, from x_T to x_0."""
-    x_T = noise_from(0)()
-    states: list[Tensor] = []
-    model = Denoiser(Wave(process), process, clip=clip)
-    x_0 = SAMPLERS.get(name)(
-        model,
-        process,
-        x_T,
-        timesteps,
-        noise_from(1),
-        lambda i, t, x, x0: states.append(x),
-        **options,
-    )
-    return [*states, x_0]
+def sample(
+    name: str, process: Process, steps: int, indices: range, **options: object
+) -> tuple[Tensor, Denoiser]:
+    chosen = SAMPLERS.options(name)(**options)
+    model = Denoiser(Halver(), process, "eps")
+    noise = NoiseStream(0, indices, SHAPE, dtype=torch.float64)
+    grid = plan(process, chosen, steps)
+    x_T = process.prior(noise())
+    return SAMPLERS.get(name)(model, process, x_T, grid, noise, **chosen.keywords()), model
 
 
-def with_table_of(process: DiscreteVP, scheduler):
-    """Give diffusers' scheduler our ᾱ in double precision: its own are off by up to 1e-4.
-
-    That both are of the same schedule is tested in test_schedules.
-    """
-    scheduler.alphas_cumprod = torch.tensor(process.alpha_bar)
-    return scheduler
-
-
-def largest_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
-    assert len(ours) == len(theirs)
-    return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_sample_is_the_same_whatever_its_batch(name: str, kind: str) -> None:
+    process = make_process(SCHEDULES.options(kind)())
+    whole, _ = sample(name, process, 10, range(4))
+    parts = [sample(name, process, 10, half)[0] for half in (range(1), range(1, 4))]
+    assert whole.isfinite().all()
+    assert torch.allclose(whole, torch.cat(parts), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
-@pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
-@pytest.mark.parametrize("clip", [False, True])
-@pytest.mark.parametrize("steps", [1, 7, 50])
-def test_ddpm_matches_diffusers_at_every_step(
-    process: DiscreteVP, variance: str, clip: bool, steps: int
+@pytest.mark.parametrize(
+    ("name", "kind", "options", "evaluations"),
+    [
+        ("ddpm", "linear", {}, 10),
+        ("ddim", "linear", {}, 10),
+        ("dpm-solver++", "linear", {}, 10),
+        ("unipc", "linear", {}, 10),
+        ("heun", "linear", {}, 19),
+        ("euler-maruyama", "vp", {}, 10),
+        ("annealed-langevin", "geometric", {}, 10),
+        ("annealed-langevin", "geometric", {"denoise": True}, 11),
+        ("predictor-corrector", "ve", {}, 20),
+        ("predictor-corrector", "ve", {"corrections": 3}, 40),
+        ("predictor-corrector", "ve", {"order": "predictor-first"}, 19),
+    ],
+)
+def test_how_many_evaluations_ten_steps_take(
+    name: str, kind: str, options: dict[str, object], evaluations: int
 ) -> None:
-    from diffusers import DDPMScheduler
-
-    theirs = with_table_of(process, DDPMScheduler(variance_type=variance, clip_sample=clip))
-    theirs.set_timesteps(steps)
-    generator = torch.Generator().manual_seed(1)
-    states = [noise_from(0)()]
-    for t in theirs.timesteps:
-        output = Wave(process)(states[-1], t.expand(2))
-        states.append(theirs.step(output, t, states[-1], generator).prev_sample)
-
-    grid = plan(process, SAMPLERS.options("ddpm")(), steps)
-    ours = trajectory("ddpm", process, grid, clip, variance=variance)
-    assert largest_difference(ours, states) <= 1e-5
+    _, model = sample(name, make_process(SCHEDULES.options(kind)()), 10, range(3), **options)
+    assert model.nfe == model.network.calls == evaluations
+    assert model.evaluations == 3 * evaluations
 
 
-@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
-@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("clip", [False, True])
-@pytest.mark.parametrize("steps", [1, 7, 50])
-def test_ddim_matches_diffusers_at_every_step(
-    process: DiscreteVP, eta: float, clip: bool, steps: int
-) -> None:
-    from diffusers import DDIMScheduler
-
-    theirs = with_table_of(process, DDIMScheduler(clip_sample=clip))
-    theirs.set_timesteps(steps)
-    generator = torch.Generator().manual_seed(1)
-    states = [noise_from(0)()]
-    for t in theirs.timesteps:
-        output = Wave(process)(states[-1], t.expand(2))
-        step = theirs.step(
-            output, t, states[-1], eta, use_clipped_model_output=clip, generator=generator
-        )
-        states.append(step.prev_sample)
-
-    grid = plan(process, SAMPLERS.options("ddim")(), steps)
-    ours = trajectory("ddim", process, grid, clip, eta=eta)
-    assert largest_difference(ours, states) <= 1e-5
+def test_adaptive_solver_takes_more_evaluations_to_be_more_exact() -> None:
+    counts = [
+        sample("probability-flow", PROCESSES["vp"], 2, range(2), atol=tol, rtol=tol)[1].evaluations
+        for tol in (1e-2, 1e-4, 1e-6)
+    ]
+    assert 2 * 14 <= counts[0] < counts[1] < counts[2]
 
 
-def test_ddpm_matches_diffusers_at_all_thousand_steps() -> None:
-    test_ddpm_matches_diffusers_at_every_step(linear(), "fixed_small", clip=True, steps=1000)
+@pytest.mark.parametrize("name", SAMPLERS.names())
+def test_does_the_callback_see_every_step(name: str) -> None:
+    process = PROCESSES[{"annealed-langevin": "levels"}.get(name, "vp")]
+    grid = plan(process, SAMPLERS.options(name)(), 300)
+    x_T = torch.ones(2, 3, dtype=torch.float64)
+    seen: list[tuple[int, float]] = []
+
+    def look(i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
+        assert x_t.shape == x0_hat.shape == x_T.shape
+        seen.append((i, t))
+
+    SAMPLERS.get(name)(gaussian(process), process, x_T, grid, lambda: torch.randn_like(x_T), look)
+    expected = list(enumerate(grid.tolist()))
+    assert seen == (expected[-1:] if name == "probability-flow" else expected)
 
 
-def test_ddim_matches_diffusers_at_all_thousand_steps() -> None:
-    test_ddim_matches_diffusers_at_every_step(linear(), 0.5, clip=True, steps=1000)
+@pytest.mark.parametrize("name", SAMPLERS.names())
+def test_does_a_sampler_leave_its_start_alone(name: str) -> None:
+    process = PROCESSES[{"annealed-langevin": "levels"}.get(name, "vp")]
+    x_T = torch.ones(2, 3, dtype=torch.float64)
+    grid = plan(process, SAMPLERS.options(name)(), 300)
+    SAMPLERS.get(name)(gaussian(process), process, x_T, grid, lambda: torch.randn_like(x_T))
+    assert torch.equal(x_T, torch.ones_like(x_T))
 
 
-def test_is_an_undefined_pair_refused_in_one_line() -> None:
-    process = linear()
-    with pytest.raises(BenchmarkError, match="11 are more than the 10"):
-        plan(linear(T=10), SAMPLERS.options("ddim")(), 11)
-    with pytest.raises(BenchmarkError, match="repeat is not defined for a vp-discrete process"):
-        plan(process, SAMPLERS.options("ddim")(spacing="repeat"), 10)
+@pytest.mark.parametrize("name", SAMPLERS.names())
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+def test_is_a_sampler_defined_or_refused_in_one_line(name: str, process: Process) -> None:
+    options = SAMPLERS.options(name)()
+    if process.family in SAMPLERS.families(name):
+        assert len(plan(process, options, 300)) == 300
+        return
+    with pytest.raises(BenchmarkError, match=rf"^sampler: {name.replace('+', '.')} is not defined"):
+        plan(process, options, 300)
+
+
+@given(steps=st.integers(-5, 30))
+def test_are_impossible_step_counts_refused(steps: int) -> None:
+    process = linear(T=20)
+    if 1 <= steps <= 20:
+        assert len(plan(process, SAMPLERS.options("ddim")(), steps)) == steps
+        return
+    with pytest.raises(BenchmarkError, match=r"^steps: "):
+        plan(process, SAMPLERS.options("ddim")(), steps)
 
 
 def test_are_sampler_options_read_from_a_config() -> None:
     options = SAMPLERS.options("ddim").model_validate({"kind": "ddim", "spacing": "trailing"})
     assert options.keywords() == {"eta": 0.0}
     assert plan(linear(), options, 2).tolist() == [999, 499]
+
+
+@pytest.mark.parametrize(
+    ("name", "spacing"),
+    [("ddim", "repeat"), ("heun", "repeat"), ("ddpm", "even"), ("annealed-langevin", "even")],
+)
+def test_is_a_spacing_refused_that_the_sampler_cannot_take(name: str, spacing: str) -> None:
+    with pytest.raises(ValidationError):
+        SAMPLERS.options(name)(spacing=spacing)
+
+
+def test_does_reading_a_config_stay_free_of_torch() -> None:
+    code = (
+        "import sys; import benchmark.diffusion.samplers, benchmark.diffusion.schedules;"
+        "sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,10 +9,33 @@ A sampler is a function `(model, process, x_T, timesteps, noise, callback=None, 
 - noise: gives the next standard normal tensor shaped like x_T;
 - callback: called with (i, t, x_t, x̂_0) at each step, or None.
 
+x_T, x_t and x_0 are in the range of the process; `process.decode` makes images of them.
+
 To add one, write a file with such a function under `@SAMPLERS.register(name)` and import it here.
 """
 
-from benchmark.diffusion.samplers import ddim, ddpm
+from benchmark.diffusion.samplers import (
+    ddim,
+    ddpm,
+    dpm_solver,
+    euler_maruyama,
+    heun,
+    langevin,
+    predictor_corrector,
+    probability_flow,
+)
 from benchmark.diffusion.samplers.base import SAMPLERS, Sampler, plan
 
-__all__ = ["SAMPLERS", "Sampler", "ddim", "ddpm", "plan"]
+__all__ = [
+    "SAMPLERS",
+    "Sampler",
+    "ddim",
+    "ddpm",
+    "dpm_solver",
+    "euler_maruyama",
+    "heun",
+    "langevin",
+    "plan",
+    "predictor_corrector",
+    "probability_flow",
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from pydantic import Field, create_model
 
-from benchmark.diffusion.processes import Array, Family, Process, Spacing
+from benchmark.diffusion.processes import Array, Family, OnceSpacing, Process, Spacing
 from benchmark.diffusion.timesteps import timesteps
 from benchmark.errors import BenchmarkError
 from benchmark.registry import Options, Registry
@@ -67,8 +67,10 @@ class Samplers(Registry[Sampler]):
 
     def options(self, name: str) -> type[Options]:
         """Return the pydantic model of the options of `name`, `spacing` among them."""
-        spacing: Any = (Spacing | None, Field(default=self._spacings.get(name)))
         own = super().options(name)
+        default = self._spacings[name]
+        allowed: Any = Spacing if default == "repeat" else OnceSpacing
+        spacing: Any = (allowed | None, Field(default=default))
         return create_model(own.__name__, __base__=(own, SamplerOptions), spacing=spacing)
 
 

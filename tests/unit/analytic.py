@@ -1,0 +1,103 @@
+"""Data whose scores are known in closed form, and what samplers must make of them.
+
+Samplers see x: B×D in double precision; every one of the D axes is a problem by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.diffusion.denoiser import Estimate, estimate_from
+from benchmark.diffusion.processes import VE, VP, Array, DiscreteVE, Process, SubVP
+from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import cosine, linear
+
+MEAN = torch.tensor([-0.4, 0.0, 0.7], dtype=torch.float64)
+VARIANCE = torch.tensor([0.05, 0.3, 1.0], dtype=torch.float64)
+
+PROCESSES: dict[str, Process] = {
+    "linear": linear(),
+    "cosine": cosine(),
+    "levels": DiscreteVE(np.geomspace(0.01, 10, 300)),
+    "ve": VE(0.01, 10.0),
+    "vp": VP(0.1, 20.0),
+    "sub-vp": SubVP(0.1, 20.0),
+}
+
+Model = Callable[[Tensor, float], Estimate]
+Noise = Callable[[], Tensor]
+
+
+def scales(process: Process, t: float) -> tuple[float, float]:
+    return float(process.alpha(t)), float(process.sigma(t))
+
+
+def gaussian(process: Process, mean: Tensor = MEAN, variance: Tensor = VARIANCE) -> Model:
+    """Return the exact model of N(mean, diag variance): its ε is σ (α² c + σ²)^-1 (x - α m)."""
+
+    def model(x: Tensor, t: float) -> Estimate:
+        alpha, sigma = scales(process, t)
+        eps = sigma / (alpha**2 * variance + sigma**2) * (x - alpha * mean)
+        return estimate_from("eps", eps, x, alpha, sigma)
+
+    return model
+
+
+def mixture(process: Process, weights: Tensor, means: Tensor, std: float) -> Model:
+    """Return the exact model of Σ w_k N(m_k, std²), the same for every axis."""
+
+    def model(x: Tensor, t: float) -> Estimate:
+        alpha, sigma = scales(process, t)
+        variance = alpha**2 * std**2 + sigma**2
+        offsets = x[..., None] - alpha * means  # (B, D, K)
+        share = torch.softmax(weights.log() - offsets**2 / (2 * variance), -1)
+        score = -(share * offsets).sum(-1) / variance
+        return estimate_from("score", score, x, alpha, sigma)
+
+    return model
+
+
+def at_start(process: Process, t: float) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of the Gaussian data at time t."""
+    alpha, sigma = scales(process, t)
+    return alpha * MEAN, (alpha**2 * VARIANCE + sigma**2).sqrt()
+
+
+def flow(process: Process, x_T: Tensor, timesteps: Array) -> Tensor:
+    """Solve the probability-flow ODE of the Gaussian data in closed form, and denoise its end."""
+    mean, std = at_start(process, timesteps[0])
+    mean_end, std_end = at_start(process, timesteps[-1])
+    x = mean_end + std_end / std * (x_T - mean)
+    return gaussian(process)(x, timesteps[-1]).x0
+
+
+def moments(
+    name: str, process: Process, timesteps: Array, draws: int, **options: object
+) -> tuple[Tensor, Tensor]:
+    """Return mean and variance of a sampler's output for the Gaussian data, without sampling.
+
+    With an exact Gaussian score all that these samplers do is affine in x_T and the noise. The
+    first row gets the mean and no noise, every other one a unit of one source of randomness: x_T,
+    or one draw. The variance is the sum of the squares of what they change.
+    """
+    mean, std = at_start(process, timesteps[0])
+    x_T = mean.repeat(draws + 2, 1)
+    x_T[1] += std
+    rows = iter(range(2, draws + 2))
+
+    def noise() -> Tensor:
+        z = torch.zeros_like(x_T)
+        z[next(rows)] = 1
+        return z
+
+    x_0 = SAMPLERS.get(name)(gaussian(process), process, x_T, timesteps, noise, **options)
+    return x_0[0], (x_0[1:] - x_0[0]).square().sum(0)
+
+
+def order(steps: list[int], errors: list[float]) -> float:
+    """Return the slope at which errors fall, by regression of log error on log steps."""
+    return float(-np.polyfit(np.log(steps), np.log(errors), 1)[0])

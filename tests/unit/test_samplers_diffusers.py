@@ -1,0 +1,210 @@
+"""Step for step equality with diffusers, on the same noise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.processes import VE, Array, DiscreteVP, Process
+from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.schedules import cosine, linear
+from benchmark.diffusion.timesteps import timesteps
+
+SHAPE = (2, 3, 8, 8)
+
+
+class Wave(nn.Module):
+    """Predicts ε of standard normal data, with waves on it.
+
+    Like a trained network, and unlike an arbitrary function, it does not amplify small differences.
+    """
+
+    def __init__(self, process: Process) -> None:
+        super().__init__()
+        self.process = process
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = self.process.alpha(t.numpy()), self.process.sigma(t.numpy())
+        alpha, sigma = (torch.tensor(c)[:, None, None, None] for c in (alpha, sigma))
+        return sigma * x + 0.3 * alpha * (2 * x).sin()
+
+
+def noise_from(seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    return lambda: torch.randn(SHAPE, generator=generator, dtype=torch.float64)
+
+
+def trajectory(name: str, process, timesteps: Array, clip: bool, **options) -> list[Tensor]:
+    """Return all states of a sampler, from x_T to x_0."""
+    x_T = noise_from(0)()
+    states: list[Tensor] = []
+    model = Denoiser(Wave(process), process, clip=clip)
+    x_0 = SAMPLERS.get(name)(
+        model,
+        process,
+        x_T,
+        timesteps,
+        noise_from(1),
+        lambda i, t, x, x0: states.append(x),
+        **options,
+    )
+    return [*states, x_0]
+
+
+def with_table_of(process: DiscreteVP, scheduler):
+    """Give diffusers' scheduler our ᾱ in double precision: its own are off by up to 1e-4.
+
+    That both are of the same schedule is tested in test_schedules.
+    """
+    scheduler.alphas_cumprod = torch.tensor(process.alpha_bar)
+    return scheduler
+
+
+def largest_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    assert len(ours) == len(theirs)
+    return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("steps", [1, 7, 50])
+def test_ddpm_matches_diffusers_at_every_step(
+    process: DiscreteVP, variance: str, clip: bool, steps: int
+) -> None:
+    from diffusers import DDPMScheduler
+
+    theirs = with_table_of(process, DDPMScheduler(variance_type=variance, clip_sample=clip))
+    theirs.set_timesteps(steps)
+    generator = torch.Generator().manual_seed(1)
+    states = [noise_from(0)()]
+    for t in theirs.timesteps:
+        output = Wave(process)(states[-1], t.expand(2))
+        states.append(theirs.step(output, t, states[-1], generator).prev_sample)
+
+    grid = plan(process, SAMPLERS.options("ddpm")(), steps)
+    ours = trajectory("ddpm", process, grid, clip, variance=variance)
+    assert largest_difference(ours, states) <= 1e-5
+
+
+@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("steps", [1, 7, 50])
+def test_ddim_matches_diffusers_at_every_step(
+    process: DiscreteVP, eta: float, clip: bool, steps: int
+) -> None:
+    from diffusers import DDIMScheduler
+
+    theirs = with_table_of(process, DDIMScheduler(clip_sample=clip))
+    theirs.set_timesteps(steps)
+    generator = torch.Generator().manual_seed(1)
+    states = [noise_from(0)()]
+    for t in theirs.timesteps:
+        output = Wave(process)(states[-1], t.expand(2))
+        step = theirs.step(
+            output, t, states[-1], eta, use_clipped_model_output=clip, generator=generator
+        )
+        states.append(step.prev_sample)
+
+    grid = plan(process, SAMPLERS.options("ddim")(), steps)
+    ours = trajectory("ddim", process, grid, clip, eta=eta)
+    assert largest_difference(ours, states) <= 1e-5
+
+
+def test_ddpm_matches_diffusers_at_all_thousand_steps() -> None:
+    test_ddpm_matches_diffusers_at_every_step(linear(), "fixed_small", clip=True, steps=1000)
+
+
+def test_ddim_matches_diffusers_at_all_thousand_steps() -> None:
+    test_ddim_matches_diffusers_at_every_step(linear(), 0.5, clip=True, steps=1000)
+
+
+@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize("steps", [2, 5, 20])
+def test_dpm_solver_matches_diffusers_at_every_step(
+    process: DiscreteVP, spacing: str, steps: int
+) -> None:
+    from diffusers import DPMSolverMultistepScheduler
+
+    grid = timesteps(process, steps, spacing)
+    theirs = with_table_of(process, DPMSolverMultistepScheduler())
+    theirs.set_timesteps(timesteps=grid.tolist())
+    assert_multistep_equal("dpm-solver++", process, grid, theirs)
+
+
+@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize("steps", [2, 5, 20])
+def test_unipc_matches_diffusers_at_every_step(process: DiscreteVP, steps: int) -> None:
+    from diffusers import UniPCMultistepScheduler
+
+    theirs = with_table_of(process, UniPCMultistepScheduler())
+    theirs.set_timesteps(steps)
+    assert_multistep_equal("unipc", process, theirs.timesteps.double().numpy(), theirs)
+
+
+def assert_multistep_equal(name: str, process: DiscreteVP, grid: Array, theirs) -> None:
+    # In double precision as well: set_timesteps rounds them to single.
+    theirs.sigmas = torch.tensor([*(process.sigma(grid) / process.alpha(grid)), 0.0])
+    states = [noise_from(0)()]
+    for t in theirs.timesteps:
+        output = Wave(process)(states[-1], t.expand(2))
+        states.append(theirs.step(output, t, states[-1]).prev_sample)
+    ours = trajectory(name, process, grid, clip=False)
+    assert largest_difference(ours, states) <= 1e-5
+
+
+@pytest.mark.parametrize("corrections", [1, 2])
+@pytest.mark.parametrize("steps", [2, 50])
+def test_predictor_corrector_matches_diffusers_at_every_step(
+    monkeypatch: pytest.MonkeyPatch, corrections: int, steps: int
+) -> None:
+    """For one image, as diffusers averages norms over the batch."""
+    from diffusers import ScoreSdeVeScheduler
+    from diffusers.schedulers import scheduling_sde_ve
+
+    process = VE(0.01, 348.0)
+    theirs = ScoreSdeVeScheduler(steps, 0.075, process.sigma_min, process.sigma_max)
+    noise = noise_from(1)
+    monkeypatch.setattr(scheduling_sde_ve, "randn_tensor", lambda *_, **__: noise()[:1])
+    x = process.prior(noise_from(0)()[:1])
+    states = []
+    for t, sigma in zip(theirs.timesteps, theirs.sigmas, strict=True):
+        for _ in range(corrections):
+            x = theirs.step_correct(score_of_wave(x, sigma), x).prev_sample
+        states.append(x)
+        step = theirs.step_pred(score_of_wave(x, sigma), t, x)
+        x = step.prev_sample
+    states.append(step.prev_sample_mean)
+
+    ours: list[Tensor] = []
+    again = noise_from(1)
+    x_0 = SAMPLERS.get("predictor-corrector")(
+        Denoiser(ScoreOfWave(), process),
+        process,
+        process.prior(noise_from(0)()[:1]),
+        plan(process, SAMPLERS.options("predictor-corrector")(), steps),
+        lambda: again()[:1],
+        lambda i, t, x, x0: ours.append(x),
+        snr=0.075,
+        corrections=corrections,
+    )
+    # Relative to the noise, as diffusers keeps its levels, up to 348, in single precision.
+    relative = [
+        (a - b) / b.abs().max().clamp(min=1) for a, b in zip([*ours, x_0], states, strict=True)
+    ]
+    assert max(float(difference.abs().max()) for difference in relative) <= 1e-5
+
+
+class ScoreOfWave(nn.Module):
+    """Predicts the score of standard normal data under VE noise, with waves on it."""
+
+    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return score_of_wave(x, sigma[0])
+
+
+def score_of_wave(x: Tensor, sigma: Tensor) -> Tensor:
+    return -(x + 0.3 * (2 * x).sin()) / (1 + sigma.double() ** 2)
