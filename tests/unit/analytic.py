@@ -5,7 +5,7 @@ Samplers see x: B×D in double precision; every one of the D axes is a problem b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -28,8 +28,20 @@ PROCESSES: dict[str, Process] = {
     "sub-vp": SubVP(0.1, 20.0),
 }
 
+torch.set_num_threads(1)  # the tensors are small
+
 Model = Callable[[Tensor, float], Estimate]
 Noise = Callable[[], Tensor]
+
+
+def defined_on(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of a sampler and the key of a process for which it is defined."""
+    return [
+        (name, key)
+        for name in names
+        for key, process in PROCESSES.items()
+        if process.family in SAMPLERS.families(name)
+    ]
 
 
 def scales(process: Process, t: float) -> tuple[float, float]:

@@ -1,0 +1,170 @@
+"""Samplers with the exact score must end at the data: Gaussians, and a mixture of two."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from analytic import (
+    MEAN,
+    PROCESSES,
+    VARIANCE,
+    at_start,
+    defined_on,
+    flow,
+    gaussian,
+    mixture,
+    moments,
+)
+from torch import Tensor
+
+from benchmark.diffusion.processes import Array, DiscreteVE, Process
+from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.timesteps import timesteps
+
+STEPS = 300
+# Largest error of the variance of any axis, relative. Stochastic samplers of first order need more
+# than 300 steps for less; the smallest variance, 0.05, is the hardest.
+VARIANCE_TOLERANCE = {
+    "ddpm": 0.1,
+    "ddim": 0.05,
+    "predictor-corrector": 0.05,
+    "euler-maruyama": 0.01,
+    "dpm-solver++": 0.01,
+    "heun": 0.005,
+    "unipc": 0.01,
+    "probability-flow": 0.005,
+}
+DETERMINISTIC = ["ddim", "dpm-solver++", "heun", "unipc", "probability-flow"]
+WITHOUT_CORRECTOR: dict[str, dict[str, object]] = {"predictor-corrector": {"corrections": 0}}
+
+
+@pytest.mark.parametrize(("name", "key"), defined_on(VARIANCE_TOLERANCE))
+def test_gaussian_ends_with_its_mean_and_variance(name: str, key: str) -> None:
+    grid = plan(PROCESSES[key], SAMPLERS.options(name)(), STEPS)
+    draws = 0 if name in DETERMINISTIC else STEPS
+    options = WITHOUT_CORRECTOR.get(name, {})
+    mean, variance = moments(name, PROCESSES[key], grid, draws, **options)
+    assert torch.allclose(mean, MEAN, atol=5e-3)
+    assert (variance / VARIANCE - 1).abs().max() <= VARIANCE_TOLERANCE[name]
+
+
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_ddim_with_noise_ends_with_the_variance_too(process: Process, eta: float) -> None:
+    grid = timesteps(process, STEPS, "linspace")
+    _, variance = moments("ddim", process, grid, STEPS, eta=eta)
+    assert (variance / VARIANCE - 1).abs().max() <= 0.1
+
+
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+def test_ddim_with_eta_one_has_the_variance_of_ddpm(process: Process) -> None:
+    grid = timesteps(process, 50, "linspace")
+    ddim, ddpm = moments("ddim", process, grid, 50, eta=1.0), moments("ddpm", process, grid, 50)
+    assert torch.allclose(ddim[1], ddpm[1])
+
+
+@pytest.mark.parametrize("denoise", [False, True])
+def test_annealed_langevin_ends_with_the_variance_of_its_recursion(denoise: bool) -> None:
+    levels = np.geomspace(0.01, 1, 10)
+    process = DiscreteVE(levels)
+    grid = plan(process, SAMPLERS.options("annealed-langevin")(), 1000)
+    mean, variance = moments("annealed-langevin", process, grid, 1000, denoise=denoise)
+
+    expected = VARIANCE + 1
+    for sigma in levels[::-1]:  # x ← (1 - α/2v) x + √α z with v = c + σ²
+        alpha, smoothed = 2e-5 * (sigma / 0.01) ** 2, VARIANCE + sigma**2
+        for _ in range(100):
+            expected = (1 - alpha / (2 * smoothed)) ** 2 * expected + alpha
+    if denoise:
+        expected = expected * (VARIANCE / (VARIANCE + 0.01**2)) ** 2
+    assert torch.allclose(mean, MEAN)
+    assert torch.allclose(variance, expected)
+    assert (variance / VARIANCE - 1).abs().max() <= 0.35  # ten levels leave that much to be desired
+
+
+@pytest.mark.parametrize("key", ["ve", "vp", "sub-vp"])
+def test_adaptive_solver_follows_the_exact_flow(key: str) -> None:
+    process = PROCESSES[key]
+    grid = plan(process, SAMPLERS.options("probability-flow")(), 2)
+    mean, std = at_start(process, 1.0)
+    x_T = mean + std * torch.linspace(-2, 2, 4, dtype=torch.float64)[:, None]
+    options = {"atol": 1e-8, "rtol": 1e-8}
+    x_0 = SAMPLERS.get("probability-flow")(
+        gaussian(process), process, x_T, grid, no_noise, **options
+    )
+    assert torch.allclose(x_0, flow(process, x_T, grid), atol=1e-6)
+
+
+WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
+MEANS = torch.tensor([-0.8, 0.6], dtype=torch.float64)
+STD = 0.15
+
+
+def no_noise() -> Tensor:
+    raise AssertionError("a deterministic sampler asked for noise")
+
+
+def quantiles(process: Process, t: float, count: int) -> Tensor:
+    """Return evenly spaced quantiles of the mixture at time t, by bisection of its distribution."""
+    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+    std = math.sqrt((alpha * STD) ** 2 + sigma**2)
+    grid = torch.linspace(-8 * std - 1, 8 * std + 1, 200_001, dtype=torch.float64)
+    below = (WEIGHTS * torch.special.ndtr((grid[:, None] - alpha * MEANS) / std)).sum(1)
+    shares = (np.arange(count) + 0.5) / count
+    return torch.from_numpy(np.interp(shares, below.numpy(), grid.numpy()))
+
+
+def assert_is_mixture(x: Tensor, tolerance: float) -> None:
+    """Check weights, means and standard deviations of the modes."""
+    left = x[x < -0.1]
+    right = x[x >= -0.1]
+    assert len(left) / x.numel() == pytest.approx(float(WEIGHTS[0]), abs=tolerance)
+    for part, mean in ((left, MEANS[0]), (right, MEANS[1])):
+        assert float(part.mean()) == pytest.approx(float(mean), abs=tolerance)
+        assert float(part.std()) == pytest.approx(STD, abs=tolerance)
+
+
+@pytest.mark.parametrize(("name", "key"), defined_on(DETERMINISTIC))
+def test_deterministic_sampler_keeps_the_modes(name: str, key: str) -> None:
+    process = PROCESSES[key]
+    grid = plan(process, SAMPLERS.options(name)(), 200)
+    x_T = quantiles(process, grid[0], 100)[:, None]
+    model = mixture(process, WEIGHTS, MEANS, STD)
+    assert_is_mixture(SAMPLERS.get(name)(model, process, x_T, grid, no_noise), 0.02)
+
+
+STOCHASTIC = ["ddpm", "predictor-corrector", "euler-maruyama"]
+
+
+@pytest.mark.parametrize(("name", "key"), defined_on(STOCHASTIC))
+def test_stochastic_sampler_keeps_the_modes(name: str, key: str) -> None:
+    grid = plan(PROCESSES[key], SAMPLERS.options(name)(), 150)
+    assert_is_mixture(drawn(name, PROCESSES[key], grid), 0.03)
+
+
+def test_predictor_first_keeps_the_modes() -> None:
+    grid = timesteps(PROCESSES["ve"], 150)
+    x = drawn("predictor-corrector", PROCESSES["ve"], grid, order="predictor-first")
+    assert_is_mixture(x, 0.03)
+
+
+def test_annealed_langevin_keeps_the_modes() -> None:
+    process = DiscreteVE(np.geomspace(0.01, 1, 10))
+    grid = plan(process, SAMPLERS.options("annealed-langevin")(), 1000)
+    assert_is_mixture(drawn("annealed-langevin", process, grid), 0.03)
+
+
+def drawn(name: str, process: Process, grid: Array, **options: object) -> Tensor:
+    """Return values of 64 axes for each of 80 images: the corrector's norms need many axes."""
+    generator = torch.Generator().manual_seed(0)
+    x_T = quantiles(process, grid[0], 80 * 64)
+    x_T = x_T[torch.randperm(len(x_T), generator=generator)].reshape(80, 64)
+
+    def noise() -> Tensor:
+        return torch.randn(x_T.shape, generator=generator, dtype=torch.float64)
+
+    model = mixture(process, WEIGHTS, MEANS, STD)
+    return SAMPLERS.get(name)(model, process, x_T, grid, noise, **options).flatten()

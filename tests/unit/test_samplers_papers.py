@@ -1,0 +1,176 @@
+"""Step for step equality with the papers' algorithms, written again as plain NumPy loops.
+
+The loops take nothing from the package: they have their own levels, formulas and order of draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.diffusion.denoiser import Estimate, estimate_from
+from benchmark.diffusion.processes import Process
+from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.schedules import SCHEDULES, make_process
+
+Values = NDArray[np.float64]
+SHAPE = (3, 12)
+BETA_MIN, BETA_MAX, N = 0.1, 20.0, 100
+
+
+def score(x: Values, t: float) -> Values:
+    """Return a made-up score that pulls to 0, less so at larger t."""
+    return -(x + 0.3 * np.sin(2 * x)) / (0.3 + t)
+
+
+def model_of(process: Process) -> Callable[[Tensor, float], Estimate]:
+    def model(x: Tensor, t: float) -> Estimate:
+        alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+        return estimate_from("score", torch.from_numpy(score(x.numpy(), t)), x, alpha, sigma)
+
+    return model
+
+
+def draws() -> Callable[[], Values]:
+    generator = np.random.default_rng(1)
+    return lambda: generator.standard_normal(SHAPE)
+
+
+def start() -> Values:
+    return np.random.default_rng(0).standard_normal(SHAPE)
+
+
+def states_of(name: str, kind: str, steps: int, **options: object) -> Values:
+    """Return all states of our sampler that the callback sees, and the last."""
+    process = make_process(SCHEDULES.options(kind)())
+    noise = draws()
+    states: list[Tensor] = []
+    x_0 = SAMPLERS.get(name)(
+        model_of(process),
+        process,
+        torch.from_numpy(start()),
+        plan(process, SAMPLERS.options(name)(), steps),
+        lambda: torch.from_numpy(noise()),
+        lambda i, t, x, x0: states.append(x),
+        **options,
+    )
+    return torch.stack([*states, x_0]).numpy()
+
+
+@pytest.mark.parametrize("denoise", [False, True])
+def test_annealed_langevin_is_algorithm_1_of_song_and_ermon(denoise: bool) -> None:
+    L, T, epsilon = 10, 7, 2e-5
+    sigma = [0.01 ** (i / (L - 1)) for i in range(L)]  # σ_1 > … > σ_L
+    x, z = start(), draws()
+    states = []
+    for i in range(L):
+        alpha_i = epsilon * sigma[i] ** 2 / sigma[-1] ** 2
+        for _ in range(T):
+            states.append(x)
+            x = x + alpha_i / 2 * score(x, L - 1 - i) + np.sqrt(alpha_i) * z()
+    states.append(x + sigma[-1] ** 2 * score(x, 0) if denoise else x)
+
+    ours = states_of("annealed-langevin", "geometric", L * T, denoise=denoise)
+    assert np.abs(ours - states).max() <= 1e-5
+
+
+def langevin_step(x: Values, t: float, z: Values, r: float, alpha: float) -> Values:
+    """Song et al. 2021, algorithm 5, for each image."""
+    g = score(x, t)
+    epsilon = 2 * alpha * (r * np.linalg.norm(z, axis=1) / np.linalg.norm(g, axis=1)) ** 2
+    return x + epsilon[:, None] * g + np.sqrt(2 * epsilon)[:, None] * z
+
+
+def predictor_corrector_vp(r: float, predictor_first: bool) -> list[Values]:
+    """Song et al. 2021, algorithm 3, with β_1 … β_N of appendix B and C."""
+    beta = [(BETA_MIN + i / (N - 1) * (BETA_MAX - BETA_MIN)) / N for i in range(N)]
+    times = [1e-3 + i / (N - 1) * (1 - 1e-3) for i in range(N)]
+    x, z = start(), draws()
+    states = []
+    for i in reversed(range(N)):
+        if i < N - 1 or not predictor_first:
+            x = langevin_step(x, times[i], z(), r, 1 - beta[i])
+        states.append(x)
+        x = (2 - np.sqrt(1 - beta[i])) * x + beta[i] * score(x, times[i])
+        if i > 0:
+            x = x + np.sqrt(beta[i]) * z()
+    return [*states, x]
+
+
+def predictor_corrector_sub_vp(r: float, predictor_first: bool) -> list[Values]:
+    """The same for the sub-VP SDE, whose discretisation is Euler's with a step of 1/N."""
+    times = [1e-3 + i / (N - 1) * (1 - 1e-3) for i in range(N)]
+    x, z = start(), draws()
+    states = []
+    for i in reversed(range(N)):
+        beta = BETA_MIN + times[i] * (BETA_MAX - BETA_MIN)
+        integral = BETA_MIN * times[i] + times[i] ** 2 * (BETA_MAX - BETA_MIN) / 2
+        G2 = beta * (1 - np.exp(-2 * integral)) / N
+        if i < N - 1 or not predictor_first:
+            x = langevin_step(x, times[i], z(), r, (1 - beta / (2 * N)) ** 2)
+        states.append(x)
+        x = x + beta / 2 * x / N + G2 * score(x, times[i])
+        if i > 0:
+            x = x + np.sqrt(G2) * z()
+    return [*states, x]
+
+
+@pytest.mark.parametrize("order", ["corrector-first", "predictor-first"])
+@pytest.mark.parametrize(
+    ("kind", "paper"), [("vp", predictor_corrector_vp), ("sub-vp", predictor_corrector_sub_vp)]
+)
+def test_predictor_corrector_is_algorithm_3_of_song_et_al(
+    order: str, kind: str, paper: Callable[[float, bool], list[Values]]
+) -> None:
+    ours = states_of("predictor-corrector", kind, N, snr=0.16, order=order)
+    assert np.abs(ours - paper(0.16, order == "predictor-first")).max() <= 1e-5
+
+
+@pytest.mark.parametrize("kind", ["vp", "sub-vp", "ve"])
+def test_euler_maruyama_is_equation_6_of_song_et_al(kind: str) -> None:
+    end = 1e-5 if kind == "ve" else 1e-3
+    times = np.linspace(1, end, N)
+    x, z = start(), draws()
+    states = []
+    for t, t_next in pairwise(times):
+        states.append(x)
+        beta = BETA_MIN + t * (BETA_MAX - BETA_MIN)
+        integral = BETA_MIN * t + t**2 * (BETA_MAX - BETA_MIN) / 2
+        f, g2 = {
+            "vp": (-beta / 2 * x, beta),
+            "sub-vp": (-beta / 2 * x, beta * (1 - np.exp(-2 * integral))),
+            "ve": (0 * x, 2 * np.log(50 / 0.01) * (0.01 * (50 / 0.01) ** t) ** 2),
+        }[kind]
+        dt = t_next - t
+        x = x + (f - g2 * score(x, t)) * dt + np.sqrt(-dt * g2) * z()
+    states.append(x)
+
+    ours = states_of("euler-maruyama", kind, N)
+    relative = np.abs(ours[:-1] - states) / np.maximum(1, np.abs(states))
+    assert relative.max() <= 1e-5
+
+
+def test_heun_is_algorithm_1_of_karras_et_al() -> None:
+    steps, rho, sigma_min, sigma_max = 12, 7, 0.01 * 5000**1e-5, 50.0
+    i = np.arange(steps)
+    ends = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    sigma = np.append((ends[0] + i / (steps - 1) * (ends[1] - ends[0])) ** rho, 0)
+    time = np.log(sigma[:-1] / 0.01) / np.log(5000)
+    x = start()
+    states = []
+    for i in range(steps):
+        states.append(x)
+        d = -sigma[i] * score(x, time[i])  # equation 4, (x - D)/σ = -σ ∇ log p
+        x_next = x + (sigma[i + 1] - sigma[i]) * d
+        if sigma[i + 1] != 0:
+            d_next = -sigma[i + 1] * score(x_next, time[i + 1])
+            x_next = x + (sigma[i + 1] - sigma[i]) * (d + d_next) / 2
+        x = x_next
+    relative = np.abs(states_of("heun", "ve", steps) - [*states, x]) / np.maximum(1, np.abs(x))
+    assert relative.max() <= 1e-5
