@@ -353,7 +353,7 @@ class VP(SDE):
 
 @dataclass(frozen=True, eq=False)
 class SubVP(VP):
-    """The sub-VP SDE, Song et al. 2021, equations 13 and 33."""
+    """The sub-VP SDE, Song et al. 2021, equations 12 and 29."""
 
     family: ClassVar[Family] = "sub-vp"
 

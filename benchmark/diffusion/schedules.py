@@ -71,10 +71,10 @@ def geometric(
     sigma_max: float = 1.0,
     start: Literal["uniform", "normal"] = "uniform",
 ) -> DiscreteVE:
-    """Return noise levels of an NCSN with a constant ratio, Song and Ermon 2019, section 4.3."""
+    """Return noise levels of an NCSN with a constant ratio, Song and Ermon 2019, section 4."""
     _check_sigmas(sigma_min, sigma_max)
     if levels < 2:
-        raise BenchmarkError(f"schedule: levels = {levels} are too few: levels ≥ 2 would do")
+        raise BenchmarkError(f"schedule: levels = {levels} make no schedule: levels ≥ 2 would")
     return DiscreteVE(np.geomspace(sigma_min, sigma_max, levels), start)
 
 

@@ -39,7 +39,7 @@ def timesteps(process: Process, steps: int, spacing: Spacing | None = None) -> A
     length = process.length
     if length is not None and spacing != "repeat" and steps > length:
         raise BenchmarkError(f"steps: {steps} are more than the {length} times of the schedule")
-    return np.asarray(_SPACINGS[spacing](process, steps), dtype=np.float64)
+    return np.ascontiguousarray(_SPACINGS[spacing](process, steps), dtype=np.float64)
 
 
 def _leading(process: Process, steps: int) -> Array:

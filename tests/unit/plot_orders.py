@@ -50,8 +50,10 @@ def plot(path: Path) -> None:
             errors.append(flow_error(name, process, steps, counter))
             evaluations.append(counter.calls)
         axes.loglog(evaluations, errors, marker="o", label=label)
+    axes.set_xticks(STEPS, map(str, STEPS))
+    axes.minorticks_off()
     axes.set(xlabel="Network evaluations", ylabel="Largest error of $x_0$")
-    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.grid(visible=True, alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=150)
 

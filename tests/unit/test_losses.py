@@ -1,11 +1,26 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.diffusion.losses import l_simple, loss_function
-from benchmark.diffusion.schedules import linear
+from benchmark.diffusion.losses import (
+    continuous,
+    denoising_score_matching,
+    l_simple,
+    loss_function,
+)
+from benchmark.diffusion.processes import Process
+from benchmark.diffusion.schedules import (
+    SCHEDULES,
+    geometric,
+    linear,
+    make_process,
+    sub_vp,
+    ve,
+    vp,
+)
 
 
 class Recorder(nn.Module):
@@ -40,19 +55,137 @@ def test_l_simple_noises_images_as_diffusers_does() -> None:
     assert torch.equal(network.t, t)
 
 
-def test_loss_is_the_same_for_the_same_generator() -> None:
-    loss = loss_function(linear())
-    x_0, _ = batch(4, 3, 8, 8)
+def noisy(process: Process, times: list[float]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return clean images in the range of a process, noise, and the times."""
+    images, generator = batch(len(times), 3, 8, 8)
+    eps = torch.randn(images.shape, generator=generator)
+    return process.encode(images), eps, torch.tensor(times)
+
+
+@pytest.mark.parametrize("power", [2.0, 1.0, 0.0])
+def test_score_matching_is_equation_6_of_song_and_ermon(power: float) -> None:
+    process = geometric()
+    x_0, eps, t = noisy(process, [0, 3, 9, 9])
+    network = Score()
+    loss = denoising_score_matching(network, process, x_0, t, eps, power)
+
+    expected = 0.0
+    for i, level in enumerate(t.tolist()):
+        sigma = 0.01 ** (1 - level / 9)
+        x_t = x_0[i].double() + sigma * eps[i].double()
+        difference = -x_t / 2 + (x_t - x_0[i]) / sigma**2
+        expected += sigma**power * float((difference**2).sum()) / 2 / len(t)
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+    assert network.t.tolist() == [9, 6, 0, 0]  # NCSN counts from the largest noise
+
+
+@pytest.mark.parametrize("likelihood_weighting", [False, True])
+def test_continuous_loss_is_equation_7_of_song_et_al_for_ve(likelihood_weighting: bool) -> None:
+    process = ve(sigma_max=10.0)
+    x_0, eps, t = noisy(process, [0.001, 0.4, 1.0])
+    network = Score()
+    loss = continuous(network, process, x_0, t, eps, likelihood_weighting)
+
+    sigma = 0.01 * 1000 ** t.double()
+    g2 = 2 * np.log(1000) * sigma**2
+    weight = g2 if likelihood_weighting else sigma**2
+    x_t = x_0.double() + sigma[:, None, None, None] * eps
+    error = (-x_t / 2 + eps / sigma[:, None, None, None]).square().mean((1, 2, 3))
+    assert float(loss) == pytest.approx(float((weight * error).mean()), rel=1e-4)
+    assert torch.allclose(network.t.double(), sigma, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sub", [False, True])
+@pytest.mark.parametrize("likelihood_weighting", [False, True])
+def test_continuous_loss_is_equation_7_of_song_et_al_for_vp(
+    sub: bool, likelihood_weighting: bool
+) -> None:
+    process = sub_vp() if sub else vp()
+    x_0, eps, t = noisy(process, [0.01, 0.4, 1.0])
+    network = Score()  # its output is ε̂, so the score is that over -σ
+    loss = continuous(network, process, x_0, t, eps, likelihood_weighting)
+
+    beta, integral = 0.1 + 19.9 * t.double(), 0.1 * t.double() + 19.9 / 2 * t.double() ** 2
+    decayed = 1 - torch.exp(-integral)
+    sigma = decayed if sub else decayed.sqrt()
+    g2 = beta * (1 - torch.exp(-2 * integral)) if sub else beta
+    weight = g2 if likelihood_weighting else sigma**2
+    alpha, std = (c[:, None, None, None] for c in (torch.exp(-integral / 2), sigma))
+    x_t = alpha * x_0 + std * eps
+    error = (-(-x_t / 2) / std + eps / std).square().mean((1, 2, 3))
+    assert float(loss) == pytest.approx(float((weight * error).mean()), rel=1e-4)
+    assert torch.allclose(network.t.double(), 999 * t.double())
+
+
+class Score(Recorder):
+    """Predicts -x/2."""
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        super().forward(x, t)
+        return -x / 2
+
+
+@pytest.mark.parametrize("kind", SCHEDULES.names())
+def test_loss_is_the_same_for_the_same_generator(kind: str) -> None:
+    loss = loss_function(make_process(SCHEDULES.options(kind)()))
+    images, _ = batch(4, 3, 8, 8)
     first, again, other = (
-        loss(Recorder(), x_0, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        loss(Recorder(), images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
+    assert first.isfinite()
     assert first == again != other
+
+
+@pytest.mark.parametrize("kind", SCHEDULES.names())
+def test_exact_score_has_the_least_loss(kind: str) -> None:
+    """For images of one grey, whose score is known, against the same score made a little larger."""
+    process = make_process(SCHEDULES.options(kind)())
+    images = torch.full((500, 1, 2, 2), 0.3)
+    losses = [
+        loss_function(process)(Grey(process, 0.3, factor), images, torch.Generator().manual_seed(0))
+        for factor in (0.9, 1.0, 1.1)
+    ]
+    assert losses[1] < min(losses[0], losses[2])
+    assert losses[1] < 1e-2
+
+
+class Grey(nn.Module):
+    """The exact prediction for images of one grey, times a factor."""
+
+    def __init__(self, process: Process, grey: float, factor: float) -> None:
+        super().__init__()
+        self.process, self.factor = process, factor
+        self.x_0 = process.encode(torch.tensor(grey))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        process = self.process
+        t = {
+            "vp-discrete": lambda c: c,
+            "ve-discrete": lambda c: 9 - c,
+            "ve": lambda c: np.log(c / 0.01) / np.log(5000),
+            "vp": lambda c: c / 999,
+            "sub-vp": lambda c: c / 999,
+        }[process.family](condition.double().numpy())
+        alpha, sigma = (
+            torch.as_tensor(f(t))[:, None, None, None] for f in (process.alpha, process.sigma)
+        )
+        eps = (x - alpha * self.x_0) / sigma
+        output = eps if process.prediction == "eps" else -eps / sigma
+        return (self.factor * output).float()
 
 
 def test_times_of_training_are_drawn_evenly() -> None:
     network = Recorder()
-    x_0, generator = batch(20000, 1, 1, 1)
-    loss_function(linear(T=10))(network, x_0, generator)
+    images, generator = batch(20000, 1, 1, 1)
+    loss_function(linear(T=10))(network, images, generator)
     counts = network.t.bincount(minlength=10)
     assert counts.shape == (10,)
     assert (counts - 2000).abs().max() < 5 * 2000**0.5
+
+
+def test_times_of_an_sde_are_drawn_evenly_where_its_score_is_finite() -> None:
+    network = Recorder()
+    images, generator = batch(20000, 1, 1, 1)
+    loss_function(vp(t_end=0.2))(network, images, generator)
+    even = 0.2 + 0.8 * (torch.arange(20000) + 0.5) / 20000
+    assert (network.t.sort().values / 999 - even).abs().max() < 0.02

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from benchmark.diffusion.schedules import (
     SCHEDULES,
     cosine,
+    geometric,
     linear,
     make_process,
     scaled_linear,
@@ -71,6 +72,27 @@ def test_cosine_falls_from_nearly_one_to_nearly_nothing(T: int, s: float) -> Non
     assert (np.diff(process.snr(np.arange(T))) < 0).all()
 
 
+@given(levels=st.integers(2, 300), ends=st.tuples(st.floats(1e-3, 1e3), st.floats(1.01, 1e4)))
+def test_noise_levels_of_an_ncsn_rise_by_a_constant_factor(
+    levels: int, ends: tuple[float, float]
+) -> None:
+    process = geometric(levels=levels, sigma_min=ends[0], sigma_max=ends[0] * ends[1])
+    assert np.allclose(np.diff(np.log(process.sigmas), 2), 0, atol=1e-9)
+    assert process.sigmas[[0, -1]].tolist() == pytest.approx([ends[0], ends[0] * ends[1]])
+
+
+def test_geometric_has_the_levels_of_the_paper() -> None:
+    sigmas = geometric().sigmas
+    assert len(sigmas) == 10
+    assert (sigmas[0], sigmas[-1]) == pytest.approx((0.01, 1.0))
+
+
+@pytest.mark.parametrize("name", SCHEDULES.names())
+def test_every_schedule_has_a_process_by_its_defaults(name: str) -> None:
+    process = make_process(SCHEDULES.options(name)())
+    assert process.snr(process.t_max) < 2 < 90 < process.snr(process.t_min)
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -81,6 +103,14 @@ def test_cosine_falls_from_nearly_one_to_nearly_nothing(T: int, s: float) -> Non
         ("cosine", {"T": 0}),
         ("cosine", {"s": -0.1}),
         ("cosine", {"beta_max": 1.0}),
+        ("geometric", {"sigma_min": 1.0}),
+        ("geometric", {"sigma_min": 0.0}),
+        ("geometric", {"levels": 1}),
+        ("ve", {"sigma_min": 60.0}),
+        ("ve", {"t_end": 0.0}),
+        ("vp", {"beta_min": 21.0}),
+        ("vp", {"t_end": 1.0}),
+        ("sub-vp", {"beta_min": 0.0}),
     ],
 )
 def test_are_impossible_options_refused_in_one_line(name: str, options: dict[str, float]) -> None:

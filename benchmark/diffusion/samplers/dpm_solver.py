@@ -50,10 +50,11 @@ def unipc(
     noise: Noise,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Sample with UniPC-2 in the data prediction, B(h) = e^h - 1: Zhao et al. 2023, algorithm 5.
+    """Sample with UniPC-2, Zhao et al. 2023, algorithms 1 and 2, in the data prediction.
 
-    Its predictor is DPM-Solver++(2M); when the network has been evaluated at the predicted state,
-    the step that led there is taken once more with it (equation 9). `noise` is never called.
+    With B(h) = e^h - 1 its predictor is DPM-Solver++(2M). When the network has been evaluated at
+    the predicted state, the step that led there is taken once more with the help of it, so that
+    the order is 3 at no further evaluation. `noise` is never called.
     """
     decay, gain = _first_order(process, timesteps)
     backward, forward = _correction(process, timesteps)
@@ -96,7 +97,7 @@ def _extrapolation(process: Process, timesteps: Array) -> Array:
 def _correction(process: Process, timesteps: Array) -> tuple[Array, Array]:
     """Return the corrector's factors of x̂_0 - (the one before) and of (the next) - x̂_0.
 
-    They solve R ρ = b of equation 7 for p = 2, and are 0 and ½ for p = 1 at the first step.
+    They solve the paper's R ρ = b for p = 2, and are 0 and ½ for p = 1 at the first step.
     """
     h = _steps(process, timesteps)
     B = np.expm1(-h)

@@ -29,9 +29,9 @@ def annealed_langevin(
 ) -> Tensor:
     """Take one Langevin step at each time, Song and Ermon 2019, algorithm 1.
 
-    `timesteps` holds every level as often as it is to be updated. `step_size` is the paper's ε; the
-    authors' code, with ε for ε/2, takes twice the paper's 2e-5. `denoise` adds the last step of
-    Jolicoeur-Martineau et al. 2021, section 3.1: the expected clean image, one evaluation more.
+    `timesteps` holds every level as often as it is to be updated. `step_size` is the paper's ε. The
+    authors' code has ε where the algorithm has ε/2, so its 2e-5 is 4e-5 here. `denoise` adds the
+    last step of Jolicoeur-Martineau et al. 2021: the expected clean image, one evaluation more.
     """
     sigma = process.sigma(timesteps)
     alpha = step_size * (sigma / process.sigma(0)) ** 2  # α_i = ε σ_i²/σ_L²

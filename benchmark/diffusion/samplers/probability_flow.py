@@ -28,7 +28,7 @@ def probability_flow(
     atol: float = 1e-5,
     rtol: float = 1e-5,
 ) -> Tensor:
-    """Solve dx/dt = f x - ½ g² ∇ log p backwards, Song et al. 2021, equation 13 and appendix D.4.
+    """Solve dx/dt = f x - ½ g² ∇ log p backwards, Song et al. 2021, equation 13.
 
     scipy's `solve_ivp` chooses the steps between the first and the last of `timesteps`, to
     tolerances `atol` and `rtol`; the expected clean image follows. Each image is solved by itself:
