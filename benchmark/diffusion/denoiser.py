@@ -23,7 +23,7 @@ class Estimate(NamedTuple):
     @property
     def score(self) -> Tensor:
         """∇ log q(x_t) = -ε/σ, Song et al. 2021, section 2."""
-        return -self.eps / self.sigma
+        return (-1 / self.sigma) * self.eps
 
     @property
     def v(self) -> Tensor:

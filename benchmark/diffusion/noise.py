@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,18 +36,16 @@ class NoiseStream:
         # sets, where these differ for 2³² samples.
         first = stream_seed("noise", seed)
         self._generators = [torch.Generator(device).manual_seed(first + i) for i in indices]
-        self._block_shape = (max(1, BLOCK_VALUES // max(1, torch.Size(shape).numel())), *shape)
-        self._dtype = dtype
-        self._draws: list[Tensor] = []
+        draws = max(1, BLOCK_VALUES // max(1, torch.Size(shape).numel()))
+        self._shape = (len(self._generators), draws, *shape)
+        self._options: dict[str, Any] = {"device": device, "dtype": dtype}
+        self._block: list[Tensor] = []  # the draws to come, the next one last
 
     def __call__(self) -> Tensor:
         """Return the next draw: B×shape."""
-        if not self._draws:
-            blocks = [self._block(generator) for generator in self._generators]
-            self._draws = list(torch.stack(blocks, dim=1).flip(0))
-        return self._draws.pop()
-
-    def _block(self, generator: torch.Generator) -> Tensor:
-        return torch.randn(
-            self._block_shape, generator=generator, device=generator.device, dtype=self._dtype
-        )
+        if not self._block:
+            block = torch.empty(self._shape, **self._options)
+            for row, generator in zip(block, self._generators, strict=True):
+                row.normal_(generator=generator)
+            self._block = list(block.unbind(1))[::-1]
+        return self._block.pop()
