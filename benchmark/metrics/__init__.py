@@ -4,7 +4,15 @@ A metric is a function `(fake, real, *, options) -> Value` of two arrays of feat
 To add one, write a file with such a function under `@METRICS.register(name)` and import it here.
 """
 
-from benchmark.metrics import frechet, kernel
+from benchmark.metrics import frechet, frechet_infinity, kernel, manifold
 from benchmark.metrics.base import METRICS, Features, Metric
 
-__all__ = ["METRICS", "Features", "Metric", "frechet", "kernel"]
+__all__ = [
+    "METRICS",
+    "Features",
+    "Metric",
+    "frechet",
+    "frechet_infinity",
+    "kernel",
+    "manifold",
+]

@@ -39,8 +39,8 @@ def frechet(
     below and above the dimension, where the bootstrap's is up to 2.5 times too large.
 
     Args:
-        fake: N×d, N ≥ 2; for the interval N ≥ 3.
-        real: M×d, M ≥ 2.
+        fake: N×d, N ≥ 3.
+        real: M×d, M ≥ 3.
         interval: how it is found.
         groups: of the jackknife.
         replicates: of the bootstrap.
@@ -49,7 +49,7 @@ def frechet(
     Raises:
         BenchmarkError: unusable features.
     """
-    check_pair(fake, real, least=2 if interval == "none" else 3)
+    check_pair(fake, real, least=3)
     reference = statistics(real)
     value = frechet_distance(statistics(fake), reference)
     if interval == "none":
@@ -58,7 +58,7 @@ def frechet(
     subset = SubsetDistance(fake, reference)
     if interval == "bootstrap":
         return _positive(centred(value, bootstrap(subset, len(fake), replicates, rng)))
-    return _positive(jackknife(subset, len(fake), groups, rng))
+    return _positive(jackknife(value, subset, len(fake), groups, rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +157,8 @@ class SubsetDistance:
         z = self.projected[changed]
         mean = self.projected[rows].mean(axis=0)
         moment: NDArray[np.float64] = self.products - z.T @ ((1 - times[changed])[:, None] * z)
-        return moment - len(rows) * np.outer(mean, mean)
+        moment -= len(rows) * np.outer(mean, mean)
+        return moment
 
 
 def _positive(value: Value) -> Value:

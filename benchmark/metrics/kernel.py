@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, Features, check_pair
+from benchmark.metrics.uncertainty import with_error
 from benchmark.records import Value
 
 BLOCK = 1024  # rows of the kernel matrix held at a time
@@ -29,9 +30,10 @@ def kernel(
         seed: draws the subsets.
 
     Returns:
-        The value. Its standard error is the delete-one jackknife's, which is on average no smaller
-        than the true one (Efron and Stein 1981). With subsets it is the standard deviation over
-        the subsets, the error of one subset and so an upper bound for their mean.
+        The value. Its standard error is the delete-one jackknife's over both sides, which is on
+        average no smaller than the true one (Efron and Stein 1981). With subsets it is their
+        standard deviation, the error of one subset and so an upper bound for their mean; there is
+        no interval then.
 
     Raises:
         BenchmarkError: unusable features, or fewer images than `subset_size`.
@@ -40,7 +42,7 @@ def kernel(
     if subsets:
         return _over_subsets(fake, real, subsets, subset_size, np.random.default_rng(seed))
     sums = _Sums(fake, real)
-    return Value(value=sums.mmd(), std_error=sums.jackknife())
+    return with_error(sums.mmd(), sums.jackknife(), min(len(fake), len(real)) - 1)
 
 
 def _over_subsets(

@@ -19,8 +19,10 @@ Statistic: TypeAlias = Callable[[Rows], float]
 Z95 = NormalDist().inv_cdf(0.975)
 
 
-def jackknife(statistic: Statistic, n: int, groups: int, rng: np.random.Generator) -> Value:
-    """Return a statistic of n rows with the delete-a-group jackknife's error and interval.
+def jackknife(
+    value: float, statistic: Statistic, n: int, groups: int, rng: np.random.Generator
+) -> Value:
+    """Return the value of a statistic with the delete-a-group jackknife's error and interval.
 
     The rows are dealt at random into `groups` groups of one size (a remainder is never left out)
     and the statistic is computed without each in turn. No row is used twice, unlike in the
@@ -29,21 +31,25 @@ def jackknife(statistic: Statistic, n: int, groups: int, rng: np.random.Generato
     this n*, so a bias that falls with n is no part of it.
 
     Args:
+        value: of the statistic for all rows.
         statistic: maps row numbers to a number.
         n: the rows, at least 2.
         groups: at least 2; with n ≤ groups each row is a group.
         rng: deals the rows.
 
+    Raises:
+        BenchmarkError: fewer than 2 groups.
+
     Source: Shao and Wu 1989, eq. 2.7 (the delete-d jackknife).
     """
     if groups < 2:
-        raise BenchmarkError(f"groups: {groups} is too few for a jackknife: at least 2, or 0: none")
+        raise BenchmarkError(f"groups: {groups} are too few for a jackknife: at least 2")
     size = -(-n // groups)
     count = n // size
     order = rng.permutation(n)
     left_out = [statistic(np.delete(order, slice(j * size, (j + 1) * size))) for j in range(count)]
     error = math.sqrt((n - size) / size * np.var(left_out))
-    return with_error(statistic(np.arange(n)), error, count - 1)
+    return with_error(value, error, count - 1)
 
 
 def bootstrap(

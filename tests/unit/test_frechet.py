@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.frechet import (
     GaussianStats,
+    SubsetDistance,
     frechet,
     frechet_distance,
     statistics,
@@ -110,6 +111,59 @@ def test_float32_features_are_computed_in_float64() -> None:
     assert frechet(a32, b32).value == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(("n", "d"), [(30, 50), (50, 50), (80, 20)])
+def test_subsets_have_the_distance_of_their_rows(n: int, d: int) -> None:
+    """With fewer rows than dimensions and with more; rows may be left out or given twice."""
+    x, reference = features(10, n, d, shift=0.3), statistics(features(11, 200, d))
+    subset = SubsetDistance(x, reference)
+    rng = np.random.default_rng(0)
+    for rows in (np.arange(n), np.arange(3, n), rng.integers(0, n, n), np.array([1, 4])):
+        expected = frechet_distance(statistics(x[rows]), reference)
+        assert subset(rows) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 80), (60, 8)])
+def test_jackknife_error_covers_the_spread_of_repeated_samples(n: int, d: int) -> None:
+    real = features(12, 400, d)
+    mixing = np.random.default_rng(13).normal(size=(d, d)) * np.logspace(0, -1, d)
+    found = []
+    for seed in range(100):
+        fake = np.random.default_rng(seed).normal(size=(n, d)) @ mixing
+        found.append(frechet(fake, real))
+    values = [f.value for f in found]
+    stated = np.sqrt(np.mean([f.std_error**2 for f in found if f.std_error]))
+    assert 0.8 < stated / np.std(values) < 1.5
+    covered = [f.low <= np.mean(values) <= f.high for f in found if f.low and f.high]
+    assert np.mean(covered) > 0.88
+
+
+def test_jackknife_leaves_out_each_image_when_there_are_few() -> None:
+    fake, real = features(14, 12, 30), features(15, 40, 30)
+    left_out = [distance(np.delete(fake, i, axis=0), real) for i in range(12)]
+    expected = np.sqrt(11 * np.var(left_out))
+    found = frechet(fake, real)
+    assert found.std_error == pytest.approx(expected, rel=1e-5)
+    assert found.value == distance(fake, real)
+
+
+def test_bootstrap_interval_stands_around_the_value_and_is_wider() -> None:
+    fake, real = features(16, 40, 60), features(17, 300, 60)
+    bootstrapped = frechet(fake, real, interval="bootstrap", replicates=300)
+    jackknifed = frechet(fake, real)
+    assert bootstrapped.value == jackknifed.value == frechet(fake, real, interval="none").value
+    assert bootstrapped.low is not None
+    assert bootstrapped.high is not None
+    assert bootstrapped.low < bootstrapped.value < bootstrapped.high
+    assert bootstrapped.std_error is not None
+    assert jackknifed.std_error is not None
+    assert bootstrapped.std_error > 1.2 * jackknifed.std_error
+
+
+def test_interval_is_not_below_zero() -> None:
+    x = features(18, 200, 4)
+    assert frechet(x[:100], x).low == 0
+
+
 sizes = st.integers(2, 30)
 
 
@@ -131,12 +185,12 @@ def test_distance_is_a_distance_under_rigid_motions(seed: int, n1: int, n2: int,
 @pytest.mark.parametrize(
     ("fake", "real", "message"),
     [
-        (np.zeros((1, 3)), np.zeros((4, 3)), "fake: 1 images are too few: at least 2"),
-        (np.zeros((4, 3)), np.zeros((1, 3)), "real: 1 images are too few: at least 2"),
+        (np.zeros((1, 3)), np.zeros((4, 3)), "fake: 1 images are too few: at least 3"),
+        (np.zeros((4, 3)), np.zeros((1, 3)), "real: 1 images are too few: at least 3"),
         (np.zeros((4, 3)), np.zeros((4, 5)), "dimension 3 and 5"),
         (np.zeros((4, 3)), np.zeros(4), "real: features must be N×d, not of shape"),
         (np.array([[0.0], [1], [np.nan]]), np.zeros((4, 1)), "fake: the features of image 2 hold"),
-        (np.array([[np.inf], [1.0]]), np.zeros((4, 1)), "fake: the features of image 0 hold"),
+        (np.array([[np.inf], [1.0], [2]]), np.zeros((4, 1)), "fake: the features of image 0 hold"),
     ],
 )
 def test_unusable_features_are_refused(fake: Array, real: Array, message: str) -> None:

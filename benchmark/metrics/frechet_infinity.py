@@ -1,0 +1,60 @@
+"""The Fréchet distance extrapolated to infinitely many samples (Chong and Forsyth 2020)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.metrics.base import METRICS, Features, check_pair
+from benchmark.metrics.frechet import SubsetDistance, statistics
+from benchmark.metrics.uncertainty import jackknife, with_error
+from benchmark.records import Value
+
+
+@METRICS.register("frechet-infinity")
+def frechet_infinity(
+    fake: Features, real: Features, *, points: int = 15, groups: int = 20, seed: int = 0
+) -> Value:
+    """Return the intercept of the line through Fréchet distance against 1/N.
+
+    The distance of N samples is biased by about a constant over N (section 3.1), once N is well
+    above the dimension; below it the curve is no line, and the extrapolation is refused. The bias
+    of the real side, which has one size, stays.
+
+    The error adds two: the jackknife's of the distance at full N, since the intercept follows a
+    change of the samples as the distance does (its weights add up to 1), and the line's own.
+
+    Args:
+        fake: N×d, N ≥ 2(d + 1).
+        real: M×d, M ≥ 2.
+        points: distances on the line, of random subsets with N/2 to N rows.
+        groups: of the jackknife.
+        seed: draws the subsets and deals the groups.
+
+    Raises:
+        BenchmarkError: unusable features, fewer than 3 points, or too few samples.
+    """
+    check_pair(fake, real)
+    n, dimension = fake.shape
+    if n < 2 * (dimension + 1):
+        raise BenchmarkError(
+            f"frechet-infinity: {n} samples are too few for features of dimension {dimension}: "
+            f"at least {2 * (dimension + 1)}"
+        )
+    if points < 3:
+        raise BenchmarkError(f"frechet-infinity: {points} points make no line: at least 3")
+    rng = np.random.default_rng(seed)
+    distance = SubsetDistance(fake, statistics(real))
+    sizes = np.linspace(n // 2, n, points).round().astype(int)
+    found = np.array([distance(rng.choice(n, size, replace=False)) for size in sizes])
+    intercept, line_error = fit_intercept(1 / sizes, found)
+    at_full = jackknife(found[-1], distance, n, groups, rng)
+    assert at_full.std_error is not None
+    return with_error(intercept, float(np.hypot(at_full.std_error, line_error)), groups - 1)
+
+
+def fit_intercept(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Return where the least-squares line through the points meets x = 0, and its error."""
+    coefficients, covariance = np.polyfit(x, y, 1, cov=True)
+    return float(coefficients[1]), float(np.sqrt(covariance[1, 1]))

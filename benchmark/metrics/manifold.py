@@ -1,0 +1,188 @@
+"""Precision, recall, density and coverage: how the sets lie in each other's neighbourhoods.
+
+Each image of a set is the centre of a ball that reaches to its k-th nearest other image of that
+set. Precision and recall are of Kynkäänniemi et al. (2019, eq. 1 and 2), density and coverage of
+Naeem et al. (2020, eq. 6 and 7). Balls are open, as in the latter authors' program `prdc`, which
+matters for ties only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.metrics.base import METRICS, Features, check_pair
+from benchmark.metrics.distances import Array, blocks, centre, kth_neighbour, squared_distances
+from benchmark.metrics.uncertainty import Rows, jackknife, proportion, with_error
+from benchmark.records import Value
+
+
+@METRICS.register("precision")
+def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
+    """Return the share of fake images (N×d) in the ball of some real one (M×d).
+
+    The interval is Wilson's over the fake images.
+
+    Raises:
+        BenchmarkError: as `manifold`.
+    """
+    return proportion(manifold(fake, real, k).balls > 0)
+
+
+@METRICS.register("density")
+def density(fake: Features, real: Features, *, k: int = 5) -> Value:
+    """Return in how many balls of real images (M×d) a fake one (N×d) lies on average, over k.
+
+    The error is that of a mean over the fake images.
+
+    Raises:
+        BenchmarkError: as `manifold`.
+    """
+    balls = manifold(fake, real, k).balls / k
+    error = float(balls.std(ddof=1) / np.sqrt(len(balls)))
+    return with_error(float(balls.mean()), error, len(balls) - 1)
+
+
+@METRICS.register("recall")
+def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed: int = 0) -> Value:
+    """Return the share of real images (M×d) in the ball of some fake one (N×d).
+
+    Args:
+        fake: N×d.
+        real: M×d.
+        k: below N, also when a group is left out.
+        groups: of the jackknife over the fake images; each costs as much as the value.
+        seed: deals the groups.
+
+    Raises:
+        BenchmarkError: unusable features, or k too large.
+    """
+    check_pair(fake, real)
+    fake, real = centre(fake, real)
+
+    def share(rows: Rows) -> float:
+        kept = fake[rows]
+        radii = _radii(kept, k, "fake")
+        hits = np.zeros(len(real), bool)
+        for points in blocks(len(real)):
+            for balls in blocks(len(kept)):
+                near = squared_distances(real[points], kept[balls]) < radii[balls]
+                hits[points] |= near.any(axis=1)
+        return float(hits.mean())
+
+    value = share(np.arange(len(fake)))
+    return _share(jackknife(value, share, len(fake), groups, np.random.default_rng(seed)))
+
+
+@METRICS.register("coverage")
+def coverage(
+    fake: Features, real: Features, *, k: int = 5, groups: int = 50, seed: int = 0
+) -> Value:
+    """Return the share of real images (M×d) whose ball holds some fake one (N×d).
+
+    Args:
+        fake: N×d.
+        real: M×d.
+        k: below M.
+        groups: of the jackknife over the fake images.
+        seed: deals the groups.
+
+    Raises:
+        BenchmarkError: unusable features, or k ≥ M.
+    """
+    check_pair(fake, real)
+    fake, real = centre(fake, real)
+    ball, inside = _pairs(real, _radii(real, k, "real"), fake)
+
+    def share(rows: Rows) -> float:
+        kept = np.zeros(len(fake), bool)
+        kept[rows] = True
+        return len(np.unique(ball[kept[inside]])) / len(real)
+
+    value = share(np.arange(len(fake)))
+    return _share(jackknife(value, share, len(fake), groups, np.random.default_rng(seed)))
+
+
+class Manifold(NamedTuple):
+    """Which images lie in which balls, and the four shares that follow."""
+
+    k: int
+    balls: NDArray[np.int64]  # of real images, round each fake one (N)
+    recalled: NDArray[np.bool_]  # whether a real image lies in a fake one's ball (M)
+    covered: NDArray[np.bool_]  # whether a real image's ball holds a fake one (M)
+
+    @property
+    def precision(self) -> float:
+        """Share of fake images in a real ball."""
+        return float(np.mean(self.balls > 0))
+
+    @property
+    def recall(self) -> float:
+        """Share of real images in a fake ball."""
+        return float(self.recalled.mean())
+
+    @property
+    def density(self) -> float:
+        """Real balls round a fake image on average, over k."""
+        return float(self.balls.mean() / self.k)
+
+    @property
+    def coverage(self) -> float:
+        """Share of real balls that hold a fake image."""
+        return float(self.covered.mean())
+
+
+def manifold(fake: Features, real: Features, k: int) -> Manifold:
+    """Return what all four metrics follow from, of fake (N×d) and real (M×d), in one pass.
+
+    Raises:
+        BenchmarkError: unusable features, k not below N and M, or so many equal images that every
+            ball is empty.
+    """
+    check_pair(fake, real)
+    fake, real = centre(fake, real)
+    real_radii, fake_radii = _radii(real, k, "real"), _radii(fake, k, "fake")
+    found = Manifold(
+        k, np.zeros(len(fake), np.int64), np.zeros(len(real), bool), np.zeros(len(real), bool)
+    )
+    for rows in blocks(len(real)):
+        for columns in blocks(len(fake)):
+            distances = squared_distances(real[rows], fake[columns])
+            in_real = distances < real_radii[rows, None]
+            found.balls[columns] += in_real.sum(axis=0)
+            found.covered[rows] |= in_real.any(axis=1)
+            found.recalled[rows] |= (distances < fake_radii[columns]).any(axis=1)
+    return found
+
+
+def _radii(x: Array, k: int, name: str) -> Array:
+    """Return the squared radii of the balls of the rows of x."""
+    radii = kth_neighbour(x, k, name)
+    if not radii.any():
+        raise BenchmarkError(
+            f"{name}: every image has {k} equal ones, so its neighbourhood is empty: the features "
+            "are constant, or k is too small for so many copies"
+        )
+    return radii
+
+
+def _pairs(centres: Array, radii: Array, points: Array) -> tuple[Rows, Rows]:
+    """Return ball and point of every pair where the point lies in the ball."""
+    found = [
+        (rows.start + ball, columns.start + point)
+        for rows in blocks(len(centres))
+        for columns in blocks(len(points))
+        for ball, point in [
+            np.nonzero(squared_distances(centres[rows], points[columns]) < radii[rows, None])
+        ]
+    ]
+    return np.concatenate([b for b, _ in found]), np.concatenate([p for _, p in found])
+
+
+def _share(value: Value) -> Value:
+    """Cut the interval to [0, 1]."""
+    low, high = value.low or 0.0, value.high or 0.0
+    return value.model_copy(update={"low": max(0.0, low), "high": min(1.0, high)})

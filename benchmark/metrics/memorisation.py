@@ -1,0 +1,333 @@
+"""Are samples copies of training images? Each figure compares with held-out real images.
+
+A small distance to the training set proves nothing by itself: real images that the model has never
+seen may lie as close. `memorisation` judges a whole set of samples, by features or by pixels;
+`copies` and `accused` name single ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.errors import BenchmarkError
+from benchmark.metrics.base import Features
+from benchmark.metrics.distances import blocks, centre, squared_distances
+from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
+from benchmark.neighbours import nearest
+from benchmark.records import Value
+
+Array = NDArray[np.float64]
+
+SIDE = 32  # pixels; larger images are averaged down to it before they are compared
+DUPLICATE = 0.1  # of the median distance to the nearest other image: closer ones are one image
+FEWEST_IN_CELL = 20  # samples, below which a cell of C_T is left out
+
+
+def memorisation(
+    generated: Features, held_out: Features, train: Features, *, cells: int = 5, seed: int = 0
+) -> dict[str, Value]:
+    """Return four figures of how much closer samples are to the training set than unseen images.
+
+    Args:
+        generated: N×d, features or `pixels` of samples; `facing` makes them blind to flips.
+        held_out: M×d, of real images that were not trained on, treated alike.
+        train: L×d.
+        cells: of the division for C_T.
+        seed: of k-means and bootstrap.
+
+    Returns:
+        `distance_ratio`, `closer_share`, `data_copying` and `authenticity`: see the functions.
+
+    Raises:
+        BenchmarkError: unusable features, or too few images for one of the figures.
+    """
+    own = nearest(generated, train, 1)[0][:, 0]
+    other = nearest(held_out, train, 1)[0][:, 0]
+    rng = np.random.default_rng(seed)
+    own_cell, other_cell = divide(train, cells, rng, generated, held_out)
+    return {
+        "distance_ratio": distance_ratio(own, other, rng),
+        "closer_share": closer_share(own, other),
+        "data_copying": data_copying(own, own_cell, other, other_cell),
+        "authenticity": authenticity(generated, train),
+    }
+
+
+def distance_ratio(own: Array, held_out: Array, rng: np.random.Generator) -> Value:
+    """Return the median distance of samples to the training set over that of held-out images.
+
+    About 1: samples are as far as unseen images are. Below 1: closer, towards copies. The interval
+    is the bootstrap's over both (1,000 replicates).
+
+    Args:
+        own: distance of each sample to its nearest training image (N).
+        held_out: the same of real images that were not trained on (M).
+        rng: of the bootstrap.
+
+    Raises:
+        BenchmarkError: a quarter of the held-out images are in the training set.
+    """
+    if np.percentile(held_out, 25) == 0:
+        raise BenchmarkError(
+            "held-out: a quarter of its images are in the training set too: keep them apart"
+        )
+
+    def medians(distances: Array) -> Array:
+        return bootstrap(lambda rows: float(np.median(distances[rows])), len(distances), 1000, rng)
+
+    value = float(np.median(own) / np.median(held_out))
+    return centred(value, medians(own) / medians(held_out))
+
+
+def closer_share(own: Array, held_out: Array) -> Value:
+    """Return the largest excess of samples within some distance of the training set, in [0, 1].
+
+    It is the one-sided Smirnov statistic, max over r of F(r) − G(r) with the shares F of samples
+    (N) and G of held-out images (M) within r. If a share of the samples are copies and the others
+    lie as unseen images do, then at least this share are copies, up to the interval: its lower end
+    is above 0 where the test of Smirnov (1939) says so at 2.5 %. Noise alone makes the value
+    positive. Unlike the median it sees copies that are no closer than the closest unseen images.
+    """
+    own, held_out = np.sort(own), np.sort(held_out)
+    within = np.searchsorted(held_out, own, side="right") / len(held_out)
+    value = max(0.0, float((np.arange(1, len(own) + 1) / len(own) - within).max()))
+    margin = math.sqrt(math.log(1 / 0.025) / 2 * (1 / len(own) + 1 / len(held_out)))
+    return Value(value=value, low=max(0.0, value - margin), high=min(1.0, value + margin))
+
+
+def data_copying(
+    own: Array, own_cell: NDArray[np.int64], held_out: Array, held_out_cell: NDArray[np.int64]
+) -> Value:
+    """Return the statistic C_T: below 0, samples are closer to the training set than unseen images.
+
+    In each cell of space the Mann–Whitney statistic of the distances to the nearest training image
+    is standardised; C_T is the mean over cells, weighted by held-out images. Without copying it is
+    about normal around 0 with the standard error given. Cells with fewer than 20 samples or no
+    held-out image are left out.
+
+    Args:
+        own: distance of each sample to its nearest training image (N).
+        own_cell: the cell in which it lies (N).
+        held_out: the same of real images that were not trained on (M).
+        held_out_cell: their cells (M).
+
+    Raises:
+        BenchmarkError: no cell with enough samples.
+
+    Source: Meehan, Chaudhuri and Dasgupta 2020, section 4.
+    """
+    scores, weights = [], []
+    for cell in np.unique(held_out_cell):
+        in_own, in_other = own[own_cell == cell], held_out[held_out_cell == cell]
+        if len(in_own) >= FEWEST_IN_CELL:
+            scores.append(_mann_whitney(in_own, in_other))
+            weights.append(len(in_other))
+    if not scores:
+        raise BenchmarkError(
+            f"data copying: no cell holds {FEWEST_IN_CELL} of {len(own)} samples and a held-out "
+            "image: sample more, or take fewer cells"
+        )
+    share = np.array(weights) / sum(weights)
+    value, error = float(share @ scores), float(np.linalg.norm(share))
+    return Value(value=value, std_error=error, low=value - Z95 * error, high=value + Z95 * error)
+
+
+def divide(
+    train: Features, cells: int, rng: np.random.Generator, *sets: Features
+) -> list[NDArray[np.int64]]:
+    """Divide space by k-means on `train` (L×d) and return the cell of each row of each set.
+
+    Raises:
+        BenchmarkError: more cells than training images.
+    """
+    from scipy.cluster.vq import kmeans2
+
+    if not 1 <= cells <= len(train):
+        raise BenchmarkError(f"cells: {cells} of {len(train)} training images: 1 to {len(train)}")
+    *others, x = centre(*sets, train)
+    centroids, _ = kmeans2(x, cells, minit="++", rng=rng)
+    return [squared_distances(other, centroids).argmin(axis=1) for other in others]
+
+
+def authenticity(generated: Features, train: Features) -> Value:
+    """Return AuthPct, the percentage of samples (N×d) that are authentic.
+
+    A sample is authentic if its nearest training image lies closer to another training image than
+    to it. Near-duplicates within the training set (L×d, L ≥ 2) count as one image: the copy of an
+    image that is there twice would pass otherwise. A fixed share of unseen images fails this test
+    too: compare with the held-out set's.
+
+    Raises:
+        BenchmarkError: unusable features.
+
+    Source: Alaa et al. 2022, section 4.
+    """
+    train = train[distinct(train)]
+    distances, index = nearest(generated, train, 1)
+    gaps = nearest(train, train, 2)[0][:, 1]
+    share = proportion(gaps[index[:, 0]] < distances[:, 0])
+    return Value(**{key: 100 * value for key, value in share.model_dump().items()})
+
+
+def facing(features: Features, mirrored: Features, train: Features) -> Features:
+    """Return the features of each image (N×d) or of its mirror image, whichever lies nearer.
+
+    Without this, a model that was trained with random flips, and copies, is not found. Held-out
+    images must be treated alike.
+    """
+    straight, flipped = (nearest(x, train, 1)[0] for x in (features, mirrored))
+    return np.where(straight <= flipped, features, mirrored)
+
+
+class Copies(NamedTuple):
+    """How close each query comes to a training image, in pixels."""
+
+    score: Array  # calibrated distance (N): at most 1 is a copy in Carlini et al. (2023)
+    distance: Array  # root mean square difference of pixels in [0, 1] (N)
+    train_index: NDArray[np.int64]  # which training image it is (N)
+    mirrored: NDArray[np.bool_]  # whether it was met after a horizontal flip (N)
+
+    @property
+    def extracted(self) -> NDArray[np.bool_]:
+        """Which queries are copies by the paper's threshold."""
+        return self.score <= 1
+
+
+def copies(
+    queries: NDArray[np.uint8],
+    train: NDArray[np.uint8],
+    *,
+    neighbours: int = 50,
+    alpha: float = 0.5,
+) -> Copies:
+    """Return the calibrated ℓ2 distance of images to their nearest training image, flips allowed.
+
+    It is ℓ2(x̂, x) / (α · mean of ℓ2(x̂, y) over the nearest training images y), small only where
+    one image is much closer than the others, and so fair to plain images, to which many are close.
+    Near-duplicates in the training set count as one image: else a copy of an image that is there
+    often has no far neighbours to be compared with.
+
+    Args:
+        queries: uint8, N×H×W×3.
+        train: uint8, L×H×W×3, of the same size.
+        neighbours: how many the mean is over, at most the distinct training images.
+        alpha: α.
+
+    Raises:
+        BenchmarkError: sizes differ, or fewer distinct training images than `neighbours`.
+
+    Source: Carlini et al. 2023, section 5.1, with α = 0.5 and 50 neighbours.
+    """
+    if queries.shape[1:] != train.shape[1:]:
+        raise BenchmarkError(
+            f"copies: images of shape {queries.shape[1:]} and {train.shape[1:]} cannot be "
+            "compared: use one resolution"
+        )
+    bank = pixels(train)
+    kept = distinct(bank)
+    straight = nearest(pixels(queries), bank[kept], neighbours)
+    flipped = nearest(pixels(queries[:, :, ::-1]), bank[kept], neighbours)
+    distances, index = _merge(straight, flipped)
+    mean = distances[:, :neighbours].mean(axis=1)
+    score = np.divide(distances[:, 0], alpha * mean, out=np.zeros(len(queries)), where=mean > 0)
+    return Copies(score, distances[:, 0], kept[index[:, 0]], flipped[0][:, 0] < straight[0][:, 0])
+
+
+def accused(
+    scores: Array, held_out_scores: Array, *, false_discovery_rate: float = 0.05
+) -> NDArray[np.bool_]:
+    """Return which samples (N) come closer to the training set than chance allows.
+
+    Scores are small for copies. A sample's p-value is its rank among the held-out images, which is
+    exact when they and an innocent sample come from one distribution; of all that are accused, at
+    most the given rate is innocent on average. The smallest p-value is 1/(M + 1) with M held-out
+    images, so that single copies among many samples escape: `Copies.extracted` finds those.
+
+    Source: Benjamini and Hochberg 1995; for p-values by rank Bates et al. 2023, theorem 1.
+    """
+    ranks = np.searchsorted(np.sort(held_out_scores), scores, side="right")
+    p_values = (1 + ranks) / (1 + len(held_out_scores))
+    ascending = np.sort(p_values)
+    line = false_discovery_rate * np.arange(1, len(scores) + 1) / len(scores)
+    below = np.flatnonzero(ascending <= line)
+    if not below.size:
+        return np.zeros(len(scores), bool)
+    rejected: NDArray[np.bool_] = p_values <= ascending[below[-1]]
+    return rejected
+
+
+def distinct(features: Features) -> NDArray[np.int64]:
+    """Return the rows (N×d, N ≥ 2) that are left when near-duplicates are dropped, in order.
+
+    Rows are near-duplicates if their distance is below a tenth of the median distance of a row to
+    its nearest other one; among such the first is kept.
+    """
+    gaps = nearest(features, features, 2)[0][:, 1]
+    if not gaps.any():
+        return np.zeros(1, np.int64)
+    radius = DUPLICATE * float(np.median(gaps[gaps > 0]))
+    (x,) = centre(features)
+    kept = np.zeros(0, np.int64)
+    for rows in blocks(len(x)):
+        new = np.arange(rows.start, rows.stop)
+        for earlier in blocks(len(kept)):
+            new = new[~_near(x[new], x[kept[earlier]], radius).any(axis=1)]
+        near = _near(x[new], x[new], radius)
+        lead = np.ones(len(new), bool)
+        for row in range(len(new)):
+            if lead[row]:
+                lead[row + 1 :] &= ~near[row, row + 1 :]
+        kept = np.concatenate([kept, new[lead]])
+    return kept
+
+
+def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return images (N×H×W×3) as rows (N×D) whose distance is the root mean square difference.
+
+    Images with more than 32 rows or columns are averaged down to 32×32. Values are in [0, 1]/√D.
+    """
+    if max(images.shape[1:3]) > SIDE:
+        small = [Image.fromarray(i).resize((SIDE, SIDE), Image.Resampling.BOX) for i in images]
+        images = np.stack([np.asarray(image) for image in small])
+    rows = images.reshape(len(images), -1)
+    return rows.astype(np.float32) / np.float32(255 * np.sqrt(rows.shape[1]))
+
+
+def _mann_whitney(a: Array, b: Array) -> float:
+    """Return the standardised Mann–Whitney statistic, above 0 where a is larger (1947, ties ½)."""
+    ascending = np.sort(b)
+    below = np.searchsorted(ascending, a, side="left")
+    not_above = np.searchsorted(ascending, a, side="right")
+    m, n = len(a), len(b)
+    u = (below + not_above).sum() / 2
+    ties = np.unique(np.concatenate([a, b]), return_counts=True)[1]
+    correction = (ties**3 - ties).sum() / ((m + n) * (m + n - 1))
+    variance = m * n / 12 * (m + n + 1 - correction)
+    return float((u - m * n / 2) / np.sqrt(variance)) if variance > 0 else 0.0
+
+
+def _near(x: Array, y: Array, radius: float) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_] = squared_distances(x, y) <= radius**2
+    return near
+
+
+def _merge(
+    first: tuple[Array, NDArray[np.int64]], second: tuple[Array, NDArray[np.int64]]
+) -> tuple[Array, NDArray[np.int64]]:
+    """Join two lists of neighbours (N×k each) to one (N×2k), ascending, each image once.
+
+    The second mention of an image goes to the end, with an infinite distance.
+    """
+    distances = np.concatenate([first[0], second[0]], axis=1)
+    index = np.concatenate([first[1], second[1]], axis=1)
+    order = np.lexsort((distances, index))
+    distances = np.take_along_axis(distances, order, 1)
+    index = np.take_along_axis(index, order, 1)
+    distances[:, 1:][index[:, 1:] == index[:, :-1]] = np.inf
+    order = np.argsort(distances, axis=1, kind="stable")
+    return np.take_along_axis(distances, order, 1), np.take_along_axis(index, order, 1)

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.metrics import METRICS, distances
+from benchmark.metrics.manifold import coverage, density, manifold, precision, recall
+
+Array = NDArray[np.float64]
+NAMES = ("precision", "recall", "density", "coverage")
+
+
+def features(seed: int, n: int, d: int = 5, shift: float = 0.0, scale: float = 1.0) -> Array:
+    return scale * np.random.default_rng(seed).normal(size=(n, d)) + shift
+
+
+def by_definition(fake: Array, real: Array, k: int) -> dict[str, float]:
+    """The four figures as the papers define them, one pair of images at a time."""
+
+    def radii(x: Array) -> list[float]:
+        return [sorted(np.linalg.norm(a - b) for b in x)[k] for a in x]  # [0] is a itself
+
+    real_radii, fake_radii = radii(real), radii(fake)
+    apart = [[float(np.linalg.norm(r - f)) for f in fake] for r in real]
+    in_real = [[apart[i][j] < real_radii[i] for i in range(len(real))] for j in range(len(fake))]
+    in_fake = [[apart[i][j] < fake_radii[j] for j in range(len(fake))] for i in range(len(real))]
+    return {
+        "precision": float(np.mean([any(row) for row in in_real])),
+        "recall": float(np.mean([any(row) for row in in_fake])),
+        "density": sum(sum(row) for row in in_real) / (k * len(fake)),
+        "coverage": float(np.mean([any(row[i] for row in in_real) for i in range(len(real))])),
+    }
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(40, 50, 3), (50, 30, 5), (6, 20, 1)])
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (0.7, 0.6), (0.0, 1.6)])
+def test_all_four_match_their_definitions(
+    n: int, m: int, k: int, shift: float, scale: float
+) -> None:
+    fake, real = features(0, n, shift=shift, scale=scale), features(1, m)
+    expected = by_definition(fake, real, k)
+    whole = manifold(fake, real, k)
+    for name in NAMES:
+        assert getattr(whole, name) == pytest.approx(expected[name], abs=1e-12), name
+        options = {"groups": 3} if name in ("recall", "coverage") else {}
+        found = METRICS.get(name)(fake, real, k=k, **options)
+        assert found.value == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_matches_prdc() -> None:
+    prdc = pytest.importorskip("prdc")
+    fake, real = features(2, 300, d=20, shift=0.2), features(3, 400, d=20)
+    expected = prdc.compute_prdc(real, fake, nearest_k=5)
+    found = manifold(fake, real, 5)
+    for name in NAMES:
+        assert getattr(found, name) == pytest.approx(expected[name], abs=1e-12)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, real = features(4, 53), features(5, 47)
+    whole = manifold(fake, real, 4)
+    metrics = [f(fake, real, k=4) for f in (precision, density, recall, coverage)]
+    monkeypatch.setattr(distances, "BLOCK", 10)
+    parts = manifold(fake, real, 4)
+    for a, b in zip(whole[1:], parts[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [f(fake, real, k=4) for f in (precision, density, recall, coverage)] == metrics
+
+
+def test_far_sets_share_nothing_and_a_subset_is_inside() -> None:
+    real = features(6, 60)
+    far = manifold(features(7, 40, shift=100), real, 3)
+    assert [getattr(far, name) for name in NAMES] == [0, 0, 0, 0]
+    assert manifold(real[:30], real, 3).precision == 1
+
+
+def test_lost_mode_lowers_recall_and_coverage_only() -> None:
+    modes = np.concatenate([features(8, 100), features(9, 100, shift=20)])
+    whole = manifold(np.concatenate([features(10, 50), features(11, 50, shift=20)]), modes, 5)
+    lost = manifold(features(12, 100), modes, 5)
+    assert lost.recall < 0.6 * whole.recall
+    assert lost.coverage < 0.6 * whole.coverage
+    assert lost.precision > 0.9 * whole.precision
+    assert lost.density > 0.8 * whole.density
+
+
+def test_features_far_from_the_origin_change_nothing() -> None:
+    fake, real = features(13, 50), features(14, 60)
+    for a, b in zip(manifold(fake, real, 5), manifold(fake + 1e5, real + 1e5, 5), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_error_covers_the_spread_of_repeated_samples(name: str) -> None:
+    """The jackknife of recall and coverage errs upwards, by less than a factor of two."""
+    real = features(15, 150)
+    found = [
+        METRICS.get(name)(features(100 + i, 80, shift=0.5, scale=0.8), real, k=3)
+        for i in range(100)
+    ]
+    spread = np.std([f.value for f in found], ddof=1)
+    stated = np.sqrt(np.mean([f.std_error**2 for f in found]))
+    assert 0.8 * spread < stated < 2 * spread
+    covered = [f.low <= np.mean([g.value for g in found]) <= f.high for f in found]
+    assert np.mean(covered) > 0.9
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_k_must_be_below_the_number_of_images(name: str) -> None:
+    side = "fake" if name == "recall" else "real"
+    with pytest.raises(BenchmarkError, match=f"{side}: k = 9 neighbours among 9 images"):
+        METRICS.get(name)(features(0, 9), features(1, 9), k=9)
+    with pytest.raises(BenchmarkError, match=f"{side}: k = 0 neighbours"):
+        METRICS.get(name)(features(0, 9), features(1, 9), k=0)
+
+
+def test_constant_features_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match="real: every image has 2 equal ones"):
+        precision(features(0, 9), np.ones((9, 5)), k=2)
+    with pytest.raises(BenchmarkError, match="fake: every image has 2 equal ones"):
+        recall(np.ones((9, 5)), features(0, 9), k=2)

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.metrics.uncertainty import (
+    across_seeds,
+    bootstrap,
+    centred,
+    difference,
+    differs,
+    jackknife,
+    proportion,
+    with_error,
+)
+from benchmark.records import Value
+
+Rows = NDArray[np.intp]
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def mean_of(x: NDArray[np.float64], groups: int, seed: int = 0) -> Value:
+    return jackknife(float(x.mean()), lambda rows: float(x[rows].mean()), len(x), groups, rng(seed))
+
+
+def test_jackknife_of_a_mean_is_the_textbook_error() -> None:
+    x = rng().normal(size=37)
+    found = mean_of(x, groups=37)
+    assert found.std_error == pytest.approx(scipy.stats.sem(x), rel=1e-12)
+    low, high = scipy.stats.t.interval(0.95, 36, x.mean(), scipy.stats.sem(x))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_jackknife_matches_scipy_on_a_nonlinear_statistic() -> None:
+    x = rng(1).lognormal(size=30)
+
+    def statistic(rows: Rows) -> float:
+        return float(x[rows].var(ddof=1) / x[rows].mean())
+
+    left_out = [statistic(np.delete(np.arange(30), i)) for i in range(30)]
+    expected = np.sqrt(29 / 30 * np.sum((left_out - np.mean(left_out)) ** 2))
+    found = jackknife(statistic(np.arange(30)), statistic, 30, 100, rng())
+    assert found.std_error == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(("n", "groups"), [(100, 10), (103, 10), (64, 50)])
+def test_groups_of_one_size_give_the_same_error_on_average(n: int, groups: int) -> None:
+    x = rng(2).normal(size=n)
+    errors = [mean_of(x, groups, seed).std_error or 0 for seed in range(300)]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(scipy.stats.sem(x), rel=0.06)
+
+
+def test_groups_leave_out_equally_many_and_each_row_at_most_once() -> None:
+    kept: list[Rows] = []
+
+    def record(rows: Rows) -> float:
+        kept.append(np.sort(rows))
+        return float(rows[0])
+
+    jackknife(0.0, record, 103, 10, rng())
+    assert {len(rows) for rows in kept} == {103 - 11}
+    left_out = np.concatenate([np.setdiff1d(np.arange(103), rows) for rows in kept])
+    assert len(np.unique(left_out)) == len(left_out) == 99
+
+
+def test_one_group_is_refused() -> None:
+    with pytest.raises(BenchmarkError, match="groups: 1 are too few for a jackknife"):
+        mean_of(np.arange(5.0), groups=1)
+
+
+def test_bootstrap_of_a_mean_spreads_by_its_error() -> None:
+    x = rng(3).normal(size=80)
+    replicates = bootstrap(lambda rows: float(x[rows].mean()), 80, 4000, rng())
+    assert replicates.std() == pytest.approx(x.std() / np.sqrt(80), rel=0.05)
+    assert replicates.mean() == pytest.approx(x.mean(), abs=4 * x.std() / np.sqrt(80 * 4000))
+
+
+def test_centred_interval_has_the_percentiles_of_the_replicates_around_the_value() -> None:
+    replicates = rng(4).exponential(size=10_000)
+    found = centred(50.0, replicates + 7)
+    low, high = np.quantile(replicates - replicates.mean(), [0.025, 0.975])
+    assert found.low == pytest.approx(50 + low)
+    assert found.high == pytest.approx(50 + high)
+    assert found.std_error == pytest.approx(replicates.std(ddof=1))
+
+
+@settings(deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_proportion_matches_scipys_wilson_interval(hits: list[bool]) -> None:
+    found = proportion(np.array(hits))
+    expected = scipy.stats.binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
+    assert found.value == sum(hits) / len(hits)
+    assert found.low == pytest.approx(expected.low, abs=1e-12)
+    assert found.high == pytest.approx(expected.high, abs=1e-12)
+
+
+def test_difference_of_normal_intervals_adds_errors_in_quadrature() -> None:
+    a, b = with_error(5.0, 0.3, 10**6), with_error(3.0, 0.4, 10**6)
+    found = difference(a, b)
+    assert found.value == 2
+    assert found.low == pytest.approx(2 - 1.96 * 0.5, abs=1e-3)
+    assert found.high == pytest.approx(2 + 1.96 * 0.5, abs=1e-3)
+
+
+def test_difference_keeps_the_skew_of_its_parts() -> None:
+    a, b = Value(value=5, low=4, high=8), Value(value=1, low=1, high=1)
+    found = difference(a, b)
+    assert (found.low, found.value, found.high) == (3, 4, 7)
+    turned = difference(b, a)
+    assert (turned.low, turned.value, turned.high) == (-7, -4, -3)
+
+
+def test_interval_of_a_difference_covers_it_as_often_as_it_says() -> None:
+    """Means of skewed samples of unequal size and spread, 2,000 times."""
+    generator = rng(5)
+    covered = 0
+    for _ in range(2000):
+        x, y = generator.exponential(2, 40), generator.normal(1, 0.5, 25)
+        parts = [with_error(float(z.mean()), float(scipy.stats.sem(z)), len(z) - 1) for z in (x, y)]
+        found = difference(*parts)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 1 <= found.high
+    assert 0.92 < covered / 2000 < 0.97
+
+
+def test_rows_differ_only_where_the_interval_excludes_zero() -> None:
+    a = Value(value=5, low=4, high=6)
+    assert differs(a, Value(value=7, low=6.5, high=7.5))
+    assert not differs(a, Value(value=6, low=5, high=7))
+    # Single intervals that overlap do not make a difference invisible.
+    assert differs(a, Value(value=6.5, low=5.5, high=7.5))
+
+
+def test_values_without_interval_are_not_compared() -> None:
+    with pytest.raises(BenchmarkError, match="without an interval"):
+        differs(Value(value=1), Value(value=2, low=1, high=3))
+
+
+def test_seeds_give_their_mean_and_students_interval() -> None:
+    values = [Value(value=v, std_error=9, low=0, high=50) for v in (10.0, 12, 17)]
+    found = across_seeds(values)
+    low, high = scipy.stats.t.interval(0.95, 2, 13, scipy.stats.sem([10, 12, 17]))
+    assert found.value == 13
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert across_seeds(values[:1]) == values[0]
