@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
-from benchmark.models.specs import CustomSpec, Network, RefineNetSpec, UNetSpec
+from benchmark.models.specs import CustomSpec, Network, UNetSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 def build(spec: Network, resolution: int) -> nn.Module:
     """Return the network of `spec` with fresh weights, drawn from torch's own generator.
 
-    It maps images B×C×H×W in [-1, 1] and what they are conditioned on, B, to B×C×H×W.
+    Its `forward(x, condition)` maps images B×C×H×W in [-1, 1] and what they are conditioned on, B,
+    to B×C×H×W.
 
     Raises:
-        BenchmarkError: it does not work at this resolution, or a custom network has no factory.
+        BenchmarkError: it does not work at this resolution, or a custom network cannot be made.
     """
     if isinstance(spec, CustomSpec):
-        return _custom(spec)
+        return _custom(spec, resolution)
     if resolution % spec.multiple:
         raise BenchmarkError(
-            f"network: {spec.kind} halves its images too often for resolution {resolution}: "
-            f"choose a multiple of {spec.multiple}"
+            f"networks: this {spec.kind} needs a resolution that is a multiple of {spec.multiple}, "
+            f"not {resolution}: choose another, or fewer levels"
         )
     if isinstance(spec, UNetSpec):
         from benchmark.models.unet import UNet
@@ -34,3 +35,21 @@ def build(spec: Network, resolution: int) -> nn.Module:
     from benchmark.models.refinenet import RefineNet
 
     return RefineNet(spec)
+
+
+def _custom(spec: CustomSpec, resolution: int) -> nn.Module:
+    from torch import nn
+
+    module, name = spec.factory.split(":")
+    try:
+        network = getattr(importlib.import_module(module), name)(resolution, **spec.options)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise BenchmarkError(
+            f"networks: factory {spec.factory} fails: {error}: give module:function of a function "
+            "that takes the resolution and the options"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise BenchmarkError(
+            f"networks: factory {spec.factory} returns {type(network).__name__}, not a torch module"
+        )
+    return network

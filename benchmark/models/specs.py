@@ -25,6 +25,12 @@ class UNetSpec(Strict):
     patch: int = Field(
         default=1, ge=1, description="Side of the pixel squares that are folded into channels"
     )
+    output_gates: bool = Field(
+        default=False,
+        description="The output is a·U + b·x, of the network's U and its input x, with a and b "
+        "learned functions of the time. Not in the paper: at large times the noise is nearly x, "
+        "which a network that is trained for minutes then need not learn first",
+    )
     head_channels: int | None = Field(
         default=None, ge=1, description="Channels of an attention head; null: one head"
     )
@@ -66,14 +72,14 @@ class UNetSpec(Strict):
     @property
     def multiple(self) -> int:
         """The number of which height and width must be multiples."""
-        return self.patch * 2 ** (len(self.channels) - 1)
+        return self.patch << len(self.channels) - 1
 
     def _attended(self) -> list[int]:
         return [c for c, attends in zip(self.channels, self.attention, strict=True) if attends]
 
 
 class RefineNetSpec(Strict):
-    """NCSN's dilated RefineNet (Song and Ermon 2019, appendix A), conditioned on a level's index."""
+    """NCSN's dilated RefineNet (Song and Ermon 2019, appendix A), conditioned on a level."""
 
     kind: Literal["refinenet"] = "refinenet"
     channels: int = Field(default=128, ge=1, description="Feature channels of the finest stage")
@@ -91,7 +97,9 @@ class CustomSpec(Strict):
 
     kind: Literal["custom"]
     factory: str = Field(
-        pattern=r"^[\w.]+:\w+$", description="module:function; it returns a torch module"
+        pattern=r"^[\w.]+:\w+$",
+        description="module:function, called with the resolution and the options, that returns a "
+        "torch module",
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments of the function")
 
