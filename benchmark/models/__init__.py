@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def build(spec: Network, resolution: int) -> nn.Module:
     """Return the network of `spec` with fresh weights, drawn from torch's own generator.
 
-    Its `forward(x, condition)` maps images B×C×H×W in [-1, 1] and what they are conditioned on, B,
-    to B×C×H×W.
+    Its `forward(x, condition)` maps noisy images B×C×H×W, in the range of their process, and what
+    they are conditioned on, B, to B×C×H×W.
 
     Raises:
         BenchmarkError: it does not work at this resolution, or a custom network cannot be made.

@@ -82,7 +82,7 @@ class RefineNetSpec(Strict):
     """NCSN's dilated RefineNet (Song and Ermon 2019, appendix A), conditioned on a level."""
 
     kind: Literal["refinenet"] = "refinenet"
-    channels: int = Field(default=128, ge=1, description="Feature channels of the finest stage")
+    channels: int = Field(default=128, ge=2, description="Feature channels of the finest stage")
     levels: int = Field(default=10, ge=1, description="Noise levels, each with an embedding")
     image_channels: int = Field(default=3, ge=1)
 
