@@ -263,6 +263,12 @@ def test_accusations_are_those_of_benjamini_and_hochberg(
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_p_value_on_the_line_is_rejected() -> None:
+    held_out = np.array([1.0, 2, 3])  # the smallest p-value is 1/4
+    assert accused(np.array([0.0]), held_out, false_discovery_rate=0.25).all()
+    assert not accused(np.array([0.0]), held_out, false_discovery_rate=0.24).any()
+
+
 def test_false_discovery_rate_is_kept() -> None:
     """One in ten samples is a copy; on average at most the stated rate of accusations is false."""
     generator = rng(11)
