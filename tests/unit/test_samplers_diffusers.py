@@ -14,6 +14,8 @@ from benchmark.diffusion.timesteps import timesteps
 
 SHAPE = (2, 3, 8, 8)
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 
 class Wave(nn.Module):
     """Predicts ε of standard normal data, with waves on it.
