@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,9 @@ class Run:
 
     root: Path
 
-    @property
-    def config(self) -> Path:
-        """The config with all defaults filled in."""
-        return self.root / "config.json"
+    def config(self, content: str) -> Path:
+        """The config with all defaults filled in, named after its content."""
+        return self.root / f"config-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
 
     def data(self, dataset: str) -> Path:
         """Folder of a prepared data set."""

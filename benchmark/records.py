@@ -86,7 +86,7 @@ class Timing(Strict):
     batch: int
     batch_seconds: list[float] = Field(description="Wall time of each timed batch")
     batch_images: list[int] = Field(description="Images in each timed batch")
-    network_evaluations: int = Field(description="Forward passes per image, counted")
+    network_evaluations: float = Field(description="Forward passes per image, counted")
     peak_memory_bytes: int = Field(description="Of the device on a GPU, else of the process")
     peak_memory_of: Literal["device", "process"]
 

@@ -112,7 +112,7 @@ class Drawing:
             batch=self.batch,
             batch_seconds=seconds,
             batch_images=[len(indices) for indices in batches],
-            network_evaluations=self.model.nfe // len(batches),
+            network_evaluations=self.model.evaluations / count,
             peak_memory_bytes=peak_memory(self.device),
             peak_memory_of="device" if self.device.type == "cuda" else "process",
         )
@@ -132,7 +132,7 @@ class Drawing:
     def _warm_up(self, indices: Sequence[int]) -> None:
         """Run a few steps on a batch of the size that is timed, so that nothing is timed cold."""
         self.draw(indices, self.timesteps[:WARMUP_STEPS])
-        self.model.nfe = 0
+        self.model.evaluations = 0
         self.chain.frames.clear()
 
     def _check_finite(self, x_0: Tensor, indices: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 
+from benchmark.atomic import write_text
 from benchmark.config import check_writable, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.errors import BenchmarkError
@@ -15,19 +16,39 @@ from benchmark.records import canonical_json
 from benchmark.rows import RESERVED
 
 try:
-    CONFIG = parse_config(config, " + ".join(map(str, workflow.configfiles)) or "config")
+    CONFIG = parse_config(
+        config, " + ".join(map(str, workflow.configfiles)) or "config"
+    )
     RUN = Run(RESULTS / CONFIG.run)
     check_writable(RUN.root)
 except BenchmarkError as error:
-    sys.exit(f"error: {error}")  # one line, where an exception would add the workflow's own lines
+    # One line, where an exception would add lines of the workflow.
+    sys.exit(f"error: {error}")
+
+# Jobs read the config as it was when the run was started. It reaches them by neither input nor
+# params, which would run everything again for any change: what a job depends on is in its own.
+CONFIG_FILE = RUN.config(resolved(CONFIG))
+os.environ["BENCHMARK_CONFIG"] = str(CONFIG_FILE)
+
+
+envvars:
+    "BENCHMARK_CONFIG",
+
+
+onstart:
+    write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
+
 
 CELLS = [cell.id for cell in CONFIG.cells]
 DATASETS = sorted({cell.dataset for cell in CONFIG.cells})
 EXTRACTOR = CONFIG.evaluation.extractor
 
-# The interpreter that runs Snakemake runs the jobs.
-BENCHMARK = shlex.quote(sys.executable) + " -m benchmark"
-LOG = "2> >(tee {log} >&2)"
+
+def command(arguments):
+    """The shell command of a job: the interpreter that runs Snakemake runs it, its log is kept."""
+    return (
+        f"{shlex.quote(sys.executable)} -m benchmark {arguments} 2> >(tee {{log}} >&2)"
+    )
 
 
 def code(*patterns):
@@ -46,7 +67,26 @@ def wants_gpu():
 
 def share_of_cores(jobs):
     """Threads for each of `jobs` that can run side by side on this machine's cores."""
-    return max(1, (workflow.cores or 1) // max(1, min(jobs, workflow.cores or 1)))
+    return CORES // max(1, min(jobs, CORES))
+
+
+def images_of(name):
+    """The images of a data set or of a cell."""
+    return RUN.images(name) if name in DATASETS else RUN.samples(name)
+
+
+def features_of(subject):
+    """Of a cell, or of held-out-DATA, and of the training images it is judged against."""
+    names = {CONFIG.dataset_of(subject), *({subject} & set(CELLS))}
+    return [RUN.features(EXTRACTOR, name) for name in sorted(names)]
+
+
+def panel_images(subject):
+    """What a panel of nearest neighbours shows: the subject's images and the training images."""
+    names = {CONFIG.dataset_of(subject), subject.removeprefix(HELD_OUT)}
+    return [images_of(name) for name in sorted(names)]
 
 
 GPU = wants_gpu()
+CORES = workflow.resource_settings.cores or 1
+ENVIRONMENT = Path(workflow.basedir) / "environment.yml"

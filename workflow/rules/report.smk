@@ -1,12 +1,12 @@
-SUBJECTS = CELLS + [HELD_OUT + name for name in DATASETS]
-RECORDS = (
-    [RUN.record("data", name) for name in DATASETS]
-    + [RUN.record("train", name) for name in CONFIG.trainings]
-    + [RUN.record("sample", name) for name in CELLS]
-    + [RUN.record("features", name) for name in DATASETS + CELLS]
-    + [RUN.record(kind, name) for kind in ("metrics", "retrieval") for name in SUBJECTS]
-)
-NAMES = sorted({cell.table for cell in CONFIG.cells}) + list(RESERVED)
+SUBJECTS = [*CELLS, *(f"{HELD_OUT}{name}" for name in DATASETS)]
+RECORDS = [
+    *(RUN.record("data", name) for name in DATASETS),
+    *(RUN.record("train", name) for name in CONFIG.trainings),
+    *(RUN.record("sample", name) for name in CELLS),
+    *(RUN.record("features", name) for name in [*DATASETS, *CELLS]),
+    *(RUN.record(kind, name) for kind in ("metrics", "retrieval") for name in SUBJECTS),
+]
+NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
 PLOTS = [RUN.plot(name) for name in PLOT_NAMES]
 PANELS = [RUN.neighbours(name) for name in SUBJECTS]
@@ -20,8 +20,12 @@ rule tables:
         report(TABLES, category="Tables", caption="../report/table.rst"),
     log:
         RUN.log("tables", "all"),
+    conda:
+        ENVIRONMENT
+    params:
+        run=RUN.root,
     shell:
-        BENCHMARK + " tables {RUN.root} " + LOG
+        command("tables {params.run}")
 
 
 rule plots:
@@ -33,5 +37,9 @@ rule plots:
         report(PLOTS, category="Plots", caption="../report/plot.rst"),
     log:
         RUN.log("plots", "all"),
+    conda:
+        ENVIRONMENT
+    params:
+        run=RUN.root,
     shell:
-        BENCHMARK + " plots {RUN.root} " + LOG
+        command("plots {params.run}")

@@ -1,0 +1,36 @@
+"""What the tests share: a tiny run, prepared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.config import Config, load
+from benchmark.paths import Run
+
+SMOKE = Path(__file__).parent / "workflow" / "smoke.yaml"
+
+
+@pytest.fixture(scope="session")
+def smoke() -> Config:
+    return load(SMOKE)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
+    """A run whose data set is prepared; tests put nothing else into it."""
+    from benchmark.prepare import stage
+
+    run = Run(tmp_path_factory.mktemp("results") / smoke.run)
+    stage(smoke, "tiny", run)
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path, prepared: Run) -> Run:
+    """A run of its own with the data set prepared."""
+    own = Run(tmp_path / prepared.root.name)
+    own.data("tiny").parent.mkdir(parents=True)
+    own.data("tiny").symlink_to(prepared.data("tiny"))
+    return own

@@ -1,0 +1,88 @@
+"""Sampling: the same image whatever the batch, honest times, divergence named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.config import Config
+from benchmark.errors import BenchmarkError
+from benchmark.models import build
+from benchmark.models.weights import save_weights
+from benchmark.paths import Run
+from benchmark.records import read_record
+from benchmark.sample import Drawing, stage
+
+CELL = "DDPM-linear-ddpm-10-s0"
+
+
+@pytest.fixture
+def weighted(smoke: Config, run: Run) -> Run:
+    """A run with random weights for every training."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    for name in smoke.trainings:
+        network = build(smoke.networks["net"], 16)
+        save_weights(run.weights(name), network.state_dict(), smoke.train_spec(name))
+    return run
+
+
+def images(config: Config, run: Run, cell: str = CELL, batch: int = 8) -> np.ndarray:
+    config = config.model_copy(update={"sampling_batch": batch})
+    return Drawing(config, config.cell(cell), run, torch.device("cpu")).all()[0]
+
+
+@pytest.mark.parametrize("cell", [CELL, "DDIM-linear-ddim-5-s0"])
+def test_sample_i_is_the_same_whatever_the_batch(smoke: Config, weighted: Run, cell: str) -> None:
+    whole = images(smoke, weighted, cell, batch=8)
+    for batch in (1, 3, 5):
+        # sums run in another order in batches of another size: at most the last bit of a pixel
+        difference = np.abs(images(smoke, weighted, cell, batch).astype(int) - whole)
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 1e-3
+
+
+def test_sampling_twice_gives_the_same_bits_and_another_seed_others(
+    smoke: Config, weighted: Run
+) -> None:
+    first = images(smoke, weighted)
+    assert np.array_equal(first, images(smoke, weighted))
+    cell = smoke.cell(CELL).model_copy(update={"seed": 1})
+    other = Drawing(smoke, cell, weighted, torch.device("cpu")).all()[0]
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("cell", "evaluations"), [(CELL, 10), ("DDIM-linear-ddim-5-s0", 5)])
+def test_the_record_counts_evaluations_and_times_every_batch(
+    smoke: Config, weighted: Run, cell: str, evaluations: int
+) -> None:
+    stage(smoke, cell, weighted)
+    record = read_record(weighted.record("sample", cell))
+    assert record.timing is not None
+    assert record.timing.network_evaluations == evaluations  # the warm-up is not counted
+    assert record.timing.batch_images == [6, 2]
+    assert all(seconds > 0 for seconds in record.timing.batch_seconds)
+    assert record.timing.peak_memory_bytes > 0
+    assert record.provenance.cpu
+    assert np.load(weighted.samples(cell)).shape == (8, 16, 16, 3)
+
+
+def test_the_chain_goes_from_noise_to_the_samples(smoke: Config, weighted: Run) -> None:
+    stage(smoke, CELL, weighted)
+    chain = np.asarray(Image.open(weighted.chain(CELL)))
+    grid = np.asarray(Image.open(weighted.grid(CELL)))
+    tile, gap = 64, 2
+    last = chain[gap : gap + tile, -gap - tile : -gap]
+    assert np.array_equal(last, grid[gap : gap + tile, gap : gap + tile])
+    first = chain[gap : gap + tile, gap : gap + tile]
+    assert first[::4, ::4].std() > 60  # clipped standard normal noise
+
+
+def test_a_sample_that_is_not_finite_is_named(smoke: Config, weighted: Run) -> None:
+    drawing = Drawing(smoke, smoke.cell(CELL), weighted, torch.device("cpu"))
+    x_0 = torch.zeros(3, 3, 16, 16)
+    x_0[1, 0, 0, 0] = torch.nan
+    with pytest.raises(BenchmarkError, match="sample 7 is not finite"):
+        drawing._check_finite(x_0, range(6, 9))

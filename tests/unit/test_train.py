@@ -1,0 +1,212 @@
+"""Training: the learning rate, the average, resuming, and what happens when it diverges."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.config import Config, Training
+from benchmark.errors import BenchmarkError
+from benchmark.models.weights import load_weights
+from benchmark.paths import Run
+from benchmark.records import read_record
+from benchmark.state import load_state, save_state
+from benchmark.train import Trainer, learning_rate
+
+SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
+
+
+def mse(network: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(images.shape, generator=generator)
+    return (network(images + noise) - images).square().mean()
+
+
+def trainer(state: Path, loss: Any = mse, **settings: Any) -> Trainer:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.SiLU(), nn.Conv2d(4, 3, 1))
+    images = torch.randint(0, 256, (10, 8, 8, 3), dtype=torch.uint8)
+    chosen = {"steps": 20, "batch": 4, "warmup": 3, "log_every": 4, "save_seconds": 1e-9} | settings
+    return Trainer(network, loss, images, Training(**chosen), seed=7, state=state)
+
+
+class Killed(Exception):
+    pass
+
+
+def dying_at(call: int) -> Any:
+    calls = 0
+
+    def loss(*arguments: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise Killed
+        return mse(*arguments)
+
+    return loss
+
+
+@pytest.mark.parametrize("call", [1, 6, 13, 20])
+def test_a_training_that_dies_and_goes_on_ends_with_the_same_bits(
+    tmp_path: Path, call: int
+) -> None:
+    whole = trainer(tmp_path / "whole", flip=True)
+    whole.run("whole")
+    with pytest.raises(Killed):
+        trainer(tmp_path / "cut", loss=dying_at(call), flip=True).run("cut")
+    resumed = trainer(tmp_path / "cut", flip=True)
+    resumed.run("cut")
+    for name, weights in whole.averaged.items():
+        assert torch.equal(weights, resumed.averaged[name])
+    assert whole.reached.losses == resumed.reached.losses
+    assert whole.curve().steps == [4, 8, 12, 16, 20]
+
+
+def command(results: Path) -> list[str]:
+    verb = [sys.executable, "-m", "benchmark", "train", str(SMOKE), "DDPM-linear"]
+    return [*verb, "--results", str(results)]
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_random_moments_ends_with_the_same_file(
+    tmp_path: Path, prepared: Run, smoke: Config
+) -> None:
+    runs = {name: Run(tmp_path / name / smoke.run) for name in ("whole", "killed")}
+    for run in runs.values():
+        run.data("tiny").parent.mkdir(parents=True)
+        run.data("tiny").symlink_to(prepared.data("tiny"))
+    subprocess.run(command(tmp_path / "whole"), check=True)
+    kills = 0
+    moments = random.Random(0)
+    while True:
+        job = subprocess.Popen(command(tmp_path / "killed"))
+        folder = runs["killed"].root / "state"
+        before = sorted(folder.glob("*/*.pt"))
+        while job.poll() is None and kills < 3 and sorted(folder.glob("*/*.pt")) == before:
+            time.sleep(0.005)
+        if kills == 3 or job.poll() is not None:
+            break
+        time.sleep(moments.uniform(0, 0.05))
+        os.kill(job.pid, signal.SIGKILL)
+        job.wait()
+        kills += 1
+    assert job.wait() == 0
+    assert kills >= 1
+    weights = [run.weights("DDPM-linear").read_bytes() for run in runs.values()]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_with_step_rate_and_last_good_state(
+    tmp_path: Path, value: float
+) -> None:
+    calls = 0
+
+    def loss(*arguments: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return mse(*arguments) * (value if calls == 11 else 1)
+
+    with pytest.raises(BenchmarkError) as caught:
+        trainer(tmp_path, loss).run("diverging")
+    message = str(caught.value)
+    assert "at step 10 " in message
+    assert f"learning rate {learning_rate(trainer(tmp_path).settings, 10, 20):.3g}" in message
+    assert "000000008-" in message  # the state saved after step 7
+    state = load_state(tmp_path, torch.device("cpu"))
+    assert state is not None
+    assert all(w.isfinite().all() for w in state["network"].values())
+
+
+def test_the_learning_rate_rises_linearly_then_falls_as_half_a_cosine() -> None:
+    settings = Training(steps=110, warmup=10, lr=2.0)
+    rates = [learning_rate(settings, step, 110) for step in range(110)]
+    assert rates[:10] == pytest.approx([0.2 * (i + 1) for i in range(10)])
+    assert rates[10] == 2.0
+    assert rates[60] == pytest.approx(1.0)
+    assert rates[109] < 0.001
+    constant = settings.model_copy(update={"decay": "constant"})
+    assert learning_rate(constant, 100, 110) == 2.0
+
+
+def test_the_average_is_the_exponential_one_with_its_warm_up(tmp_path: Path) -> None:
+    one = trainer(tmp_path, ema=0.5)
+    expected = {k: v.clone() for k, v in one.network.state_dict().items()}
+    for step in range(6):
+        one.step(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, weights in one.network.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * weights
+    for name, weights in one.averaged.items():
+        torch.testing.assert_close(weights, expected[name])
+
+
+def test_without_an_average_the_last_weights_are_kept(tmp_path: Path) -> None:
+    one = trainer(tmp_path, ema=None)
+    one.run("plain")
+    for name, weights in one.network.state_dict().items():
+        assert torch.equal(weights, one.averaged[name])
+
+
+def test_an_epoch_shows_every_image_once_and_the_next_in_another_order(tmp_path: Path) -> None:
+    one = trainer(tmp_path, steps=None, epochs=2)
+    assert one.total == 6
+    first = torch.cat([one._batch(step) for step in range(3)])
+    second = torch.cat([one._batch(step) for step in range(3, 6)])
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(10))
+    assert first.tolist() != second.tolist()
+
+
+def test_a_damaged_state_gives_way_to_the_one_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_state(tmp_path, 1, {"step": 1})
+    newest = save_state(tmp_path, 2, {"step": 2})
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    assert load_state(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_only_the_two_newest_states_are_kept(tmp_path: Path) -> None:
+    for step in range(5):
+        save_state(tmp_path, step, {"step": step})
+    assert [path.name[:9] for path in sorted(tmp_path.iterdir())] == ["000000003", "000000004"]
+
+
+def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
+    smoke: Config, run: Run
+) -> None:
+    from benchmark.train import stage
+
+    stage(smoke, "DDPM-linear", run)
+    weights, spec = load_weights(run.weights("DDPM-linear"))
+    assert spec == smoke.train_spec("DDPM-linear")
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    record = read_record(run.record("train", "DDPM-linear"))
+    assert record.curve is not None
+    assert record.curve.steps == [2, 4, 6, 8, 10, 12]
+    assert record.values["train_seconds"].value > 0
+    assert record.facts["models"] == ["DDPM"]
+
+
+def test_damaged_weights_are_refused_in_one_line(smoke: Config, run: Run) -> None:
+    path = run.weights("DDPM-linear")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    with pytest.raises(BenchmarkError, match=r"DDPM-linear\.safetensors: damaged"):
+        load_weights(path)
+    with pytest.raises(BenchmarkError, match="no such weights"):
+        load_weights(run.weights("DDPM-cosine"))

@@ -1,0 +1,190 @@
+"""The workflow itself: a real small run, and what is run again when something changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark.config import load
+from benchmark.paths import Run
+from benchmark.records import read_records
+
+PROJECT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
+SMOKE = Path(__file__).parent / "smoke.yaml"
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "--configfile", "smoke.yaml"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def lay_out(folder: Path) -> Path:
+    """Copy the project, so that its modules can be edited."""
+    for part in PARTS:
+        source = PROJECT / part
+        copy: Callable[[Path, Path], object] = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / part)
+    shutil.copy(SMOKE, folder / "smoke.yaml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which the smallest run is done."""
+    folder = lay_out(tmp_path_factory.mktemp("project"))
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def planned(folder: Path) -> set[str]:
+    """The rules that a dry run would run."""
+    dry = snakemake(folder, "--dry-run")
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    if "Job stats" not in dry.stdout + dry.stderr:
+        return set()
+    text = (dry.stdout + dry.stderr).split("Job stats:")[1].split("total")[0]
+    return {line.split()[0] for line in text.splitlines()[3:] if line.strip()} - {"all"}
+
+
+def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
+    run, config = Run(project / "results" / "smoke"), load(SMOKE)
+    found = {(record.kind, record.id) for record in read_records(run.root)}
+    for cell in config.cells:
+        assert {("sample", cell.id), ("metrics", cell.id), ("retrieval", cell.id)} <= found
+        assert run.grid(cell.id).stat().st_size > 0
+        assert run.chain(cell.id).stat().st_size > 0
+        assert run.neighbours(cell.id).stat().st_size > 0
+    assert {("train", name) for name in config.trainings} <= found
+    assert {("metrics", "held-out-tiny"), ("data", "tiny")} <= found
+    for table in ("trained", "neighbours", "stages"):
+        assert all(path.stat().st_size > 0 for path in run.tables(table))
+
+
+def test_what_is_done_is_not_done_again(project: Path) -> None:
+    again = snakemake(project, "--cores", "2", "--resources", "gpu=1")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_touching_the_sources_reruns_nothing(project: Path) -> None:
+    for file in (project / "benchmark").rglob("*.py"):
+        file.touch()
+    assert planned(project) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "rules"),
+    [
+        ("metrics/kernel.py", {"evaluate", "tables", "plots"}),
+        ("tables.py", {"tables"}),
+        ("retrieve.py", {"retrieve", "tables", "plots"}),
+    ],
+)
+def test_editing_a_module_reruns_its_stage_and_what_follows(
+    project: Path, module: str, rules: set[str]
+) -> None:
+    file = project / "benchmark" / module
+    before = file.read_text()
+    file.write_text(before + "\n# edited\n")
+    try:
+        assert planned(project) == rules
+    finally:
+        file.write_text(before)
+    assert planned(project) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rules"),
+    [
+        (("evaluation", "metrics"), {"fd": {"kind": "frechet"}}, {"evaluate", "tables", "plots"}),
+        (("device",), "auto", set()),
+        (("models", "DDIM", "clip"), False, {"sample", "features", "evaluate", "retrieve", "tables", "plots"}),
+    ],
+)
+def test_changing_the_config_reruns_what_depends_on_it(
+    project: Path, path: tuple[str, ...], value: object, rules: set[str]
+) -> None:
+    content = yaml.safe_load(SMOKE.read_text())
+    at = content
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    (project / "smoke.yaml").write_text(yaml.safe_dump(content))
+    try:
+        found = planned(project)
+    finally:
+        shutil.copy(SMOKE, project / "smoke.yaml")
+    assert found == rules
+
+
+def test_tables_are_made_again_byte_for_byte_from_the_records_alone(
+    project: Path, tmp_path: Path
+) -> None:
+    run = Run(project / "results" / "smoke")
+    copy = tmp_path / "elsewhere" / "smoke"
+    shutil.copytree(run.root / "records", copy / "records")
+    subprocess.run([sys.executable, "-m", "benchmark", "tables", str(copy)], check=True)
+    for table in ("trained", "neighbours", "stages"):
+        for original, again in zip(run.tables(table), Run(copy).tables(table), strict=True):
+            assert original.read_bytes() == again.read_bytes()
+
+
+def test_the_workflow_passes_its_lint_and_makes_its_report(project: Path) -> None:
+    lint = snakemake(project, "--lint")
+    assert lint.returncode == 0, lint.stderr
+    report = snakemake(project, "--report", "report.html")
+    assert report.returncode == 0, report.stderr
+    assert (project / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--config", "device=gpu"], "device: "),
+        (["--config", "sampling_batsh=3"], "did you mean 'sampling_batch'"),
+    ],
+)
+def test_a_wrong_config_is_one_line_before_any_job_starts(
+    project: Path, arguments: list[str], expected: str
+) -> None:
+    wrong = snakemake(project, "--cores", "2", *arguments)
+    assert wrong.returncode != 0
+    lines = [line for line in wrong.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert "Traceback" not in wrong.stderr
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused_before_any_job(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    (folder / "results").write_text("a file where the folder should be")
+    wrong = snakemake(folder, "--cores", "2")
+    assert wrong.returncode != 0
+    assert "results is not a writable folder" in wrong.stderr
+    assert (folder / "results").read_text() == "a file where the folder should be"
+
+
+def test_a_run_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    first = snakemake(folder, "--cores", "2", "--until", "train")
+    assert first.returncode == 0, first.stderr
+    weights = {p.name: p.read_bytes() for p in (folder / "results/smoke/models").iterdir()}
+    assert len(weights) == 4
+    # what a job killed while writing leaves behind
+    (folder / "results/smoke/models/DDPM-linear.safetensors").unlink()
+    again = snakemake(folder, "--cores", "2", "--until", "train")
+    assert again.returncode == 0, again.stderr
+    after = {p.name: p.read_bytes() for p in (folder / "results/smoke/models").iterdir()}
+    assert after == weights
