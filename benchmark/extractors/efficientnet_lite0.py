@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from benchmark.extractors.base import Embed
 
 SIDE = 224
+CPU_PART = 4  # images at a time, whose activations stay in the cache: 1.5 times as fast as 64
 # Stride and number of the blocks of each stage.
 STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
 
@@ -28,7 +29,8 @@ def build(file: Path, device: torch.device) -> Embed:
     network = EfficientNetLite0(load_state(file, device))
 
     def embed(images: Tensor) -> Tensor:
-        return network(preprocess(images))
+        parts = images.split(CPU_PART if device.type == "cpu" else len(images))
+        return torch.cat([network(preprocess(part)) for part in parts])
 
     return embed
 
