@@ -29,8 +29,9 @@ def build(file: Path, device: torch.device) -> Embed:
     network = EfficientNetLite0(load_state(file, device))
 
     def embed(images: Tensor) -> Tensor:
-        parts = images.split(CPU_PART if device.type == "cpu" else len(images))
-        return torch.cat([network(preprocess(part)) for part in parts])
+        size = CPU_PART if device.type == "cpu" else len(images)
+        starts = range(0, len(images), size)
+        return torch.cat([network(preprocess(images[start : start + size])) for start in starts])
 
     return embed
 

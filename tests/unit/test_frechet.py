@@ -67,6 +67,7 @@ def test_well_conditioned_matches_scipy_sqrtm(seed: int) -> None:
     assert distance(a, b) == pytest.approx(textbook(a, b), rel=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
 @pytest.mark.parametrize(("n1", "n2"), [(100, 90), (12, 10), (12, 200), (200, 12), (2, 2)])
 def test_matches_pytorch_fid_on_the_same_features(n1: int, n2: int) -> None:
     fid_score = pytest.importorskip("pytorch_fid.fid_score")
