@@ -6,6 +6,7 @@ torch nor a GPU.
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -57,6 +58,14 @@ def config(config: ConfigFile) -> None:
     _print_resolved(loaded)
     for cell in loaded.cells:
         print(f"{cell.table}: {cell.id}: {cell.samples} samples", file=sys.stderr)
+
+
+@app.command(epilog=_examples("schema > config/schema.json"))
+def schema() -> None:
+    """Print the JSON schema of a config file, for editors that complete and check."""
+    from benchmark.config import Config
+
+    print(json.dumps(Config.model_json_schema(), indent=1, sort_keys=True))
 
 
 @app.command(epilog=_examples("prepare config/config.yaml avatars"))

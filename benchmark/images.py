@@ -11,5 +11,5 @@ def to_model_range(images: Tensor) -> Tensor:
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Map B×3×H×W in [-1, 1] to uint8 B×H×W×3, rounding to the nearest and clipping what is outside."""
+    """Map B×3×H×W in [-1, 1] to uint8 B×H×W×3, rounded; what is outside is clipped."""
     return ((x + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(uint8).contiguous()

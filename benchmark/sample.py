@@ -119,7 +119,7 @@ class Drawing:
 
     @torch.inference_mode()
     def draw(self, indices: Sequence[int], timesteps: Array) -> Tensor:
-        """Return the samples of these indices, B×3×H×W in [-1, 1], whatever the rest of the batch."""
+        """Return the samples of these indices, B×3×H×W in [-1, 1], whatever is in the batch."""
         shape = (3, self.cell.resolution, self.cell.resolution)
         noise = NoiseStream(self.cell.seed, indices, shape, self.device)
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)

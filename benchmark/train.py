@@ -108,7 +108,7 @@ class Trainer:
         seed: int,
         state: Path,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.loss = loss
         self.images = images
         self.settings = settings

@@ -36,7 +36,7 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
     [
         ("devise", "cpu", "unknown key 'devise': did you mean 'device'"),
         ("device", "gpu", "device: "),
-        ("models.DDPM.trainig", "short", "models.DDPM: unknown key 'trainig': did you mean 'training'"),
+        ("models.DDPM.trainig", "short", "models.DDPM: unknown key 'trainig': did you mean 'training'"),  # noqa: E501
         ("models.DDPM.network", "nets", "models.DDPM.network: no 'nets': did you mean 'net'"),
         ("training.short.lr", "fast", "training.short.lr: "),
         ("training.short.epochs", 3, "training.short: give either steps or epochs"),
@@ -49,7 +49,7 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
                     "steps": 10, "samples": 4}, "DDPM-linear-ddpm-10-s0 is named twice"),
         ("data.tiny.source", "avatar", "no source 'avatar': did you mean 'avatars'"),
         ("data.tiny.resolutoin", 16, "unknown key 'resolutoin': did you mean 'resolution'"),
-        ("samplers", {"ddim": {"kind": "ddim", "etta": 0}}, "unknown key 'etta': did you mean 'eta'"),
+        ("samplers", {"ddim": {"kind": "ddim", "etta": 0}}, "key 'etta': did you mean 'eta'"),
         ("samplers", {"ddim": {"kind": "dim"}}, "no kind 'dim': did you mean"),
         ("evaluation.neighbours", 25, "25 neighbours cannot be found among the 24 training images"),
         ("evaluation.extractor", "inception", "evaluation.extractor: no 'inception'"),
@@ -72,7 +72,11 @@ def test_a_wrong_key_is_named_with_what_would_be_right(
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("- a", "a config is a mapping"), ("a: [", "not YAML"), ("!!python/object:os.x {}", "not YAML")],
+    [
+        ("- a", "a config is a mapping"),
+        ("a: [", "not YAML"),
+        ("!!python/object:os.x {}", "not YAML"),
+    ],
 )
 def test_a_file_that_is_no_config_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     file = tmp_path / "bad.yaml"

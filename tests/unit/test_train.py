@@ -40,7 +40,7 @@ def trainer(state: Path, loss: Any = mse, **settings: Any) -> Trainer:
     return Trainer(network, loss, images, Training(**chosen), seed=7, state=state)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -51,7 +51,7 @@ def dying_at(call: int) -> Any:
         nonlocal calls
         calls += 1
         if calls == call:
-            raise Killed
+            raise KilledError
         return mse(*arguments)
 
     return loss
@@ -63,7 +63,7 @@ def test_a_training_that_dies_and_goes_on_ends_with_the_same_bits(
 ) -> None:
     whole = trainer(tmp_path / "whole", flip=True)
     whole.run("whole")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         trainer(tmp_path / "cut", loss=dying_at(call), flip=True).run("cut")
     resumed = trainer(tmp_path / "cut", flip=True)
     resumed.run("cut")

@@ -1,0 +1,93 @@
+"""The command line: every verb helps, mistakes are one line, and reading records needs no torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmark.config import load, parse, resolved
+
+PROJECT = Path(__file__).parents[2]
+SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"
+GOLDEN = PROJECT / "tests" / "golden" / "run"
+STAGES = {
+    "prepare": "tiny",
+    "train": "DDPM-linear",
+    "sample": "DDPM-linear-ddpm-10-s0",
+    "features": "tiny",
+    "evaluate": "held-out-tiny",
+    "retrieve": "held-out-tiny",
+}
+
+
+def benchmark(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+@pytest.mark.parametrize("verb", ["config", "schema", "tables", "plots", *STAGES])
+def test_every_verb_helps_with_an_example(verb: str) -> None:
+    helped = benchmark(verb, "--help")
+    assert helped.returncode == 0
+    assert f"python -m benchmark {verb}" in " ".join(helped.stdout.split())
+
+
+@pytest.mark.parametrize(("verb", "name"), STAGES.items())
+def test_a_dry_run_prints_the_resolved_config_and_writes_nothing(
+    tmp_path: Path, verb: str, name: str
+) -> None:
+    results = tmp_path / "results"
+    dry = benchmark(verb, SMOKE, name, "--results", results, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert resolved(parse(yaml.safe_load(dry.stdout))) == resolved(load(SMOKE))
+    assert not results.exists()
+
+
+@pytest.mark.parametrize("verb", STAGES)
+def test_an_unknown_name_is_one_line_and_status_2(tmp_path: Path, verb: str) -> None:
+    wrong = benchmark(verb, SMOKE, "nothing", "--results", tmp_path)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: no ")
+    assert wrong.stderr.count("\n") == 1
+    assert wrong.stdout == ""
+
+
+def test_a_run_without_records_is_one_line_and_status_2(tmp_path: Path) -> None:
+    for folder, expected in ((tmp_path / "none", "no such run"), (tmp_path, "no records")):
+        wrong = benchmark("tables", folder)
+        assert wrong.returncode == 2
+        assert expected in wrong.stderr
+        assert wrong.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["tables", "run"], ["plots", "run"], ["config", str(SMOKE)]]
+)
+def test_help_config_tables_and_plots_import_no_torch(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "records").symlink_to(GOLDEN / "records")
+    # -X importtime names every module on stderr
+    command = [sys.executable, "-X", "importtime", "-m", "benchmark", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-500:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert not {"torch", "diffusers", "torchvision"} & imported
+
+
+def test_the_committed_schema_is_that_of_the_config() -> None:
+    printed = benchmark("schema")
+    assert printed.returncode == 0
+    assert json.loads(printed.stdout) == json.loads((PROJECT / "config/schema.json").read_text()), (
+        "write it again: python -m benchmark schema > config/schema.json"
+    )
+
+
+@pytest.mark.parametrize("file", sorted((PROJECT / "config").glob("*.yaml")))
+def test_every_committed_config_is_valid(file: Path) -> None:
+    assert load(file).cells
