@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -105,3 +106,46 @@ class CustomSpec(Strict):
 
 
 Network = Annotated[UNetSpec | RefineNetSpec | CustomSpec, Field(discriminator="kind")]
+
+
+class Checkpoint(Strict):
+    """Weights that someone else trained."""
+
+    sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="Of the file of weights, if it is known"
+    )
+
+
+class DiffusersCheckpoint(Checkpoint):
+    """An unconditional UNet2DModel with its scheduler, as diffusers' pipelines are saved."""
+
+    kind: Literal["diffusers"]
+    source: str = Field(min_length=1, description="A folder, or an id on the Hugging Face hub")
+    revision: str = Field(
+        default="main",
+        min_length=1,
+        description="Commit on the hub; of a branch, the record keeps the commit that was found",
+    )
+
+
+class NcsnCheckpoint(Checkpoint):
+    """A checkpoint of ermongroup/ncsn, which holds weights and nothing that describes them."""
+
+    kind: Literal["ncsn"]
+    path: Path = Field(description="checkpoint.pth")
+    network: RefineNetSpec = RefineNetSpec()
+    resolution: int = Field(default=32, ge=2)
+    sigma_min: float = Field(default=0.01, gt=0)
+    sigma_max: float = Field(default=1.0, gt=0)
+
+
+class OwnCheckpoint(Checkpoint):
+    """A file that `train` wrote."""
+
+    kind: Literal["own"]
+    path: Path = Field(description="A .safetensors file")
+
+
+Pretrained = Annotated[
+    DiffusersCheckpoint | NcsnCheckpoint | OwnCheckpoint, Field(discriminator="kind")
+]
