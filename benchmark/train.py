@@ -120,7 +120,7 @@ class Trainer:
             lr=settings.lr,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
-            foreach=True,
+            fused=True,
         )
         self.averaged = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.reached = Reached()

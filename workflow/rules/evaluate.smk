@@ -40,7 +40,7 @@ rule retrieve:
         features=lambda w: features_of(w.subject),
         images=lambda w: panel_images(w.subject),
         manifest=lambda w: RUN.manifest(CONFIG.dataset_of(w.subject)),
-        code=code("retrieve.py"),
+        code=code("retrieve.py", "neighbours.py", "metrics/base.py"),
     output:
         record=RUN.record("retrieval", "{subject}"),
         panel=report(

@@ -1,0 +1,96 @@
+"""The stages after sampling: features with their cache, evaluation, retrieval, on made images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import evaluate, features, retrieve
+from benchmark.config import Config
+from benchmark.data import load as load_data
+from benchmark.errors import BenchmarkError
+from benchmark.paths import CACHE, Run
+from benchmark.records import read_record
+
+CELL = "DDPM-linear-ddpm-10-s0"
+HELD_OUT = "held-out-tiny"
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory, prepared: Run, smoke: Config) -> Run:
+    """A run whose samples are the first training images, so that every answer is known."""
+    run = Run(tmp_path_factory.mktemp("copies") / smoke.run)
+    run.data("tiny").parent.mkdir(parents=True)
+    run.data("tiny").symlink_to(prepared.data("tiny"))
+    run.samples(CELL).parent.mkdir(parents=True)
+    np.save(run.samples(CELL), load_data(run.data("tiny")).train[:8])
+    for name in ("tiny", CELL):
+        features.stage(smoke, name, run)
+    return run
+
+
+def test_features_of_a_data_set_are_kept_for_other_runs(
+    copied: Run, smoke: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = list((copied.root.parent / CACHE / "features").glob("*.npy"))
+    assert len(kept) == 1
+    assert features.stage(smoke, "tiny", copied).facts["from_cache"] is True
+    assert np.array_equal(np.load(kept[0]), np.load(copied.features("efficientnet-lite0", "tiny")))
+
+
+def test_equal_images_have_equal_features_whatever_set_they_are_in(copied: Run) -> None:
+    real = np.load(copied.features("efficientnet-lite0", "tiny"))
+    fake = np.load(copied.features("efficientnet-lite0", CELL))
+    assert real.shape == (32, 1280)
+    np.testing.assert_allclose(fake, real[:8], rtol=1e-4, atol=1e-4)
+
+
+def test_samples_and_held_out_images_are_measured_against_the_training_images_alone(
+    copied: Run, smoke: Config
+) -> None:
+    own, train = evaluate.load_features(smoke, HELD_OUT, copied)
+    real = np.load(copied.features("efficientnet-lite0", "tiny"))
+    assert np.array_equal(train, real[:24])
+    assert np.array_equal(own, real[24:])
+
+
+def test_the_record_states_the_protocol_and_never_says_fid(copied: Run, smoke: Config) -> None:
+    evaluate.stage(smoke, CELL, copied)
+    record = read_record(copied.record("metrics", CELL))
+    assert record.protocol is not None
+    assert (record.protocol.n_fake, record.protocol.n_real) == (8, 24)
+    assert record.protocol.label == "FD-EffNetLite0"
+    assert set(record.values) == {"fd", "kid"}
+    assert record.values["kid"].std_error is not None
+
+
+def test_copies_of_training_images_are_found_at_no_distance_and_held_out_ones_are_not(
+    copied: Run, smoke: Config
+) -> None:
+    for subject in (CELL, HELD_OUT):
+        retrieve.stage(smoke, subject, copied)
+        assert copied.neighbours(subject).stat().st_size > 0
+    copies = read_record(copied.record("retrieval", CELL)).values
+    unseen = read_record(copied.record("retrieval", HELD_OUT)).values
+    assert copies["nearest_mean"].value < 0.01 * unseen["nearest_mean"].value
+    assert unseen["nearest_min"].value > 0
+
+
+def test_a_missing_network_names_the_file_and_where_to_put_it(
+    copied: Run, smoke: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no internet")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    monkeypatch.delenv("BENCHMARK_WEIGHTS", raising=False)
+    update = {"extractor": "inception-v3-fid"}
+    config = smoke.model_copy(update={"evaluation": smoke.evaluation.model_copy(update=update)})
+    with pytest.raises(BenchmarkError) as caught:
+        features.stage(config, CELL, copied)
+    message = str(caught.value)
+    assert "pt_inception-2015-12-05-6726825d.pth" in message
+    assert "put the file with SHA-256 6726825d0af5f729cebd5821db510b11b1cfad8f" in message
+    assert "\n" not in message
