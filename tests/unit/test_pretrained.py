@@ -563,6 +563,12 @@ def test_what_was_fetched_once_needs_no_hub(hub: Hub, tmp_path: Path, revision: 
     assert len(hub.requests) == asked
 
 
+def test_pinned_revision_is_the_one_that_is_asked_for(hub: Hub, tmp_path: Path) -> None:
+    load_pretrained(diffusers_spec("google/tiny", revision=Hub.commit), tmp_path)
+    assert hub.requests
+    assert all(f"/resolve/{Hub.commit}/" in path for path in hub.requests)
+
+
 def test_hub_is_told_nothing_of_this_machine(hub: Hub, tmp_path: Path) -> None:
     load_pretrained(diffusers_spec("google/tiny"), tmp_path)
     assert hub.requests
