@@ -109,7 +109,7 @@ class Drawing:
             images[indices.start : indices.stop] = to_uint8(x_0).cpu().numpy()
         return images, Timing(
             warmup_batches=1,
-            batch=self.batch,
+            batch=len(batches[0]),
             batch_seconds=seconds,
             batch_images=[len(indices) for indices in batches],
             network_evaluations=self.model.evaluations / count,
