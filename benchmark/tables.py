@@ -198,11 +198,12 @@ def _costs(row: Row) -> dict[str, Entry]:
         costs["train_minutes"] = row.training.values["train_seconds"].value / 60
     if row.sample and row.sample.timing:
         timing, machine = row.sample.timing, row.sample.provenance
+        evaluations = timing.network_evaluations  # of an adaptive solver a mean
         costs |= {
             "sample_seconds": timing.seconds,
             "seconds_per_image": 1 / timing.images_per_second,
             "images_per_second": timing.images_per_second,
-            "network_evaluations": timing.network_evaluations,
+            "network_evaluations": int(evaluations) if evaluations.is_integer() else evaluations,
             "batch": timing.batch,
             "threads": machine.threads,
             "device": machine.gpu or "CPU",
