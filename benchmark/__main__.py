@@ -18,6 +18,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.paths import REFERENCE, RESULTS, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmark.config import Config
 
 app = typer.Typer(
@@ -152,7 +154,7 @@ def tables(run: RunFolder, reference: Reference = REFERENCE) -> None:
 
 @app.command(epilog=_examples("plots results/quickstart"))
 def plots(run: RunFolder, reference: Reference = REFERENCE) -> None:
-    """Draw the plots of a run again, from its records alone."""
+    """Draw the plots of a run again, from its records and the pictures of its samples."""
     from benchmark.plots import write_plots
 
     _print_paths(write_plots(Run(run), reference))
@@ -163,12 +165,15 @@ def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **opt
     from benchmark.config import check_writable, load
 
     loaded = load(path)
-    check = {
+    checks: dict[str, Callable[[str], object]] = {
         "prepare": loaded.data_spec,
         "train": loaded.train_spec,
         "sample": loaded.cell,
-    }.get(verb, loaded.dataset_of)
-    check(name)
+        "features": loaded.embedded,
+        "evaluate": loaded.subject,
+        "retrieve": loaded.subject,
+    }
+    checks[verb](name)
     run = Run(results / loaded.run)
     check_writable(run.root)
     if dry_run:

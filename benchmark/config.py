@@ -14,20 +14,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
+from benchmark.data.base import SourceBase
 from benchmark.data.sources import Source
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
-from benchmark.models.specs import Network
+from benchmark.models.specs import CustomSpec, Network
 from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
 from benchmark.strict import Strict, explain, nearest
+from benchmark.tables import COLUMNS
 
 V = TypeVar("V")
+
+LEAST_IMAGES = 3  # from which the interval of a distance can be estimated
 
 # A name becomes part of file names: with these characters it cannot leave its folder.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
@@ -37,6 +41,7 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Several = Annotated[list[V], BeforeValidator(_as_list), Field(min_length=1)]
 
 if TYPE_CHECKING:
@@ -58,10 +63,10 @@ class Training(Strict):
     steps: int | None = Field(default=None, ge=1, description="Optimiser steps; or give epochs")
     epochs: int | None = Field(default=None, ge=1, description="Passes over the training set")
     batch: int = Field(default=64, ge=1)
-    lr: float = Field(default=1e-3, gt=0, description="Peak learning rate")
+    lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate")
     warmup: int = Field(default=100, ge=0, description="Steps of linear warm-up")
     decay: Literal["cosine", "constant"] = Field(default="cosine", description="After warm-up")
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: float = Field(default=0.01, ge=0)
     clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
     ema: float | None = Field(
@@ -108,17 +113,25 @@ class Entry(Strict):
     schedule: Several[Name]
     sampler: Several[Name]
     steps: Several[Annotated[int, Field(ge=1)]]
-    samples: int = Field(ge=2, description="Images for each cell")
+    samples: int = Field(ge=3, description="Images for each cell")
     seed: Several[int] = [0]
 
 
 class Evaluation(Strict):
-    """How samples are judged."""
+    """How samples are judged: by one Fréchet distance and any other metrics."""
 
     extractor: str = "efficientnet-lite0"
     metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
     neighbours: int = Field(default=5, ge=1, description="k of the nearest-neighbour retrieval")
     panel_rows: int = Field(default=8, ge=1, description="Rows of a nearest-neighbour panel")
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Evaluation:
+        if sum(metric.kind == "frechet" for metric in self.metrics.values()) != 1:
+            raise ValueError("metrics: exactly one of kind frechet is needed: plots are made of it")
+        for name in self.metrics.keys() & COLUMNS:
+            raise ValueError(f"metrics: every table has a column {name}: choose another name")
+        return self
 
 
 class Config(Strict):
@@ -143,11 +156,14 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
+        for name, source in self.data.items():
+            _check_data(f"data.{name}", name, source)
         for name, model in self.models.items():
             at = f"models.{name}"
             _known(f"{at}.data", model.data, self.data)
             _known(f"{at}.network", model.network, self.networks)
             _known(f"{at}.training", model.training, self.training)
+            _check_fits(f"{at}.network", self.networks[model.network], self.data[model.data])
         _known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
         for index, entry in enumerate(self.grid):
             self._check_entry(f"grid.{index}", entry)
@@ -168,7 +184,13 @@ class Config(Strict):
 
     def _check_cells(self) -> None:
         seen: set[str] = set()
+        trained: dict[str, dict[str, Any]] = {}
         for cell in self.cells:
+            spec = {"model": self._nameless(cell.model), "schedule": cell.schedule}
+            if trained.setdefault(cell.trained_as, spec) != spec:
+                raise ValueError(
+                    f"grid: two trainings are both called {cell.trained_as}: rename a model"
+                )
             if cell.id in seen:
                 raise ValueError(f"grid: the cell {cell.id} is named twice: keep one of the two")
             if cell.id in self.data or cell.id.startswith(HELD_OUT):
@@ -227,9 +249,13 @@ class Config(Strict):
         """
         if not self.share_training:
             return f"{model}-{schedule}"
-        spec = self.models[model].model_copy(update={"family": ""})
-        same = [n for n, m in self.models.items() if m.model_copy(update={"family": ""}) == spec]
+        spec = self._nameless(model)
+        same = [name for name in self.models if self._nameless(name) == spec]
         return f"{'+'.join(sorted(same))}-{schedule}"
+
+    def _nameless(self, model: str) -> dict[str, Any]:
+        """Return what the weights of a model depend on."""
+        return self.models[model].model_dump(include={"data", "network", "training"})
 
     def dataset_of(self, subject: str) -> str:
         """Return the data set of a cell, of itself, or of `held-out-` and a data set's name.
@@ -284,6 +310,24 @@ class Config(Strict):
             "train": self.train_spec(cell.trained_as),
         }
 
+    def subject(self, name: str) -> str:
+        """Return `name`, the id of a cell or `held-out-` and a data set's name.
+
+        Raises:
+            BenchmarkError: it is neither.
+        """
+        known = [cell.id for cell in self.cells] + [HELD_OUT + data for data in self.data]
+        return _find(name, dict(zip(known, known, strict=True)), "cell or held-out-DATA")
+
+    def embedded(self, name: str) -> str:
+        """Return `name`, the id of a cell or the name of a data set.
+
+        Raises:
+            BenchmarkError: it is neither.
+        """
+        known = [cell.id for cell in self.cells] + list(self.data)
+        return _find(name, dict(zip(known, known, strict=True)), "cell or data set")
+
     def evaluate_spec(self, subject: str) -> dict[str, Any]:
         """Return all that the figures of a subject depend on, besides its images."""
         return {
@@ -325,7 +369,7 @@ def check_writable(folder: Path) -> None:
         BenchmarkError: the folder, or the one in which it would be made, is not writable.
     """
     for existing in (folder, *folder.parents):
-        if existing.exists():
+        if os.path.lexists(existing):
             if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
                 raise BenchmarkError(
                     f"{folder}: {existing} is not a writable folder: change its permissions, or "
@@ -337,6 +381,26 @@ def check_writable(folder: Path) -> None:
 def resolved(config: Config) -> str:
     """Return the config with every default filled in, as canonical JSON."""
     return canonical_json(config.model_dump(mode="json"))
+
+
+def _check_data(at: str, name: str, source: SourceBase) -> None:
+    if name.startswith(HELD_OUT):
+        raise ValueError(f"{at}: names that begin with {HELD_OUT} mean held-out images: rename it")
+    for split in ("train", "held_out"):
+        if getattr(source, split) < LEAST_IMAGES:
+            raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")
+
+
+def _check_fits(at: str, network: Network, source: SourceBase) -> None:
+    if isinstance(network, CustomSpec):
+        return
+    if network.image_channels != 3:
+        raise ValueError(f"{at}: images have 3 channels, image_channels is not 3")
+    if source.resolution % network.multiple:
+        raise ValueError(
+            f"{at}: halves its images too often for resolution {source.resolution}: "
+            f"choose a resolution that is a multiple of {network.multiple}"
+        )
 
 
 def _check_plan(schedule: Options, sampler: Options, steps: Iterable[int], at: str) -> None:

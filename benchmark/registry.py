@@ -74,4 +74,4 @@ def _keyword_hints(function: Callable[..., Any], names: list[str]) -> dict[str, 
     annotations = inspect.get_annotations(function)
     holder.__annotations__ = {name: annotations[name] for name in names}
     module = inspect.getmodule(function)
-    return get_type_hints(holder, globalns=vars(module) if module else None)
+    return get_type_hints(holder, globalns=vars(module) if module else None, include_extras=True)

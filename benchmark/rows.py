@@ -41,7 +41,9 @@ class Row:
 def collect(records: Iterable[Record]) -> list[Row]:
     """Join the records by cell, in the order of the tables; held-out images come last."""
     by_id = {(record.kind, record.id): record for record in records}
-    cells = {record.cell.id: record.cell for record in by_id.values() if record.cell}
+    # Evaluation is cheap, so a cell that moves to another table is evaluated anew, not sampled.
+    newest_last = sorted(by_id.values(), key=lambda record: record.kind == "metrics")
+    cells = {record.cell.id: record.cell for record in newest_last if record.cell}
     rows = [
         Row(
             dataset=cell.dataset,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -91,6 +91,7 @@ class Drawing:
         self.options = options.keywords()
         self.timesteps = plan(self.process, options, cell.steps)
         self.chain = Chain(self.process, len(self.timesteps))
+        self.progress: Iterator[int] = iter(())
 
     def all(self) -> tuple[NDArray[np.uint8], Timing]:
         """Return all samples, uint8 N×H×W×3, and the times of their batches."""
@@ -99,7 +100,10 @@ class Drawing:
         images = np.empty((count, side, side, 3), np.uint8)
         seconds = []
         self._warm_up(batches[0])
-        for indices in track(batches, len(batches), f"sample {self.cell.id}"):
+        for number, indices in enumerate(batches, start=1):
+            total = len(self.timesteps)
+            title = f"sample {self.cell.id}, batch {number} of {len(batches)}, step"
+            self.progress = track(range(total), total, title)
             synchronise(self.device)
             start = time.perf_counter()
             x_0 = self.draw(indices, self.timesteps)
@@ -123,7 +127,13 @@ class Drawing:
         shape = (3, self.cell.resolution, self.cell.resolution)
         noise = NoiseStream(self.cell.seed, indices, shape, self.device)
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
-        callback = self.chain if indices[0] == 0 else None
+        first = indices[0] == 0
+
+        def callback(i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
+            next(self.progress, None)
+            if first:
+                self.chain(i, t, x_t, x0_hat)
+
         x_0 = self.sampler(
             self.model, self.process, x_T, timesteps, noise, callback, **self.options
         )

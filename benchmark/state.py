@@ -35,6 +35,8 @@ def load_state(folder: Path, device: torch.device) -> dict[str, Any] | None:
 
     A damaged state is named on stderr and removed, and the one before it is taken.
     """
+    for unfinished in folder.glob(".writing-*"):  # of a process that was killed while saving
+        unfinished.unlink()
     for path in reversed(_states(folder)):
         if hashlib.sha256(path.read_bytes()).hexdigest() == path.stem.split("-", 1)[1]:
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)

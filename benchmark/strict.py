@@ -20,7 +20,7 @@ def nearest(name: object, names: Iterable[str]) -> str:
 class Strict(BaseModel):
     """A frozen model that refuses unknown keys and names the nearest right one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -33,7 +33,26 @@ class Strict(BaseModel):
                         "unknown key {key}: {nearest}",
                         {"key": repr(key), "nearest": nearest(key, cls.model_fields)},
                     )
+                _refuse_other_types(key, cls.model_fields[key].annotation, value[key])
         return value
+
+
+def _refuse_other_types(key: str, annotation: Any, value: Any) -> None:
+    """Refuse what pydantic would convert silently: true or "1" is no number, 1 is no truth value.
+
+    3e-3 is text to YAML, so text may be a float.
+    """
+    number = annotation in (int, float, int | None, float | None)
+    text_is_wrong = annotation in (int, int | None)
+    if (number and (isinstance(value, bool) or (text_is_wrong and isinstance(value, str)))) or (
+        annotation is bool and not isinstance(value, bool)
+    ):
+        needed = "true or false" if annotation is bool else "a number"
+        raise PydanticCustomError(
+            "wrong_type",
+            "{key}: {needed} is needed, not {value}",
+            {"key": key, "needed": needed, "value": repr(value)},
+        )
 
 
 def explain(error: ValidationError, content: Any) -> str:
@@ -72,6 +91,6 @@ def _what(detail: ErrorDetails) -> str:
         return "this key is missing"
     message = detail["msg"].removeprefix("Value error, ")
     plain = isinstance(detail["input"], str | int | float | bool | None)
-    if detail["type"] in {"value_error", "unknown_key"} or not plain:
+    if detail["type"] in {"value_error", "unknown_key", "wrong_type"} or not plain:
         return message
     return f"{message}, not {detail['input']!r}"

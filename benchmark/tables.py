@@ -92,6 +92,8 @@ REPORT = [
     Column("report_sample_minutes", "sampling min", group="report"),
     Column("report_note", None, number=False),
 ]
+# A metric may take none of these names.
+COLUMNS = frozenset(column.key for column in [*IDENTITY, *COSTS, *REPORT])
 STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,9 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     spec = config.train_spec(name)
     cell = config.trainings[name]
     model = config.models[cell.model]
-    images = torch.from_numpy(load_data(run.data(cell.dataset)).train.copy()).to(device)
+    dataset = load_data(run.data(cell.dataset))
+    images = torch.from_numpy(dataset.train.copy()).to(device)
+    state = run.state(spec_hash({**spec, "images": dataset.manifest.splits.train.sha256}))
     with seeded(stream_seed(config.seed, name, "weights")):
         network = build(config.networks[model.network], cell.resolution).to(device)
     trainer = Trainer(
@@ -49,7 +52,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         images=images,
         settings=config.training[model.training],
         seed=stream_seed(config.seed, name, "batches"),
-        state=run.state(spec_hash(spec)),
+        state=state,
     )
     trainer.run(name)
     save_weights(run.weights(name), trainer.averaged, spec)
@@ -72,6 +75,8 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         curve=trainer.curve(),
     )
     record.write(run.record("train", name))
+    # A finished training that is asked for again, since code or data changed, begins anew.
+    shutil.rmtree(state, ignore_errors=True)
     return record
 
 
@@ -88,7 +93,7 @@ class Trainer:
     """The training loop.
 
     All randomness of step k follows from (seed, k), so no random state is kept: a training that is
-    killed and continued ends, on a CPU, with the same bits as one that was not.
+    killed and continued ends, on a CPU with as many threads, with the bits of one that was not.
 
     Args:
         network: predicts from (x_t: B×3×H×W, condition: B).

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Filter: TypeAlias = Literal["lanczos", "bicubic", "bilinear", "area"]
 
@@ -40,6 +40,8 @@ def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
                 notes = ["16-bit"] if _is_16_bit(image) else []
                 image.load()
                 return _to_rgb(image, notes)
+        except UnidentifiedImageError as error:  # its text holds an address in memory
+            raise ValueError("not an image that Pillow knows, or damaged") from error
         except Exception as error:  # on damaged files Pillow's decoders raise almost anything
             raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 

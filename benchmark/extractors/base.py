@@ -77,7 +77,9 @@ def features(
 
 def fingerprint(data_sha256: str, extractor: Extractor) -> str:
     """Return the SHA-256 of all that the features of a data set depend on."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
     identity = {
+        "code": hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest(),
         "data": data_sha256,
         "extractor": extractor.name,
         "weights": extractor.weights.sha256,

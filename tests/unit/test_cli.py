@@ -57,6 +57,15 @@ def test_an_unknown_name_is_one_line_and_status_2(tmp_path: Path, verb: str) -> 
     assert wrong.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("verb", "name"), [("features", "held-out-tiny"), ("evaluate", "tiny"), ("retrieve", "tiny")]
+)
+def test_a_name_that_another_verb_takes_is_refused(verb: str, name: str) -> None:
+    wrong = benchmark(verb, SMOKE, name, "--dry-run")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: no cell or ")
+
+
 def test_a_run_without_records_is_one_line_and_status_2(tmp_path: Path) -> None:
     for folder, expected in ((tmp_path / "none", "no such run"), (tmp_path, "no records")):
         wrong = benchmark("tables", folder)

@@ -50,11 +50,25 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
         ("data.tiny.source", "avatar", "no source 'avatar': did you mean 'avatars'"),
         ("data.tiny.resolutoin", 16, "unknown key 'resolutoin': did you mean 'resolution'"),
         ("samplers", {"ddim": {"kind": "ddim", "etta": 0}}, "key 'etta': did you mean 'eta'"),
+        ("samplers", {"ddim": {"kind": "ddim", "eta": -1}}, "samplers.ddim.eta: "),
         ("samplers", {"ddim": {"kind": "dim"}}, "no kind 'dim': did you mean"),
         ("evaluation.neighbours", 25, "25 neighbours cannot be found among the 24 training images"),
         ("evaluation.extractor", "inception", "evaluation.extractor: no 'inception'"),
         ("evaluation.metrics", {"fd": {"kind": "frechett"}}, "did you mean 'frechet'"),
         ("run", "../elsewhere", "run: "),
+        ("evaluation.metrics", {"kid": {"kind": "kernel"}}, "exactly one of kind frechet"),
+        ("evaluation.metrics.steps", {"kind": "kernel"}, "every table has a column steps"),
+        ("data.held-out-tiny", {"source": "avatars", "resolution": 16, "train": 9, "held_out": 9},
+         "data.held-out-tiny: names that begin with held-out- mean held-out images"),
+        ("data.tiny.held_out", 2, "data.tiny.held_out: a distance needs at least 3 images"),
+        ("data.tiny.resolution", 18, "models.DDPM.network: halves its images too often"),
+        ("networks.net.image_channels", 1, "models.DDPM.network: images have 3 channels"),
+        ("training.short.betas", [1.5, 0.9], "training.short.betas.0: "),
+        ("training.short.lr", float("inf"), "training.short.lr: "),
+        ("training.short.batch", True, "batch: a number is needed, not True"),
+        ("training.short.steps", "12", "steps: a number is needed, not '12'"),
+        ("share_training", "1", "share_training: true or false is needed, not '1'"),
+        ("grid.0.samples", 2, "grid.0.samples: "),
         ("run", ".cache", "run: "),
     ],
 )  # fmt: skip
@@ -101,6 +115,22 @@ def test_every_pair_is_trained_by_itself_unless_sharing_is_asked_for(smoke: dict
     }  # fmt: skip
     shared = parse({**smoke, "share_training": True})
     assert set(shared.trainings) == {"DDIM+DDPM-linear", "DDIM+DDPM-cosine"}
+
+
+def test_two_trainings_of_one_name_are_refused(smoke: dict[str, Any]) -> None:
+    smoke["models"]["DDPM-scaled"] = smoke["models"]["DDPM"]
+    entry = {"table": "trained", "steps": 10, "samples": 4}
+    smoke["grid"] = [
+        {**entry, "model": "DDPM", "schedule": "scaled-linear", "sampler": "ddpm"},
+        {**entry, "model": "DDPM-scaled", "schedule": "linear", "sampler": "ddim"},
+    ]
+    with pytest.raises(BenchmarkError, match="both called DDPM-scaled-linear: rename a model"):
+        parse(smoke)
+
+
+def test_text_that_yaml_does_not_read_as_a_number_may_be_one(smoke: dict[str, Any]) -> None:
+    smoke["training"]["short"]["lr"] = "3e-3"
+    assert parse(smoke).training["short"].lr == 0.003
 
 
 def test_models_with_different_networks_do_not_share_a_training(smoke: dict[str, Any]) -> None:

@@ -80,6 +80,17 @@ def test_the_chain_goes_from_noise_to_the_samples(smoke: Config, weighted: Run) 
     assert first[::4, ::4].std() > 60  # clipped standard normal noise
 
 
+def test_progress_is_told_within_a_batch(
+    smoke: Config,
+    weighted: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("benchmark.progress.SECONDS_BETWEEN_LINES", 0.0)
+    images(smoke, weighted)
+    assert f"sample {CELL}, batch 1 of 1, step: 5/10" in capsys.readouterr().err
+
+
 def test_a_sample_that_is_not_finite_is_named(smoke: Config, weighted: Run) -> None:
     drawing = Drawing(smoke, smoke.cell(CELL), weighted, torch.device("cpu"))
     x_0 = torch.zeros(3, 3, 16, 16)

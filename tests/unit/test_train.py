@@ -130,14 +130,14 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_last_good_state(
 
 
 def test_the_learning_rate_rises_linearly_then_falls_as_half_a_cosine() -> None:
-    settings = Training(steps=110, warmup=10, lr=2.0)
+    settings = Training(steps=110, warmup=10, lr=0.2)
     rates = [learning_rate(settings, step, 110) for step in range(110)]
-    assert rates[:10] == pytest.approx([0.2 * (i + 1) for i in range(10)])
-    assert rates[10] == 2.0
-    assert rates[60] == pytest.approx(1.0)
-    assert rates[109] < 0.001
+    assert rates[:10] == pytest.approx([0.02 * (i + 1) for i in range(10)])
+    assert rates[10] == 0.2
+    assert rates[60] == pytest.approx(0.1)
+    assert rates[109] < 0.0001
     constant = settings.model_copy(update={"decay": "constant"})
-    assert learning_rate(constant, 100, 110) == 2.0
+    assert learning_rate(constant, 100, 110) == 0.2
 
 
 def test_the_average_is_the_exponential_one_with_its_warm_up(tmp_path: Path) -> None:
@@ -200,6 +200,27 @@ def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
     assert record.curve.steps == [2, 4, 6, 8, 10, 12]
     assert record.values["train_seconds"].value > 0
     assert record.facts["models"] == ["DDPM"]
+
+
+def test_a_finished_training_that_is_asked_for_again_trains_again(
+    smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.train import stage
+
+    stage(smoke, "DDPM-linear", run)
+    before = run.weights("DDPM-linear").read_bytes()
+    stage(smoke, "DDPM-linear", run)
+    assert run.weights("DDPM-linear").read_bytes() == before
+    monkeypatch.setattr(Trainer, "_average", lambda self, step: None)  # as if the code had changed
+    stage(smoke, "DDPM-linear", run)
+    assert run.weights("DDPM-linear").read_bytes() != before
+
+
+def test_what_a_killed_save_leaves_is_cleared_away(tmp_path: Path) -> None:
+    save_state(tmp_path, 1, {"step": 1})
+    (tmp_path / ".writing-0badc0de.pt").write_bytes(b"half")
+    assert load_state(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_damaged_weights_are_refused_in_one_line(smoke: Config, run: Run) -> None:

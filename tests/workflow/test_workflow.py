@@ -113,11 +113,12 @@ def test_editing_a_module_reruns_its_stage_and_what_follows(
     [
         (("evaluation", "metrics"), {"fd": {"kind": "frechet"}}, {"evaluate", "tables", "plots"}),
         (("device",), "auto", set()),
+        (("grid", 0, "table"), "renamed", {"evaluate", "tables", "plots"}),
         (("models", "DDIM", "clip"), False, RULES - {"prepare", "train"}),
     ],
 )
 def test_changing_the_config_reruns_what_depends_on_it(
-    project: Path, path: tuple[str, ...], value: object, rules: set[str]
+    project: Path, path: tuple[str | int, ...], value: object, rules: set[str]
 ) -> None:
     content = yaml.safe_load(SMOKE.read_text())
     at = content
@@ -179,13 +180,12 @@ def test_a_results_folder_that_cannot_be_written_is_refused_before_any_job(tmp_p
     assert (folder / "results").read_text() == "a file where the folder should be"
 
 
-def test_a_run_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
+def test_lost_weights_are_made_again_with_the_same_bits(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
     first = snakemake(folder, "--cores", "2", "--until", "train")
     assert first.returncode == 0, first.stderr
     weights = {p.name: p.read_bytes() for p in (folder / "results/smoke/models").iterdir()}
     assert len(weights) == 4
-    # what a job killed while writing leaves behind
     (folder / "results/smoke/models/DDPM-linear.safetensors").unlink()
     again = snakemake(folder, "--cores", "2", "--until", "train")
     assert again.returncode == 0, again.stderr

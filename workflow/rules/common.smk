@@ -81,6 +81,11 @@ def features_of(subject):
     return [RUN.features(EXTRACTOR, name) for name in sorted(names)]
 
 
+def cell_of(subject):
+    """What the tables say of a subject besides its figures."""
+    return CONFIG.cell(subject).model_dump() if subject in CELLS else None
+
+
 def panel_images(subject):
     """What a panel of nearest neighbours shows: the subject's images and the training images."""
     names = {CONFIG.dataset_of(subject), subject.removeprefix(HELD_OUT)}

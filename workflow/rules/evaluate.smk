@@ -30,7 +30,8 @@ rule evaluate:
     conda:
         ENVIRONMENT
     params:
-        metrics=canonical_json(CONFIG.evaluation.model_dump(mode="json")["metrics"]),
+        spec=lambda w: canonical_json(CONFIG.evaluate_spec(w.subject)),
+        cell=lambda w: canonical_json(cell_of(w.subject)),
     shell:
         command("evaluate $BENCHMARK_CONFIG {wildcards.subject}")
 
@@ -40,7 +41,13 @@ rule retrieve:
         features=lambda w: features_of(w.subject),
         images=lambda w: panel_images(w.subject),
         manifest=lambda w: RUN.manifest(CONFIG.dataset_of(w.subject)),
-        code=code("retrieve.py", "neighbours.py", "metrics/base.py"),
+        code=code(
+            "retrieve.py",
+            "evaluate.py",
+            "neighbours.py",
+            "pictures.py",
+            "metrics/base.py",
+        ),
     output:
         record=RUN.record("retrieval", "{subject}"),
         panel=report(

@@ -9,6 +9,7 @@ RECORDS = [
 NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
 PLOTS = [RUN.plot(name) for name in PLOT_NAMES]
+VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
 PANELS = [RUN.neighbours(name) for name in SUBJECTS]
 
 
@@ -35,6 +36,7 @@ rule plots:
         code=code("plots.py", "rows.py", "style.py"),
     output:
         report(PLOTS, category="Plots", caption="../report/plot.rst"),
+        VECTORS,
     log:
         RUN.log("plots", "all"),
     conda:

@@ -3,7 +3,7 @@ rule sample:
     input:
         weights=lambda w: RUN.weights(CONFIG.cell(w.cell).trained_as),
         code=code(
-            "sample.py", "images.py", "seeds.py", "models/*.py", "diffusion/**/*.py"
+            "sample.py", "pictures.py", "images.py", "seeds.py", "models/*.py", "diffusion/**/*.py"
         ),
     output:
         samples=RUN.samples("{cell}"),

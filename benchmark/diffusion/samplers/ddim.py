@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
 from benchmark.diffusion.processes import Array, Process, exact_chain, levels
 from benchmark.diffusion.samplers.base import SAMPLERS, rows
@@ -24,7 +25,7 @@ def ddim(
     noise: Noise,
     callback: Callback | None = None,
     *,
-    eta: float = 0.0,
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0,
 ) -> Tensor:
     """Sample with Song et al. 2021 (DDIM), equation 12.
 
