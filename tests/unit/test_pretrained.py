@@ -441,7 +441,7 @@ def test_configurations_that_cannot_be_used_are_named(
         ({"prediction_type": "flow"}, "prediction_type is 'flow': known are epsilon, "),
         ({"trained_betas": [0.1]}, "trained_betas is set"),
         ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is set"),
-        ({"num_train_timesteps": "many"}, "T: .*valid integer"),
+        ({"num_train_timesteps": "many"}, "T: a number is needed, not 'many'"),
     ],
 )
 def test_schedules_that_are_not_ours_are_named(changes: dict[str, Any], wrong: str) -> None:
