@@ -3,7 +3,12 @@ rule sample:
     input:
         weights=lambda w: RUN.weights(CONFIG.cell(w.cell).trained_as),
         code=code(
-            "sample.py", "pictures.py", "images.py", "seeds.py", "models/*.py", "diffusion/**/*.py"
+            "sample.py",
+            "pictures.py",
+            "images.py",
+            "seeds.py",
+            "models/*.py",
+            "diffusion/**/*.py",
         ),
     output:
         samples=RUN.samples("{cell}"),
