@@ -16,12 +16,13 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError,
 
 from benchmark.data.base import SourceBase
 from benchmark.data.sources import Source
+from benchmark.diffusion.processes import SDE, DiscreteVE, Prediction, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
-from benchmark.models.specs import CustomSpec, Network
+from benchmark.models.specs import CustomSpec, Network, Pretrained, RefineNetSpec
 from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, canonical_json
 from benchmark.registry import Options, Registry
@@ -76,6 +77,20 @@ class Training(Strict):
         description="Decay of the weights' moving average, warmed up as (1+k)/(10+k); null: none",
     )
     flip: bool = Field(default=False, description="Mirror images at random")
+    dequantise: bool = Field(
+        default=False, description="Spread each of the 256 grey levels over its interval"
+    )
+    prediction: Prediction | None = Field(
+        default=None, description="What the network predicts; null: as in the paper of its process"
+    )
+    anneal_power: float | None = Field(
+        default=None,
+        ge=0,
+        description="p of λ(σ) = σ^p in the loss of a geometric schedule; null: 2, as in the paper",
+    )
+    likelihood_weighting: bool = Field(
+        default=False, description="λ = g² in the loss of an SDE, instead of σ²"
+    )
     log_every: int = Field(default=10, ge=1, description="Steps between two points of the curve")
     save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
 
@@ -84,6 +99,11 @@ class Training(Strict):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs, and not both")
         return self
+
+    def loss_options(self) -> dict[str, Any]:
+        """Return the options of the loss that are not its defaults."""
+        options = self.model_dump(include={"prediction", "anneal_power", "likelihood_weighting"})
+        return {name: value for name, value in options.items() if value is not None}
 
     def total_steps(self, images: int) -> int:
         """Return the number of optimiser steps for a training set of `images`."""
@@ -94,15 +114,27 @@ class Training(Strict):
 
 
 class Model(Strict):
-    """A row of the report: a family, the data it learns, the network, and how it is trained."""
+    """A row of the report: a family, its data, and a network to train or one that is ready."""
 
     family: str = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
-    data: Name
-    network: Name
-    training: Name
-    clip: bool = Field(
-        default=True, description="Confine estimates of x_0 to the range of images when sampling"
+    data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
+    network: Name | None = Field(default=None, description="What is trained from scratch")
+    training: Name | None = Field(default=None, description="How it is trained")
+    weights: Pretrained | None = Field(
+        default=None, description="Ready weights, instead of network and training"
     )
+    clip: bool | None = Field(
+        default=None,
+        description="Confine estimates of x_0 to the range of images when sampling; null: as the "
+        "checkpoint's scheduler says, else as in the paper of the process, which DDPM alone does",
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Model:
+        trained = [self.network is not None, self.training is not None]
+        if not all(trained) if self.weights is None else any(trained):
+            raise ValueError("give either network and training, or weights")
+        return self
 
 
 class Entry(Strict):
@@ -148,7 +180,7 @@ class Config(Strict):
     data: dict[Name, Source] = Field(min_length=1)
     schedules: dict[Name, Schedule] = {}
     samplers: dict[Name, Sampler] = {}
-    networks: dict[Name, Network] = Field(min_length=1)
+    networks: dict[Name, Network] = {}
     training: dict[Name, Training] = {}
     models: dict[Name, Model] = Field(min_length=1)
     grid: list[Entry] = Field(min_length=1)
@@ -161,6 +193,8 @@ class Config(Strict):
         for name, model in self.models.items():
             at = f"models.{name}"
             _known(f"{at}.data", model.data, self.data)
+            if model.network is None or model.training is None:
+                continue
             _known(f"{at}.network", model.network, self.networks)
             _known(f"{at}.training", model.training, self.training)
             _check_fits(f"{at}.network", self.networks[model.network], self.data[model.data])
@@ -181,13 +215,24 @@ class Config(Strict):
             _known(f"{at}.schedule", schedule, self.schedules, SCHEDULES.names())
             _known(f"{at}.sampler", sampler, self.samplers, SAMPLERS.names())
             _check_plan(self.schedule(schedule), self.sampler(sampler), entry.steps, at)
+        for model, schedule in itertools.product(entry.model, entry.schedule):
+            self._check_learns(model, schedule)
+
+    def _check_learns(self, model: str, schedule: str) -> None:
+        recipe = self.recipe(model)
+        if recipe is None:
+            return
+        process = make_process(self.schedule(schedule))
+        network, training = recipe
+        _check_network(f"networks.{self.models[model].network}", network, schedule, process)
+        _check_loss(f"training.{self.models[model].training}", training, schedule, process)
 
     def _check_cells(self) -> None:
         seen: set[str] = set()
         trained: dict[str, dict[str, Any]] = {}
         for cell in self.cells:
             spec = {"model": self._nameless(cell.model), "schedule": cell.schedule}
-            if trained.setdefault(cell.trained_as, spec) != spec:
+            if cell.trained_as and trained.setdefault(cell.trained_as, spec) != spec:
                 raise ValueError(
                     f"grid: two trainings are both called {cell.trained_as}: rename a model"
                 )
@@ -211,6 +256,13 @@ class Config(Strict):
         """Return the sampler called `name`: one of this config, or a kind with its defaults."""
         return self.samplers.get(name) or SAMPLERS.options(name)(kind=name)
 
+    def recipe(self, model: str) -> tuple[Network, Training] | None:
+        """Return what is trained and how, or None where the model's weights are ready."""
+        spec = self.models[model]
+        if spec.network is None or spec.training is None:
+            return None
+        return self.networks[spec.network], self.training[spec.training]
+
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells of the grid, in the order in which the config names them."""
@@ -231,8 +283,8 @@ class Config(Strict):
             table=entry.table,
             family=spec.family,
             model=model,
-            trained_as=self.training_id(model, schedule),
-            weights="from-scratch",
+            trained_as=self.training_id(model, schedule) if spec.weights is None else None,
+            weights="from-scratch" if spec.weights is None else "pretrained",
             dataset=spec.data,
             resolution=self.data[spec.data].resolution,
             schedule=schedule,
@@ -276,7 +328,7 @@ class Config(Strict):
     @cached_property
     def trainings(self) -> dict[str, Cell]:
         """Every training that the grid needs, by its id, with one cell that uses it."""
-        return {cell.trained_as: cell for cell in reversed(self.cells)}
+        return {cell.trained_as: cell for cell in reversed(self.cells) if cell.trained_as}
 
     def data_spec(self, name: str) -> dict[str, Any]:
         """Return all that the prepared images of a data set depend on."""
@@ -285,29 +337,38 @@ class Config(Strict):
     def train_spec(self, name: str) -> dict[str, Any]:
         """Return all that the weights of a training depend on."""
         cell = _find(name, self.trainings, "training")
-        model = self.models[cell.model]
+        recipe = self.recipe(cell.model)
+        assert recipe is not None
+        network, training = recipe
         return {
             "id": name,
             "seed": self.seed,
             "schedule": self.schedule(cell.schedule).model_dump(mode="json"),
-            "network": self.networks[model.network].model_dump(mode="json"),
-            "training": self.training[model.training].model_dump(
-                mode="json", exclude={"save_seconds"}
-            ),
-            **self.data_spec(model.data),
+            "network": network.model_dump(mode="json"),
+            "training": training.model_dump(mode="json", exclude={"save_seconds"}),
+            **self.data_spec(cell.dataset),
         }
 
     def sample_spec(self, name: str) -> dict[str, Any]:
         """Return all that the samples of a cell depend on."""
         cell = self.cell(name)
+        model = self.models[cell.model]
         return {
             "sampler": self.sampler(cell.sampler).model_dump(mode="json"),
             "steps": cell.steps,
             "seed": cell.seed,
             "samples": cell.samples,
             "batch": self.sampling_batch,
-            "clip": self.models[cell.model].clip,
-            "train": self.train_spec(cell.trained_as),
+            "clip": model.clip,
+            **(
+                {"train": self.train_spec(cell.trained_as)}
+                if cell.trained_as
+                else {
+                    "weights": model.model_dump(mode="json")["weights"],
+                    "schedule": self.schedule(cell.schedule).model_dump(mode="json"),
+                    "resolution": cell.resolution,
+                }
+            ),
         }
 
     def subject(self, name: str) -> str:
@@ -401,6 +462,32 @@ def _check_fits(at: str, network: Network, source: SourceBase) -> None:
             f"{at}: halves its images too often for resolution {source.resolution}: "
             f"choose a resolution that is a multiple of {network.multiple}"
         )
+
+
+def _check_network(at: str, network: Network, schedule: str, process: Process) -> None:
+    """Refuse a network that cannot be told the times of a process."""
+    if isinstance(network, RefineNetSpec):
+        levels = process.length if isinstance(process, DiscreteVE) else None
+        if levels != network.levels:
+            raise ValueError(
+                f"{at}: a refinenet of {network.levels} levels cannot learn the schedule "
+                f"{schedule}: a geometric one of as many levels would do"
+            )
+    elif network.kind == "unet" and (network.time_embedding == "fourier") != (
+        process.family == "ve"
+    ):
+        raise ValueError(
+            f"{at}.time_embedding: {network.time_embedding} cannot embed the times of the schedule "
+            f"{schedule}: fourier is for ve, positional for all others"
+        )
+
+
+def _check_loss(at: str, training: Training, schedule: str, process: Process) -> None:
+    """Refuse options of a loss that the process has not."""
+    if training.anneal_power is not None and not isinstance(process, DiscreteVE):
+        raise ValueError(f"{at}.anneal_power: only geometric schedules have it, not {schedule}")
+    if training.likelihood_weighting and not isinstance(process, SDE):
+        raise ValueError(f"{at}.likelihood_weighting: only SDEs have it, not {schedule}")
 
 
 def _check_plan(schedule: Options, sampler: Options, steps: Iterable[int], at: str) -> None:

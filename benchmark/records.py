@@ -55,7 +55,9 @@ class Cell(Strict):
     table: str
     family: str
     model: str
-    trained_as: str = Field(description="Id of the training whose weights were sampled")
+    trained_as: str | None = Field(
+        description="Id of the training whose weights were sampled; null: they came ready"
+    )
     weights: Literal["from-scratch", "pretrained"]
     dataset: str
     resolution: int

@@ -48,7 +48,7 @@ def collect(records: Iterable[Record]) -> list[Row]:
         Row(
             dataset=cell.dataset,
             cell=cell,
-            training=by_id.get(("train", cell.trained_as)),
+            training=by_id.get(("train", cell.trained_as)) if cell.trained_as else None,
             sample=by_id.get(("sample", cell.id)),
             metrics=by_id.get(("metrics", cell.id)),
             retrieval=by_id.get(("retrieval", cell.id)),

@@ -21,9 +21,8 @@ from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
 from benchmark.images import to_uint8
-from benchmark.models import build
-from benchmark.models.weights import load_weights
-from benchmark.paths import Run
+from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
+from benchmark.paths import CACHE, Run
 from benchmark.pictures import contact_sheet, save_png
 from benchmark.progress import track
 from benchmark.records import Cell, Record, Stopwatch, Timing, Value, provenance, spec_hash
@@ -60,6 +59,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
             "sample_seconds": Value(value=timing.seconds),
             "images_per_second": Value(value=timing.images_per_second),
         },
+        facts={"checkpoint": drawing.checkpoint} if cell.trained_as is None else {},
         timing=timing,
     )
     record.write(run.record("sample", name))
@@ -77,21 +77,29 @@ class Drawing:
     """
 
     def __init__(self, config: Config, cell: Cell, run: Run, device: torch.device) -> None:
-        model = config.models[cell.model]
-        network = build(config.networks[model.network], cell.resolution)
-        network.load_state_dict(load_weights(run.weights(cell.trained_as))[0])
-        network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        loaded = load_network(config, cell, run)
+        network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        clip = config.models[cell.model].clip
         options = config.sampler(cell.sampler)
         self.cell = cell
         self.device = device
         self.batch = config.sampling_batch
-        self.process = make_process(config.schedule(cell.schedule))
-        self.model = Denoiser(network, self.process, clip=model.clip)
+        self.process = make_process(loaded.schedule)
+        self.model = Denoiser(
+            network, self.process, loaded.prediction, loaded.clip if clip is None else clip
+        )
         self.sampler = SAMPLERS.get(options.kind)
         self.options = options.keywords()
         self.timesteps = plan(self.process, options, cell.steps)
         self.chain = Chain(self.process, len(self.timesteps))
         self.progress: Iterator[int] = iter(())
+        self.checkpoint = {
+            "sha256": loaded.sha256,
+            "schedule": loaded.schedule.model_dump(mode="json"),
+            "prediction": loaded.prediction,
+            "clip": self.model.clip,
+            **loaded.facts,
+        }
 
     def all(self) -> tuple[NDArray[np.uint8], Timing]:
         """Return all samples, uint8 N×H×W×3, and the times of their batches."""
@@ -153,6 +161,37 @@ class Drawing:
                 f"{self.cell.id}: sample {index} is not finite: the network or the sampler "
                 "diverges; try another sampler, more steps or a network trained longer"
             )
+
+
+def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
+    """Return the network of a cell, on the CPU: trained by this run, or one that came ready.
+
+    Raises:
+        BenchmarkError: it cannot be loaded, or is not for the cell's resolution and schedule.
+    """
+    if cell.trained_as is not None:
+        return load_trained(run.weights(cell.trained_as))
+    weights = config.models[cell.model].weights
+    assert weights is not None
+    loaded = load_pretrained(weights, run.root.parent / CACHE)
+    at = f"models.{cell.model}.weights"
+    if loaded.resolution != cell.resolution:
+        raise BenchmarkError(
+            f"{at}: made for images of {loaded.resolution}×{loaded.resolution}, but those of data."
+            f"{cell.dataset} are {cell.resolution}×{cell.resolution}: choose other data"
+        )
+    named = config.schedules.get(cell.schedule)
+    if loaded.schedule.kind != (named.kind if named else cell.schedule):
+        raise BenchmarkError(
+            f"{at}: trained with the schedule {loaded.schedule.kind}, not {cell.schedule}: "
+            "correct the grid"
+        )
+    if named is not None and named != loaded.schedule:
+        raise BenchmarkError(
+            f"schedules.{cell.schedule}: {at} were trained with "
+            f"{loaded.schedule.keywords()}: leave the options out, they come with the weights"
+        )
+    return loaded
 
 
 class Chain:

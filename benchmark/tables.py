@@ -269,7 +269,8 @@ def _sharing(cells: Sequence[Cell]) -> list[str]:
     """Say which models sample the same network, and so repeat one training time."""
     models: dict[str, list[str]] = {}
     for cell in cells:
-        models.setdefault(cell.trained_as, []).append(cell.model)
+        if cell.trained_as:
+            models.setdefault(cell.trained_as, []).append(cell.model)
     return [
         f"{' and '.join(dict.fromkeys(names))} share the network {network}, which was trained once."
         for network, names in models.items()

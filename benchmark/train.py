@@ -19,7 +19,7 @@ from benchmark.device import resolve_device, seeded, synchronise, use_threads
 from benchmark.diffusion.losses import Loss, loss_function
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
-from benchmark.images import to_model_range
+from benchmark.images import dequantised, to_model_range
 from benchmark.models import build
 from benchmark.models.weights import save_weights
 from benchmark.paths import Run
@@ -40,17 +40,19 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     use_threads(threads)
     spec = config.train_spec(name)
     cell = config.trainings[name]
-    model = config.models[cell.model]
+    recipe = config.recipe(cell.model)
+    assert recipe is not None
+    network_spec, settings = recipe
     dataset = load_data(run.data(cell.dataset))
     images = torch.from_numpy(dataset.train.copy()).to(device)
     state = run.state(spec_hash({**spec, "images": dataset.manifest.splits.train.sha256}))
     with seeded(stream_seed(config.seed, name, "weights")):
-        network = build(config.networks[model.network], cell.resolution).to(device)
+        network = build(network_spec, cell.resolution).to(device)
     trainer = Trainer(
         network=network,
-        loss=loss_function(make_process(config.schedule(cell.schedule))),
+        loss=loss_function(make_process(config.schedule(cell.schedule)), **settings.loss_options()),
         images=images,
-        settings=config.training[model.training],
+        settings=settings,
         seed=stream_seed(config.seed, name, "batches"),
         state=state,
     )
@@ -159,6 +161,9 @@ class Trainer:
         if self.settings.flip:
             mirrored = torch.rand(len(x_0), generator=generator, device=x_0.device) < 0.5
             x_0 = torch.where(mirrored[:, None, None, None], x_0.flip(-1), x_0)
+        if self.settings.dequantise:
+            uniform = torch.rand(x_0.shape, generator=generator, device=x_0.device)
+            x_0 = dequantised(x_0, uniform)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, step, self.total)
         self.optimiser.zero_grad(set_to_none=True)

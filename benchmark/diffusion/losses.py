@@ -14,19 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import estimate_from
-from benchmark.diffusion.processes import SDE, DiscreteVE, DiscreteVP, Process
+from benchmark.diffusion.processes import SDE, DiscreteVE, DiscreteVP, Prediction, Process
 
 # (network, images: B×C×H×W in [-1, 1], generator) -> mean loss, a scalar
 Loss: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 
 
 def loss_function(
-    process: Process, anneal_power: float = 2.0, likelihood_weighting: bool = False
+    process: Process,
+    prediction: Prediction | None = None,
+    anneal_power: float = 2.0,
+    likelihood_weighting: bool = False,
 ) -> Loss:
     """Return the loss of a process; it draws its own times and noise from the generator.
 
     Args:
         process: decides the loss: `l_simple`, `denoising_score_matching` or `continuous`.
+        prediction: what the network's output means; None: what networks of the process predict.
         anneal_power: of denoising score matching.
         likelihood_weighting: of the continuous loss.
     """
@@ -36,30 +40,36 @@ def loss_function(
         t = _draw_times(process, len(images), generator)
         eps = torch.randn(images.shape, generator=generator, device=generator.device)
         if isinstance(process, DiscreteVP):
-            return l_simple(network, process, x_0, t, eps)
+            return l_simple(network, process, x_0, t, eps, prediction)
         if isinstance(process, DiscreteVE):
-            return denoising_score_matching(network, process, x_0, t, eps, anneal_power)
+            return denoising_score_matching(network, process, x_0, t, eps, anneal_power, prediction)
         assert isinstance(process, SDE)
-        return continuous(network, process, x_0, t, eps, likelihood_weighting)
+        return continuous(network, process, x_0, t, eps, likelihood_weighting, prediction)
 
     return loss
 
 
 def l_simple(
-    network: nn.Module, process: DiscreteVP, x_0: Tensor, t: Tensor, eps: Tensor
+    network: nn.Module,
+    process: DiscreteVP,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    prediction: Prediction | None = None,
 ) -> Tensor:
     """Return the mean of (ε - ε_θ(x_t, t))² over images and pixels, Ho et al. 2020, equation 14.
 
     Args:
-        network: predicts ε from (x_t, t: B).
+        network: predicts ε, or what `prediction` says, from (x_t, t: B).
         process: gives ᾱ.
         x_0: images, B×C×H×W in the process's range.
         t: integer times, B, from 0.
         eps: standard normal noise, shaped like x_0.
+        prediction: what the network's output means; None: ε.
     """
     times = np.arange(process.length)
     alpha, sigma = _table(process.alpha(times), t), _table(process.sigma(times), t)
-    return _squared_error(network, process, x_0, t, eps, alpha, sigma).mean()
+    return _squared_error(network, process, x_0, t, eps, alpha, sigma, prediction).mean()
 
 
 def denoising_score_matching(
@@ -69,21 +79,25 @@ def denoising_score_matching(
     t: Tensor,
     eps: Tensor,
     anneal_power: float = 2.0,
+    prediction: Prediction | None = None,
 ) -> Tensor:
     """Return ½ λ(σ) ‖s_θ(x_t, σ) + ε/σ‖² with λ(σ) = σ^p, Song and Ermon 2019, equation 6.
 
     Summed over pixels, as in the paper, and averaged over images.
 
     Args:
-        network: predicts the score from (x_t, index of the level: B, 0 for the largest noise).
+        network: predicts the score, or what `prediction` says, from (x_t, index of the level: B,
+            0 for the largest noise).
         process: gives σ.
         x_0: images, B×C×H×W in the process's range.
         t: indices of levels, B, 0 for the smallest noise.
         eps: standard normal noise, shaped like x_0.
         anneal_power: p; the paper's 2 weighs all levels alike.
+        prediction: what the network's output means; None: the score.
     """
     sigma = _table(process.sigmas, t)
-    error = _squared_error(network, process, x_0, t, eps, torch.ones_like(sigma), sigma)
+    ones = torch.ones_like(sigma)
+    error = _squared_error(network, process, x_0, t, eps, ones, sigma, prediction)
     return 0.5 * (sigma ** (anneal_power - 2) * error.sum(1)).mean()
 
 
@@ -94,23 +108,25 @@ def continuous(
     t: Tensor,
     eps: Tensor,
     likelihood_weighting: bool = False,
+    prediction: Prediction | None = None,
 ) -> Tensor:
     """Return λ(t) ‖s_θ(x_t, t) + ε/σ(t)‖², Song et al. 2021, equation 7.
 
     Averaged over images and pixels.
 
     Args:
-        network: predicts what `process.prediction` says from (x_t, `process.condition(t)`: B).
+        network: predicts what `prediction` says from (x_t, `process.condition(t)`: B).
         process: gives α, σ and g.
         x_0: images, B×C×H×W in the process's range.
         t: times, B, in [`process.t_min`, 1].
         eps: standard normal noise, shaped like x_0.
         likelihood_weighting: λ = g², which bounds the likelihood (Song et al. 2021, Maximum
             Likelihood Training, theorem 1), instead of λ = σ².
+        prediction: what the network's output means; None: what networks of the process predict.
     """
     t = t.double()  # 1 - exp(-∫β) near 0 cancels in single precision
     alpha, sigma = process.alpha(t), process.sigma(t)
-    error = _squared_error(network, process, x_0, t, eps, alpha, sigma)
+    error = _squared_error(network, process, x_0, t, eps, alpha, sigma, prediction)
     if likelihood_weighting:
         error = error * ((process.diffusion(t) / sigma) ** 2)[:, None]
     return error.mean()
@@ -132,6 +148,7 @@ def _squared_error(
     eps: Tensor,
     alpha: Tensor,
     sigma: Tensor,
+    prediction: Prediction | None,
 ) -> Tensor:
     """Return (ε̂ - ε)² of each image and pixel: B×CHW."""
     shape = (-1, *[1] * (x_0.ndim - 1))
@@ -141,7 +158,7 @@ def _squared_error(
     if condition.is_floating_point():
         condition = condition.to(x_0.dtype)
     output = network(x_t, condition)
-    estimate = estimate_from(process.prediction, output, x_t, a, s)
+    estimate = estimate_from(prediction or process.prediction, output, x_t, a, s)
     return (estimate.eps - eps).square().flatten(1)
 
 

@@ -31,12 +31,14 @@ class Process(ABC):
         family: what samplers are asked about.
         spacings: the grids of times that make sense, the usual one first.
         prediction: what the networks of its paper predict.
+        clips: whether the sampler of its paper confines x_0 to the range of images.
         data_range: the range of pixel values in which σ is stated.
     """
 
     family: ClassVar[Family]
     spacings: ClassVar[tuple[Spacing, ...]]
     prediction: ClassVar[Prediction] = "eps"
+    clips: ClassVar[bool] = False
     data_range: tuple[float, float] = (-1.0, 1.0)
 
     @property
@@ -109,6 +111,7 @@ class DiscreteVP(Process):
 
     family: ClassVar[Family] = "vp-discrete"
     spacings = ("leading", "linspace", "trailing", "karras")
+    clips = True
     alpha_bar: Array
 
     @property

@@ -18,17 +18,20 @@ from benchmark.models import build
 from benchmark.models.diffusers_config import image_resolution, schedule_of, unet_spec
 from benchmark.models.hub import finder, first_of, read_json, revision_of
 from benchmark.models.specs import (
+    ZOO,
     CustomSpec,
     DiffusersCheckpoint,
     NcsnCheckpoint,
     Network,
     OwnCheckpoint,
     Pretrained,
+    ZooCheckpoint,
+    zoo_path,
 )
 from benchmark.models.tensors import check_sha256, fill, read_tensors
 from benchmark.models.weights import load_weights
 from benchmark.registry import Options
-from benchmark.strict import explain
+from benchmark.strict import explain, nearest
 
 DIFFUSERS_WEIGHTS = [
     f"{folder}diffusion_pytorch_model{suffix}"
@@ -48,6 +51,7 @@ class Loaded:
         network: maps (x: B×C×H×W in the range of the process, condition: B) to a prediction.
         schedule: the process that it was trained for, as in a config.
         prediction: what the network's output means.
+        clip: whether samplers confine x_0 to the range of images.
         resolution: height and width of its images.
         sha256: of the file of weights.
         facts: JSON for the record: the file, its revision on the hub, its own configuration.
@@ -56,6 +60,7 @@ class Loaded:
     network: nn.Module
     schedule: Options
     prediction: Prediction
+    clip: bool
     resolution: int
     sha256: str
     facts: dict[str, Any]
@@ -72,7 +77,18 @@ def load_pretrained(spec: Pretrained, cache: Path) -> Loaded:
         return _diffusers(spec, cache)
     if isinstance(spec, NcsnCheckpoint):
         return _ncsn(spec)
+    if isinstance(spec, ZooCheckpoint):
+        return _zoo(spec)
     return _own(spec)
+
+
+def load_trained(path: Path) -> Loaded:
+    """Load what a run of this checkout trained; of a custom network, its code is run.
+
+    Raises:
+        BenchmarkError: the file cannot be read, or does not fit what its header describes.
+    """
+    return _own(OwnCheckpoint(kind="own", path=path), trusted=True)
 
 
 def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
@@ -91,6 +107,7 @@ def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
         network=network.eval(),
         schedule=schedule,
         prediction=prediction,
+        clip=make_process(schedule).clips and bool(scheduler.get("clip_sample", True)),
         resolution=image_resolution(config, config_path),
         sha256=sha256,
         facts={
@@ -125,25 +142,27 @@ def _ncsn(spec: NcsnCheckpoint) -> Loaded:
         network=network.eval(),
         schedule=_schedule(schedule),
         prediction="score",
+        clip=False,
         resolution=spec.resolution,
         sha256=sha256,
         facts={"file": spec.path.name, "network": spec.network.model_dump(mode="json")},
     )
 
 
-def _own(spec: OwnCheckpoint) -> Loaded:
+def _own(spec: OwnCheckpoint, trusted: bool = False) -> Loaded:
     sha256 = check_sha256(spec.path, spec.sha256)
     weights, trained = load_weights(spec.path)
     try:
         network_spec = TypeAdapter[Network](Network).validate_python(trained["network"])
         schedule = _schedule(trained["schedule"])
         resolution = int(trained["data"]["resolution"])
-    except (KeyError, TypeError) as error:
+        prediction = trained["training"].get("prediction")
+    except (KeyError, TypeError, AttributeError) as error:
         raise BenchmarkError(f"{spec.path}: its header lacks {error}: train it again") from None
     except ValidationError as error:
         reason = explain(error, trained)
         raise BenchmarkError(f"{spec.path}: its header: {reason}: train it again") from None
-    if isinstance(network_spec, CustomSpec):
+    if isinstance(network_spec, CustomSpec) and not trusted:
         raise BenchmarkError(
             f"{spec.path}: its header names code, {network_spec.factory}, which is not run: "
             "only built-in networks are loaded"
@@ -151,14 +170,25 @@ def _own(spec: OwnCheckpoint) -> Loaded:
     with torch.device("meta"):
         network = build(network_spec, resolution)
     fill(network, weights, spec.path, "its header")
+    process = make_process(schedule)
     return Loaded(
         network=network.eval(),
         schedule=schedule,
-        prediction=make_process(schedule).prediction,
+        prediction=prediction or process.prediction,
+        clip=process.clips,
         resolution=resolution,
         sha256=sha256,
         facts={"file": spec.path.name, "trained": trained},
     )
+
+
+def _zoo(spec: ZooCheckpoint) -> Loaded:
+    names = {path.stem for path in ZOO.glob("*.safetensors")}
+    if spec.name not in names:
+        raise BenchmarkError(
+            f"weights.name: no {spec.name!r} in the zoo: {nearest(spec.name, names)}"
+        )
+    return _own(OwnCheckpoint(kind="own", path=zoo_path(spec.name)))
 
 
 def _schedule(options: dict[str, Any]) -> Options:

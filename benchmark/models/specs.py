@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from benchmark.strict import Strict
 
+ZOO = Path(__file__).parent.parent / "zoo"
+
 
 class UNetSpec(Strict):
     """The U-Net of Ho et al. 2020, with the options of diffusers' UNet2DModel.
@@ -139,13 +141,34 @@ class NcsnCheckpoint(Checkpoint):
     sigma_max: float = Field(default=1.0, gt=0)
 
 
+class ZooCheckpoint(Strict):
+    """A network for the embedded data that comes with this package, with its model card."""
+
+    kind: Literal["zoo"]
+    name: str = Field(pattern=r"^[a-z0-9-]+$", description="A file of benchmark/zoo/")
+
+
 class OwnCheckpoint(Checkpoint):
-    """A file that `train` wrote."""
+    """A file that `train` or `export` wrote."""
 
     kind: Literal["own"]
     path: Path = Field(description="A .safetensors file")
 
 
 Pretrained = Annotated[
-    DiffusersCheckpoint | NcsnCheckpoint | OwnCheckpoint, Field(discriminator="kind")
+    DiffusersCheckpoint | NcsnCheckpoint | OwnCheckpoint | ZooCheckpoint,
+    Field(discriminator="kind"),
 ]
+
+
+def local_files(spec: Pretrained) -> list[Path]:
+    """Return the files of a checkpoint that are on this machine, but for those in a hub's cache."""
+    if isinstance(spec, DiffusersCheckpoint):
+        return sorted(path for path in Path(spec.source).rglob("*") if path.is_file())
+    path = zoo_path(spec.name) if isinstance(spec, ZooCheckpoint) else spec.path
+    return [path] if path.is_file() else []
+
+
+def zoo_path(name: str) -> Path:
+    """Return where a network of the zoo is kept."""
+    return ZOO / f"{name}.safetensors"

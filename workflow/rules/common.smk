@@ -11,6 +11,7 @@ from benchmark.atomic import write_text
 from benchmark.config import check_writable, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.errors import BenchmarkError
+from benchmark.models.specs import local_files
 from benchmark.paths import HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
 from benchmark.records import canonical_json
 from benchmark.rows import RESERVED
@@ -73,6 +74,13 @@ def share_of_cores(jobs):
 def images_of(name):
     """The images of a data set or of a cell."""
     return RUN.images(name) if name in DATASETS else RUN.samples(name)
+
+
+def weights_of(cell):
+    """Of a network trained by this run, or of a ready one; what a hub keeps is no input."""
+    if cell.trained_as:
+        return RUN.weights(cell.trained_as)
+    return local_files(CONFIG.models[cell.model].weights)
 
 
 def features_of(subject):

@@ -1,7 +1,7 @@
 # A timed job has the machine to itself: on a CPU it takes all cores, on a GPU the one GPU.
 rule sample:
     input:
-        weights=lambda w: RUN.weights(CONFIG.cell(w.cell).trained_as),
+        weights=lambda w: weights_of(CONFIG.cell(w.cell)),
         code=code(
             "sample.py",
             "pictures.py",
