@@ -100,7 +100,7 @@ class Process(ABC):
 
 @dataclass(frozen=True, eq=False)
 class DiscreteVP(Process):
-    """The variance-preserving Markov chain of Ho et al. 2020, equation 4.
+    """The variance-preserving Markov chain of Ho et al. 2020, equations 2 and 4.
 
     Between the T times, log SNR is interpolated linearly, so that a network that takes fractional
     times can be evaluated at any noise level.
@@ -161,11 +161,11 @@ class DiscreteVP(Process):
 
 @dataclass(frozen=True, eq=False)
 class DiscreteVE(Process):
-    """Noise levels of an NCSN, Song and Ermon 2019, section 4: x_t = x_0 + σ_t ε.
+    """Noise levels of an NCSN, Song and Ermon 2019, section 4.1: x_t = x_0 + σ_t ε.
 
     Args:
         sigmas: σ_t for t = 0 … L-1, rising.
-        start: the prior: uniform over the data range as in the paper's algorithm 1, or the normal
+        start: the prior: uniform over the data range as in the paper's section 5, or the normal
             distribution of largest noise around the middle of the data range.
     """
 
@@ -337,7 +337,7 @@ class VP(SDE):
         return self.beta(t) ** 0.5
 
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
-        """Return √(1-β_i) and √β_i with β_i = β(t)/N on N even times, equation 10.
+        """Return √(1-β_i) and √β_i with β_i = β(t)/N on N even times, equation 10 and appendix C.
 
         With fewer steps than β_max, β_i is confined to 0.999, as in the cosine schedule.
         """
@@ -373,7 +373,7 @@ class SubVP(VP):
         return (self.beta(t) * (1 - math.exp(-2) ** self._integral(t))) ** 0.5
 
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
-        """Return 1 - ½ β(t)/N and g(t)/√N: Euler's discretisation, as the paper has no other."""
+        """Return 1 - ½ β(t)/N and g(t)/√N: Euler's discretisation, as in the authors' code."""
         N = len(timesteps)
         return 1 + self.drift(timesteps) / N, self.diffusion(timesteps) / math.sqrt(N)
 

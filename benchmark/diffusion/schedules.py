@@ -71,7 +71,7 @@ def geometric(
     sigma_max: float = 1.0,
     start: Literal["uniform", "normal"] = "uniform",
 ) -> DiscreteVE:
-    """Return noise levels of an NCSN with a constant ratio, Song and Ermon 2019, section 4."""
+    """Return levels of a constant ratio, by default those of Song and Ermon 2019, section 5."""
     _check_sigmas(sigma_min, sigma_max)
     if levels < 2:
         raise BenchmarkError(f"schedule: levels = {levels} make no schedule: levels ≥ 2 would")
@@ -80,7 +80,7 @@ def geometric(
 
 @SCHEDULES.register("ve")
 def ve(*, sigma_min: float = 0.01, sigma_max: float = 50.0, t_end: float = 1e-5) -> VE:
-    """Return the VE SDE, by default as for CIFAR-10 in Song et al. 2021, appendix C."""
+    """Return the VE SDE, Song et al. 2021, appendix C, by default as their code has it."""
     _check_sigmas(sigma_min, sigma_max)
     _check_end(t_end)
     return VE(sigma_min, sigma_max, t_end)
@@ -88,7 +88,7 @@ def ve(*, sigma_min: float = 0.01, sigma_max: float = 50.0, t_end: float = 1e-5)
 
 @SCHEDULES.register("vp")
 def vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) -> VP:
-    """Return the VP SDE, by default as in Song et al. 2021, appendix C."""
+    """Return the VP SDE, by default as for sampling in Song et al. 2021, appendix C."""
     _check_betas_of_sde(beta_min, beta_max)
     _check_end(t_end)
     return VP(beta_min, beta_max, t_end)
@@ -96,7 +96,7 @@ def vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) ->
 
 @SCHEDULES.register("sub-vp")
 def sub_vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) -> SubVP:
-    """Return the sub-VP SDE, by default as in Song et al. 2021, appendix C."""
+    """Return the sub-VP SDE, by default as for sampling in Song et al. 2021, appendix C."""
     _check_betas_of_sde(beta_min, beta_max)
     _check_end(t_end)
     return SubVP(beta_min, beta_max, t_end)

@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.diffusion.processes import Array, Process, Spacing
 from benchmark.errors import BenchmarkError
 
-KARRAS_RHO = 7  # Karras et al. 2022, table 1
+KARRAS_RHO = 7  # Karras et al. 2022, section 3
 
 
 def timesteps(process: Process, steps: int, spacing: Spacing | None = None) -> Array:

@@ -50,7 +50,7 @@ def unipc(
     noise: Noise,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Sample with UniPC-2, Zhao et al. 2023, algorithms 1 and 2, in the data prediction.
+    """Sample with UniPC-2, Zhao et al. 2023, in the data prediction.
 
     With B(h) = e^h - 1 its predictor is DPM-Solver++(2M). When the network has been evaluated at
     the predicted state, the step that led there is taken once more with the help of it, so that

@@ -49,7 +49,10 @@ def predictor_corrector(
 
 
 def _langevin_step(x: Tensor, score: Tensor, z: Tensor, snr: float, alpha: float) -> Tensor:
-    """Algorithms 4 (α = 1) and 5; norms of each image alone, so that no image sees its batch."""
+    """Algorithms 4 (α = 1) and 5 (α = 1 - β, as in the authors' code).
+
+    With norms of each image alone, so that no image sees its batch.
+    """
     ratio = _norm(z) / _norm(score)  # (B, 1, 1, 1)
     step = 2 * alpha * (snr * ratio) ** 2
     return x + step * score + (2 * step) ** 0.5 * z
