@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.processes import VE, Array, DiscreteVP, Process
+from benchmark.diffusion.processes import Array, DiscreteVP, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import cosine, linear
+from benchmark.diffusion.schedules import cosine, linear, make_process
 from benchmark.diffusion.timesteps import timesteps
+from benchmark.models.diffusers_config import schedule_of
 
 SHAPE = (2, 3, 8, 8)
 
@@ -124,6 +129,34 @@ def test_ddim_matches_diffusers_at_all_thousand_steps() -> None:
     test_ddim_matches_diffusers_at_every_step(linear(), 0.5, clip=True, steps=1000)
 
 
+# diffusers goes back by T // steps whatever the times: to the next of "trailing" only where steps
+# divides T, and past the next of "linspace".
+@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize("name", ["ddpm", "ddim"])
+@pytest.mark.parametrize("steps", [10, 50])
+def test_ancestral_sampling_and_ddim_match_diffusers_from_the_last_time(
+    process: DiscreteVP, name: str, steps: int
+) -> None:
+    import diffusers
+
+    kinds = {"ddpm": diffusers.DDPMScheduler, "ddim": diffusers.DDIMScheduler}
+    theirs = kinds[name](clip_sample=False, timestep_spacing="trailing")
+    theirs = with_table_of(process, theirs)
+    theirs.set_timesteps(steps)
+    eta = {"eta": 0.7} if name == "ddim" else {}
+    generator = torch.Generator().manual_seed(1)
+    states = [noise_from(0)()]
+    for t in theirs.timesteps:
+        output = Wave(process)(states[-1], t.expand(2))
+        step = theirs.step(output, t, states[-1], generator=generator, **eta)
+        states.append(step.prev_sample)
+
+    grid = plan(process, SAMPLERS.options(name)(spacing="trailing"), steps)
+    assert grid[0] == 999
+    ours = trajectory(name, process, grid, clip=False, **eta)
+    assert largest_difference(ours, states) <= 1e-5
+
+
 @pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
 @pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
 @pytest.mark.parametrize("steps", [2, 5, 20])
@@ -159,17 +192,36 @@ def assert_multistep_equal(name: str, process: DiscreteVP, grid: Array, theirs) 
     assert largest_difference(ours, states) <= 1e-5
 
 
-@pytest.mark.parametrize("corrections", [1, 2])
-@pytest.mark.parametrize("steps", [2, 50])
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Have diffusers keep its levels, up to 1348, and its step sizes in double precision."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+# The files of published NCSN++ networks differ in these.
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(("sigma_max", "snr"), [(348.0, 0.075), (1348.0, 0.15)])
+@pytest.mark.parametrize(("steps", "corrections"), [(2, 1), (50, 2), (2000, 1)])
 def test_predictor_corrector_matches_diffusers_at_every_step(
-    monkeypatch: pytest.MonkeyPatch, corrections: int, steps: int
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    sigma_max: float,
+    snr: float,
+    steps: int,
+    corrections: int,
 ) -> None:
     """For one image, as diffusers averages norms over the batch."""
     from diffusers import ScoreSdeVeScheduler
     from diffusers.schedulers import scheduling_sde_ve
 
-    process = VE(0.01, 348.0)
-    theirs = ScoreSdeVeScheduler(steps, 0.075, process.sigma_min, process.sigma_max)
+    theirs = ScoreSdeVeScheduler(steps, snr, sigma_max=sigma_max)
+    theirs.save_pretrained(tmp_path)
+    path = tmp_path / "scheduler_config.json"
+    schedule, prediction = schedule_of(json.loads(path.read_text()), path)
+    process = make_process(schedule)
+
     noise = noise_from(1)
     monkeypatch.setattr(scheduling_sde_ve, "randn_tensor", lambda *_, **__: noise()[:1])
     x = process.prior(noise_from(0)()[:1])
@@ -185,20 +237,16 @@ def test_predictor_corrector_matches_diffusers_at_every_step(
     ours: list[Tensor] = []
     again = noise_from(1)
     x_0 = SAMPLERS.get("predictor-corrector")(
-        Denoiser(ScoreOfWave(), process),
+        Denoiser(ScoreOfWave(), process, prediction),
         process,
         process.prior(noise_from(0)()[:1]),
         plan(process, SAMPLERS.options("predictor-corrector")(), steps),
         lambda: again()[:1],
         lambda i, t, x, x0: ours.append(x),
-        snr=0.075,
+        snr=snr,
         corrections=corrections,
     )
-    # Relative to the noise, as diffusers keeps its levels, up to 348, in single precision.
-    relative = [
-        (a - b) / b.abs().max().clamp(min=1) for a, b in zip([*ours, x_0], states, strict=True)
-    ]
-    assert max(float(difference.abs().max()) for difference in relative) <= 1e-5
+    assert largest_difference([*ours, x_0], states) <= 1e-5
 
 
 class ScoreOfWave(nn.Module):
