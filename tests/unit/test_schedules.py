@@ -13,6 +13,9 @@ from benchmark.diffusion.schedules import (
     make_process,
     scaled_linear,
     sigmoid,
+    sub_vp,
+    ve,
+    vp,
 )
 from benchmark.errors import BenchmarkError
 
@@ -51,6 +54,19 @@ def test_cosine_is_the_squared_cosine_but_for_its_cap() -> None:
     assert cosine().alpha_bar[-1] == pytest.approx(0.001 * exact[-1])
 
 
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [("linear", (1e-4, 0.02)), ("scaled-linear", (0.00085, 0.012)), ("sigmoid", (1e-4, 0.02))],
+)
+def test_beta_begins_and_ends_where_it_should(name: str, ends: tuple[float, float]) -> None:
+    alpha_bar = make_process(SCHEDULES.options(name)()).alpha_bar
+    beta = 1 - alpha_bar / np.append(1, alpha_bar[:-1])
+    # A logistic function is e^-6 of its rise short of its ends at -6 and 6.
+    short = (ends[1] - ends[0]) / (1 + np.exp(6)) if name == "sigmoid" else 0.0
+    assert beta[[0, -1]].tolist() == pytest.approx([ends[0] + short, ends[1] - short])
+    assert len(beta) == 1000
+
+
 betas = st.tuples(st.floats(1e-6, 0.5), st.floats(1e-6, 0.5)).map(sorted)
 
 
@@ -85,6 +101,51 @@ def test_geometric_has_the_levels_of_the_paper() -> None:
     sigmas = geometric().sigmas
     assert len(sigmas) == 10
     assert (sigmas[0], sigmas[-1]) == pytest.approx((0.01, 1.0))
+
+
+@given(ends=st.tuples(st.floats(1e-3, 1e3), st.floats(1.01, 1e5)), t_end=st.floats(1e-6, 0.1))
+def test_ve_rises_from_sigma_min_to_sigma_max(ends: tuple[float, float], t_end: float) -> None:
+    process = ve(sigma_min=ends[0], sigma_max=ends[0] * ends[1], t_end=t_end)
+    t = np.linspace(t_end, 1, 50)
+    assert process.sigma(0.0) == pytest.approx(ends[0])
+    assert process.sigma(process.t_max) == pytest.approx(ends[0] * ends[1])
+    assert (np.diff(process.sigma(t)) > 0).all()
+    assert (process.alpha(t) == 1).all()
+
+
+@given(beta_min=st.floats(0.01, 5), rise=st.floats(0, 30), t_end=st.floats(1e-5, 0.1))
+def test_sub_vp_has_the_image_of_vp_and_less_noise(
+    beta_min: float, rise: float, t_end: float
+) -> None:
+    """Song et al. 2021, appendix B: the variance of sub-VP is bounded by that of VP."""
+    options = {"beta_min": beta_min, "beta_max": beta_min + rise, "t_end": t_end}
+    preserving, below = vp(**options), sub_vp(**options)
+    t = np.linspace(t_end, 1, 50)
+    assert np.allclose(preserving.alpha(t) ** 2 + preserving.sigma(t) ** 2, 1)
+    assert np.allclose(below.alpha(t), preserving.alpha(t))
+    assert (below.sigma(t) <= preserving.sigma(t)).all()
+    for process in (preserving, below):
+        assert (np.diff(process.snr(t)) < 0).all()
+
+
+@given(
+    sigma_min=st.floats(-1, 10),
+    sigma_max=st.floats(-1, 10),
+    name=st.sampled_from(["ve", "geometric"]),
+)
+def test_are_noise_levels_refused_unless_they_rise(
+    sigma_min: float, sigma_max: float, name: str
+) -> None:
+    options = SCHEDULES.options(name)(sigma_min=sigma_min, sigma_max=sigma_max)
+    if 0 < sigma_min < sigma_max:
+        make_process(options)
+        return
+    with pytest.raises(BenchmarkError) as refused:
+        make_process(options)
+    assert str(refused.value) == (
+        f"schedule: sigma_min = {sigma_min} and sigma_max = {sigma_max} make no schedule: "
+        "0 < sigma_min < sigma_max would"
+    )
 
 
 @pytest.mark.parametrize("name", SCHEDULES.names())

@@ -68,11 +68,14 @@ def test_repeat_takes_every_level_equally_often_from_the_largest() -> None:
         (linear(T=10), 11, None, "11 are more than the 10 times"),
         (NCSN, 1005, "repeat", "1005 cannot be shared evenly by 10 noise levels: choose 1000"),
         (NCSN, 11, None, "11 are more than the 10 times"),
+        (NCSN, 5, "repeat", "5 cannot be shared evenly by 10 noise levels: choose 10$"),
         (VE(0.01, 50.0), 10, "leading", "leading is not defined for a ve process: .*linspace"),
+        (linear(), 10, "even", "even is not defined for a vp-discrete process: .*trailing"),
     ],
 )
 def test_what_message_names_an_impossible_grid(
     process: Process, steps: int, spacing: str | None, message: str
 ) -> None:
-    with pytest.raises(BenchmarkError, match=message):
+    with pytest.raises(BenchmarkError, match=rf"^(steps|spacing): {message}") as refused:
         timesteps(process, steps, spacing)  # type: ignore[arg-type]
+    assert "\n" not in str(refused.value)
