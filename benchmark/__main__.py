@@ -160,6 +160,25 @@ def plots(run: RunFolder, reference: Reference = REFERENCE) -> None:
     _print_paths(write_plots(Run(run), reference))
 
 
+@app.command(
+    epilog=_examples("export config/zoo.yaml DDPM-linear benchmark/zoo/avatars-ddpm.safetensors")
+)
+def export(
+    config: ConfigFile,
+    training: Annotated[
+        str, typer.Argument(help="MODEL-SCHEDULE, as DDPM-linear.", show_default=False)
+    ],
+    file: Annotated[Path, typer.Argument(help="A .safetensors file to write.", show_default=False)],
+    results: Results = RESULTS,
+) -> None:
+    """Pack trained weights as float16 into one file, with a model card beside it."""
+    from benchmark.config import load
+    from benchmark.export import export as pack
+
+    loaded = load(config)
+    _print_paths(pack(loaded, training, Run(results / loaded.run), file))
+
+
 def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
     from benchmark.config import check_writable, load

@@ -103,6 +103,17 @@ class Timing(Strict):
         return sum(self.batch_images) / self.seconds
 
 
+class Checkpoint(Strict):
+    """Weights that came ready, and what came with them."""
+
+    sha256: str = Field(description="Of the file of weights")
+    name: str = Field(description="Where they are from: an id on a hub, or a file's name")
+    schedule: dict[str, Any] = Field(description="That they were trained for, as in a config")
+    prediction: str = Field(description="What the network predicts")
+    clip: bool = Field(description="Whether estimates of x_0 were confined to the range of images")
+    facts: dict[str, Any] = Field(description="Revision and configuration, as found")
+
+
 class Provenance(Strict):
     """The machine and the code that ran the job."""
 
@@ -147,6 +158,7 @@ class Record(Strict):
     values: dict[str, Value] = {}
     facts: dict[str, str | int | float | bool | list[str] | None] = {}
     timing: Timing | None = None
+    checkpoint: Checkpoint | None = None
     curve: Curve | None = None
 
     def write(self, path: Path) -> None:

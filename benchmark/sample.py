@@ -25,7 +25,16 @@ from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
 from benchmark.pictures import contact_sheet, save_png
 from benchmark.progress import track
-from benchmark.records import Cell, Record, Stopwatch, Timing, Value, provenance, spec_hash
+from benchmark.records import (
+    Cell,
+    Checkpoint,
+    Record,
+    Stopwatch,
+    Timing,
+    Value,
+    provenance,
+    spec_hash,
+)
 
 GRID_IMAGES, GRID_COLUMNS = 64, 8
 CHAIN_IMAGES, CHAIN_FRAMES = 6, 10  # rows and columns of the picture from noise to image
@@ -59,8 +68,8 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
             "sample_seconds": Value(value=timing.seconds),
             "images_per_second": Value(value=timing.images_per_second),
         },
-        facts={"checkpoint": drawing.checkpoint} if cell.trained_as is None else {},
         timing=timing,
+        checkpoint=drawing.checkpoint if cell.trained_as is None else None,
     )
     record.write(run.record("sample", name))
     return record
@@ -93,13 +102,14 @@ class Drawing:
         self.timesteps = plan(self.process, options, cell.steps)
         self.chain = Chain(self.process, len(self.timesteps))
         self.progress: Iterator[int] = iter(())
-        self.checkpoint = {
-            "sha256": loaded.sha256,
-            "schedule": loaded.schedule.model_dump(mode="json"),
-            "prediction": loaded.prediction,
-            "clip": self.model.clip,
-            **loaded.facts,
-        }
+        self.checkpoint = Checkpoint(
+            sha256=loaded.sha256,
+            name=loaded.name,
+            schedule=loaded.schedule.model_dump(mode="json"),
+            prediction=loaded.prediction,
+            clip=self.model.clip,
+            facts=loaded.facts,
+        )
 
     def all(self) -> tuple[NDArray[np.uint8], Timing]:
         """Return all samples, uint8 N×H×W×3, and the times of their batches."""

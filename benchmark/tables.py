@@ -244,7 +244,7 @@ def _caption(rows: Sequence[Row], has_published: bool) -> list[str]:
             "Sampling is timed without loading and saving. "
             + _machines(job.provenance for job in jobs)
         )
-    lines += _sharing(cells)
+    lines += _sharing(cells) + _checkpoints(rows)
     if has_published:
         lines.append("Report: the published row of equal family, schedule, sampler and steps.")
     return lines
@@ -275,6 +275,19 @@ def _sharing(cells: Sequence[Cell]) -> list[str]:
         f"{' and '.join(dict.fromkeys(names))} share the network {network}, which was trained once."
         for network, names in models.items()
         if len(set(names)) > 1
+    ]
+
+
+def _checkpoints(rows: Sequence[Row]) -> list[str]:
+    """Say which weights came ready."""
+    users: dict[tuple[str, str], dict[str, None]] = {}  # of each file, in the order of the rows
+    for row in rows:
+        if row.cell and row.sample and row.sample.checkpoint:
+            checkpoint = row.sample.checkpoint
+            users.setdefault((checkpoint.name, checkpoint.sha256), {})[row.cell.model] = None
+    return [
+        f"Weights of {' and '.join(models)}: {name}, SHA-256 {sha256[:12]}."
+        for (name, sha256), models in users.items()
     ]
 
 

@@ -94,7 +94,7 @@ def load(folder: Path, verify: bool = False) -> Dataset:
     Raises:
         BenchmarkError: with the file that is missing or does not fit.
     """
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     path = folder / IMAGES
     images = _map(path)
     expected = (manifest.count, manifest.resolution, manifest.resolution, 3)
@@ -114,7 +114,12 @@ def load(folder: Path, verify: bool = False) -> Dataset:
     return Dataset(sets["train"], sets["held_out"], manifest)
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        BenchmarkError: it is missing, or no manifest.
+    """
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:

@@ -53,8 +53,9 @@ class Loaded:
         prediction: what the network's output means.
         clip: whether samplers confine x_0 to the range of images.
         resolution: height and width of its images.
+        name: where the weights are from: an id on the hub, or the file's name.
         sha256: of the file of weights.
-        facts: JSON for the record: the file, its revision on the hub, its own configuration.
+        facts: JSON for the record: revision on the hub, configuration.
     """
 
     network: nn.Module
@@ -62,6 +63,7 @@ class Loaded:
     prediction: Prediction
     clip: bool
     resolution: int
+    name: str
     sha256: str
     facts: dict[str, Any]
 
@@ -109,9 +111,9 @@ def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
         prediction=prediction,
         clip=make_process(schedule).clips and bool(scheduler.get("clip_sample", True)),
         resolution=image_resolution(config, config_path),
+        name=spec.source,
         sha256=sha256,
         facts={
-            "source": spec.source,
             "revision": revision_of(path),
             "file": path.name,
             "network": config,
@@ -144,8 +146,9 @@ def _ncsn(spec: NcsnCheckpoint) -> Loaded:
         prediction="score",
         clip=False,
         resolution=spec.resolution,
+        name=spec.path.name,
         sha256=sha256,
-        facts={"file": spec.path.name, "network": spec.network.model_dump(mode="json")},
+        facts={"network": spec.network.model_dump(mode="json")},
     )
 
 
@@ -177,8 +180,9 @@ def _own(spec: OwnCheckpoint, trusted: bool = False) -> Loaded:
         prediction=prediction or process.prediction,
         clip=process.clips,
         resolution=resolution,
+        name=spec.path.name,
         sha256=sha256,
-        facts={"file": spec.path.name, "trained": trained},
+        facts={"trained": trained},
     )
 
 
