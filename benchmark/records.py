@@ -56,7 +56,8 @@ class Cell(Strict):
     family: str
     model: str
     trained_as: str | None = Field(
-        description="Id of the training whose weights were sampled; null: they came ready"
+        default=None,
+        description="Id of the training whose weights were sampled; null: they came ready",
     )
     weights: Literal["from-scratch", "pretrained"]
     dataset: str

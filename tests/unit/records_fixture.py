@@ -85,7 +85,7 @@ def make_cell(
             "table": "trained" if weights == "from-scratch" else "pretrained",
             "family": family,
             "model": model,
-            "trained_as": f"{network}-{schedule}",
+            "trained_as": f"{network}-{schedule}" if weights == "from-scratch" else None,
             "weights": weights,
             "dataset": "faces",
             "resolution": 32,

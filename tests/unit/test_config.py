@@ -70,6 +70,16 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
         ("share_training", "1", "share_training: true or false is needed, not '1'"),
         ("grid.0.samples", 2, "grid.0.samples: "),
         ("run", ".cache", "run: "),
+        ("models.DDPM.weights", {"kind": "zoo", "name": "x"}, "models.DDPM: give either network"),
+        ("models.DDPM.training", None, "models.DDPM: give either network and training, or weights"),
+        ("models.DDPM", {"family": "DDPM", "data": "tiny"}, "models.DDPM: give either network"),
+        ("models.DDPM", {"family": "DDPM", "data": "tiny", "weights": {"kind": "diffuser"}},
+         "models.DDPM.weights: no kind 'diffuser': did you mean 'diffusers'"),
+        ("networks.net", {"kind": "refinenet"}, "a refinenet of 10 levels cannot learn the"),
+        ("networks.net.time_embedding", "fourier", "networks.net.time_embedding: fourier cannot"),
+        ("grid.0.schedule", "ve", "networks.net.time_embedding: positional cannot embed the times"),
+        ("training.short.anneal_power", 2, "training.short.anneal_power: only geometric schedules"),
+        ("training.short.likelihood_weighting", True, "likelihood_weighting: only SDEs have it"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_is_named_with_what_would_be_right(
@@ -174,3 +184,46 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_cell_is_answered_with_the_nearest(smoke: dict[str, Any]) -> None:
     with pytest.raises(BenchmarkError, match="did you mean 'DDPM-linear-ddpm-10-s0'"):
         parse(smoke).cell("DDPM-linear-ddpm-10")
+
+
+def ready(content: dict[str, Any]) -> dict[str, Any]:
+    """The same config, where DDPM has weights of its own kind."""
+    content["models"]["DDPM"] = {
+        "family": "DDPM",
+        "data": "tiny",
+        "weights": {"kind": "diffusers", "source": "some/where"},
+    }
+    return content
+
+
+def test_a_model_with_ready_weights_is_not_trained(smoke: dict[str, Any]) -> None:
+    config = parse(ready(smoke))
+    assert set(config.trainings) == {"DDIM-linear", "DDIM-cosine"}
+    cell = config.cell("DDPM-linear-ddpm-10-s0")
+    assert (cell.weights, cell.trained_as) == ("pretrained", None)
+    assert config.cell("DDIM-linear-ddim-5-s0").weights == "from-scratch"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("models.DDPM.weights.revision", "v2"),
+        ("models.DDPM.weights.sha256", "0" * 64),
+        ("models.DDPM.clip", False),
+        ("schedules", {"linear": {"kind": "linear", "T": 500}}),
+        ("sampling_batch", 7),
+    ],
+)
+def test_samples_of_ready_weights_depend_on_them(
+    smoke: dict[str, Any], key: str, value: Any
+) -> None:
+    cell = "DDPM-linear-ddpm-10-s0"
+    before = parse(ready(smoke)).sample_spec(cell)
+    set_key(smoke, key, value)
+    assert parse(smoke).sample_spec(cell) != before
+
+
+def test_a_config_may_train_nothing(smoke: dict[str, Any]) -> None:
+    ready(smoke)
+    del smoke["networks"], smoke["training"], smoke["models"]["DDIM"], smoke["grid"][1]
+    assert parse(smoke).trainings == {}

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.diffusion.denoiser import estimate_from
 from benchmark.diffusion.losses import (
     continuous,
     denoising_score_matching,
     l_simple,
     loss_function,
 )
-from benchmark.diffusion.processes import Process
+from benchmark.diffusion.processes import Prediction, Process
 from benchmark.diffusion.schedules import (
     SCHEDULES,
     geometric,
@@ -189,3 +190,45 @@ def test_times_of_an_sde_are_drawn_evenly_where_its_score_is_finite() -> None:
     loss_function(vp(t_end=0.2))(network, images, generator)
     even = 0.2 + 0.8 * (torch.arange(20000) + 0.5) / 20000
     assert (network.t.sort().values / 999 - even).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("kind", ["linear", "geometric", "ve", "vp"])
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "score"])
+def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
+    kind: str, prediction: Prediction
+) -> None:
+    process = make_process(SCHEDULES.options(kind)(kind=kind))
+    images, _ = batch(4, 3, 8, 8)
+
+    class Wrong(nn.Module):
+        """Believes that every image is grey, and says so in the words that are asked for."""
+
+        def __init__(self, says: Prediction) -> None:
+            super().__init__()
+            self.says = says
+
+        def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+            alpha, sigma = levels_of(process, condition)
+            believed = estimate_from("x0", 0.1 * torch.ones_like(x), x, alpha, sigma)
+            return getattr(believed, self.says)
+
+    losses = [
+        loss_function(process, says)(Wrong(says), images, torch.Generator().manual_seed(5))
+        for says in (process.prediction, prediction)
+    ]
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=0)
+
+
+def levels_of(process: Process, condition: Tensor) -> tuple[Tensor, Tensor]:
+    """α and σ of what a network is conditioned on, B×1×1×1 each."""
+    if process.family == "ve":
+        sigma = condition
+        alpha = torch.ones_like(sigma)
+    else:
+        t = {
+            "vp-discrete": lambda c: c.numpy(),
+            "ve-discrete": lambda c: process.length - 1 - c.numpy(),
+            "vp": lambda c: c.double().numpy() / 999,
+        }[process.family](condition)
+        alpha, sigma = (torch.as_tensor(level(t)) for level in (process.alpha, process.sigma))
+    return alpha.float()[:, None, None, None], sigma.float()[:, None, None, None]

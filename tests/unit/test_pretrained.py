@@ -25,11 +25,13 @@ from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_of
 from benchmark.models.pretrained import Loaded, load_pretrained
 from benchmark.models.refinenet import RefineNet
 from benchmark.models.specs import (
+    ZOO,
     DiffusersCheckpoint,
     NcsnCheckpoint,
     OwnCheckpoint,
     RefineNetSpec,
     UNetSpec,
+    ZooCheckpoint,
 )
 from benchmark.models.unet import UNet
 from benchmark.models.weights import save_weights
@@ -65,6 +67,7 @@ TRAINED = {
     "network": RANDOM_UNET.model_dump(mode="json"),
     "schedule": {"kind": "cosine", "T": 100},
     "data": {"resolution": 8},
+    "training": {"prediction": None},
 }
 
 
@@ -319,6 +322,36 @@ def test_own_file_describes_itself(own: Path, tmp_path: Path) -> None:
     assert found.schedule.model_dump()["T"] == 100
     assert (found.prediction, found.resolution) == ("eps", 8)
     assert found.facts["trained"] == TRAINED
+    assert found.clip
+    assert found.name == "own.safetensors"
+
+
+def test_own_file_says_what_its_network_predicts(own: Path, tmp_path: Path) -> None:
+    save_weights(own, load_file(own), TRAINED | {"training": {"prediction": "v"}})
+    assert load_pretrained(OwnCheckpoint(kind="own", path=own), tmp_path).prediction == "v"
+
+
+def test_half_precision_is_loaded_as_float32(own: Path, tmp_path: Path) -> None:
+    halves = {name: tensor.half() for name, tensor in load_file(own).items()}
+    save_weights(own, halves, TRAINED)
+    network = load_pretrained(OwnCheckpoint(kind="own", path=own), tmp_path).network
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, halves[name].float())
+
+
+def test_every_network_of_the_zoo_is_small_has_its_card_and_loads(tmp_path: Path) -> None:
+    paths = sorted(ZOO.glob("*.safetensors"))
+    assert paths
+    for path in paths:
+        assert path.stat().st_size <= 4 * 2**20
+        loaded = load_pretrained(ZooCheckpoint(kind="zoo", name=path.stem), tmp_path)
+        assert loaded.resolution == 32
+        assert loaded.sha256 in path.with_suffix(".md").read_text()
+
+
+def test_a_network_that_the_zoo_has_not_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"weights\.name: no 'avatars-dppm' in the zoo: did"):
+        load_pretrained(ZooCheckpoint(kind="zoo", name="avatars-dppm"), tmp_path)
 
 
 def test_first_key_that_does_not_fit_is_named(ddpm: Path, tmp_path: Path) -> None:

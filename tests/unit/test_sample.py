@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from benchmark.config import Config
+from benchmark.config import Config, parse
 from benchmark.errors import BenchmarkError
 from benchmark.models import build
-from benchmark.models.weights import save_weights
+from benchmark.models.weights import load_weights, save_weights
 from benchmark.paths import Run
 from benchmark.records import read_record
 from benchmark.sample import Drawing, stage
@@ -97,3 +100,71 @@ def test_a_sample_that_is_not_finite_is_named(smoke: Config, weighted: Run) -> N
     x_0[1, 0, 0, 0] = torch.nan
     with pytest.raises(BenchmarkError, match="sample 7 is not finite"):
         drawing._check_finite(x_0, range(6, 9))
+
+
+def ready(smoke: Config, path: Path, **changes: object) -> Config:
+    """The smoke config, where DDPM's weights are those in a file."""
+    content = smoke.model_dump(mode="json")
+    content["models"]["DDPM"] = {
+        "family": "DDPM",
+        "data": "tiny",
+        "weights": {"kind": "own", "path": str(path)},
+    }
+    return parse({**content, **changes})
+
+
+def test_ready_weights_give_the_images_of_the_training_that_made_them(
+    smoke: Config, weighted: Run
+) -> None:
+    path = weighted.weights("DDPM-linear")
+    config = ready(smoke, path)
+    assert np.array_equal(images(config, weighted), images(smoke, weighted))
+    stage(config, CELL, weighted)
+    checkpoint = read_record(weighted.record("sample", CELL)).checkpoint
+    assert checkpoint is not None
+    assert checkpoint.name == path.name
+    assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert checkpoint.schedule["beta_end"] == 0.02
+    assert (checkpoint.prediction, checkpoint.clip) == ("eps", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "header", "expected"),
+    [
+        ({}, {"data": {"resolution": 8}}, r"models\.DDPM\.weights: made for images of 8×8, but"),
+        ({}, {"schedule": {"kind": "cosine"}}, "with the schedule cosine, not linear: correct"),
+        ({}, {"network": {}}, "its header: "),
+        (
+            {"schedules": {"linear": {"kind": "linear", "T": 500}}},
+            {},
+            r"schedules\.linear: models\.DDPM\.weights were trained with .*'T': 1000",
+        ),
+    ],
+)
+def test_weights_that_are_not_for_the_cell_are_refused(
+    smoke: Config,
+    weighted: Run,
+    changes: dict[str, object],
+    header: dict[str, object],
+    expected: str,
+) -> None:
+    path = weighted.weights("DDPM-linear")
+    tensors, spec = load_weights(path)
+    save_weights(path, tensors, spec | header)
+    with pytest.raises(BenchmarkError, match=expected):
+        stage(ready(smoke, path, **changes), CELL, weighted)
+    assert not weighted.samples(CELL).exists()
+
+
+def test_a_schedule_s_options_come_with_the_weights(smoke: Config, weighted: Run) -> None:
+    path = weighted.weights("DDPM-linear")
+    tensors, spec = load_weights(path)
+    save_weights(path, tensors, spec | {"schedule": {"kind": "linear", "T": 500}})
+    config = ready(smoke, path)
+    drawing = Drawing(config, config.cell(CELL), weighted, torch.device("cpu"))
+    assert drawing.process.length == 500
+
+
+def test_missing_weights_are_one_line(smoke: Config, weighted: Run, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"none\.safetensors: cannot be read"):
+        stage(ready(smoke, tmp_path / "none.safetensors"), CELL, weighted)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from benchmark.config import Config, Training
 from benchmark.errors import BenchmarkError
+from benchmark.images import dequantised, to_model_range
 from benchmark.models.weights import load_weights
 from benchmark.paths import Run
 from benchmark.records import read_record
@@ -231,3 +232,26 @@ def test_damaged_weights_are_refused_in_one_line(smoke: Config, run: Run) -> Non
         load_weights(path)
     with pytest.raises(BenchmarkError, match="no such weights"):
         load_weights(run.weights("DDPM-cosine"))
+
+
+def test_dequantised_grey_levels_fill_their_intervals() -> None:
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 256, 1).expand(1, 64, 256, 3)
+    uniform = torch.rand(1, 3, 64, 256, generator=torch.Generator().manual_seed(0))
+    x = dequantised(to_model_range(levels), uniform)
+    in_unit = (x + 1) / 2  # NCSN's x·255/256 + u/256 of x in [0, 1]
+    expected = levels.permute(0, 3, 1, 2) / 256 + uniform / 256
+    torch.testing.assert_close(in_unit, expected, rtol=0, atol=1e-6)
+
+
+def test_training_dequantises_only_where_asked(tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+
+    def watching(network: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
+        seen.append(images)
+        return mse(network, images, generator)
+
+    for asked in (False, True):
+        trainer(tmp_path / str(asked), watching, dequantise=asked).step(0)
+    grey = [(x * 127.5 + 127.5).sub((x * 127.5 + 127.5).round()).abs().max() for x in seen]
+    assert grey[0] < 1e-3
+    assert grey[1] > 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -22,10 +24,13 @@ RULES = {
     "prepare", "train", "sample", "features", "evaluate", "retrieve", "tables", "plots",
 }  # fmt: skip
 SMOKE = Path(__file__).parent / "smoke.yaml"
+FAMILIES = Path(__file__).parent / "families.yaml"
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--configfile", "smoke.yaml"]
+def snakemake(
+    folder: Path, *arguments: str, config: str = "smoke.yaml"
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "--configfile", config]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return subprocess.run(
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
@@ -38,7 +43,8 @@ def lay_out(folder: Path) -> Path:
         source = PROJECT / part
         copy: Callable[[Path, Path], object] = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / part)
-    shutil.copy(SMOKE, folder / "smoke.yaml")
+    for config in (SMOKE, FAMILIES):
+        shutil.copy(config, folder)
     return folder
 
 
@@ -78,6 +84,34 @@ def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
 def test_what_is_done_is_not_done_again(project: Path) -> None:
     again = snakemake(project, "--cores", "2", "--resources", "gpu=1")
     assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_every_family_is_trained_and_ready_weights_are_sampled_as_if_trained_here(
+    project: Path,
+) -> None:
+    done = snakemake(project, "--cores", "2", "--resources", "gpu=1", config=FAMILIES.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run, smoke = Run(project / "results" / "families"), Run(project / "results" / "smoke")
+    ready, trained = "ready-linear-ddim-5-s0", "DDIM-linear-ddim-5-s0"
+    records = {r.id: r for r in read_records(run.root) if r.kind == "sample"}
+    evaluations = {name: r.timing.network_evaluations for name, r in records.items() if r.timing}
+    assert evaluations == {
+        "NCSN-geometric-annealed-langevin-10-s0": 10,
+        "SDE-ve-predictor-corrector-5-s0": 10,
+        ready: 5,
+    }
+    weights = smoke.weights("DDPM-linear")
+    checkpoint = records[ready].checkpoint
+    assert checkpoint is not None
+    assert checkpoint.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    text = run.tables("families")[1].read_text()
+    assert f"Weights of ready: {weights.name}, SHA-256 {checkpoint.sha256[:12]}." in text
+    assert "pretrained" in run.tables("families")[0].read_text()
+    # trained by another name, as every pair is trained by itself: other images, of the same kind
+    assert np.load(run.samples(ready)).shape == np.load(smoke.samples(trained)).shape
+    weights.write_bytes(weights.read_bytes())  # the same content: nothing to be done
+    again = snakemake(project, "--cores", "2", config=FAMILIES.name)
     assert "Nothing to be done" in again.stdout + again.stderr
 
 

@@ -1,0 +1,90 @@
+"""A trained network as one small file with its card: the same samples, all that one must know."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from benchmark import evaluate, features, sample, train
+from benchmark.config import Config, parse
+from benchmark.errors import BenchmarkError
+from benchmark.export import export
+from benchmark.models.weights import load_weights, save_weights
+from benchmark.paths import Run
+
+TRAINING, CELL = "DDPM-linear", "DDPM-linear-ddpm-10-s0"
+
+
+@pytest.fixture
+def trained(smoke: Config, run: Run) -> Run:
+    torch.set_num_threads(1)
+    train.stage(smoke, TRAINING, run)
+    sample.stage(smoke, CELL, run)
+    for name in ("tiny", CELL):
+        features.stage(smoke, name, run)
+    for subject in (CELL, "held-out-tiny"):
+        evaluate.stage(smoke, subject, run)
+    return run
+
+
+def test_the_file_is_half_as_large_and_samples_alike(
+    smoke: Config, trained: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "zoo" / "tiny-ddpm.safetensors"
+    paths = export(smoke, TRAINING, trained, file)
+    assert paths == [file, file.with_suffix(".md")]
+    weights, spec = load_weights(file)
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    assert spec == smoke.train_spec(TRAINING)
+
+    content = smoke.model_dump(mode="json")
+    snippet = file.with_suffix(".md").read_text().split("```yaml\n")[1].split("```")[0]
+    content["models"] |= yaml.safe_load(snippet)["models"]
+    config = parse(content)
+    assert config.cell(CELL).weights == "pretrained"
+    drawing = sample.Drawing(config, config.cell(CELL), trained, torch.device("cpu"))
+    before = np.load(trained.samples(CELL)).astype(int)
+    assert np.abs(drawing.all()[0] - before).mean() < 0.5  # of 255 grey levels
+
+
+def test_the_card_says_what_the_weights_are(smoke: Config, trained: Run, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.safetensors"
+    card = export(smoke, TRAINING, trained, file)[1].read_text()
+    for fact in (
+        hashlib.sha256(file.read_bytes()).hexdigest(),
+        "CC BY 4.0",
+        "24 training images",
+        "12 steps of 8 images",
+        "style: toon-head",
+        "FD-EffNetLite0",
+        "held-out images",
+    ):
+        assert fact in card
+    recipe = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
+    assert recipe == smoke.train_spec(TRAINING)
+
+
+def test_what_cannot_be_exported_is_one_line_and_writes_nothing(
+    smoke: Config, trained: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "tiny.safetensors"
+    with pytest.raises(BenchmarkError, match=r"tiny\.pth: weights are written as"):
+        export(smoke, TRAINING, trained, tmp_path / "tiny.pth")
+    with pytest.raises(BenchmarkError, match="no training 'DDPM-linaer': did you mean"):
+        export(smoke, "DDPM-linaer", trained, file)
+    with pytest.raises(BenchmarkError, match=r"DDPM-cosine\.safetensors: no such weights: train"):
+        export(smoke, "DDPM-cosine", trained, file)
+    weights, spec = load_weights(trained.weights(TRAINING))
+    save_weights(trained.weights(TRAINING), weights, {**spec, "seed": 5})
+    with pytest.raises(BenchmarkError, match="not of this config: train it again"):
+        export(smoke, TRAINING, trained, file)
+    huge = {name: tensor * 1e9 for name, tensor in weights.items()}
+    save_weights(trained.weights(TRAINING), huge, spec)
+    with pytest.raises(BenchmarkError, match="has values that float16 cannot hold"):
+        export(smoke, TRAINING, trained, file)
+    assert not file.exists()
