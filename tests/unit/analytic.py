@@ -88,7 +88,12 @@ def flow(process: Process, x_T: Tensor, timesteps: Array) -> Tensor:
 
 
 def moments(
-    name: str, process: Process, timesteps: Array, draws: int, **options: object
+    name: str,
+    process: Process,
+    timesteps: Array,
+    draws: int,
+    model: Model | None = None,
+    **options: object,
 ) -> tuple[Tensor, Tensor]:
     """Return mean and variance of a sampler's output for the Gaussian data, without sampling.
 
@@ -106,7 +111,8 @@ def moments(
         z[next(rows)] = 1
         return z
 
-    x_0 = SAMPLERS.get(name)(gaussian(process), process, x_T, timesteps, noise, **options)
+    model = model or gaussian(process)
+    x_0 = SAMPLERS.get(name)(model, process, x_T, timesteps, noise, **options)
     return x_0[0], (x_0[1:] - x_0[0]).square().sum(0)
 
 

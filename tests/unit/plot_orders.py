@@ -1,25 +1,52 @@
-"""Draw the error of each solver against its network evaluations: `python plot_orders.py OUT.png`.
+"""Draw the error of each solver against its evaluations, as `orders.png` and `orders.svg`.
 
-The data are Gaussian, for which the probability-flow ODE has a closed form.
+Usage: `uv run python tests/unit/plot_orders.py docs`. The data are Gaussian, so that the
+probability-flow ODE has a closed form and so has the variance with which a sampler must end.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from analytic import PROCESSES, VARIANCE, Model, at_start, flow, gaussian, moments
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from torch import Tensor
 
+from benchmark import style
 from benchmark.diffusion.denoiser import Estimate
 from benchmark.diffusion.processes import Process
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.timesteps import timesteps
 
 STEPS = [25, 50, 100, 200, 400]
-SOLVERS = {"ddim": "DDIM", "heun": "Heun", "dpm-solver++": "DPM-Solver++(2M)", "unipc": "UniPC-2"}
+
+
+class Curve(NamedTuple):
+    """A sampler's name, its theoretical order, and where its label stands."""
+
+    label: str
+    order: int
+    at: int = -1  # which of its points
+    shift: tuple[float, float] = (6, -3)  # to the right and up, in points
+
+
+DETERMINISTIC = {
+    "ddim": Curve("DDIM (Euler)", 1),
+    "heun": Curve("Heun", 2, at=-2, shift=(5, 3)),
+    "dpm-solver++": Curve("DPM-Solver++(2M)", 2, shift=(-2, -13)),
+    "unipc": Curve("UniPC-2", 3),
+}
+STOCHASTIC = {
+    "euler-maruyama": Curve("Euler–Maruyama", 1, shift=(6, -8)),
+    "predictor-corrector": Curve("Reverse diffusion", 1, shift=(6, 3)),
+    "ddpm": Curve("Ancestral (DDPM)", 1),
+}
 
 
 def flow_error(name: str, process: Process, steps: int, model: Model | None = None) -> float:
@@ -31,31 +58,65 @@ def flow_error(name: str, process: Process, steps: int, model: Model | None = No
     return float((x_0 - flow(process, x_T, grid)).abs().max())
 
 
-def variance_error(name: str, process: Process, steps: int) -> float:
+def variance_error(name: str, process: Process, steps: int, model: Model | None = None) -> float:
     """Return the largest relative error of the variance with which a sampler ends."""
     options = {"corrections": 0} if name == "predictor-corrector" else {}
-    _, variance = moments(name, process, timesteps(process, steps, "linspace"), steps, **options)
+    grid = timesteps(process, steps, "linspace")
+    _, variance = moments(name, process, grid, steps, model, **options)
     return float((variance / VARIANCE - 1).abs().max())
 
 
-def plot(path: Path) -> None:
-    """Write the plot for the VP SDE."""
-    process = PROCESSES["vp"]
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, label in SOLVERS.items():
-        errors, evaluations = [], []
-        for steps in STEPS:
-            counter = Counter(gaussian(process))
-            errors.append(flow_error(name, process, steps, counter))
-            evaluations.append(counter.calls)
-        axes.loglog(evaluations, errors, marker="o", label=label)
-    axes.set_xticks(STEPS, map(str, STEPS))
-    axes.minorticks_off()
-    axes.set(xlabel="Network evaluations", ylabel="Largest error of $x_0$")
-    axes.grid(visible=True, alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=150)
+def plot(folder: Path) -> list[Path]:
+    """Write the plot for the sub-VP SDE into a folder; return the paths of the PNG and the SVG."""
+    with style.applied():
+        figure = Figure(figsize=(style.WIDTH, 3.1), dpi=140)
+        left, right = figure.subplots(1, 2)
+        draw(left, "Deterministic samplers", DETERMINISTIC, flow_error)
+        draw(right, "Stochastic samplers", STOCHASTIC, variance_error)
+        left.set_ylabel("Largest error of $x_0$")
+        right.set(ylabel="Relative error of the variance", ylim=(2e-3, 1.2))
+        paths = [folder / f"orders.{kind}" for kind in ("png", "svg")]
+        for path in paths:
+            figure.savefig(path, dpi="figure", metadata=style.METADATA[path.suffix[1:]])
+    return paths
+
+
+def draw(
+    axes: Axes,
+    title: str,
+    curves: dict[str, Curve],
+    error_of: Callable[[str, Process, int, Model], float],
+) -> None:
+    """Draw the curves and, dotted, the theoretical slope through the last point of each."""
+    for i, (name, curve) in enumerate(curves.items()):
+        calls, errors = measure(name, error_of)
+        slope = [errors[-1] * (n / calls[-1]) ** -curve.order for n in calls]
+        axes.loglog(calls, slope, color=style.MUTED, linestyle=":", zorder=1)
+        axes.loglog(calls, errors, color=style.colour(i), marker=style.marker(i), label=curve.label)
+        axes.annotate(
+            f"{curve.label}, order {curve.order}",
+            (calls[curve.at], errors[curve.at]),
+            xytext=curve.shift,
+            textcoords="offset points",
+            color=style.colour(i),
+        )
+    axes.set(title=title, xlabel="Network evaluations")
+    axes.set_xticks([*STEPS, 800], [*map(str, STEPS), "800"])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def measure(
+    name: str, error_of: Callable[[str, Process, int, Model], float]
+) -> tuple[list[int], list[float]]:
+    """Return evaluations, as counted, and errors of a sampler at each number of steps."""
+    process = PROCESSES["sub-vp"]
+    counters = [Counter(gaussian(process)) for _ in STEPS]
+    errors = [
+        error_of(name, process, steps, counter)
+        for steps, counter in zip(STEPS, counters, strict=True)
+    ]
+    return [counter.calls for counter in counters], errors
 
 
 class Counter:
@@ -71,4 +132,4 @@ class Counter:
 
 
 if __name__ == "__main__":
-    plot(Path(sys.argv[1]))
+    print(*plot(Path(sys.argv[1])), sep="\n")
