@@ -53,6 +53,8 @@ def _trailing(process: Process, steps: int) -> Array:
 
 
 def _linspace(process: Process, steps: int) -> Array:
+    if steps == 1:  # of the two ends, that whose noise x_T has
+        return np.array([process.t_max])
     even = np.linspace(process.t_min, process.t_max, steps)[::-1]
     return even.round() if process.length else even
 

@@ -179,6 +179,25 @@ def test_is_a_spacing_refused_that_the_sampler_cannot_take(name: str, spacing: s
         SAMPLERS.options(name)(spacing=spacing)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ddim", {"eta": -0.1}),
+        ("ddim", {"eta": 1.1}),
+        ("ddpm", {"variance": "learned"}),
+        ("annealed-langevin", {"step_size": 0.0}),
+        ("predictor-corrector", {"snr": 0.0}),
+        ("predictor-corrector", {"corrections": -1}),
+        ("predictor-corrector", {"order": "corrector"}),
+        ("probability-flow", {"rtol": 0.0}),
+        ("probability-flow", {"method": "Euler"}),
+    ],
+)
+def test_is_an_option_refused_that_makes_no_sampler(name: str, options: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SAMPLERS.options(name)(**options)
+
+
 def test_does_reading_a_config_stay_free_of_torch() -> None:
     code = (
         "import sys; import benchmark.diffusion.samplers, benchmark.diffusion.schedules;"

@@ -14,14 +14,28 @@ NCSN = DiscreteVE(np.geomspace(0.01, 1, 10))
 SDES = [VE(0.01, 50.0), VP(0.1, 20.0)]
 
 
-@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
-@pytest.mark.parametrize("steps", [1, 2, 7, 10, 50, 333, 999, 1000])
+# Of the two ends between which a single step lies, diffusers takes the one without noise.
+SPACED = [
+    (spacing, steps)
+    for spacing in ("leading", "linspace", "trailing")
+    for steps in (1, 2, 7, 10, 50, 333, 999, 1000)
+    if (spacing, steps) != ("linspace", 1)
+]
+
+
+@pytest.mark.parametrize(("spacing", "steps"), SPACED)
 def test_times_are_those_of_diffusers(spacing: str, steps: int) -> None:
     from diffusers import DDIMScheduler
 
     scheduler = DDIMScheduler(timestep_spacing=spacing)
     scheduler.set_timesteps(steps)
     assert timesteps(linear(), steps, spacing).tolist() == scheduler.timesteps.tolist()
+
+
+@pytest.mark.parametrize("process", [linear(), NCSN, *SDES], ids=lambda p: p.family)
+def test_does_a_single_step_begin_at_the_noise_that_there_is(process: Process) -> None:
+    for spacing in {"linspace", "trailing", "karras"} & set(process.spacings):
+        assert timesteps(process, 1, spacing).tolist() == [pytest.approx(process.t_max)]
 
 
 @given(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
 from benchmark.diffusion.processes import Array, Process
 from benchmark.diffusion.samplers.base import SAMPLERS, rows
@@ -24,7 +25,7 @@ def annealed_langevin(
     noise: Noise,
     callback: Callback | None = None,
     *,
-    step_size: float = 2e-5,
+    step_size: Annotated[float, Field(gt=0)] = 2e-5,
     denoise: bool = False,
 ) -> Tensor:
     """Take one Langevin step at each time, Song and Ermon 2019, algorithm 1.

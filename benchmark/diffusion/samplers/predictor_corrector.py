@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from benchmark.diffusion.processes import Array, Process
 from benchmark.diffusion.samplers.base import SAMPLERS, rows
@@ -22,8 +24,8 @@ def predictor_corrector(
     noise: Noise,
     callback: Callback | None = None,
     *,
-    snr: float = 0.16,
-    corrections: int = 1,
+    snr: Annotated[float, Field(gt=0)] = 0.16,
+    corrections: Annotated[int, Field(ge=0)] = 1,
     order: Literal["corrector-first", "predictor-first"] = "corrector-first",
 ) -> Tensor:
     """Alternate Langevin steps and the reverse of the forward chain, Song et al. 2021.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from benchmark.diffusion.processes import SDE, Array
 from benchmark.diffusion.samplers.base import SAMPLERS
@@ -25,8 +26,8 @@ def probability_flow(
     callback: Callback | None = None,
     *,
     method: Literal["RK45", "RK23", "DOP853"] = "RK45",
-    atol: float = 1e-5,
-    rtol: float = 1e-5,
+    atol: Annotated[float, Field(gt=0)] = 1e-5,
+    rtol: Annotated[float, Field(gt=0)] = 1e-5,
 ) -> Tensor:
     """Solve dx/dt = f x - ½ g² ∇ log p backwards, Song et al. 2021, equation 13.
 
