@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.errors import BenchmarkError
 from benchmark.extractors.weights import Weights, locate
 from benchmark.records import canonical_json
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     # uint8 B×3×H×W in [0, 255] -> float32 B×d
     Embed: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+    # a weights file and where to run -> the network
+    Build: TypeAlias = Callable[[Path, torch.device], Embed]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Extractor:
         preprocessing: resize and scaling, part of the identity of the features.
         weights: the file with the network's parameters.
         build: makes the network from the weights file, on a device.
+        classifier: reads from the weights file the matrix, d×classes, that maps features to class
+            logits; None for a network that the Inception score is not defined by.
     """
 
     name: str
@@ -39,7 +44,8 @@ class Extractor:
     dimension: int
     preprocessing: str
     weights: Weights
-    build: Callable[[Path, torch.device], Embed]
+    build: Build
+    classifier: Callable[[Path], NDArray[np.float32]] | None = None
 
     def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Embed:
         """Return the network, as a function from uint8 B×3×H×W to float32 B×d on `device`.
@@ -54,6 +60,27 @@ class Extractor:
                 published ones.
         """
         return self.build(locate(self.weights, cache, weights_path), device)
+
+    def logits(
+        self, features: NDArray[np.float32], cache: Path, weights_path: Path | None = None
+    ) -> NDArray[np.float32]:
+        """Return the class logits, N×classes, of features, N×d, for the Inception score.
+
+        Args:
+            features: of this extractor.
+            cache: folder that keeps downloaded weights.
+            weights_path: the weights file, if the user has named one.
+
+        Raises:
+            BenchmarkError: the network has no such classes, or the weights are missing or not the
+                published ones.
+        """
+        if self.classifier is None:
+            raise BenchmarkError(
+                f"inception-score: extractor {self.name} has no classes for it: use one of the "
+                "2015 Inception, such as inception-v3-fid"
+            )
+        return features @ self.classifier(locate(self.weights, cache, weights_path))
 
 
 def features(

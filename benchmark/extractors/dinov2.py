@@ -1,0 +1,136 @@
+"""DINOv2's vision transformer (Oquab et al. 2023; Dosovitskiy et al. 2021), up to the class token.
+
+Stein et al. (2023) propose the Fréchet distance of its features, FD-DINOv2; what is done to the
+images is what their program dgm-eval does by default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import (
+    conv2d,
+    gelu,
+    interpolate,
+    layer_norm,
+    linear,
+    scaled_dot_product_attention,
+)
+
+from benchmark.extractors.folding import State, load_state
+from benchmark.extractors.resizing import pillow
+
+if TYPE_CHECKING:
+    from benchmark.extractors.base import Embed
+
+SIDE = 224
+PATCH = 14
+GRID = SIDE // PATCH
+HEAD = 64  # width of an attention head in all published sizes
+EPS = 1e-6
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+
+
+def build(file: Path, device: torch.device) -> Embed:
+    """Return the function from uint8 B×3×H×W to the normalised class token, float32 B×d."""
+    network = Dinov2(load_state(file, device))
+
+    def embed(images: Tensor) -> Tensor:
+        return network(preprocess(images))
+
+    return embed
+
+
+def preprocess(images: Tensor) -> Tensor:
+    """Resize uint8 B×3×H×W to 224×224 with Pillow's bicubic filter, normalise as for ImageNet."""
+    x = pillow(images, SIDE, SIDE, Image.Resampling.BICUBIC) / 255
+    mean, deviation = (torch.tensor(v, device=x.device)[:, None, None] for v in (MEAN, DEVIATION))
+    return (x - mean) / deviation
+
+
+class Affine(NamedTuple):
+    """The parameters of a linear layer, a convolution or a layer normalisation."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+class Block(NamedTuple):
+    """A transformer block, normalised before each half; the layer scales are folded in."""
+
+    norm1: Affine
+    qkv: Affine
+    project: Affine
+    norm2: Affine
+    expand: Affine
+    contract: Affine
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map tokens, B×N×d."""
+        x = x + self._attend(layer_norm(x, x.shape[-1:], *self.norm1, EPS))
+        y = linear(layer_norm(x, x.shape[-1:], *self.norm2, EPS), *self.expand)
+        return x + linear(gelu(y), *self.contract)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        heads = linear(x, *self.qkv).reshape(*x.shape[:2], 3, -1, HEAD)  # B×N×3×heads×64
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        attended = scaled_dot_product_attention(query, key, value)  # B×heads×N×64
+        return linear(attended.transpose(1, 2).flatten(2), *self.project)
+
+
+class Dinov2:
+    """The network from its published state dict."""
+
+    def __init__(self, state: State) -> None:
+        depth = sum(key.endswith("norm1.weight") for key in state)
+        self.patches = _affine(state, "patch_embed.proj")
+        self.class_token = state["cls_token"]
+        self.positions = positions(state["pos_embed"])
+        self.blocks = [_block(state, f"blocks.{i}") for i in range(depth)]
+        self.norm = _affine(state, "norm")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map normalised images, B×3×224×224, to features, B×d."""
+        tokens = conv2d(x, *self.patches, stride=PATCH).flatten(2).transpose(1, 2)
+        first = self.class_token.expand(len(x), -1, -1)
+        x = torch.cat([first, tokens], 1) + self.positions
+        for block in self.blocks:
+            x = block(x)
+        return layer_norm(x[:, 0], x.shape[-1:], *self.norm, EPS)
+
+
+def positions(embedding: Tensor) -> Tensor:
+    """Resample the position embedding, 1×(1 + side²)×d, from its training grid to 16×16.
+
+    The authors' code scales by 16.1/side, not by 16/side, and so must this.
+    """
+    first, rest = embedding[:, :1], embedding[:, 1:]
+    side = round(rest.shape[1] ** 0.5)
+    grid = rest.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    scale = (GRID + 0.1) / side
+    grid = interpolate(grid, scale_factor=(scale, scale), mode="bicubic", align_corners=False)
+    return torch.cat([first, grid.flatten(2).transpose(1, 2)], 1)
+
+
+def _block(state: State, name: str) -> Block:
+    return Block(
+        norm1=_affine(state, f"{name}.norm1"),
+        qkv=_affine(state, f"{name}.attn.qkv"),
+        project=_affine(state, f"{name}.attn.proj", f"{name}.ls1.gamma"),
+        norm2=_affine(state, f"{name}.norm2"),
+        expand=_affine(state, f"{name}.mlp.fc1"),
+        contract=_affine(state, f"{name}.mlp.fc2", f"{name}.ls2.gamma"),
+    )
+
+
+def _affine(state: State, name: str, scale: str | None = None) -> Affine:
+    """Return the layer's parameters, followed by the scaling of its outputs if one is named."""
+    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+    if scale is None:
+        return Affine(weight, bias)
+    return Affine(weight * state[scale][:, None], bias * state[scale])
