@@ -190,6 +190,8 @@ class Config(Strict):
     def _check(self) -> Config:
         for name, source in self.data.items():
             _check_data(f"data.{name}", name, source)
+        for name, options in self.schedules.items():
+            _check_schedule(f"schedules.{name}", options)
         for name, model in self.models.items():
             at = f"models.{name}"
             _known(f"{at}.data", model.data, self.data)
@@ -462,6 +464,13 @@ def _check_fits(at: str, network: Network, source: SourceBase) -> None:
             f"{at}: halves its images too often for resolution {source.resolution}: "
             f"choose a resolution that is a multiple of {network.multiple}"
         )
+
+
+def _check_schedule(at: str, options: Options) -> None:
+    try:
+        make_process(options)
+    except BenchmarkError as error:
+        raise ValueError(f"{at}: {error}") from None
 
 
 def _check_network(at: str, network: Network, schedule: str, process: Process) -> None:

@@ -80,6 +80,10 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
         ("grid.0.schedule", "ve", "networks.net.time_embedding: positional cannot embed the times"),
         ("training.short.anneal_power", 2, "training.short.anneal_power: only geometric schedules"),
         ("training.short.likelihood_weighting", True, "likelihood_weighting: only SDEs have it"),
+        ("schedules", {"ve": {"kind": "ve", "sigma_min": 5, "sigma_max": 1}},
+         "schedules.ve: schedule: sigma_min = 5.0 and sigma_max = 1.0 make no schedule"),
+        ("grid.0", {"table": "t", "model": "DDPM", "schedule": "linear", "steps": 10, "samples": 4,
+                    "sampler": "annealed-langevin"}, "grid.0.sampler: annealed-langevin"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_is_named_with_what_would_be_right(
