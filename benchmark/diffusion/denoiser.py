@@ -22,7 +22,7 @@ class Estimate(NamedTuple):
 
     @property
     def score(self) -> Tensor:
-        """∇ log q(x_t) = -ε/σ, Song et al. 2021, section 2."""
+        """∇ log q(x_t) = -ε/σ, Song and Ermon 2019, section 4.2."""
         return (-1 / self.sigma) * self.eps
 
     @property
@@ -41,9 +41,7 @@ class Denoiser:
         clip: confine x_0 to the range of the data, and let ε follow from it.
 
     Attributes:
-        nfe: calls of the network so far.
-        evaluations: the same, where a call on B images counts B times. A sampler that solves each
-            image by itself makes more calls, but not more evaluations an image.
+        evaluations: of the network so far; a call on B images counts B times.
     """
 
     def __init__(
@@ -57,7 +55,6 @@ class Denoiser:
         self.process = process
         self.prediction = prediction or process.prediction
         self.clip = clip
-        self.nfe = 0
         self.evaluations = 0
 
     def __call__(self, x: Tensor, t: float) -> Estimate:
@@ -65,7 +62,6 @@ class Denoiser:
         alpha, sigma = float(self.process.alpha(t)), float(self.process.sigma(t))
         condition = torch.full((len(x),), self.process.condition(t), device=x.device)
         output = self.network(x, condition)
-        self.nfe += 1
         self.evaluations += len(x)
         estimate = estimate_from(self.prediction, output, x, alpha, sigma)
         if not self.clip:

@@ -81,7 +81,7 @@ def denoising_score_matching(
     anneal_power: float = 2.0,
     prediction: Prediction | None = None,
 ) -> Tensor:
-    """Return ½ λ(σ) ‖s_θ(x_t, σ) + ε/σ‖² with λ(σ) = σ^p, Song and Ermon 2019, equation 6.
+    """Return ½ λ(σ) ‖s_θ(x_t, σ) + ε/σ‖² with λ(σ) = σ^p, Song and Ermon 2019, equations 5, 6.
 
     Summed over pixels, as in the paper, and averaged over images.
 
