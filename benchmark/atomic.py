@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from benchmark.errors import BenchmarkError
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, keys in their own order; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

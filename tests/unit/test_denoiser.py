@@ -102,4 +102,4 @@ def test_evaluations_are_counted_where_the_network_is_called() -> None:
     denoiser = Denoiser(network, PROCESSES[0])
     for _ in range(3):
         denoiser(images(1), 1.0)
-    assert denoiser.nfe == len(network.seen) == 3
+    assert denoiser.evaluations == len(images(1)) * len(network.seen) == 3 * len(images(1))
