@@ -51,6 +51,26 @@ def frechet(
     """
     check_pair(fake, real, least=3)
     reference = statistics(real)
+    return frechet_to(
+        fake, reference, interval=interval, groups=groups, replicates=replicates, seed=seed
+    )
+
+
+def frechet_to(
+    fake: Features,
+    reference: GaussianStats,
+    *,
+    interval: Literal["jackknife", "bootstrap", "none"] = "jackknife",
+    groups: int = 50,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> Value:
+    """Return the Fréchet distance of the features `fake` (N×d, N ≥ 3) to a Gaussian; see `frechet`.
+
+    Raises:
+        BenchmarkError: unusable features, or the dimensions differ.
+    """
+    check_features(fake, "fake", least=3)
     value = frechet_distance(statistics(fake), reference)
     if interval == "none":
         return Value(value=value)
@@ -77,9 +97,13 @@ class GaussianStats:
     def from_moments(
         cls, mean: NDArray[np.float64], covariance: NDArray[np.float64]
     ) -> GaussianStats:
-        """Return the Gaussian with this mean (d) and covariance (d×d, positive semidefinite)."""
+        """Return the Gaussian with this mean (d) and covariance (d×d, positive semidefinite).
+
+        Eigenvalues that are rounding alone are left out, so that few images have a thin factor.
+        """
         values, vectors = np.linalg.eigh(covariance)
-        return cls(mean, np.sqrt(values.clip(min=0))[:, None] * vectors.T)
+        kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
+        return cls(mean, np.sqrt(values[kept])[:, None] * vectors.T[kept])
 
 
 def statistics(features: Features) -> GaussianStats:
