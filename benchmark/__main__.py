@@ -10,7 +10,7 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -68,6 +68,36 @@ def schema() -> None:
     from benchmark.config import Config
 
     print(json.dumps(Config.model_json_schema(), indent=1, sort_keys=True))
+
+
+@app.command(
+    epilog=_examples(
+        "estimate config/report.yaml", "estimate config/config.yaml --threads 1 --format json"
+    )
+)
+def estimate(
+    config: ConfigFile,
+    results: Results = RESULTS,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads inside an operation.", show_default="all cores"),
+    ] = None,
+    output: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="For people or for machines.")
+    ] = "table",
+) -> None:
+    """Say what a run will cost on this machine: evaluations, FLOPs, hours, disk."""
+    from benchmark.config import load
+
+    loaded = load(config)
+    from benchmark.estimate import estimate as measure
+    from benchmark.estimate import show
+
+    found = measure(loaded, Run(results / loaded.run), threads)
+    if output == "json":
+        print(found.to_json())
+    else:
+        show(found)
 
 
 @app.command(epilog=_examples("prepare config/config.yaml avatars"))

@@ -49,8 +49,8 @@ LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that woul
 FLOAT_BYTES = 4
 TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
 PUBLISHED = REFERENCE.parent / "networks"
-BAR = 20  # characters of the longest bar
-PIPE_WIDTH = 140  # characters of a line where the output is no terminal
+BAR = 16  # characters of the longest bar
+PIPE_WIDTH = 150  # characters of a line where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -463,7 +463,7 @@ def _diffusers(
                 f"{spec.source} is not on this machine, and its architecture is not in {PUBLISHED}"
             )
         facts = read_json(path)
-        network, scheduler, origin = facts["network"], facts["scheduler"], f"published, {path.name}"
+        network, scheduler, origin = facts["network"], facts["scheduler"], f"published: {path.name}"
     schedule = schedule_of(scheduler, path)[0] if scheduler else named
     unet = unet_spec(network, path)
     make = functools.partial(build, unet, resolution) if unet else functools.partial(_unet, network)
@@ -548,16 +548,22 @@ def show(found: Estimate, console: Console | None = None) -> None:
     least = "at least " if found.lower_bound else ""
     console.print(
         f"Time: {least}{duration(found.seconds)}, one job after the other, on {found.device}, "
-        f"threads: {found.threads}. The load before was {found.load:.1f} on {found.cores} cores. "
-        f"FLOPs: {least}{prefixed(found.flops)}, two for each multiplication with an addition."
+        f"threads: {found.threads}. FLOPs: {least}{prefixed(found.flops)}, two for each "
+        "multiplication with an addition."
     )
+    if found.load > found.cores / 2:
+        console.print(
+            f"Other work kept this machine busy (a load of {found.load:.1f} on {found.cores} "
+            "cores): these times are too long, measure again when it is idle."
+        )
     parts = ", ".join(f"{prefixed(size)}B {name}" for name, size in found.disk.items() if size)
     console.print(f"Disk: {least}{prefixed(sum(found.disk.values()))}B: {parts}.")
     for row in found.rows:
         if row.unknown:
             console.print(f"Unknown: {row.stage} {row.name}: {row.unknown}.")
-    for origin in dict.fromkeys(row.origin for row in found.rows if "published" in row.origin):
-        console.print(f"Architecture not at hand: {origin}.")
+    published = dict.fromkeys(row.origin for row in found.rows if "published" in row.origin)
+    for origin in published:
+        console.print(f"Not on this machine, architecture as {origin}.")
     console.print(
         "Left out: downloads, data preparation, the samplers' own arithmetic, metrics, retrieval, "
         "plots. Measured with random weights, in the batch shown: a small one gives a little too "
@@ -568,7 +574,7 @@ def show(found: Estimate, console: Console | None = None) -> None:
 def _table(found: Estimate) -> Table:
     table = Table(title=f"What {found.run} costs", title_justify="left", box=None, pad_edge=False)
     table.add_column("stage")
-    table.add_column("name", overflow="fold")
+    table.add_column("name", no_wrap=True)
     for heading in ("parameters", "images", "evaluations", "FLOPs", "batch", "time"):
         table.add_column(heading, justify="right")
     table.add_column("share of the time", no_wrap=True)

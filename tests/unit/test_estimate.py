@@ -1,0 +1,423 @@
+"""Estimates: evaluations, FLOPs and disk are exact; what is not known is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+import benchmark.estimate
+from benchmark.__main__ import app
+from benchmark.config import Config, Training, parse
+from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.losses import loss_function
+from benchmark.diffusion.processes import SDE
+from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.schedules import SCHEDULES, make_process
+from benchmark.errors import BenchmarkError
+from benchmark.estimate import (
+    TRAINED_COPIES,
+    Estimate,
+    Row,
+    architecture,
+    estimate,
+    evaluations,
+    flops,
+    prefixed,
+    seconds_an_image,
+    show,
+    trained_images,
+)
+from benchmark.models import build
+from benchmark.models.specs import RefineNetSpec, UNetSpec
+from benchmark.models.weights import save_weights
+from benchmark.paths import Run
+from benchmark.sample import Drawing
+from benchmark.train import Trainer
+
+torch.set_num_threads(1)
+
+PROJECT = Path(__file__).parents[2]
+SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"
+CPU = torch.device("cpu")
+UNET: dict[str, Any] = {
+    "kind": "unet",
+    "channels": [8],
+    "attention": [False],
+    "groups": 4,
+    "layers": 1,
+}
+CONFIG_JSON = {
+    "_class_name": "UNet2DModel",
+    "sample_size": 16,
+    "block_out_channels": [8, 8],
+    "down_block_types": ["DownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "norm_num_groups": 4,
+    "layers_per_block": 1,
+}
+# schedule, sampler with its options, steps
+SAMPLED: list[tuple[str, dict[str, Any], int]] = [
+    ("linear", {"kind": "ddpm"}, 5),
+    ("cosine", {"kind": "ddim"}, 4),
+    ("linear", {"kind": "dpm-solver++"}, 5),
+    ("linear", {"kind": "unipc"}, 5),
+    ("linear", {"kind": "heun"}, 5),
+    ("vp", {"kind": "euler-maruyama"}, 5),
+    ("sub-vp", {"kind": "predictor-corrector"}, 4),
+    ("vp", {"kind": "predictor-corrector", "corrections": 2, "order": "predictor-first"}, 4),
+    ("geometric", {"kind": "annealed-langevin"}, 20),
+    ("geometric", {"kind": "annealed-langevin", "denoise": True}, 20),
+]
+
+
+class Convolution(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 5, 3, padding=1)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        out: Tensor = self.layer(x)
+        return out
+
+
+class Normal(nn.Module):
+    """ε̂ of images that are standard normal, under the VP SDE of the default schedule: σ x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.process = make_process(SCHEDULES.options("vp")(kind="vp"))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return float(self.process.sigma(float(condition[0].double()) / 999)) * x
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is timed for long."""
+    monkeypatch.setattr(benchmark.estimate, "LEAST_SECONDS", 0.001)
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    return yaml.safe_load(SMOKE.read_text(encoding="utf-8")) | changes
+
+
+def pretrained(weights: dict[str, Any]) -> Config:
+    """A grid of one cell with ready weights."""
+    entry = {"table": "t", "model": "M", "schedule": "linear", "sampler": "ddim", "steps": 3}
+    model = {"family": "DDIM", "data": "tiny", "weights": weights}
+    return parse(content(models={"M": model}, grid=[entry | {"samples": 4}]))
+
+
+def printed(found: Estimate) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    show(found, console)
+    return " ".join(console.export_text().split())
+
+
+def test_flops_of_a_convolution_are_two_for_each_multiplication() -> None:
+    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    forward = 2 * 3 * 5 * 9 * 16 * 16
+    assert flops(Convolution(), 16, process) == forward
+    # The gradient of the weights costs as much, that of the images is not needed.
+    assert flops(Convolution(), 16, process, backward=True) == 2 * forward
+
+
+def test_flops_count_the_products_inside_attention() -> None:
+    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    plain = UNetSpec.model_validate(UNET)
+    without = build(plain.model_copy(update={"mid_attention": False}), 16)
+    pixels, width = 16 * 16, 8
+    projections, products = 4 * 2 * pixels * width**2, 2 * 2 * pixels**2 * width
+    attention = flops(build(plain, 16), 16, process) - flops(without, 16, process)
+    assert attention == projections + products
+
+
+@pytest.mark.parametrize(("schedule", "sampler", "steps"), SAMPLED, ids=str)
+def test_as_many_evaluations_as_sampling_counts(
+    schedule: str, sampler: dict[str, Any], steps: int, tmp_path: Path
+) -> None:
+    network: dict[str, Any] = UNET
+    if schedule == "geometric":
+        network = {"kind": "refinenet", "channels": 4}
+    entry = {"table": "t", "model": "DDPM", "schedule": schedule, "sampler": "s", "steps": steps}
+    config = parse(
+        content(networks={"net": network}, samplers={"s": sampler}, grid=[entry | {"samples": 3}])
+    )
+    cell, run = config.cells[0], Run(tmp_path / "run")
+    assert cell.trained_as is not None
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weights = build(config.networks["net"], 16).state_dict()
+    # An untrained score network diverges, which takes as many evaluations.
+    save_weights(run.weights(cell.trained_as), weights, config.train_spec(cell.trained_as))
+    drawing = Drawing(config, cell, run, CPU)
+    drawing.draw(range(3), drawing.timesteps)
+    process = make_process(config.schedule(schedule))
+    found = evaluations(process, config.sampler("s"), steps)
+    assert found == (drawing.model.evaluations / 3, True)
+
+
+@pytest.mark.parametrize("name", SAMPLERS.names())
+def test_only_the_adaptive_solver_depends_on_the_network(name: str) -> None:
+    process = {"ve-discrete": "geometric", "ve": "ve", "vp-discrete": "linear"}
+    schedule = process[SAMPLERS.families(name)[0]]
+    options = SAMPLERS.options(name)(kind=name)
+    _, exact = evaluations(make_process(SCHEDULES.options(schedule)(kind=schedule)), options, 20)
+    assert exact == (name != "probability-flow")
+
+
+def test_the_adaptive_solver_is_counted_on_the_score_of_a_standard_normal() -> None:
+    process = make_process(SCHEDULES.options("vp")(kind="vp"))
+    options = SAMPLERS.options("probability-flow")(kind="probability-flow")
+    assert isinstance(process, SDE)
+    generator = torch.Generator().manual_seed(0)
+    x_T = torch.randn((1, 3, 2, 2), generator=generator)
+    model = Denoiser(Normal(), process)
+    sampler = SAMPLERS.get("probability-flow")
+    sampler(model, process, x_T, plan(process, options, 10), lambda: x_T, **options.keywords())
+    found, _ = evaluations(process, options, 10)
+    assert abs(found - model.evaluations) <= 12  # rounding moves a step: six evaluations each
+
+
+@pytest.mark.parametrize(
+    ("settings", "images"),
+    [
+        ({"steps": 7, "batch": 4}, 10),
+        ({"steps": 2, "batch": 4}, 10),
+        ({"epochs": 3, "batch": 4}, 10),
+        ({"epochs": 1, "batch": 16}, 10),
+        ({"steps": 5, "batch": 16}, 10),
+    ],
+)
+def test_images_of_a_training_are_those_that_its_steps_take(
+    settings: dict[str, int], images: int, tmp_path: Path
+) -> None:
+    training = Training.model_validate(settings)
+    trainer = trainer_of(build(UNetSpec.model_validate(UNET), 8), training, images, tmp_path)
+    taken = sum(len(trainer._batch(step)) for step in range(trainer.total))
+    assert trained_images(training, images) == taken
+
+
+def trainer_of(network: nn.Module, settings: Training, images: int, state: Path) -> Trainer:
+    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    return Trainer(
+        network=network,
+        loss=loss_function(process),
+        images=torch.zeros((images, 8, 8, 3), dtype=torch.uint8),
+        settings=settings,
+        seed=0,
+        state=state,
+    )
+
+
+def test_a_state_holds_as_many_copies_of_the_weights_as_are_counted(tmp_path: Path) -> None:
+    network = build(UNetSpec.model_validate(UNET), 8)
+    trainer = trainer_of(network, Training(steps=1, batch=2), 2, tmp_path)
+    trainer.step(0)
+    parameters = sum(p.numel() for p in network.parameters())
+
+    def numbers(value: Any) -> int:
+        if isinstance(value, Tensor):
+            return value.numel() if value.ndim else 0  # AdamW's counters of steps are scalars
+        return sum(map(numbers, value.values())) if isinstance(value, dict) else 0
+
+    assert numbers(trainer._state()) == TRAINED_COPIES * parameters
+
+
+@pytest.mark.parametrize(
+    ("cost", "room", "batch"),
+    [
+        (0.1, 64, 8),  # 8 images take 0.8 s: twice as many would take longer than a second
+        (0.1, 4, 4),
+        (0.01, 64, 64),
+        (5.0, 64, 1),
+    ],
+)
+def test_batches_grow_while_a_call_is_short_and_fits(
+    monkeypatch: pytest.MonkeyPatch, cost: float, room: int, batch: int
+) -> None:
+    def clock(call: Callable[[int], object], size: int, device: torch.device) -> float:
+        call(size)
+        return cost * size
+
+    def call(size: int) -> None:
+        if size > room:
+            raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(benchmark.estimate, "_clock", clock)
+    seconds, found = seconds_an_image(call, 64, CPU)
+    assert found == batch
+    assert seconds == pytest.approx(cost)
+
+
+def test_the_first_call_is_not_timed_and_no_batch_is_larger_than_asked_for(quick: None) -> None:
+    sizes: list[int] = []
+    seconds_an_image(sizes.append, 3, CPU)
+    assert sizes[:4] == [1, 1, 2, 3]
+    assert max(sizes) == 3
+
+
+def test_one_image_that_does_not_fit_is_an_error() -> None:
+    def call(size: int) -> None:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(BenchmarkError, match="one image does not fit"):
+        seconds_an_image(call, 4, CPU)
+
+
+def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -> None:
+    found = estimate(smoke, Run(Path("none") / smoke.run), threads=1)
+    rows = {row.name: row for row in found.rows}
+    network = build(smoke.networks["net"], 16)
+    process = make_process(smoke.schedule("linear"))
+    parameters = sum(p.numel() for p in network.parameters())
+    once = flops(network, 16, process)
+    sampled, trained = rows["DDPM-linear-ddpm-10-s0"], rows["DDPM-linear"]
+    assert sampled.parameters == trained.parameters == parameters
+    assert sampled.flops == once * 10 * 8
+    assert rows["DDIM-linear-ddim-5-s0"].flops == once * 5 * 8
+    assert trained.images == 12 * 8
+    assert trained.flops == flops(network, 16, process, backward=True) * 96
+    # One network, one measurement.
+    assert sampled.seconds == pytest.approx(2 * rows["DDIM-linear-ddim-5-s0"].seconds)  # type: ignore[operator]
+    assert trained.seconds == rows["DDIM-cosine"].seconds
+    assert rows["efficientnet-lite0"].images == 24 + 8 + 4 * 8
+    assert [row.name for row in found.rows[:2]] == ["DDPM-linear", "DDPM-cosine"]
+    assert not found.lower_bound
+    assert found.disk == {
+        "prepared images": 32 * 16 * 16 * 3,
+        "trained weights": 4 * 4 * parameters,
+        "states of one training under way": 3 * 4 * 4 * parameters,
+        "weights from the hub": 0,
+        "samples": 4 * 8 * 16 * 16 * 3,
+        "features": 4 * 1280 * (4 * 8 + 2 * 32),
+    }
+
+
+def test_a_checkpoint_that_is_nowhere_is_unknown_and_the_totals_say_so(
+    tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("an estimate downloads nothing")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    config = pretrained({"kind": "diffusers", "source": "nobody/nothing"})
+    found = estimate(config, Run(tmp_path / "run"), threads=1)
+    row = found.rows[0]
+    assert (row.evaluations, row.seconds, row.flops) == (3, None, None)
+    assert "nobody/nothing is not on this machine" in row.unknown
+    assert found.lower_bound
+    text = printed(found)
+    assert "Time: at least " in text
+    assert "Unknown: sample M-linear-ddim-3-s0: nobody/nothing" in text
+
+
+def test_missing_weights_of_our_own_are_unknown_with_their_reason(
+    tmp_path: Path, quick: None
+) -> None:
+    config = pretrained({"kind": "own", "path": str(tmp_path / "none.safetensors")})
+    assert "none.safetensors" in estimate(config, Run(tmp_path / "run"), 1).rows[0].unknown
+
+
+def test_a_published_architecture_needs_no_files(tmp_path: Path) -> None:
+    config = pretrained({"kind": "diffusers", "source": "google/ddpm-celebahq-256"})
+    cell = config.cells[0].model_copy(update={"resolution": 256})
+    known = architecture(config, cell, Run(tmp_path / "run"))
+    with torch.device("meta"):
+        assert sum(p.numel() for p in known.build().parameters()) == 113_673_219
+    assert known.origin == "published: google--ddpm-celebahq-256.json"
+
+
+def test_files_at_hand_come_before_what_is_published(tmp_path: Path) -> None:
+    run = Run(tmp_path / "results" / "run")
+    commit = "0" * 40
+    repository = tmp_path / "results/.cache/hub/models--google--ddpm-celebahq-256"
+    cached = repository / "snapshots" / commit
+    folder = tmp_path / "folder"
+    for place in (cached, folder / "unet"):
+        place.mkdir(parents=True)
+        (place / "config.json").write_text(json.dumps(CONFIG_JSON))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    for source in ("google/ddpm-celebahq-256", str(folder)):
+        config = pretrained({"kind": "diffusers", "source": source})
+        known = architecture(config, config.cells[0], run)
+        assert known.origin == f"{source}, at hand"
+        assert sum(p.numel() for p in known.build().parameters()) < 20_000
+
+
+def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> None:
+    entry = {"table": "t", "model": "M", "schedule": "geometric", "sampler": "annealed-langevin"}
+    weights = {"kind": "ncsn", "path": "missing.pth", "network": {"channels": 4}}
+    model = {"family": "NCSN", "data": "tiny", "weights": weights}
+    config = parse(content(models={"M": model}, grid=[entry | {"steps": 10, "samples": 3}]))
+    run = Run(tmp_path / "run")
+    ncsn = architecture(config, config.cells[0], run).build()
+    assert ncsn.state_dict().keys() == build(RefineNetSpec(channels=4), 16).state_dict().keys()
+    spec = UNetSpec.model_validate(UNET)
+    trained = {
+        "network": spec.model_dump(mode="json"),
+        "schedule": {"kind": "cosine", "T": 100},
+        "data": {"resolution": 16},
+        "training": {},
+    }
+    path = tmp_path / "own.safetensors"
+    save_weights(path, build(spec, 16).state_dict(), trained)
+    config = pretrained({"kind": "own", "path": str(path)})
+    own = architecture(config, config.cells[0], run)
+    assert own.build().state_dict().keys() == build(spec, 16).state_dict().keys()
+    assert own.schedule.kind == "cosine"
+
+
+def test_an_inexact_row_and_a_busy_machine_are_marked() -> None:
+    row = Row("sample", "cell", 2, 104, exact=False, parameters=10, flops=2e12, seconds=30, batch=1)
+    found = Estimate("r", "cpu", 1, cores=2, load=3.0, rows=[row], disk={"samples": 2048})
+    text = printed(found)
+    assert "~104 ~2 T 1 ~30 s" in text
+    assert "these times are too long" in text
+    assert "at least" not in text
+    assert "these times are too long" not in printed(dataclasses.replace(found, load=0.5))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(950, "950 "), (113_673_219, "114 M"), (1.2e16, "12 P"), (1e6, "1 M")]
+)
+def test_numbers_take_the_prefix_of_a_thousand(number: float, text: str) -> None:
+    assert prefixed(number) == text
+
+
+def test_machines_read_json_from_stdout(tmp_path: Path, quick: None) -> None:
+    command = ["estimate", str(SMOKE), "--format", "json", "--threads", "1"]
+    done = CliRunner().invoke(app, [*command, "--results", str(tmp_path)])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [row["stage"] for row in found["rows"]] == ["train"] * 4 + ["sample"] * 4 + ["features"]
+    assert found["total"]["seconds"] == pytest.approx(sum(r["seconds"] for r in found["rows"]))
+    assert found["total"]["flops"] == sum(row["flops"] for row in found["rows"])
+    assert found["total"]["disk_bytes"] == sum(found["disk"].values())
+    assert found["total"]["lower_bound"] is False
+    assert found["threads"] == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_has_an_example_and_imports_no_torch() -> None:
+    code = (
+        "import sys; from benchmark.__main__ import app; sys.argv = ['benchmark', 'estimate', "
+        "'--help']\ntry: app()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 0, done.stderr
+    assert "estimate config/report.yaml" in " ".join(done.stdout.split())
