@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from benchmark.config import Config, load
 from benchmark.paths import Run
+
+# How long an example takes says nothing of the code on a machine that is shared.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 SMOKE = Path(__file__).parent / "workflow" / "smoke.yaml"
 

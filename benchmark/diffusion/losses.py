@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from benchmark.diffusion.denoiser import estimate_from
 from benchmark.diffusion.processes import SDE, DiscreteVE, DiscreteVP, Prediction, Process
 
+LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
+
 # (network, images: B×C×H×W in [-1, 1], generator) -> mean loss, a scalar
 Loss: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 
@@ -118,7 +120,7 @@ def continuous(
         network: predicts what `prediction` says from (x_t, `process.condition(t)`: B).
         process: gives α, σ and g.
         x_0: images, B×C×H×W in the process's range.
-        t: times, B, in [`process.t_min`, 1].
+        t: times, B, in (0, 1].
         eps: standard normal noise, shaped like x_0.
         likelihood_weighting: λ = g², which bounds the likelihood (Song et al. 2021, Maximum
             Likelihood Training, theorem 1), instead of λ = σ².
@@ -137,7 +139,8 @@ def _draw_times(process: Process, count: int, generator: torch.Generator) -> Ten
     if process.length is not None:
         return torch.randint(process.length, (count,), generator=generator, device=device)
     even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
-    return process.t_min + (process.t_max - process.t_min) * even
+    least = min(process.t_min, LEAST_TIME)
+    return least + (process.t_max - least) * even
 
 
 def _squared_error(
