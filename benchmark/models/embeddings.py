@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FOURIER_SCALE = 16  # standard deviation of the random frequencies, Song et al. 2021, appendix C
 MAX_PERIOD = 10_000  # of the positional embedding, Vaswani et al. 2017, section 3.5
 
 
@@ -33,10 +32,10 @@ class PositionalEmbedding(nn.Module):
 class FourierEmbedding(nn.Module):
     """Sines and cosines of log σ at random frequencies, Song et al. 2021, appendix C."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
         self.width = 2 * channels
-        self.weight = nn.Parameter(torch.randn(channels) * FOURIER_SCALE, requires_grad=False)
+        self.weight = nn.Parameter(torch.randn(channels) * scale, requires_grad=False)
 
     def forward(self, sigma: Tensor) -> Tensor:
         """Embed sigma: B, positive, as B×width."""

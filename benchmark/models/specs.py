@@ -44,6 +44,18 @@ class UNetSpec(Strict):
         description="positional: of a time up to about 1000; fourier: of a noise level σ > 0, by "
         "which the output is divided",
     )
+    fourier_scale: float = Field(
+        default=16,
+        gt=0,
+        description="Standard deviation of the random frequencies of log σ; the default is that of "
+        "Song et al. 2021, appendix C",
+    )
+    sigma_data: float | None = Field(
+        default=None,
+        gt=0,
+        description="Of a fourier network: its input is divided by √(σ² + sigma_data²), Karras et "
+        "al. 2022, table 1; null: the input is taken as it is, as in Song et al. 2021",
+    )
     freq_shift: float = Field(default=1, ge=0, description="Of the positional frequencies")
     flip_sin_to_cos: bool = Field(default=False, description="Cosines before sines")
     downsample_padding: Literal[0, 1] = Field(
@@ -66,6 +78,10 @@ class UNetSpec(Strict):
                 raise ValueError(
                     f"channels: {width} is not a multiple of head_channels, {self.head_channels}"
                 )
+        if self.sigma_data is not None and self.time_embedding != "fourier":
+            raise ValueError(
+                "sigma_data needs time_embedding: fourier, as other networks are not told σ"
+            )
         if self.freq_shift >= self.channels[0] // 2:
             raise ValueError(
                 f"freq_shift must be below half of channels.0, {self.channels[0] // 2}"

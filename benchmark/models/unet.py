@@ -30,7 +30,7 @@ class UNet(nn.Module):
         first, last = spec.channels[0], spec.channels[-1]
         self.time_proj: FourierEmbedding | PositionalEmbedding
         if spec.time_embedding == "fourier":
-            self.time_proj = FourierEmbedding(first)
+            self.time_proj = FourierEmbedding(first, spec.fourier_scale)
         else:
             self.time_proj = PositionalEmbedding(first, spec.freq_shift, spec.flip_sin_to_cos)
         self.time_embedding = TimeEmbedding(self.time_proj.width, 4 * first)
@@ -47,6 +47,9 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Predict from x: B×C×H×W and t: B; H and W are multiples of `spec.multiple`."""
         emb = self.time_embedding(self.time_proj(t).to(x.dtype))  # (B, 4 channels[0])
+        if self.spec.sigma_data is not None:
+            sigma = t.to(x.dtype)[:, None, None, None]
+            x = x / (sigma**2 + self.spec.sigma_data**2).sqrt()
         x = F.pixel_unshuffle(x, self.spec.patch)
         h = self.conv_in(x)
         skips = [h]
@@ -68,7 +71,8 @@ class UNet(nn.Module):
     def _start_as_identity(self) -> None:
         for parameter in (*self.conv_out.parameters(), self.gates.weight):
             nn.init.zeros_(parameter)
-        nn.init.ones_(self.gates.bias)
+        # A fourier network predicts the score, which is -ε/σ and not ε.
+        nn.init.constant_(self.gates.bias, -1 if self.spec.time_embedding == "fourier" else 1)
 
 
 class Resnet(nn.Module):

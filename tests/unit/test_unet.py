@@ -20,6 +20,10 @@ torch.set_num_threads(1)
 
 REPORT = UNetSpec(channels=(128, 128, 256, 256, 512, 512), attention=(False,) * 4 + (True, False))
 
+FOURIER = UNetSpec(
+    channels=(8, 16), attention=(True, False), groups=2, layers=1, time_embedding="fourier"
+)
+
 CONFIGS = {
     "as google/ddpm-celebahq-256": UNetSpec(
         channels=(8, 8, 16, 16), attention=(False, False, True, False), groups=8
@@ -34,9 +38,7 @@ CONFIGS = {
         flip_sin_to_cos=True,
         downsample_padding=1,
     ),
-    "fourier": UNetSpec(
-        channels=(8, 16), attention=(True, False), groups=2, layers=1, time_embedding="fourier"
-    ),
+    "fourier": FOURIER,
     "one level, no attention": UNetSpec(
         channels=(6,), attention=(False,), groups=3, layers=3, mid_attention=False, image_channels=1
     ),
@@ -146,6 +148,32 @@ def test_gated_network_starts_as_the_identity() -> None:
     torch.testing.assert_close(UNet(spec)(x, t), x)
 
 
+def test_gated_score_network_starts_at_minus_x_over_sigma() -> None:
+    spec = FOURIER.model_copy(update={"patch": 2, "output_gates": True})
+    x, sigma = images(spec)
+    torch.testing.assert_close(UNet(spec)(x, sigma), -x / sigma[:, None, None, None])
+
+
+def test_sigma_data_gives_the_input_unit_variance() -> None:
+    spec = FOURIER.model_copy(update={"sigma_data": 0.5})
+    network = random_weights(UNet(spec))
+    plain = UNet(FOURIER)
+    plain.load_state_dict(network.state_dict())
+    x, _ = images(spec)
+    sigma = torch.tensor([0.01, 0.5, 30.0])
+    c_in = torch.tensor([1.9996, 1.41421356, 0.03332870])[:, None, None, None]
+    torch.testing.assert_close(network(x, sigma), plain(c_in * x, sigma))
+
+
+def test_fourier_scale_scales_the_frequencies() -> None:
+    frequencies = []
+    for scale in (16.0, 2.0):
+        torch.manual_seed(0)
+        network = UNet(FOURIER.model_copy(update={"fourier_scale": scale}))
+        frequencies.append(network.state_dict()["time_proj.weight"])
+    torch.testing.assert_close(frequencies[0], 8 * frequencies[1])
+
+
 def test_gates_scale_network_and_input_by_the_time() -> None:
     spec = UNetSpec(channels=(8,), attention=(False,), groups=4, output_gates=True)
     network = random_weights(UNet(spec))
@@ -196,6 +224,7 @@ def test_memory_layout_changes_nothing() -> None:
         ({"attention": (False,)}, "attention has 1 entries and channels 2"),
         ({"channels": (8, 15)}, "15 is not a multiple of groups, 4"),
         ({"head_channels": 6}, "16 is not a multiple of head_channels, 6"),
+        ({"sigma_data": 0.5}, "sigma_data needs time_embedding: fourier"),
         ({"freq_shift": 4}, "freq_shift must be below half of channels.0, 4"),
         ({"channels": ()}, "at least 1 item"),
         ({"layers": 0}, "greater than or equal to 1"),
