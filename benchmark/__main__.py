@@ -7,6 +7,7 @@ torch nor a GPU.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from benchmark.errors import BenchmarkError
-from benchmark.paths import REFERENCE, RESULTS, Run
+from benchmark.paths import CACHE, REFERENCE, RESULTS, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ def estimate(
     """Say what a run will cost on this machine: evaluations, FLOPs, hours, disk."""
     from benchmark.config import load
 
-    loaded = load(config)
+    loaded = load(config)  # a mistake in it is told before torch is imported
     from benchmark.estimate import estimate as measure
     from benchmark.estimate import show
 
@@ -207,6 +208,87 @@ def export(
 
     loaded = load(config)
     _print_paths(pack(loaded, training, Run(results / loaded.run), file))
+
+
+@app.command(
+    epilog=_examples(
+        "score faces/ samples/",
+        "score faces.npz samples.npy --metrics fd,kid --format json",
+        "score faces/ --save-stats faces.npz",
+    )
+    + "\n\n**In place of other programs**\n\n"
+    + "\n\n".join(
+        f"`{theirs}` → `python -m benchmark score {ours}`"
+        for theirs, ours in {
+            "python -m pytorch_fid A B": "A B --metrics fd",
+            "python -m pytorch_fid --save-stats A A.npz": "A --save-stats A.npz",
+            "fidelity --fid --kid --isc --input1 B --input2 A": "A B --metrics fd,kid,is "
+            "--extractor inception-v3-torch-fidelity",
+            "cleanfid.fid.compute_fid(B, A)": "A B --metrics fd --extractor inception-v3-clean-fid",
+        }.items()
+    )
+)
+def score(
+    real: Annotated[
+        Path,
+        typer.Argument(
+            help="The reference: a folder of images of any sizes, with its subfolders; .npy or "
+            ".npz of images (uint8 N×H×W×3) or of features (float N×d); .npz of statistics (mu, "
+            "sigma) by pytorch-fid, clean-fid or --save-stats.",
+            show_default=False,
+        ),
+    ],
+    fake: Annotated[
+        Path | None,
+        typer.Argument(help="What is judged, of the same kinds.", show_default=False),
+    ] = None,
+    extractor: Annotated[
+        str | None,
+        typer.Option(
+            help="Network of the features.",
+            show_default="that which the statistics name, else inception-v3-fid",
+        ),
+    ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(help="As fd,kid,is,precision; see docs/metrics.md.", show_default="most"),
+    ] = "",
+    output: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="For people or for machines.")
+    ] = "table",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file of the network.", show_default="downloaded")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
+    ] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Images at a time in the network.")] = 64,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="For the network and for decoding.", show_default="all cores"),
+    ] = None,
+    save_stats: Annotated[
+        Path | None,
+        typer.Option(help="File for the statistics of REAL, .npz.", show_default=False),
+    ] = None,
+) -> None:
+    """Measure how far one set of images lies from another, wherever they were made."""
+    from benchmark.score import Embedding, save
+    from benchmark.score import score as measure
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cache = RESULTS / CACHE / "weights"
+    embedding = Embedding(extractor, cache, weights, device, batch, threads or cores or 1)
+    if fake is None:
+        if save_stats is None:
+            raise BenchmarkError("FAKE: is missing: give a second set of images, or --save-stats")
+        save(real, embedding, save_stats)
+        return
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    found = measure(real, fake, embedding, names, save_stats)
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(found.to_json() if output == "json" else found.to_text())
 
 
 def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:

@@ -49,8 +49,8 @@ LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that woul
 FLOAT_BYTES = 4
 TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
 PUBLISHED = REFERENCE.parent / "networks"
-BAR = 16  # characters of the longest bar
-PIPE_WIDTH = 150  # characters of a line where the output is no terminal
+BAR = 10  # characters of the longest bar
+PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,9 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
     device = resolve_device(config.device)
     use_threads(threads or torch.get_num_threads())
     meter = Meter(device)
+    trainings = dict.fromkeys(cell.trained_as for cell in config.cells if cell.trained_as)
     jobs: list[Callable[[], Row]] = [
-        *(functools.partial(_train, config, t, run, meter) for t in reversed(config.trainings)),
+        *(functools.partial(_train, config, name, run, meter) for name in trainings),
         *(functools.partial(_sample, config, cell, run, meter) for cell in config.cells),
         functools.partial(_features, config, run, device),
     ]
@@ -547,9 +548,9 @@ def show(found: Estimate, console: Console | None = None) -> None:
     console.print(_table(found))
     least = "at least " if found.lower_bound else ""
     console.print(
-        f"Time: {least}{duration(found.seconds)}, one job after the other, on {found.device}, "
-        f"threads: {found.threads}. FLOPs: {least}{prefixed(found.flops)}, two for each "
-        "multiplication with an addition."
+        f"Time: {least}{duration(found.seconds)} ({found.seconds / 86400:.1f} days), one job after "
+        f"the other, on {found.device}, threads: {found.threads}. Arithmetic: {least}"
+        f"{prefixed(found.flops)}FLOP, two for each multiplication with an addition."
     )
     if found.load > found.cores / 2:
         console.print(
@@ -565,19 +566,22 @@ def show(found: Estimate, console: Console | None = None) -> None:
     for origin in published:
         console.print(f"Not on this machine, architecture as {origin}.")
     console.print(
-        "Left out: downloads, data preparation, the samplers' own arithmetic, metrics, retrieval, "
-        "plots. Measured with random weights, in the batch shown: a small one gives a little too "
-        "much."
+        "Evals are network evaluations for an image; a training's FLOPs and time have the backward "
+        "pass too. Measured with random weights in the batch shown; a small batch gives a little "
+        "too much. Left out: downloads, data preparation, the samplers' own arithmetic, metrics, "
+        "retrieval, plots."
     )
 
 
 def _table(found: Estimate) -> Table:
-    table = Table(title=f"What {found.run} costs", title_justify="left", box=None, pad_edge=False)
-    table.add_column("stage")
-    table.add_column("name", no_wrap=True)
-    for heading in ("parameters", "images", "evaluations", "FLOPs", "batch", "time"):
-        table.add_column(heading, justify="right")
-    table.add_column("share of the time", no_wrap=True)
+    table = Table(
+        title=f"What {found.run} costs", title_justify="left", box=None, padding=(0, 1, 0, 0)
+    )
+    table.add_column("stage", no_wrap=True)
+    table.add_column("name", overflow="fold")
+    for heading in ("params", "images", "evals", "FLOPs", "batch", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("share", no_wrap=True)
     longest = max((row.seconds or 0 for row in found.rows), default=0)
     for row in found.rows:
         table.add_row(*_entries(row, found.seconds, longest))
@@ -591,7 +595,7 @@ def _entries(row: Row, total: float, longest: float) -> list[str]:
         row.name,
         prefixed(row.parameters) if row.parameters else "",
         f"{row.images:,}",
-        f"{about}{row.evaluations:,.0f}" + (" + backward" if row.stage == "train" else ""),
+        f"{about}{row.evaluations:,.0f}",
         "unknown" if row.flops is None else about + prefixed(row.flops),
         "" if row.batch is None else str(row.batch),
         "unknown" if row.seconds is None else about + duration(row.seconds),
@@ -610,7 +614,7 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.1f} min"
     hours = seconds / 3600
-    return f"{hours:,.1f} h" if hours < 100 else f"{hours:,.0f} h ({hours / 24:,.0f} days)"
+    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"
 
 
 def prefixed(number: float) -> str:
