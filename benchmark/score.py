@@ -1,0 +1,339 @@
+"""Score any two sets of images, wherever they were made: folders, arrays or statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchmarkError
+from benchmark.extractors import EXTRACTORS, Extractor
+from benchmark.formats import Column, Table
+from benchmark.inputs import Images, Input, Picture, Statistics, open_input, save_statistics
+from benchmark.metrics import METRICS
+from benchmark.metrics.base import Features
+from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
+from benchmark.metrics.inception_score import inception_score
+from benchmark.records import Value
+from benchmark.strict import nearest
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmark.extractors.base import Embed
+
+DISTANCE = "frechet"  # the only metric that statistics are enough for
+INCEPTION_SCORE = "inception-score"  # of one side's class probabilities
+DEFAULT = (DISTANCE, "kernel", "precision", "recall", "density", "coverage")
+SHORT = {"fd": DISTANCE, "kid": "kernel", "is": INCEPTION_SCORE}
+EXTRACTOR = "inception-v3-fid"
+FEWEST = 3  # images, below which no distance has an interval
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """How images become features.
+
+    Attributes:
+        extractor: name of the network; None: the statistics' own, or the FID Inception for images.
+        cache: folder that keeps downloaded weights.
+        weights: the weights file, if the user has named one.
+        device: where it runs, `auto`, `cpu` or `cuda`.
+        batch: images at a time.
+        threads: of the network and for decoding.
+    """
+
+    extractor: str | None
+    cache: Path
+    weights: Path | None = None
+    device: str = "auto"
+    batch: int = 64
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was found, and of what.
+
+    Attributes:
+        real: path of the reference.
+        fake: path of what is judged.
+        counts: images of the two; None: the statistics do not tell.
+        extractor: whose features were compared; None: those of a network that no file names.
+        values: by metric.
+        warnings: what a reader must know, one line each.
+    """
+
+    real: Path
+    fake: Path
+    counts: tuple[int | None, int | None]
+    extractor: Extractor | None
+    values: dict[str, Value]
+    warnings: list[str]
+
+    def to_json(self) -> str:
+        """Return all of it at full precision."""
+        network = identity(self.extractor) if self.extractor else {}
+        sides = zip(("real", "fake"), (self.real, self.fake), self.counts, strict=True)
+        return json.dumps(
+            {
+                **{name: {"path": str(path), "images": count} for name, path, count in sides},
+                **network,
+                "label": self._heading(DISTANCE),
+                "values": {k: v.model_dump(exclude_none=True) for k, v in self.values.items()},
+                "warnings": self.warnings,
+            },
+            indent=1,
+            ensure_ascii=False,
+        )
+
+    def to_text(self) -> str:
+        """Return lines for people; intervals are of 95 %."""
+        columns = [Column(name, self._heading(name)) for name in self.values]
+        (texts,) = Table("score", [], columns, [dict(self.values)]).texts()
+        extractor = self.extractor
+        features = f"{extractor.name} ({extractor.preprocessing})" if extractor else "not named"
+        rows = [
+            *(
+                (name, f"{path}, {'unknown' if count is None else count} images")
+                for name, path, count in zip(
+                    ("real", "fake"), (self.real, self.fake), self.counts, strict=True
+                )
+            ),
+            ("features", features),
+            *((column.heading or "", text) for column, text in zip(columns, texts, strict=True)),
+        ]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
+
+    def _heading(self, name: str) -> str:
+        label = self.extractor.label if self.extractor else "Fréchet distance"
+        if name == DISTANCE:
+            return label
+        return "kernel (KID)" if name == "kernel" and label.startswith("FID") else name
+
+
+def score(
+    real: Path,
+    fake: Path,
+    embedding: Embedding,
+    metrics: Sequence[str] = (),
+    statistics_file: Path | None = None,
+) -> Score:
+    """Measure `fake` against `real`, each whatever `open_input` takes.
+
+    Args:
+        real: the reference.
+        fake: what is judged; the intervals are over its images.
+        embedding: makes features of images.
+        metrics: names or short names; none: all that can be computed.
+        statistics_file: where those of `real` are kept, as by `save`.
+
+    Raises:
+        BenchmarkError: an unusable path, statistics of another network, a metric that is unknown
+            or not defined for these, or missing weights.
+    """
+    names = [_metric(name) for name in metrics]
+    opened = {path: open_input(path) for path in (real, fake)}
+    names = _computable(names, real, fake, opened)
+    sides, extractor = _embed(opened, embedding)
+    reference, judged = sides[real], sides[fake]
+    if statistics_file is not None:
+        _save(real, reference, extractor, statistics_file)
+    values = {name: _measure(name, judged, reference, extractor, embedding) for name in names}
+    counts = (_count(reference), _count(judged))
+    label = extractor.label if extractor else "the Fréchet distance"
+    return Score(real, fake, counts, extractor, values, list(_warnings(sides, label)))
+
+
+def save(real: Path, embedding: Embedding, file: Path) -> None:
+    """Write mean and covariance of the features of `real`, and which network they are of.
+
+    Raises:
+        BenchmarkError: an unusable path, missing weights, or a file that cannot be written.
+    """
+    sides, extractor = _embed({real: open_input(real)}, embedding)
+    _save(real, sides[real], extractor, file)
+
+
+def _save(path: Path, side: Features | Statistics, extractor: Extractor | None, file: Path) -> None:
+    if isinstance(side, Statistics):
+        raise BenchmarkError(f"{path}: holds statistics already: give images or features")
+    facts = {**(identity(extractor) if extractor else {}), "count": len(side)}
+    save_statistics(file, Statistics(statistics(side), facts))
+
+
+def identity(extractor: Extractor) -> dict[str, str | int]:
+    """Return what two sets of features must have in common to be compared."""
+    return {
+        "extractor": extractor.name,
+        "preprocessing": extractor.preprocessing,
+        "weights_sha256": extractor.weights.sha256,
+    }
+
+
+def _metric(name: str) -> str:
+    """Return the full name of a metric."""
+    full = SHORT.get(name, name)
+    known = [*METRICS.names(), INCEPTION_SCORE]
+    if full not in known:
+        raise BenchmarkError(f"metrics: no metric {name!r}: {nearest(name, [*known, *SHORT])}")
+    return full
+
+
+def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Input]) -> list[str]:
+    """Return the metrics that both sides allow; refuse what was asked for and is not among them."""
+    of_statistics = [path for path, side in opened.items() if isinstance(side, Statistics)]
+    if not of_statistics:
+        return names or list(DEFAULT)
+    allowed = {DISTANCE} if fake in of_statistics else {DISTANCE, INCEPTION_SCORE}
+    for name in names:
+        if name not in allowed:
+            raise BenchmarkError(
+                f"metrics: {name} cannot be computed from statistics, as in {of_statistics[0]}: "
+                "give images or features, or ask for fd alone"
+            )
+    return names or [DISTANCE]
+
+
+def _embed(
+    opened: dict[Path, Input], embedding: Embedding
+) -> tuple[dict[Path, Features | Statistics], Extractor | None]:
+    """Return features or statistics of each input, and whose they are."""
+    extractor = _extractor(opened, embedding.extractor)
+    for path, side in opened.items():
+        _check(path, side, extractor)
+    if not any(isinstance(side, Images) for side in opened.values()):
+        return {p: s for p, s in opened.items() if not isinstance(s, Images)}, extractor
+    assert extractor is not None
+    from benchmark.device import resolve_device, use_threads
+
+    device = resolve_device(embedding.device)
+    use_threads(embedding.threads)
+    embed = extractor.load(device, embedding.cache, embedding.weights)
+    return {
+        path: _features(side, embed, device, embedding) if isinstance(side, Images) else side
+        for path, side in opened.items()
+    }, extractor
+
+
+def _extractor(opened: dict[Path, Input], name: str | None) -> Extractor | None:
+    """Return the extractor that is asked for, that a file names, or that images need."""
+    if name is None:
+        named = [s.facts.get("extractor") for s in opened.values() if isinstance(s, Statistics)]
+        images = any(isinstance(side, Images) for side in opened.values())
+        name = EXTRACTOR if images else next((str(n) for n in named if n is not None), None)
+    if name is None:
+        return None
+    if name not in EXTRACTORS:
+        raise BenchmarkError(f"extractor: no extractor {name!r}: {nearest(name, EXTRACTORS)}")
+    return EXTRACTORS[name]
+
+
+def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
+    """Refuse too few images, and features that are not the extractor's."""
+    count = _count(side)
+    if count is not None and count < FEWEST:
+        raise BenchmarkError(f"{path}: {count} images are too few: at least {FEWEST}")
+    if extractor is None or isinstance(side, Images):
+        return
+    if isinstance(side, Statistics):
+        for fact, own in identity(extractor).items():
+            if side.facts.get(fact, own) != own:
+                raise BenchmarkError(
+                    f"{path}: {fact} {side.facts[fact]!r}, not {own!r}: compare features of one "
+                    "network only"
+                )
+    dimension = side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
+    if dimension != extractor.dimension:
+        raise BenchmarkError(
+            f"{path}: features of dimension {dimension}, not {extractor.dimension} as those of "
+            f"{extractor.name}: name the network that they are of by --extractor"
+        )
+
+
+def _features(images: Images, embed: Embed, device: torch.device, embedding: Embedding) -> Features:
+    """Return the features, N×d, of images, of which few are held at a time."""
+    import torch
+
+    from benchmark.progress import track
+
+    batches = images.batches(embedding.batch, embedding.threads)
+    total = -(-images.count // embedding.batch)
+    with torch.inference_mode():
+        found = [_of_batch(b, embed, device) for b in track(batches, total, "features")]
+    features: NDArray[np.float32] = np.concatenate(found)
+    return features
+
+
+def _of_batch(
+    pictures: Sequence[Picture] | Picture, embed: Embed, device: torch.device
+) -> Features:
+    """Return the features of some images, those of one size together."""
+    import torch
+
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for row, picture in enumerate(pictures):
+        sizes.setdefault(picture.shape, []).append(row)
+    found = []
+    for rows in sizes.values():
+        block = torch.from_numpy(np.stack([pictures[row] for row in rows]))
+        found.append(embed(block.to(device).permute(0, 3, 1, 2)).cpu().numpy())
+    order = np.argsort([row for rows in sizes.values() for row in rows])
+    features: NDArray[np.float32] = np.concatenate(found)[order]
+    return features
+
+
+def _measure(
+    name: str,
+    fake: Features | Statistics,
+    real: Features | Statistics,
+    extractor: Extractor | None,
+    embedding: Embedding,
+) -> Value:
+    if name == INCEPTION_SCORE:
+        return _inception_score(fake, extractor, embedding)
+    if isinstance(fake, Statistics):
+        reference = real.gaussian if isinstance(real, Statistics) else statistics(real)
+        return Value(value=frechet_distance(fake.gaussian, reference))
+    if isinstance(real, Statistics):
+        return frechet_to(fake, real.gaussian)
+    return METRICS.get(name)(fake, real)
+
+
+def _inception_score(
+    fake: Features | Statistics, extractor: Extractor | None, embedding: Embedding
+) -> Value:
+    if extractor is None:
+        raise BenchmarkError(
+            f"{INCEPTION_SCORE}: whose features these are is unknown: name it by --extractor"
+        )
+    assert not isinstance(fake, Statistics)
+    features = fake.astype(np.float32, copy=False)
+    return inception_score(extractor.logits(features, embedding.cache, embedding.weights))
+
+
+def _count(side: Input) -> int | None:
+    """Return the number of images, if it is known."""
+    if isinstance(side, Images):
+        return side.count
+    if isinstance(side, Statistics):
+        count = side.facts.get("count")
+        return int(count) if count is not None else None
+    return len(side)
+
+
+def _warnings(sides: dict[Path, Features | Statistics], label: str) -> Iterator[str]:
+    for path, side in sides.items():
+        count = _count(side)
+        dimension = side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
+        if count is not None and count < dimension:
+            yield (
+                f"{path}: {count} images are fewer than the {dimension} dimensions: the bias of "
+                f"{label} is large; compare it only at equal numbers of images"
+            )
