@@ -199,7 +199,7 @@ def test_fid_matches_the_library(compared: Compared) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*disp:DeprecationWarning", "ignore:Matrix is singular")
+@pytest.mark.filterwarnings("ignore:.*disp:DeprecationWarning", "ignore:This DataLoader")
 def test_fid_of_folders_matches_the_library(
     compared: Compared, weights: Path, tmp_path: Path
 ) -> None:
