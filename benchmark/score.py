@@ -217,7 +217,7 @@ def _embed(
     use_threads(embedding.threads)
     embed = extractor.load(device, embedding.cache, embedding.weights)
     return {
-        path: _features(side, embed, device, embedding) if isinstance(side, Images) else side
+        path: embed_images(side, embed, device, embedding) if isinstance(side, Images) else side
         for path, side in opened.items()
     }, extractor
 
@@ -257,7 +257,9 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
         )
 
 
-def _features(images: Images, embed: Embed, device: torch.device, embedding: Embedding) -> Features:
+def embed_images(
+    images: Images, embed: Embed, device: torch.device, embedding: Embedding
+) -> NDArray[np.float32]:
     """Return the features, N×d, of images, of which few are held at a time."""
     import torch
 

@@ -165,16 +165,21 @@ def frechet_distance(a: GaussianStats, b: GaussianStats) -> float:
 
 
 def _nuclear_norm(matrix: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the sum of the singular values and a bound of its error, by symmetric eigenvalues."""
+    """Return the sum of the singular values by symmetric eigenvalues, and its error.
+
+    Rounding errors of different eigenvalues are taken as independent (Higham and Mary 2019); those
+    of eigenvalues that are rounding alone add up, since their roots are not negative.
+    """
     if len(matrix) > matrix.shape[1]:
         matrix = matrix.T
     if not matrix.size:
         return 0.0, 0.0
     squares = np.linalg.eigvalsh(matrix @ matrix.T).clip(min=0)
     roots = np.sqrt(squares)
-    rounding = 4 * EPS * squares[-1]  # of each square; of a root at most its own root
-    error = rounding / np.maximum(2 * roots, np.sqrt(rounding)) if rounding else roots
-    return float(roots.sum()), float(error.sum())
+    rounding = 4 * EPS * squares[-1]
+    sound = squares > rounding
+    error = np.linalg.norm(rounding / (2 * roots[sound])) + np.sum(~sound) * np.sqrt(rounding)
+    return float(roots.sum()), float(error)
 
 
 class SubsetDistance:

@@ -1,0 +1,1 @@
+"""Speed side by side with other programs, in one run on one machine."""

@@ -1,0 +1,384 @@
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from typer.testing import CliRunner
+
+from benchmark import inputs
+from benchmark import score as module
+from benchmark.__main__ import app
+from benchmark.errors import BenchmarkError
+from benchmark.extractors import EXTRACTORS
+from benchmark.inputs import Images, open_input
+from benchmark.metrics import METRICS
+from benchmark.metrics.frechet import frechet
+from benchmark.metrics.inception_score import inception_score
+from benchmark.score import Embedding, save, score
+
+CONTENT = b"weights"
+SIZES = ((9, 7), (5, 5), (9, 7), (12, 4))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def extractors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The catalogue with two more: quarters of an image as features, and their negatives."""
+    (tmp_path / "w.pth").write_bytes(CONTENT)
+    known = EXTRACTORS["inception-v3-fid"]
+    for name, sign in (("quarters", 1), ("negatives", -1)):
+        extractor = dataclasses.replace(
+            known,
+            name=name,
+            label="FD-quarters",
+            dimension=12,
+            preprocessing="none",
+            weights=dataclasses.replace(
+                known.weights,
+                file="w.pth",
+                sha256=hashlib.sha256(CONTENT).hexdigest(),
+                mirrors=(),
+            ),
+            build=lambda _, __, sign=sign: lambda x: sign * quarters(x),
+            classifier=lambda _: np.eye(12, 5, dtype=np.float32) / 50,
+        )
+        monkeypatch.setitem(EXTRACTORS, name, extractor)
+
+
+def quarters(x: Tensor) -> Tensor:
+    return torch.nn.functional.adaptive_avg_pool2d(x.float(), 2).flatten(1)
+
+
+def embedding(tmp_path: Path, extractor: str | None = "quarters", batch: int = 4) -> Embedding:
+    return Embedding(extractor, tmp_path, device="cpu", batch=batch, threads=2)
+
+
+def pictures(seed: int, count: int = 10, sizes: tuple[tuple[int, int], ...] = SIZES) -> list:
+    rng = np.random.default_rng(seed)
+    shades = rng.integers(0, 200, (count, 1, 1, 3))
+    return [
+        (shades[i] + rng.integers(0, 56, (*sizes[i % len(sizes)], 3))).astype(np.uint8)
+        for i in range(count)
+    ]
+
+
+def folder(path: Path, images: list) -> Path:
+    """Some images below subfolders, under suffixes of either case, and one file that is none."""
+    for i, image in enumerate(images):
+        file = path / ("deep/er" if i < 3 else "x") / f"{i:02}.{('png', 'PNG', 'Bmp')[i % 3]}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    (path / "notes.txt").write_text("no image")
+    return path
+
+
+def array(path: Path, images: list) -> Path:
+    (np.save if path.suffix == ".npy" else np.savez)(path, np.stack(images))
+    return path
+
+
+def embedded(images: list) -> NDArray[np.float32]:
+    rows = [quarters(torch.from_numpy(image).permute(2, 0, 1)[None]) for image in images]
+    return torch.cat(rows).numpy()
+
+
+def test_folders_of_mixed_sizes_score_as_their_images_one_by_one(tmp_path: Path) -> None:
+    a, b = pictures(0), pictures(1)
+    real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
+    found = score(real, fake, embedding(tmp_path))
+    expected = {name: METRICS.get(name)(embedded(b), embedded(a)) for name in module.DEFAULT}
+    assert found.counts == (10, 10)
+    assert found.values.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found.values[name].value == pytest.approx(value.value, rel=1e-6), name
+        assert found.values[name].std_error == pytest.approx(value.std_error, rel=1e-6), name
+
+
+@pytest.mark.parametrize("batch", [3, 64])
+def test_folder_and_arrays_of_the_same_images_score_alike(tmp_path: Path, batch: int) -> None:
+    a, b = pictures(0, sizes=((6, 8),)), pictures(1, sizes=((6, 8),))
+    real = folder(tmp_path / "a", a)
+    made = [
+        folder(tmp_path / "b", b),
+        array(tmp_path / "b.npy", b),
+        array(tmp_path / "b.npz", b),
+        tmp_path / "labelled.npz",
+        tmp_path / "packed.npz",
+        tmp_path / "features.npy",
+    ]
+    np.savez(made[3], np.stack(b), np.zeros(len(b), np.int64))  # images as arr_0, then labels
+    np.savez_compressed(made[4], images=np.stack(b))
+    np.save(made[5], embedded(b))
+    scores = [score(real, fake, embedding(tmp_path, batch=batch)) for fake in made]
+    for other in scores[1:]:
+        assert other.values == scores[0].values
+        assert other.counts == (10, 10)
+
+
+def test_a_folder_is_decoded_at_most_one_batch_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_input(folder(tmp_path / "a", pictures(0, count=20)))
+    decoded = []
+    original = inputs._decode
+    monkeypatch.setattr(inputs, "_decode", lambda path: (decoded.append(path), original(path))[1])
+    assert isinstance(opened, Images)
+    batches = opened.batches(4, 2)
+    next(batches)
+    next(batches)
+    assert len(decoded) <= 12
+    assert [len(batch) for batch in batches] == [4, 4, 4]
+    assert len(decoded) == 20
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_an_array_is_read_a_batch_at_a_time(tmp_path: Path, suffix: str) -> None:
+    images = pictures(0, count=7, sizes=((3, 4),))
+    opened = open_input(array(tmp_path / f"a{suffix}", images))
+    assert isinstance(opened, Images)
+    batches = list(opened.batches(3, 1))
+    assert [len(batch) for batch in batches] == [3, 3, 1]
+    np.testing.assert_array_equal(np.concatenate(batches), images)
+
+
+def test_images_are_decoded_as_by_the_libraries(tmp_path: Path) -> None:
+    """Each calls `convert("RGB")`: transparency is dropped, not blended."""
+    rng = np.random.default_rng(0)
+    names = {"RGBA": (5, 4, 4), "LA": (5, 4, 2), "L": (5, 4)}
+    for mode, shape in names.items():
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / f"{mode}.png")
+    opened = open_input(tmp_path)
+    assert isinstance(opened, Images)
+    (found,) = opened.batches(5, 1)
+    for picture, file in zip(found, sorted(tmp_path.glob("*.png")), strict=True):
+        np.testing.assert_array_equal(picture, np.asarray(Image.open(file).convert("RGB")))
+
+
+def test_identical_sets_have_distance_zero(tmp_path: Path) -> None:
+    real = folder(tmp_path / "a", pictures(0))
+    file = tmp_path / "a.npz"
+    assert score(real, real, embedding(tmp_path), ["fd"], file).values["frechet"].value == 0
+    assert score(file, file, embedding(tmp_path)).values["frechet"].value == 0
+    assert score(file, real, embedding(tmp_path)).values["frechet"].value < 1e-9
+
+
+def test_statistics_of_other_programs_give_the_distance_of_their_features(tmp_path: Path) -> None:
+    a, b = embedded(pictures(0, count=30)), embedded(pictures(1, count=8))
+    for name, x in (("a", a), ("b", b)):
+        np.savez(tmp_path / f"{name}.npz", mu=x.mean(0), sigma=np.cov(x, rowvar=False))
+    np.save(tmp_path / "b.npy", b)
+    expected = frechet(b, a)
+    both = score(tmp_path / "a.npz", tmp_path / "b.npz", embedding(tmp_path, None))
+    assert both.values.keys() == {"frechet"}
+    assert both.values["frechet"].value == pytest.approx(expected.value, rel=1e-6)
+    assert both.values["frechet"].std_error is None
+    assert both.counts == (None, None)
+    assert both.to_text().splitlines()[-1].startswith("Fréchet distance")
+    one = score(tmp_path / "a.npz", tmp_path / "b.npy", embedding(tmp_path, None))
+    assert one.values["frechet"].value == pytest.approx(expected.value, rel=1e-6)
+    assert one.values["frechet"].low == pytest.approx(expected.low, rel=1e-6)
+
+
+def test_own_statistics_name_their_extractor_and_count(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
+    file = tmp_path / "kept" / "a.npz"
+    whole = score(real, fake, embedding(tmp_path), ["fd"], file)
+    own = score(file, fake, embedding(tmp_path))
+    assert own.values["frechet"].value == pytest.approx(whole.values["frechet"].value, rel=1e-9)
+    assert own.counts == (10, 10)
+    both = score(file, file, embedding(tmp_path, None))
+    assert both.extractor is EXTRACTORS["quarters"]
+    alone = tmp_path / "alone.npz"
+    save(real, embedding(tmp_path), alone)
+    with np.load(file) as one, np.load(alone) as other:
+        assert set(one.files) == set(other.files) > {"mu", "sigma", "extractor", "count"}
+        np.testing.assert_array_equal(one["sigma"], other["sigma"])
+        np.testing.assert_allclose(one["mu"], embedded(pictures(0)).mean(0), rtol=1e-6)
+
+
+def test_inception_score_is_that_of_the_logits(tmp_path: Path) -> None:
+    a, b = pictures(0), pictures(1)
+    real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
+    expected = inception_score(embedded(b) @ (np.eye(12, 5, dtype=np.float32) / 50))
+    found = score(real, fake, embedding(tmp_path), ["is"]).values["inception-score"]
+    assert found.value == pytest.approx(expected.value, rel=1e-6)
+    assert found.value > 1.01
+
+
+def test_only_inception_features_are_called_fid(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
+    text = score(real, fake, embedding(tmp_path)).to_text()
+    assert "FD-quarters" in text
+    assert "FID" not in text
+    assert "KID" not in text
+
+
+def test_fewer_images_than_dimensions_is_a_warning(tmp_path: Path) -> None:
+    real = folder(tmp_path / "a", pictures(0, count=13))
+    fake = folder(tmp_path / "b", pictures(1, count=11))
+    (warning,) = score(real, fake, embedding(tmp_path), ["fd"]).warnings
+    assert warning.startswith(f"{fake}: 11 images are fewer than the 12 dimensions")
+
+
+def wrong(tmp_path: Path, **sides: Path) -> str:
+    """Return the error of a score whose other side is right."""
+    right = tmp_path / "right"
+    if not right.exists():
+        folder(right, pictures(0))
+    with pytest.raises(BenchmarkError) as caught:
+        score(sides.get("real", right), sides.get("fake", right), embedding(tmp_path))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("side", ["real", "fake"])
+def test_unusable_folders_are_refused_by_name(tmp_path: Path, side: str) -> None:
+    (tmp_path / "empty").mkdir()
+    broken = folder(tmp_path / "broken", pictures(0))
+    file = broken / "x" / "04.PNG"
+    file.write_bytes(file.read_bytes()[:60])
+    deep = folder(tmp_path / "deep", pictures(0))
+    grey = deep / "x" / "07.png"
+    Image.fromarray(np.full((5, 5), 3000, np.uint16)).save(grey)
+    cases = {
+        "empty": "empty: no images in it",
+        "none": "none: no such folder",
+        "broken": f"{file}: not a readable image: ",
+        "deep": f"{grey}: not a readable image: mode I;16 has more than 8 bits",
+    }
+    for name, message in cases.items():
+        assert message in wrong(tmp_path, **{side: tmp_path / name})
+    one = folder(tmp_path / "one", pictures(0, count=1))
+    assert f"{one}: 1 images are too few: at least 3" in wrong(tmp_path, **{side: one})
+
+
+UNUSABLE = {
+    "floats.npy": (np.zeros((5, 4, 4, 3)), "float64 of shape (5, 4, 4, 3): images must be uint8"),
+    "grey.npy": (np.zeros((5, 4, 4), np.uint8), "uint8 of shape (5, 4, 4): images must be uint8"),
+    "narrow.npy": (np.zeros((5, 7)), "features of dimension 7, not 12 as those of quarters"),
+    "grey.npz": ({"x": np.zeros((5, 4, 4), np.uint8)}, "images must be uint8 N×H×W×3"),
+    "two.npz": ({"x": np.zeros(3), "y": np.zeros(3)}, "holds x, y: give mu and sigma, or one"),
+    "fortran.npz": ({"x": np.zeros((5, 4, 4, 3), np.uint8, order="F")}, "in the order of C"),
+    "narrow.npz": (
+        {"mu": np.zeros(7), "sigma": np.eye(7)},
+        "features of dimension 7, not 12 as those of quarters",
+    ),
+    "flat.npz": ({"mu": np.zeros(12), "sigma": np.ones(12)}, "they must be d and d×d"),
+    "nan.npz": ({"mu": np.full(12, np.nan), "sigma": np.eye(12)}, "holds NaN or infinity"),
+    "other.npz": (
+        {"mu": np.zeros(12), "sigma": np.eye(12), "extractor": np.array("negatives")},
+        "extractor 'negatives', not 'quarters': compare features of one network only",
+    ),
+    "objects.npy": (np.array([{}], dtype=object), "cannot be read: Array can't be memory-mapped"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_unusable_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    content, message = UNUSABLE[name]
+    path = tmp_path / name
+    if isinstance(content, dict):
+        np.savez(path, **content)
+    else:
+        np.save(path, content)
+    for side in ("real", "fake"):
+        found = wrong(tmp_path, **{side: path})
+        assert found.startswith(f"{path}: ")
+        assert message in found
+
+
+@pytest.mark.parametrize("name", ["cut.npy", "cut.npz", "none.npy"])
+def test_damaged_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name != "none.npy":
+        array(path, pictures(0, sizes=((6, 8),)))
+        path.write_bytes(path.read_bytes()[:-500])
+    assert wrong(tmp_path, fake=path).startswith(f"{path}: cannot be read: ")
+
+
+def test_a_damaged_member_of_an_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, np.stack(pictures(0, count=40, sizes=((6, 8),))))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+    assert wrong(tmp_path, fake=path).startswith(f"{path}: cannot be read: ")
+
+
+def test_nan_in_features_is_refused(tmp_path: Path) -> None:
+    features = embedded(pictures(0))
+    features[4, 2] = np.nan
+    np.save(tmp_path / "f.npy", features)
+    assert "fake: the features of image 4 hold NaN" in wrong(tmp_path, fake=tmp_path / "f.npy")
+
+
+def test_metrics_that_cannot_be_computed_are_refused_by_name(tmp_path: Path) -> None:
+    real, file = folder(tmp_path / "a", pictures(0)), tmp_path / "a.npz"
+    save(real, embedding(tmp_path), file)
+    own = embedding(tmp_path)
+    for metrics, sides, message in (
+        (["fd", "kid"], (file, real), f"kernel cannot be computed from statistics, as in {file}"),
+        (["is"], (real, file), f"inception-score cannot be computed from statistics, as in {file}"),
+        (["precison"], (real, real), "no metric 'precison': did you mean 'precision'"),
+    ):
+        with pytest.raises(BenchmarkError, match=message):
+            score(*sides, own, metrics)
+    assert score(file, real, own, ["is", "fd"]).values.keys() == {"inception-score", "frechet"}
+    with pytest.raises(BenchmarkError, match="holds statistics already"):
+        save(file, own, tmp_path / "b.npz")
+    with pytest.raises(BenchmarkError, match="no extractor 'quarter': did you mean 'quarters'"):
+        score(real, real, embedding(tmp_path, "quarter"))
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    real = folder(tmp_path / "a", pictures(0))
+    (tmp_path / "w.pth").write_bytes(b"other")
+    with pytest.raises(BenchmarkError, match=r"w\.pth: its SHA-256 is"):
+        score(real, real, embedding(tmp_path))
+    (tmp_path / "w.pth").unlink()
+    with pytest.raises(BenchmarkError, match=r"w\.pth: missing, and cannot be downloaded"):
+        score(real, real, embedding(tmp_path))
+
+
+def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
+    options = ["--extractor", "quarters", "--weights", str(tmp_path / "w.pth"), "--threads", "1"]
+    kept = tmp_path / "kept.npz"
+    run = CliRunner()
+    as_json = run.invoke(app, ["score", str(real), str(fake), *options, "--format", "json"])
+    assert as_json.exit_code == 0
+    printed = json.loads(as_json.stdout)
+    assert printed["label"] == "FD-quarters"
+    assert printed["real"] == {"path": str(real), "images": 10}
+    assert printed["values"].keys() == set(module.DEFAULT)
+    assert len(printed["warnings"]) == 2
+    assert "fewer than the 12 dimensions" in as_json.stderr
+    assert run.invoke(app, ["score", str(real), *options, "--save-stats", str(kept)]).exit_code == 0
+    table = run.invoke(app, ["score", str(kept), str(fake), *options, "--metrics", "fd, is"])
+    assert [line.split()[0] for line in table.stdout.splitlines()] == [
+        "real",
+        "fake",
+        "features",
+        "FD-quarters",
+        "inception-score",
+    ]
+    alone = run.invoke(app, ["score", str(real), *options])
+    assert isinstance(alone.exception, BenchmarkError)
+    assert str(alone.exception).startswith("FAKE: is missing")
+
+
+def test_the_embedded_extractor_scores_folders(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
+    found = score(real, fake, embedding(tmp_path, "efficientnet-lite0"), ["fd"])
+    assert found.values["frechet"].value > 1
+    assert found.to_text().splitlines()[-1].startswith("FD-EffNetLite0")
