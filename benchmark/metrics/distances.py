@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -54,6 +55,48 @@ def kth_neighbour(x: Array, k: int, name: str) -> Array:
                 best[columns] = _smallest(best[columns], distances.T, k)
             best[rows] = _smallest(best[rows], distances, k)
     radii: Array = best.max(axis=1)
+    return radii
+
+
+def kth_neighbour_without(x: Array, k: int, groups: int, size: int) -> Array:
+    """Return the squared distances to the k-th nearest other row, without each group in turn.
+
+    The k smallest distances to each group are all it takes, so that this costs little more than
+    `kth_neighbour` once.
+
+    Args:
+        x: n×d, of which the first `size` rows are group 0, the next group 1 and so on; a remainder
+            is never left out.
+        k: at least 1, below n − `size`.
+        groups: how many.
+        size: of each.
+
+    Returns:
+        n×(groups + 1): column g is without group g, and 0 for its own rows; the last column is
+        without none.
+    """
+    n = len(x)
+    starts = [*range(0, groups * size, size), groups * size, n]
+    best = np.full((n, groups + 1, k), np.inf)
+    parts = [
+        (group, slice(start + block.start, start + block.stop))
+        for group, (start, stop) in enumerate(itertools.pairwise(starts))
+        for block in blocks(stop - start)
+    ]
+    for i, (group, rows) in enumerate(parts):
+        for other, columns in parts[: i + 1]:  # the other half is its mirror image
+            distances = squared_distances(x[rows], x[columns])
+            if rows == columns:
+                np.fill_diagonal(distances, np.inf)
+            else:
+                best[columns, group] = _smallest(best[columns, group], distances.T, k)
+            best[rows, other] = _smallest(best[rows, other], distances, k)
+    radii = np.empty((n, groups + 1))
+    for group in range(groups + 1):
+        kept = best if group == groups else np.delete(best, group, axis=1)
+        radii[:, group] = np.partition(kept.reshape(n, -1), k - 1, axis=1)[:, k - 1]
+        if group < groups:
+            radii[starts[group] : starts[group + 1], group] = 0
     return radii
 
 

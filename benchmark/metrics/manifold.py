@@ -15,8 +15,22 @@ from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, Features, check_pair
-from benchmark.metrics.distances import Array, blocks, centre, kth_neighbour, squared_distances
-from benchmark.metrics.uncertainty import Rows, jackknife, proportion, with_error
+from benchmark.metrics.distances import (
+    Array,
+    blocks,
+    centre,
+    kth_neighbour,
+    kth_neighbour_without,
+    squared_distances,
+)
+from benchmark.metrics.uncertainty import (
+    Rows,
+    deal,
+    from_left_out,
+    jackknife,
+    proportion,
+    with_error,
+)
 from benchmark.records import Value
 
 
@@ -54,7 +68,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
         fake: N×d.
         real: M×d.
         k: below N, also when a group is left out.
-        groups: of the jackknife over the fake images; each costs as much as the value.
+        groups: of the jackknife over the fake images.
         seed: deals the groups.
 
     Raises:
@@ -62,19 +76,24 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
     """
     check_pair(fake, real)
     fake, real = centre(fake, real)
-
-    def share(rows: Rows) -> float:
-        kept = fake[rows]
-        radii = _radii(kept, k, "fake")
-        hits = np.zeros(len(real), bool)
-        for points in blocks(len(real)):
-            for balls in blocks(len(kept)):
-                near = squared_distances(real[points], kept[balls]) < radii[balls]
-                hits[points] |= near.any(axis=1)
-        return float(hits.mean())
-
-    value = share(np.arange(len(fake)))
-    return _share(jackknife(value, share, len(fake), groups, np.random.default_rng(seed)))
+    n = len(fake)
+    order, size = deal(n, groups, np.random.default_rng(seed))
+    if not 1 <= k < n - size:
+        raise BenchmarkError(
+            f"fake: k = {k} neighbours among {n} images, {size} of them left out in turn: "
+            f"k must be 1 to {n - size - 1}"
+        )
+    fake = fake[order]
+    radii = kth_neighbour_without(fake, k, n // size, size)
+    _refuse_empty(radii[:, -1], k, "fake")
+    hits = np.zeros((len(real), radii.shape[1]), bool)
+    for points in blocks(len(real)):
+        for balls in blocks(n):
+            distances = squared_distances(real[points], fake[balls])
+            for group in range(radii.shape[1]):
+                hits[points, group] |= (distances < radii[balls, group]).any(axis=1)
+    *left_out, value = hits.mean(axis=0).tolist()
+    return _share(from_left_out(value, left_out, n, size))
 
 
 @METRICS.register("coverage")
@@ -161,12 +180,16 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
 def _radii(x: Array, k: int, name: str) -> Array:
     """Return the squared radii of the balls of the rows of x."""
     radii = kth_neighbour(x, k, name)
+    _refuse_empty(radii, k, name)
+    return radii
+
+
+def _refuse_empty(radii: Array, k: int, name: str) -> None:
     if not radii.any():
         raise BenchmarkError(
             f"{name}: every image has {k} equal ones, so its neighbourhood is empty: the features "
             "are constant, or k is too small for so many copies"
         )
-    return radii
 
 
 def _pairs(centres: Array, radii: Array, points: Array) -> tuple[Rows, Rows]:

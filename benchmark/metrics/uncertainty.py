@@ -42,14 +42,29 @@ def jackknife(
 
     Source: Shao and Wu 1989, eq. 2.7 (the delete-d jackknife).
     """
+    order, size = deal(n, groups, rng)
+    left_out = [
+        statistic(np.delete(order, slice(start, start + size)))
+        for start in range(0, n - size + 1, size)
+    ]
+    return from_left_out(value, left_out, n, size)
+
+
+def deal(n: int, groups: int, rng: np.random.Generator) -> tuple[Rows, int]:
+    """Return n rows in random order, of which each run of so many is a group of the jackknife.
+
+    Raises:
+        BenchmarkError: fewer than 2 groups.
+    """
     if groups < 2:
         raise BenchmarkError(f"groups: {groups} are too few for a jackknife: at least 2")
-    size = -(-n // groups)
-    count = n // size
-    order = rng.permutation(n)
-    left_out = [statistic(np.delete(order, slice(j * size, (j + 1) * size))) for j in range(count)]
+    return rng.permutation(n), -(-n // groups)
+
+
+def from_left_out(value: float, left_out: Sequence[float], n: int, size: int) -> Value:
+    """Return the value with the error and interval of the values without each group of `size`."""
     error = math.sqrt((n - size) / size * np.var(left_out))
-    return with_error(value, error, count - 1)
+    return with_error(value, error, len(left_out) - 1)
 
 
 def bootstrap(

@@ -130,6 +130,7 @@ def frechet(sizes: Sizes, n: int, target: int) -> Iterator[Row]:
     from pytorch_fid.fid_score import calculate_frechet_distance
 
     fake, real = _made_features(n, sizes.dimension, (0, 1))
+    fake64, real64 = fake.astype(np.float64), real.astype(np.float64)  # as pytorch-fid has them
     distances: dict[str, float] = {}
 
     def ours() -> Parts:
@@ -143,9 +144,9 @@ def frechet(sizes: Sizes, n: int, target: int) -> Iterator[Row]:
 
     def theirs() -> Parts:
         start = time.perf_counter()
-        own = fake.mean(axis=0), np.cov(fake, rowvar=False)
+        own = fake64.mean(axis=0), np.cov(fake64, rowvar=False)
         middle = time.perf_counter()
-        reference = real.mean(axis=0), np.cov(real, rowvar=False)
+        reference = real64.mean(axis=0), np.cov(real64, rowvar=False)
         later = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
             distances["theirs"] = float(calculate_frechet_distance(*own, *reference))

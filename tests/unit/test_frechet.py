@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
+from benchmark.metrics import frechet as module
 from benchmark.metrics.frechet import (
     GaussianStats,
     SubsetDistance,
     frechet,
     frechet_distance,
+    frechet_to,
     statistics,
 )
 
@@ -203,3 +205,43 @@ def test_statistics_of_other_dimension_are_refused() -> None:
     a, b = statistics(features(0, 9, 3)), statistics(features(0, 9, 4))
     with pytest.raises(BenchmarkError, match="statistics of dimension 3 and 4"):
         frechet_distance(a, b)
+
+
+@pytest.mark.parametrize(("n1", "n2"), [(300, 200), (20, 200), (20, 25)])
+def test_eigenvalues_and_singular_values_give_one_distance(
+    n1: int, n2: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = features(20, n1, 40), features(21, n2, 40, shift=0.1)
+    monkeypatch.setattr(module, "PRECISION", np.inf)
+    fast = distance(a, b)
+    monkeypatch.setattr(module, "PRECISION", 0)
+    monkeypatch.setattr(module, "LEAST_PIVOT", np.inf)
+    assert fast == pytest.approx(distance(a, b), rel=1e-6 if n1 == 20 else 1e-10)
+
+
+@pytest.mark.parametrize("span", [1, 3, 6, 12])
+def test_a_set_and_its_double_match_the_closed_form_however_ill_conditioned(span: int) -> None:
+    """C and 4C have the root 2C, so that the mean's square and tr C are left."""
+    rng = np.random.default_rng(22)
+    rotation = np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    x = rng.normal(size=(90, 30)) * np.logspace(0, -span, 30) @ rotation + 0.1
+    expected = np.square(x.mean(axis=0)).sum() + x.var(axis=0, ddof=1).sum()
+    assert distance(x, 2 * x) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(("n", "d"), [(8, 30), (90, 30)])
+def test_identical_sets_have_distance_exactly_zero(n: int, d: int) -> None:
+    x = features(23, n, d, shift=1)
+    assert distance(x, x) == 0
+    covariance = np.cov(x, rowvar=False)
+    moments = GaussianStats.from_moments(x.mean(axis=0), covariance)
+    assert frechet_distance(moments, moments) == 0
+
+
+@pytest.mark.parametrize(("n", "d"), [(8, 30), (90, 30)])
+def test_moments_have_the_distance_of_their_features(n: int, d: int) -> None:
+    a, b = features(24, n, d), features(25, 50, d, shift=0.1)
+    moments = [GaussianStats.from_moments(x.mean(axis=0), np.cov(x, rowvar=False)) for x in (a, b)]
+    assert moments[0].factor.shape == (min(n - 1, d), d)
+    assert frechet_distance(*moments) == pytest.approx(distance(a, b), rel=1e-9)
+    assert frechet_to(a, moments[1]).low == pytest.approx(frechet(a, b).low, rel=1e-6)

@@ -52,3 +52,13 @@ def test_impossible_splits_are_refused(splits: int) -> None:
 def test_nan_is_refused() -> None:
     with pytest.raises(BenchmarkError, match="logits: the features of image 0 hold NaN"):
         inception_score(np.full((3, 2), np.nan))
+
+
+@pytest.mark.parametrize("splits", [1, 10])
+def test_matches_torch_fidelity_with_images_in_their_order(splits: int) -> None:
+    metric_isc = pytest.importorskip("torch_fidelity.metric_isc")
+    torch = pytest.importorskip("torch")
+    x = logits(4)
+    expected = metric_isc.isc_features_to_metric(torch.from_numpy(x), splits, shuffle=False)
+    found = inception_score(x, splits=splits)
+    assert found.value == pytest.approx(expected["inception_score_mean"], rel=1e-10)

@@ -96,3 +96,15 @@ def test_impossible_subsets_are_refused(subsets: int, size: int) -> None:
 def test_two_images_are_too_few_for_a_standard_error() -> None:
     with pytest.raises(BenchmarkError, match="fake: 2 images are too few: at least 3"):
         kernel(features(0, 2), features(1, 5))
+
+
+def test_matches_torch_fidelity_on_the_same_subsets() -> None:
+    metric_kid = pytest.importorskip("torch_fidelity.metric_kid")
+    fake, real = features(12, 60, d=20), features(13, 50, d=20, shift=0.3)
+    rng = np.random.default_rng(5)
+    drawn = [[x[rng.choice(len(x), 30, replace=False)] for x in (fake, real)] for _ in range(4)]
+    options = {"kid_kernel": "poly", "verbose": False}
+    expected = [metric_kid.kernel_mmd(*pair, **options) for pair in drawn]
+    found = kernel(fake, real, subsets=4, subset_size=30, seed=5)
+    assert found.value == pytest.approx(np.mean(expected), rel=1e-10)
+    assert found.std_error == pytest.approx(np.std(expected, ddof=1), rel=1e-8)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import METRICS, distances
 from benchmark.metrics.manifold import coverage, density, manifold, precision, recall
+from benchmark.metrics.uncertainty import jackknife
 
 Array = NDArray[np.float64]
 NAMES = ("precision", "recall", "density", "coverage")
@@ -103,6 +104,23 @@ def test_error_covers_the_spread_of_repeated_samples(name: str) -> None:
     assert 0.8 * spread < stated < 2 * spread
     covered = [f.low <= np.mean([g.value for g in found]) <= f.high for f in found]
     assert np.mean(covered) > 0.9
+
+
+@pytest.mark.parametrize(("n", "groups", "block"), [(40, 10, 2048), (43, 5, 3), (7, 50, 2)])
+def test_error_of_recall_is_that_of_leaving_out_each_group(
+    n: int, groups: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distances, "BLOCK", block)
+    fake, real = features(16, n, shift=0.8), features(17, 30)
+
+    def share(rows: NDArray[np.intp]) -> float:
+        return by_definition(fake[rows], real, 3)["recall"]
+
+    expected = jackknife(share(np.arange(n)), share, n, groups, np.random.default_rng(4))
+    found = recall(fake, real, k=3, groups=groups, seed=4)
+    assert found.value == pytest.approx(expected.value, abs=1e-12)
+    assert found.std_error == pytest.approx(expected.std_error, rel=1e-10)
+    assert found.std_error > 0
 
 
 @pytest.mark.parametrize("name", NAMES)

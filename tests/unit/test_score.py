@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import images, seeded, with_weights
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -329,7 +330,7 @@ def test_metrics_that_cannot_be_computed_are_refused_by_name(tmp_path: Path) -> 
     for metrics, sides, message in (
         (["fd", "kid"], (file, real), f"kernel cannot be computed from statistics, as in {file}"),
         (["is"], (real, file), f"inception-score cannot be computed from statistics, as in {file}"),
-        (["precison"], (real, real), "no metric 'precison': did you mean 'precision'"),
+        (["precisions"], (real, real), "no metric 'precisions': did you mean 'precision'"),
     ):
         with pytest.raises(BenchmarkError, match=message):
             score(*sides, own, metrics)
@@ -382,3 +383,65 @@ def test_the_embedded_extractor_scores_folders(tmp_path: Path) -> None:
     found = score(real, fake, embedding(tmp_path, "efficientnet-lite0"), ["fd"])
     assert found.values["frechet"].value > 1
     assert found.to_text().splitlines()[-1].startswith("FD-EffNetLite0")
+
+
+@pytest.fixture(scope="module")
+def inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file like that of the FID Inception, with seeded weights."""
+    peer = pytest.importorskip("pytorch_fid.inception")
+    file: Path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    network = peer._inception_v3(num_classes=1008, aux_logits=False, weights=None)
+    torch.save(seeded(network).state_dict(), file)
+    return file
+
+
+def as_peers_know(inception: Path, patch: pytest.MonkeyPatch) -> None:
+    """Give pytorch-fid these weights, and let the extractor expect them."""
+    peer = pytest.importorskip("pytorch_fid.inception")
+    state = torch.load(inception, weights_only=True)
+    patch.setattr(peer, "load_state_dict_from_url", lambda *_, **__: state)
+    own = with_weights(EXTRACTORS["inception-v3-fid"], inception)
+    patch.setitem(EXTRACTORS, "inception-v3-fid", own)
+
+
+def flat(path: Path, seed: int, count: int) -> Path:
+    """A folder as pytorch-fid wants it: no subfolders, small suffixes, one size."""
+    path.mkdir()
+    for i, image in enumerate(images(count, 40, 56, seed).permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(image // (1 + seed % 2)).save(path / f"{i:02}.png")
+    return path
+
+
+def test_statistics_of_pytorch_fid_are_read_back(
+    inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = pytest.importorskip("pytorch_fid.fid_score")
+    as_peers_know(inception, monkeypatch)
+    real, theirs, ours = flat(tmp_path / "a", 2, 5), tmp_path / "a.npz", tmp_path / "own.npz"
+    peer.save_fid_stats([str(real), str(theirs)], 4, torch.device("cpu"), 2048, num_workers=0)
+    own = Embedding(None, tmp_path, inception, "cpu", 4)
+    save(real, own, ours)
+    with np.load(theirs) as a, np.load(ours) as b:
+        np.testing.assert_allclose(b["mu"], a["mu"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(b["sigma"], a["sigma"], atol=1e-4 * a["sigma"].max())
+        trace = np.trace(a["sigma"])
+    found = score(theirs, real, own, ["fd"])
+    assert found.to_text().splitlines()[-1].startswith("FID ")
+    assert found.values["frechet"].value < 1e-4 * trace
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+def test_two_folders_have_the_fid_of_pytorch_fid(
+    inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = pytest.importorskip("pytorch_fid.fid_score")
+    as_peers_know(inception, monkeypatch)
+    real, fake = flat(tmp_path / "a", 2, 12), flat(tmp_path / "b", 3, 9)
+    expected = peer.calculate_fid_given_paths(
+        [str(real), str(fake)], 4, torch.device("cpu"), 2048, num_workers=0
+    )
+    found = score(real, fake, Embedding(None, tmp_path, inception, "cpu", 4), ["fd"])
+    error = found.values["frechet"].value / expected - 1
+    print(f"score: FID of folders {abs(error):.1e}")
+    assert abs(error) < 1e-3
