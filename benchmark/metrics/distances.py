@@ -30,9 +30,10 @@ def blocks(n: int) -> Iterator[slice]:
 
 def squared_distances(x: Array, y: Array) -> Array:
     """Return the squared distances, n×m, of rows of x (n×d) and y (m×d); never below 0."""
-    distances: Array = -2 * (x @ y.T)
-    distances += np.square(x).sum(axis=1)[:, None]
-    distances += np.square(y).sum(axis=1)
+    distances: Array = x @ y.T
+    distances *= -2
+    distances += np.einsum("ij,ij->i", x, x)[:, None]
+    distances += np.einsum("ij,ij->i", y, y)
     return np.maximum(distances, 0, out=distances)
 
 
@@ -101,5 +102,19 @@ def kth_neighbour_without(x: Array, k: int, groups: int, size: int) -> Array:
 
 
 def _smallest(best: Array, distances: Array, k: int) -> Array:
-    """Return the k smallest in each row of both, in no order."""
-    return np.partition(np.concatenate([best, distances], axis=1), k - 1, axis=1)[:, :k]
+    """Return the k smallest in each row of both, in no order.
+
+    Sorting out whole rows takes as long as computing them, so only what is below the k-th so far
+    is looked at.
+    """
+    hits = distances < best.max(axis=1)[:, None]
+    counts = np.count_nonzero(hits, axis=1)
+    width = int(counts.max())
+    if 4 * width > distances.shape[1]:
+        return np.partition(np.concatenate([best, distances], axis=1), k - 1, axis=1)[:, :k]
+    rows, columns = np.nonzero(hits)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    found = np.full((len(best), k + width), np.inf)
+    found[:, :k] = best
+    found[rows, k + place] = distances[rows, columns]
+    return np.partition(found, k - 1, axis=1)[:, :k]

@@ -176,7 +176,7 @@ def _nuclear_norm(matrix: NDArray[np.float64]) -> tuple[float, float]:
         return 0.0, 0.0
     squares = np.linalg.eigvalsh(matrix @ matrix.T).clip(min=0)
     roots = np.sqrt(squares)
-    rounding = 4 * EPS * squares[-1]
+    rounding = 16 * EPS * squares[-1]
     sound = squares > rounding
     error = np.linalg.norm(rounding / (2 * roots[sound])) + np.sum(~sound) * np.sqrt(rounding)
     return float(roots.sum()), float(error)

@@ -181,8 +181,8 @@ def test_distance_is_a_distance_under_rigid_motions(seed: int, n1: int, n2: int,
     assert expected >= 0
     assert distance(a, a) <= 1e-12 * scale
     for moved in (distance(b, a), distance(a @ rotation + 3, b @ rotation + 3)):
-        assert moved == pytest.approx(expected, rel=1e-9, abs=1e-10 * scale)
-    assert distance(3 * a, 3 * b) == pytest.approx(9 * expected, rel=1e-9, abs=1e-10 * scale)
+        assert moved == pytest.approx(expected, rel=2e-8, abs=1e-10 * scale)
+    assert distance(3 * a, 3 * b) == pytest.approx(9 * expected, rel=2e-8, abs=1e-10 * scale)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_set_and_its_double_match_the_closed_form_however_ill_conditioned(span
     rotation = np.linalg.qr(rng.normal(size=(30, 30)))[0]
     x = rng.normal(size=(90, 30)) * np.logspace(0, -span, 30) @ rotation + 0.1
     expected = np.square(x.mean(axis=0)).sum() + x.var(axis=0, ddof=1).sum()
-    assert distance(x, 2 * x) == pytest.approx(expected, rel=1e-10)
+    assert distance(x, 2 * x) == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize(("n", "d"), [(8, 30), (90, 30)])
@@ -243,5 +243,5 @@ def test_moments_have_the_distance_of_their_features(n: int, d: int) -> None:
     a, b = features(24, n, d), features(25, 50, d, shift=0.1)
     moments = [GaussianStats.from_moments(x.mean(axis=0), np.cov(x, rowvar=False)) for x in (a, b)]
     assert moments[0].factor.shape == (min(n - 1, d), d)
-    assert frechet_distance(*moments) == pytest.approx(distance(a, b), rel=1e-9)
+    assert frechet_distance(*moments) == pytest.approx(distance(a, b), rel=1e-8)
     assert frechet_to(a, moments[1]).low == pytest.approx(frechet(a, b).low, rel=1e-6)
