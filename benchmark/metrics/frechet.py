@@ -9,8 +9,9 @@ images than dimensions a thin one: no covariance and no square root of a matrix 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,12 +131,13 @@ def _square(factor: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Cholesky's takes a quarter of the time of the QR decomposition, which singular covariances need.
     """
-    try:
-        root = np.linalg.cholesky(factor.T @ factor, upper=True)
-    except np.linalg.LinAlgError:
-        return np.linalg.qr(factor, mode="r")
-    pivots = np.diagonal(root)
-    return root if pivots.min() > LEAST_PIVOT * pivots.max() else np.linalg.qr(factor, mode="r")
+    with contextlib.suppress(np.linalg.LinAlgError):
+        root: NDArray[np.float64] = np.linalg.cholesky(factor.T @ factor, upper=True)
+        pivots = np.diagonal(root)
+        if pivots.min() > LEAST_PIVOT * pivots.max():
+            return root
+    triangle: Any = np.linalg.qr(factor, mode="r")  # numpy's types promise Q as well
+    return np.asarray(triangle, np.float64)
 
 
 def frechet_distance(a: GaussianStats, b: GaussianStats) -> float:
