@@ -132,7 +132,7 @@ def _square(factor: NDArray[np.float64]) -> NDArray[np.float64]:
     Cholesky's takes a quarter of the time of the QR decomposition, which singular covariances need.
     """
     with contextlib.suppress(np.linalg.LinAlgError):
-        root: NDArray[np.float64] = np.linalg.cholesky(factor.T @ factor, upper=True)
+        root = np.asarray(np.linalg.cholesky(factor.T @ factor, upper=True), np.float64)
         pivots = np.diagonal(root)
         if pivots.min() > LEAST_PIVOT * pivots.max():
             return root
