@@ -32,6 +32,11 @@ app = typer.Typer(
     "`snakemake --cores all --resources gpu=1`.",
 )
 
+speed_app = typer.Typer(
+    no_args_is_help=True, help="Time parts of this program against others, in one run."
+)
+app.add_typer(speed_app, name="speed")
+
 ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
@@ -44,7 +49,10 @@ Reference = Annotated[
 ]
 Subject = Annotated[
     str,
-    typer.Argument(help="A cell's id, or held-out-DATA for real images.", show_default=False),
+    typer.Argument(
+        help="A cell's id, a control as held-out-DATA, or controls-DATA for all of them.",
+        show_default=False,
+    ),
 ]
 
 
@@ -141,6 +149,17 @@ def sample(
     _stage("sample", config, cell, results, dry_run, threads=threads)
 
 
+@app.command(epilog=_examples("controls config/config.yaml avatars"))
+def controls(
+    config: ConfigFile,
+    dataset: Annotated[str, typer.Argument(help="A name below `data`.", show_default=False)],
+    results: Results = RESULTS,
+    dry_run: DryRun = False,
+) -> None:
+    """Make the controls of a data set: images of known quality, judged as samples are."""
+    _stage("controls", config, dataset, results, dry_run)
+
+
 @app.command(
     epilog=_examples(
         "features config/config.yaml avatars", "features config/config.yaml DDIM-linear-ddim-50-s0"
@@ -149,13 +168,16 @@ def sample(
 def features(
     config: ConfigFile,
     name: Annotated[
-        str, typer.Argument(help="A data set's name or a cell's id.", show_default=False)
+        str,
+        typer.Argument(
+            help="A data set's name, a cell's id, or controls-DATA.", show_default=False
+        ),
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
     dry_run: DryRun = False,
 ) -> None:
-    """Embed the images of a data set or of a cell with the config's extractor."""
+    """Embed the images of a data set, of a cell or of all controls with the config's extractor."""
     _stage("features", config, name, results, dry_run, threads=threads)
 
 
@@ -163,7 +185,7 @@ def features(
 def evaluate(
     config: ConfigFile, subject: Subject, results: Results = RESULTS, dry_run: DryRun = False
 ) -> None:
-    """Measure a cell's samples, or held-out images, against the training images."""
+    """Measure a cell's samples, or controls, against the training images."""
     _stage("evaluate", config, subject, results, dry_run)
 
 
@@ -171,7 +193,7 @@ def evaluate(
 def retrieve(
     config: ConfigFile, subject: Subject, results: Results = RESULTS, dry_run: DryRun = False
 ) -> None:
-    """Find the training images nearest to each sample, and draw them."""
+    """Find the training images nearest to each sample, draw them, and accuse copies."""
     _stage("retrieve", config, subject, results, dry_run)
 
 
@@ -291,6 +313,24 @@ def score(
     print(found.to_json() if output == "json" else found.to_text())
 
 
+@speed_app.command("metrics", epilog=_examples("speed metrics --output speed.json"))
+def speed_metrics(
+    output: Annotated[
+        Path | None, typer.Option(help="File for all figures, JSON.", show_default=False)
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes, to see that it works.")
+    ] = False,
+) -> None:
+    """Features and metrics against pytorch-fid and prdc, as installed from PyPI.
+
+    `OMP_NUM_THREADS` sets the threads of all. On two cores the whole takes ten minutes.
+    """
+    from benchmark.speed.metrics import QUICK, Sizes, compare
+
+    compare(QUICK if quick else Sizes(), output)
+
+
 def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
     from benchmark.config import check_writable, load
@@ -301,8 +341,9 @@ def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **opt
         "train": loaded.train_spec,
         "sample": loaded.cell,
         "features": loaded.embedded,
-        "evaluate": loaded.subject,
-        "retrieve": loaded.subject,
+        "controls": loaded.controls_spec,
+        "evaluate": loaded.judged,
+        "retrieve": loaded.judged,
     }
     checks[verb](name)
     run = Run(results / loaded.run)

@@ -9,11 +9,12 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
+from benchmark.controls import CONTROLS
 from benchmark.data.base import SourceBase
 from benchmark.data.sources import Source
 from benchmark.diffusion.processes import SDE, DiscreteVE, Prediction, Process
@@ -23,8 +24,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.specs import CustomSpec, Network, Pretrained, RefineNetSpec
+from benchmark.paths import CONTROLS as ALL_CONTROLS
 from benchmark.paths import HELD_OUT
-from benchmark.records import Cell, canonical_json
+from benchmark.records import Cell, Control, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
 from benchmark.strict import Strict, explain, nearest
@@ -154,8 +156,29 @@ class Evaluation(Strict):
 
     extractor: str = "efficientnet-lite0"
     metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
+    sizes: list[Annotated[int, Field(ge=LEAST_IMAGES)]] = Field(
+        default=[], description="Numbers of images at which the distance is measured too"
+    )
+    few: int | None = Field(
+        default=None,
+        ge=1,
+        description="Distances of fewer images are marked; null: as many images as the covariance "
+        "of the features needs for full rank, which are one more than the features' dimension",
+    )
+    controls: list[str] = Field(
+        default=list(CONTROLS), description="Made images that are judged as samples are"
+    )
     neighbours: int = Field(default=5, ge=1, description="k of the nearest-neighbour retrieval")
     panel_rows: int = Field(default=8, ge=1, description="Rows of a nearest-neighbour panel")
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Evaluation:
+        for name in self.controls:
+            _known("controls", name, CONTROLS)
+        for key, values in (("controls", self.controls), ("sizes", self.sizes)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key}: one is named twice: keep one of the two")
+        return self
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Evaluation:
@@ -164,6 +187,15 @@ class Evaluation(Strict):
         for name in self.metrics.keys() & COLUMNS:
             raise ValueError(f"metrics: every table has a column {name}: choose another name")
         return self
+
+
+class Subject(NamedTuple):
+    """What is judged: the samples of a cell, or a control."""
+
+    name: str
+    dataset: str
+    cell: Cell | None = None
+    control: Control | None = None
 
 
 class Config(Strict):
@@ -189,7 +221,7 @@ class Config(Strict):
     @model_validator(mode="after")
     def _check(self) -> Config:
         for name, source in self.data.items():
-            _check_data(f"data.{name}", name, source)
+            _check_data(f"data.{name}", source)
         for name, options in self.schedules.items():
             _check_schedule(f"schedules.{name}", options)
         for name, model in self.models.items():
@@ -240,14 +272,33 @@ class Config(Strict):
                 )
             if cell.id in seen:
                 raise ValueError(f"grid: the cell {cell.id} is named twice: keep one of the two")
-            if cell.id in self.data or cell.id.startswith(HELD_OUT):
-                raise ValueError(f"grid: the cell {cell.id} has the name of a data set: rename one")
             seen.add(cell.id)
             images = self.data[cell.dataset].train
             if self.evaluation.neighbours > images:
                 raise ValueError(
                     f"evaluation.neighbours: {self.evaluation.neighbours} neighbours cannot be "
                     f"found among the {images} training images of data.{cell.dataset}"
+                )
+        self._check_subjects()
+
+    def _check_subjects(self) -> None:
+        kinds = [HELD_OUT, ALL_CONTROLS, *self.evaluation.controls]
+        controls = {f"{kind}-{data}" for kind in kinds for data in self.data}
+        for name in sorted(controls.intersection(self.data)):
+            raise ValueError(f"data.{name}: this is the name of a control: rename it")
+        for cell in self.cells:
+            if cell.id in self.data or cell.id in controls:
+                raise ValueError(
+                    f"grid: the cell {cell.id} has the name of a data set or a control: rename it"
+                )
+        most = max(cell.samples for cell in self.cells)
+        if self.evaluation.sizes and max(self.evaluation.sizes) > most:
+            raise ValueError(f"evaluation.sizes: no cell has more than {most} samples")
+        for data in {cell.dataset for cell in self.cells}:
+            if self.evaluation.controls and self.control_count(data) < LEAST_IMAGES:
+                raise ValueError(
+                    f"evaluation.controls: data.{data} has too few training images: at least "
+                    f"{2 * LEAST_IMAGES}, or controls: []"
                 )
 
     def schedule(self, name: str) -> Schedule:
@@ -311,17 +362,64 @@ class Config(Strict):
         """Return what the weights of a model depend on."""
         return self.models[model].model_dump(include={"data", "network", "training"})
 
-    def dataset_of(self, subject: str) -> str:
-        """Return the data set of a cell, of itself, or of `held-out-` and a data set's name.
+    @cached_property
+    def subjects(self) -> dict[str, Subject]:
+        """All that is judged, by name: the cells, and every control of the data that they use."""
+        texts = {HELD_OUT: "real images that were never trained on, the floor at equal n"}
+        texts |= {kind: CONTROLS[kind].text for kind in self.evaluation.controls}
+        cells = {cell.id: Subject(cell.id, cell.dataset, cell=cell) for cell in self.cells}
+        return cells | {
+            f"{kind}-{data}": Subject(
+                f"{kind}-{data}", data, control=Control(kind=kind, dataset=data, text=text)
+            )
+            for data in sorted({cell.dataset for cell in self.cells})
+            for kind, text in texts.items()
+        }
+
+    def judged(self, name: str) -> list[Subject]:
+        """Return the cell or the control called `name`, or all for `controls-` and a data set.
 
         Raises:
-            BenchmarkError: there is no such subject.
+            BenchmarkError: it is none of them.
         """
-        datasets = {cell.id: cell.dataset for cell in self.cells}
-        datasets |= {HELD_OUT + name: name for name in self.data} | {
-            name: name for name in self.data
-        }
-        return _find(subject, datasets, "cell, data set or held-out-DATA")
+        groups = {name: [subject] for name, subject in self.subjects.items()}
+        for subject in self.subjects.values():
+            if subject.control:
+                groups.setdefault(self.controls_of(subject.dataset), []).append(subject)
+        return _find(name, groups, "cell or control")
+
+    def controls_of(self, dataset: str) -> str:
+        """Return the name of all controls of a data set together."""
+        return f"{ALL_CONTROLS}-{dataset}"
+
+    def control_count(self, dataset: str) -> int:
+        """Return the number of images of a control: as many as the largest cell has.
+
+        They are no more than there are held-out images, and than half of the training images.
+        """
+        largest = max(cell.samples for cell in self.cells if cell.dataset == dataset)
+        source = self.data[dataset]
+        return min(largest, source.held_out, source.train // 2)
+
+    def count(self, subject: Subject) -> int:
+        """Return the number of images of a subject."""
+        if subject.cell:
+            return subject.cell.samples
+        assert subject.control
+        if subject.control.kind == HELD_OUT:
+            return self.data[subject.dataset].held_out
+        return self.control_count(subject.dataset)
+
+    def sizes(self, subject: Subject) -> list[int]:
+        """Return the numbers of images, fewer than all, at which a subject is measured too.
+
+        Held-out images are measured at the size of every other subject.
+        """
+        sizes = set(self.evaluation.sizes)
+        if subject.control and subject.control.kind == HELD_OUT:
+            mine = [other for other in self.subjects.values() if other.dataset == subject.dataset]
+            sizes |= {self.count(other) for other in mine}
+        return sorted(size for size in sizes if size < self.count(subject))
 
     def cell(self, name: str) -> Cell:
         """Return the cell with this id; raise BenchmarkError with the nearest right id."""
@@ -373,29 +471,33 @@ class Config(Strict):
             ),
         }
 
-    def subject(self, name: str) -> str:
-        """Return `name`, the id of a cell or `held-out-` and a data set's name.
-
-        Raises:
-            BenchmarkError: it is neither.
-        """
-        known = [cell.id for cell in self.cells] + [HELD_OUT + data for data in self.data]
-        return _find(name, dict(zip(known, known, strict=True)), "cell or held-out-DATA")
-
     def embedded(self, name: str) -> str:
-        """Return `name`, the id of a cell or the name of a data set.
+        """Return `name`, which is that of a cell, of a data set, or of all controls of one.
 
         Raises:
-            BenchmarkError: it is neither.
+            BenchmarkError: it is none of them.
         """
-        known = [cell.id for cell in self.cells] + list(self.data)
-        return _find(name, dict(zip(known, known, strict=True)), "cell or data set")
+        controls = [self.controls_of(cell.dataset) for cell in self.cells]
+        known = [*(cell.id for cell in self.cells), *self.data, *controls]
+        return _find(name, {name: name for name in known}, "cell, data set or controls-DATA")
 
-    def evaluate_spec(self, subject: str) -> dict[str, Any]:
-        """Return all that the figures of a subject depend on, besides its images."""
+    def controls_spec(self, dataset: str) -> dict[str, Any]:
+        """Return all that the controls of a data set depend on."""
+        data = self.data_spec(dataset)
         return {
-            "subject": subject,
-            "evaluation": self.evaluation.model_dump(mode="json", include={"extractor", "metrics"}),
+            "controls": self.evaluation.controls,
+            "count": self.control_count(dataset),
+            "seed": self.seed,
+            **data,
+        }
+
+    def evaluate_spec(self, subject: Subject) -> dict[str, Any]:
+        """Return all that the figures of a subject depend on, besides its images."""
+        included = {"extractor", "metrics", "few"}
+        return {
+            "subject": subject.name,
+            "sizes": self.sizes(subject),
+            "evaluation": self.evaluation.model_dump(mode="json", include=included),
         }
 
 
@@ -446,9 +548,7 @@ def resolved(config: Config) -> str:
     return canonical_json(config.model_dump(mode="json"))
 
 
-def _check_data(at: str, name: str, source: SourceBase) -> None:
-    if name.startswith(HELD_OUT):
-        raise ValueError(f"{at}: names that begin with {HELD_OUT} mean held-out images: rename it")
+def _check_data(at: str, source: SourceBase) -> None:
     for split in ("train", "held_out"):
         if getattr(source, split) < LEAST_IMAGES:
             raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")

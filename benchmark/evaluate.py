@@ -1,65 +1,92 @@
-"""Measure features of samples, or of held-out images, against those of the training images."""
+"""Measure features of samples, or of controls, against those of the training images."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.config import Config
+from benchmark.config import Config, Subject
 from benchmark.data import load as load_data
-from benchmark.extractors import EXTRACTORS
+from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.metrics import METRICS
+from benchmark.metrics.base import Features
+from benchmark.metrics.frechet import frechet_to, statistics
 from benchmark.paths import HELD_OUT, Run
-from benchmark.records import Protocol, Record, Stopwatch, provenance, spec_hash
+from benchmark.records import Protocol, Record, Stopwatch, Value, provenance, spec_hash
+from benchmark.registry import Options
 
 
-def load_features(
-    config: Config, subject: str, run: Run
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the features of a cell or of held-out images, n×d, and of the training images, m×d."""
-    name = config.dataset_of(subject)
-    real = np.load(run.features(config.evaluation.extractor, name), mmap_mode="r")
-    splits = load_data(run.data(name)).manifest.splits
-    if subject.startswith(HELD_OUT):
-        own = real[splits.held_out.start : splits.held_out.stop]
-    else:
-        own = np.load(run.features(config.evaluation.extractor, subject))
-    return own, real[splits.train.start : splits.train.stop]
-
-
-def stage(config: Config, subject: str, run: Run) -> Record:
-    """Compute every metric of the config for a subject and write the record.
+def stage(config: Config, name: str, run: Run) -> list[Record]:
+    """Compute every metric of the config for a cell, a control or all controls; write the records.
 
     Raises:
         BenchmarkError: a metric cannot be computed from these features.
     """
+    records = [_evaluate(config, subject, run) for subject in config.judged(name)]
+    for record in records:
+        record.write(run.record("metrics", record.id))
+    return records
+
+
+def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
     watch = Stopwatch()
     own, train = load_features(config, subject, run)
-    dataset = config.dataset_of(subject)
-    values = {
-        name: METRICS.get(options.kind)(own, train, **options.keywords())
-        for name, options in config.evaluation.metrics.items()
-    }
+    reference = statistics(train)
+    metrics = config.evaluation.metrics
+
+    def measure(options: Options, fake: Features) -> Value:
+        if options.kind == "frechet":
+            return frechet_to(fake, reference, **options.keywords())
+        return METRICS.get(options.kind)(fake, train, **options.keywords())
+
+    [distance] = [options for options in metrics.values() if options.kind == "frechet"]
     spec = config.evaluate_spec(subject)
-    record = Record(
+    extractor = EXTRACTORS[config.evaluation.extractor]
+    return Record(
         kind="metrics",
-        id=subject,
+        id=subject.name,
         spec=spec,
         spec_hash=spec_hash(spec),
+        values={name: measure(options, own) for name, options in metrics.items()},
+        sized={size: measure(distance, own[:size]) for size in config.sizes(subject)},
         provenance=provenance(watch),
-        cell=None if subject.startswith(HELD_OUT) else config.cell(subject),
-        protocol=protocol(config, subject, run, n_fake=len(own)),
-        values=values,
-        facts={"dataset": dataset},
+        cell=subject.cell,
+        control=subject.control,
+        protocol=protocol(extractor, subject, run, n_fake=len(own)),
+        facts={
+            "dataset": subject.dataset,
+            "few": config.evaluation.few or extractor.dimension + 1,
+        },
     )
-    record.write(run.record("metrics", subject))
-    return record
 
 
-def protocol(config: Config, subject: str, run: Run, n_fake: int) -> Protocol:
+def load_features(
+    config: Config, subject: Subject, run: Run
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the features of a subject, n×d, and of the training images, m×d."""
+    extractor = config.evaluation.extractor
+    real = np.load(run.features(extractor, subject.dataset), mmap_mode="r")
+    splits = load_data(run.data(subject.dataset)).manifest.splits
+    if _is_held_out(subject):
+        own = real[splits.held_out.start : splits.held_out.stop]
+    else:
+        name, rows = _place(config, subject)
+        own = np.load(run.features(extractor, name), mmap_mode="r")[rows]
+    return own, real[splits.train.start : splits.train.stop]
+
+
+def load_images(config: Config, subject: Subject, run: Run) -> NDArray[np.uint8]:
+    """Return the images of a subject: uint8, n×H×W×3."""
+    if _is_held_out(subject):
+        return load_data(run.data(subject.dataset)).held_out
+    name, rows = _place(config, subject)
+    images: NDArray[np.uint8] = np.load(run.samples(name), mmap_mode="r")[rows]
+    return images
+
+
+def protocol(extractor: Extractor, subject: Subject, run: Run, n_fake: int) -> Protocol:
     """Return how distances between a subject and the training images are measured."""
-    extractor = EXTRACTORS[config.evaluation.extractor]
-    train = load_data(run.data(config.dataset_of(subject))).manifest.splits.train
+    train = load_data(run.data(subject.dataset)).manifest.splits.train
     return Protocol(
         extractor=extractor.name,
         label=extractor.label,
@@ -70,3 +97,16 @@ def protocol(config: Config, subject: str, run: Run, n_fake: int) -> Protocol:
         n_fake=n_fake,
         real_sha256=train.sha256,
     )
+
+
+def _is_held_out(subject: Subject) -> bool:
+    return subject.control is not None and subject.control.kind == HELD_OUT
+
+
+def _place(config: Config, subject: Subject) -> tuple[str, slice]:
+    """Return the array in which a cell or a made control lies, by its name, and the rows of it."""
+    if subject.control is None:
+        return subject.name, slice(None)
+    count = config.control_count(subject.dataset)
+    first = config.evaluation.controls.index(subject.control.kind) * count
+    return config.controls_of(subject.dataset), slice(first, first + count)

@@ -1,4 +1,4 @@
-"""Embed the images of a cell or of a data set; a data set's features are kept across runs."""
+"""Embed images of a cell, of controls or of a data set, whose features are kept across runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
 
 
 def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
-    """Embed the cell or data set `name`; write its features, float32 N×d, and the record.
+    """Embed the cell, controls or data set `name`; write its features, float32 N×d, and the record.
 
     Raises:
         BenchmarkError: the extractor's weights are missing or damaged.

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 from benchmark.records import Value
 
-Entry = str | int | float | Value | None
+
+@dataclass(frozen=True)
+class Marked:
+    """A value with a mark beside it in Markdown and LaTeX; the CSV has the value alone."""
+
+    value: Value
+    mark: str
+
+
+Entry = str | int | float | Value | Marked | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,9 @@ LATEX = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "−": "$-$",
+    "†": r"$\dagger$",
+    "σ": r"$\sigma$",
+    "′": r"$'$",
 }
 
 
@@ -130,6 +142,7 @@ def _parts(table: Table, column: Column) -> list[str]:
 
 
 def _part(entry: Entry, part: str) -> str:
+    entry = _unmarked(entry)
     found = getattr(entry, part) if isinstance(entry, Value) else entry if part == "value" else None
     return "" if found is None else str(found)
 
@@ -163,13 +176,19 @@ def _latex_line(cells: Sequence[str]) -> str:
 def _text(entry: Entry, decimals: int) -> str:
     if entry is None:
         return ""
+    if isinstance(entry, Marked):
+        return _value_text(entry.value, decimals, entry.mark)
     if isinstance(entry, Value):
         return _value_text(entry, decimals)
     return _minus(significant(entry) if isinstance(entry, float) else str(entry))
 
 
-def _value_text(value: Value, decimals: int) -> str:
-    text = f"{value.value:.{decimals}f}"
+def _unmarked(entry: Entry) -> Entry:
+    return entry.value if isinstance(entry, Marked) else entry
+
+
+def _value_text(value: Value, decimals: int, mark: str = "") -> str:
+    text = f"{value.value:.{decimals}f}{mark}"
     if value.low is not None and value.high is not None:
         text += f" [{value.low:.{decimals}f}, {value.high:.{decimals}f}]"
     elif value.std_error is not None:
@@ -183,7 +202,8 @@ def _minus(text: str) -> str:
 
 def _decimals(entries: Iterable[Entry]) -> int:
     """Return the decimals that give a column's median four significant digits."""
-    values = [abs(entry.value) for entry in entries if isinstance(entry, Value) and entry.value]
+    found = [entry for entry in map(_unmarked, entries) if isinstance(entry, Value)]
+    values = [abs(value.value) for value in found if value.value]
     return _places(statistics.median(values), 4) if values else 0
 
 

@@ -16,7 +16,8 @@ PLOTS = (
     "samples-overview",
 )
 CACHE = ".cache"  # beside the runs: what several runs can use
-HELD_OUT = "held-out-"  # before a data set's name: its held-out images, judged as a cell is
+HELD_OUT = "held-out"  # the control that needs no making
+CONTROLS = "controls"  # before a data set's name: all its controls together
 TABLE_FORMATS = ("csv", "md", "tex")
 
 

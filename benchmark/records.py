@@ -22,9 +22,13 @@ from benchmark.atomic import write_text
 from benchmark.errors import BenchmarkError
 from benchmark.strict import Strict, explain
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-Kind = Literal["data", "train", "sample", "features", "metrics", "retrieval"]
+Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval"]
+
+# Facts of memorisation: the rate of false accusations, the share of accused in a part of a control,
+# and why a figure is missing.
+RATE, PART, MISSING = "false_discovery_rate", "accused_of_", "no_"
 
 LIBRARIES = (
     "torch",
@@ -67,6 +71,14 @@ class Cell(Strict):
     steps: int
     seed: int
     samples: int
+
+
+class Control(Strict):
+    """Images of known quality that are judged as samples are."""
+
+    kind: str
+    dataset: str
+    text: str = Field(description="What the images are, for captions")
 
 
 class Protocol(Strict):
@@ -155,9 +167,13 @@ class Record(Strict):
     spec_hash: str
     provenance: Provenance
     cell: Cell | None = None
+    control: Control | None = None
     protocol: Protocol | None = None
     values: dict[str, Value] = {}
-    facts: dict[str, str | int | float | bool | list[str] | None] = {}
+    sized: dict[int, Value] = Field(
+        default={}, description="The Fréchet distance of the first n images, by n"
+    )
+    facts: dict[str, str | int | float | bool | list[str] | list[int] | None] = {}
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None
     curve: Curve | None = None

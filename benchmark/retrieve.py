@@ -1,4 +1,4 @@
-"""Retrieve the nearest training images of samples, and show them side by side.
+"""Retrieve the nearest training images of samples, show them, and ask which samples are copies.
 
 Faiss and torch in one process can crash through their two OpenMP runtimes, so nothing here imports
 torch.
@@ -7,75 +7,126 @@ torch.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.config import Config
+from benchmark.config import Config, Subject
+from benchmark.controls import CONTROLS
 from benchmark.data import load as load_data
-from benchmark.evaluate import load_features, protocol
+from benchmark.errors import BenchmarkError
+from benchmark.evaluate import load_features, load_images, protocol
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics.memorisation import Figures, accused, copies, memorisation
 from benchmark.neighbours import nearest
 from benchmark.paths import HELD_OUT, Run
 from benchmark.pictures import save_png
-from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
+from benchmark.records import MISSING, PART, RATE, Record, Stopwatch, Value, provenance, spec_hash
 
+FALSE_DISCOVERY_RATE = 0.1  # of the accused, at most so many are innocent on average
 SMALLEST_TILE = 80  # pixels; smaller images are enlarged by whole pixels
 GAP = 4
 TEXT_HEIGHT = 16
 TITLE_HEIGHT = 32
 FONT_SIZE = 11
+ACCUSED = "#c00000"
 
 
-def stage(config: Config, subject: str, run: Run) -> Record:
-    """Find the nearest training images of a cell's samples, or of held-out ones; draw and record.
+def stage(config: Config, name: str, run: Run) -> list[Record]:
+    """Retrieve for a cell, a control or all controls of a data set; draw and record.
 
     Raises:
         BenchmarkError: the features do not fit each other.
     """
+    records = [_retrieve(config, subject, run) for subject in config.judged(name)]
+    for record in records:
+        record.write(run.record("retrieval", record.id))
+    return records
+
+
+def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
     watch = Stopwatch()
-    name = config.dataset_of(subject)
     own, train = load_features(config, subject, run)
     distances, indices = nearest(own, train, config.evaluation.neighbours)
-    dataset = load_data(run.data(name))
-    real = subject.startswith(HELD_OUT)
-    images = dataset.held_out if real else np.load(run.samples(subject), mmap_mode="r")
+    suspects = find_copies(config, subject, run)
     panel(
-        images,
-        dataset.train,
+        load_images(config, subject, run),
+        load_data(run.data(subject.dataset)).train,
         distances,
         indices,
-        run.neighbours(subject),
-        title=f"{subject}: nearest training images ({config.evaluation.extractor}, Euclidean)",
+        run.neighbours(subject.name),
+        title=f"{subject.name}: nearest training images ({config.evaluation.extractor}, Euclidean)",
         rows=config.evaluation.panel_rows,
+        scores=suspects.scores,
+        accused=suspects.accused,
     )
     spec = {
-        "subject": subject,
+        "subject": subject.name,
         "extractor": config.evaluation.extractor,
         "neighbours": config.evaluation.neighbours,
     }
-    first = distances[:, 0]
-    record = Record(
+    return Record(
         kind="retrieval",
-        id=subject,
+        id=subject.name,
         spec=spec,
         spec_hash=spec_hash(spec),
+        values=_distance_values(distances) | suspects.figures.values,
         provenance=provenance(watch),
-        cell=None if real else config.cell(subject),
-        protocol=protocol(config, subject, run, n_fake=len(own)),
-        values={
-            "nearest_min": Value(value=float(first.min())),
-            "nearest_median": Value(value=float(np.median(first))),
-            "nearest_mean": Value(value=float(first.mean()), std_error=_std_error(first)),
-            "kth_mean": Value(value=float(distances[:, -1].mean())),
-        },
+        cell=subject.cell,
+        control=subject.control,
+        protocol=protocol(EXTRACTORS[config.evaluation.extractor], subject, run, n_fake=len(own)),
         facts={
-            "dataset": name,
+            "dataset": subject.dataset,
             "neighbours": config.evaluation.neighbours,
+            RATE: FALSE_DISCOVERY_RATE,
+            "accused": np.flatnonzero(suspects.accused).tolist(),
+            **_shares(subject, suspects.accused),
+            **{MISSING + name: why for name, why in suspects.figures.missing.items()},
         },
     )
-    record.write(run.record("retrieval", subject))
-    return record
+
+
+class Suspects(NamedTuple):
+    """Which images of a subject are too close to a training image to be new."""
+
+    figures: Figures  # of all together, in feature space but for those of the accused
+    scores: NDArray[np.float64]  # calibrated distance in pixels (n); infinite: not judged
+    accused: NDArray[np.bool_]  # (n)
+
+
+def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
+    """Compare a subject's distances to the training images with those of held-out images.
+
+    Held-out images themselves are judged too: every second one by the others.
+    """
+    held_out = config.subjects[f"{HELD_OUT}-{subject.dataset}"]
+    own, train = load_features(config, subject, run)
+    other, _ = load_features(config, held_out, run)
+    images, other_images = (load_images(config, x, run) for x in (subject, held_out))
+    rows = slice(0, None, 2) if subject == held_out else slice(None)
+    others = slice(1, None, 2) if subject == held_out else slice(None)
+    found = Suspects(
+        memorisation(own[rows], other[others], train),
+        np.full(len(own), np.inf),
+        np.zeros(len(own), bool),
+    )
+    try:
+        queries = np.concatenate([images[rows], other_images[others]])
+        scores = copies(queries, load_data(run.data(subject.dataset)).train).score
+    except BenchmarkError as error:
+        found.figures.missing["accused"] = str(error)
+        return found
+    judged = len(images[rows])
+    found.scores[rows] = scores[:judged]
+    found.accused[rows] = accused(
+        scores[:judged], scores[judged:], false_discovery_rate=FALSE_DISCOVERY_RATE
+    )
+    number = int(found.accused.sum())
+    found.figures.values["accused"] = Value(value=number)
+    found.figures.values["accused_share"] = Value(value=number / judged)
+    return found
 
 
 def panel(
@@ -87,8 +138,12 @@ def panel(
     *,
     title: str,
     rows: int,
+    scores: NDArray[np.float64],
+    accused: NDArray[np.bool_],
 ) -> None:
     """Draw samples with their nearest images of `bank` as PNG, the most suspicious sample first.
+
+    The accused come first, by their scores, then the others, by their smallest distances.
 
     Args:
         queries: uint8, n×H×W×3.
@@ -97,9 +152,11 @@ def panel(
         indices: n×k, rows of `bank`.
         path: the picture.
         title: is written above.
-        rows: how many samples are shown at most, those with the smallest distances.
+        rows: how many samples are shown at most.
+        scores: n, small for copies.
+        accused: n, which are marked as copies.
     """
-    order = np.argsort(distances[:, 0], kind="stable")[:rows]
+    order = np.lexsort((np.where(accused, scores, distances[:, 0]), ~accused))[:rows]
     height, width = queries.shape[1:3]
     scale = -(-SMALLEST_TILE // width)
     step_x, step_y = width * scale + GAP, height * scale + TEXT_HEIGHT + GAP
@@ -111,11 +168,32 @@ def panel(
     for row, sample in enumerate(order):
         top = TITLE_HEIGHT + row * step_y
         _tile(picture, GAP, top, queries[sample], scale, f"sample {sample}")
+        if accused[sample]:
+            _mark(picture, GAP, top, width * scale, height * scale)
         neighbours = zip(indices[sample], distances[sample], strict=True)
         for column, (index, distance) in enumerate(neighbours, start=1):
             left = 2 * GAP + column * step_x
             _tile(picture, left, top, bank[index], scale, f"{distance:.4g}")
     save_png(picture, path)
+
+
+def _distance_values(distances: NDArray[np.float64]) -> dict[str, Value]:
+    first = distances[:, 0]
+    return {
+        "nearest_min": Value(value=float(first.min())),
+        "nearest_median": Value(value=float(np.median(first))),
+        "nearest_mean": Value(value=float(first.mean()), std_error=_std_error(first)),
+        "kth_mean": Value(value=float(distances[:, -1].mean())),
+    }
+
+
+def _shares(subject: Subject, accused: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the share of accused images in each part of a control that has parts."""
+    maker = CONTROLS.get(subject.control.kind) if subject.control else None
+    parts = maker.parts if maker else ()
+    return {
+        PART + part: float(accused[first :: len(parts)].mean()) for first, part in enumerate(parts)
+    }
 
 
 def _std_error(values: NDArray[np.float64]) -> float:
@@ -133,3 +211,9 @@ def _tile(
 
 def _write(picture: Image.Image, left: int, top: int, text: str) -> None:
     ImageDraw.Draw(picture).text((left, top), text, "black", ImageFont.load_default(FONT_SIZE))
+
+
+def _mark(picture: Image.Image, left: int, top: int, width: int, height: int) -> None:
+    """Frame an accused image."""
+    box = (left, top, left + width - 1, top + height - 1)
+    ImageDraw.Draw(picture).rectangle(box, outline=ACCUSED, width=3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.paths import HELD_OUT
-from benchmark.records import Cell, Protocol, Record, Value
+from benchmark.records import Cell, Control, Protocol, Record, Value
 
 FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 RESERVED = ("neighbours", "stages")  # names of the tables that every run has
@@ -17,10 +17,11 @@ RESERVED = ("neighbours", "stages")  # names of the tables that every run has
 
 @dataclass(frozen=True)
 class Row:
-    """What the records say about one cell, or about the held-out images of one data set."""
+    """What the records say about one cell, or about one control."""
 
     dataset: str
     cell: Cell | None = None
+    control: Control | None = None
     training: Record | None = None
     sample: Record | None = None
     metrics: Record | None = None
@@ -37,9 +38,21 @@ class Row:
         values = self.metrics.values if self.metrics else {}
         return next((v for k, v in values.items() if is_frechet(self.metrics, k)), None)
 
+    @property
+    def distances(self) -> dict[int, Value]:
+        """The Fréchet distance by the number of images: of all, and of the first ones."""
+        if not self.metrics or not self.protocol or not self.distance:
+            return {}
+        return {**self.metrics.sized, self.protocol.n_fake: self.distance}
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether these are the held-out images."""
+        return self.control is not None and self.control.kind == HELD_OUT
+
 
 def collect(records: Iterable[Record]) -> list[Row]:
-    """Join the records by cell, in the order of the tables; held-out images come last."""
+    """Join the records by cell, in the order of the tables; controls come last, real ones first."""
     by_id = {(record.kind, record.id): record for record in records}
     # Evaluation is cheap, so a cell that moves to another table is evaluated anew, not sampled.
     newest_last = sorted(by_id.values(), key=lambda record: record.kind == "metrics")
@@ -55,18 +68,15 @@ def collect(records: Iterable[Record]) -> list[Row]:
         )
         for cell in sorted(cells.values(), key=_order)
     ]
-    held_out = {
-        record.id
-        for record in by_id.values()
-        if record.kind in ("metrics", "retrieval") and record.id.startswith(HELD_OUT)
-    }
+    controls = {record.id: record.control for record in by_id.values() if record.control}
     return rows + [
         Row(
-            dataset=name.removeprefix(HELD_OUT),
+            dataset=control.dataset,
+            control=control,
             metrics=by_id.get(("metrics", name)),
             retrieval=by_id.get(("retrieval", name)),
         )
-        for name in sorted(held_out)
+        for name, control in sorted(controls.items(), key=_control_order)
     ]
 
 
@@ -83,7 +93,7 @@ def table_names(rows: Iterable[Row]) -> list[str]:
 
 
 def in_table(rows: Iterable[Row], name: str) -> list[Row]:
-    """Return the rows of one table, and the held-out images of the data sets that it uses."""
+    """Return the rows of one table, and the controls of the data sets that it uses."""
     rows = list(rows)
     cells = [row for row in rows if row.cell and row.cell.table == name]
     datasets = {row.dataset for row in cells}
@@ -156,6 +166,25 @@ def find_published(cell: Cell | None, published: dict[Key, Published]) -> Publis
     if cell is None:
         return None
     return published.get((cell.family, cell.schedule, cell.sampler, str(cell.steps), cell.weights))
+
+
+def floor_of(row: Row, rows: Iterable[Row]) -> Value | None:
+    """Return the distance of as many held-out images as this row has images, where measured."""
+    if row.protocol is None or row.is_floor:
+        return None
+    floors = [other for other in rows if other.is_floor and comparable(other) == comparable(row)]
+    return floors[0].distances.get(row.protocol.n_fake) if floors else None
+
+
+def comparable(row: Row) -> tuple[object, ...]:
+    """Return what two distances must have in common, besides n, to be compared."""
+    assert row.protocol
+    return tuple(row.protocol.model_dump(exclude={"n_fake"}).values())
+
+
+def _control_order(item: tuple[str, Control]) -> tuple[object, ...]:
+    name, control = item
+    return (control.dataset, control.kind != HELD_OUT, name)
 
 
 def _order(cell: Cell) -> tuple[object, ...]:

@@ -10,15 +10,29 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmark.atomic import write_text
-from benchmark.formats import FORMATS, Column, Entry, Table
+from benchmark.comparison import Compared, compare
+from benchmark.formats import FORMATS, Column, Entry, Marked, Table
+from benchmark.metrics.uncertainty import across_seeds
 from benchmark.paths import TABLE_FORMATS, Run
-from benchmark.records import Cell, Kind, Protocol, Provenance, Record, Value, read_records
+from benchmark.records import (
+    MISSING,
+    PART,
+    RATE,
+    Cell,
+    Kind,
+    Protocol,
+    Provenance,
+    Record,
+    Value,
+    read_records,
+)
 from benchmark.rows import (
     Key,
     Published,
     Row,
     collect,
     find_published,
+    floor_of,
     in_table,
     metric_name,
     read_published,
@@ -29,6 +43,7 @@ STAGES: dict[Kind, str] = {
     "data": "prepare",
     "train": "train",
     "sample": "sample",
+    "controls": "controls",
     "features": "features",
     "metrics": "evaluate",
     "retrieval": "retrieve",
@@ -92,8 +107,13 @@ REPORT = [
     Column("report_sample_minutes", "sampling min", group="report"),
     Column("report_note", None, number=False),
 ]
+FLOOR = Column("floor", "floor")
+OVER_SEEDS = Column("over_seeds", "mean over seeds")
+LETTERS = Column("letters", "letters", number=False)
+DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
 # A metric may take none of these names.
-COLUMNS = frozenset(column.key for column in [*IDENTITY, *COSTS, *REPORT])
+COLUMNS = frozenset(column.key for column in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])
+FEW = "†"
 STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),
@@ -107,35 +127,47 @@ STAGE = [
 def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published]) -> Table:
     """Return distances, times and published figures of the cells of one table."""
     mine = in_table(rows, name)
-    columns = [*IDENTITY, *_value_columns([r.metrics for r in mine]), *COSTS, *REPORT]
+    values = _value_columns([row.metrics for row in mine])
+    labels = {row.protocol.label for row in mine if row.protocol}
+    values.sort(key=lambda column: column.key not in labels)  # the distance comes first
+    compared = compare(mine)
+    distances = [_distances(row, mine, compared) for row in mine]
+    beside = [c for c in _distance_columns(mine) if any(c.key in entries for entries in distances)]
+    columns = [
+        *IDENTITY,
+        *values[: len(labels)],
+        *beside,
+        *values[len(labels) :],
+        *COSTS,
+        *REPORT,
+    ]
     matched = [find_published(row.cell, published) for row in mine]
     label = _labels(mine)
     content = [
         {
             **_identity(row, label(row), row.metrics),
             **_named(row.metrics),
+            **beside_it,
             **_costs(row),
             **({f"report_{k}": v for k, v in vars(figures).items()} if figures else {}),
         }
-        for row, figures in zip(mine, matched, strict=True)
+        for row, beside_it, figures in zip(mine, distances, matched, strict=True)
     ]
-    return Table(name, _caption(mine, any(matched)), columns, content)
+    return Table(name, _caption(mine, compared, any(matched)), columns, content)
 
 
 def neighbours_table(rows: Sequence[Row]) -> Table:
     """Return how far samples, and held-out images, lie from the training images."""
     mine = [row for row in rows if row.retrieval]
     label = _labels(mine)
-    caption = [
-        "Euclidean distances in feature space from each image to its nearest training images.",
-        "Held-out images are real and were never trained on: samples that lie much nearer to "
-        "the training images than these do are suspected copies.",
-    ]
     return Table(
         "neighbours",
-        caption,
+        _copies_caption(mine, label),
         [*IDENTITY, *_value_columns([r.retrieval for r in mine])],
-        [{**_identity(row, label(row), row.retrieval), **_named(row.retrieval)} for row in mine],
+        [
+            {**_identity(row, label(row), row.retrieval), **_named(row.retrieval), **_accused(row)}
+            for row in mine
+        ],
     )
 
 
@@ -150,6 +182,52 @@ def stages_table(records: Sequence[Record]) -> Table:
     return Table(
         "stages", caption, STAGE, [_stage(kind, jobs) for kind, jobs in kinds.items() if jobs]
     )
+
+
+def _distance_columns(rows: Sequence[Row]) -> list[Column]:
+    """Return the columns beside the Fréchet distance: of fewer images, of its floor and marks."""
+    label = next((row.protocol.label for row in rows if row.protocol), "")
+    sizes = sorted({n for row in rows if row.cell for n in row.distances if n != row.cell.samples})
+    sized = [Column(f"distance_at_{n}", f"{label} (n = {n})") for n in sizes]
+    return [*sized, *DISTANCES]
+
+
+def _distances(row: Row, rows: Sequence[Row], compared: Sequence[Compared]) -> dict[str, Entry]:
+    """Return the entries of all columns that are made of Fréchet distances."""
+    if row.metrics is None or row.protocol is None:
+        return {}
+    full = row.protocol.n_fake
+    entries = {f"distance_at_{n}": _marked(row, v, n) for n, v in row.distances.items()}
+    entries[row.protocol.label] = entries[f"distance_at_{full}"]
+    if floor := floor_of(row, rows):
+        entries["floor"] = _marked(row, floor, full)
+    if len(seeds := _seeds(row, rows)) > 1:
+        entries["over_seeds"] = _marked(row, across_seeds(seeds), full)
+    for group in compared:
+        if row.metrics.id in group.letters:
+            entries["letters"] = group.letters[row.metrics.id]
+    return entries
+
+
+def _marked(row: Row, value: Value, n: int) -> Entry:
+    """Return a distance of n images, with a mark where they are few."""
+    return Marked(value, FEW) if n < (_few(row) or 0) else value
+
+
+def _few(row: Row) -> int | None:
+    """Return the number of images below which a distance is marked."""
+    few = row.metrics.facts.get("few") if row.metrics else None
+    return few if isinstance(few, int) else None
+
+
+def _seeds(row: Row, rows: Iterable[Row]) -> list[Value]:
+    """Return the distances of the cells that differ from this row's in their seed only."""
+    own = _seedless(row)
+    return [other.distance for other in rows if own and _seedless(other) == own and other.distance]
+
+
+def _seedless(row: Row) -> dict[str, object] | None:
+    return row.cell.model_dump(exclude={"id", "seed"}) if row.cell else None
 
 
 def _values(record: Record | None) -> dict[str, Value]:
@@ -167,9 +245,16 @@ def _value_columns(records: Sequence[Record | None]) -> list[Column]:
     return [Column(name, _heading(name)) for name in names]
 
 
+def _accused(row: Row) -> dict[str, Entry]:
+    """Return the number of the accused as a whole one."""
+    found = _values(row.retrieval).get("accused")
+    return {"accused": int(found.value)} if found else {}
+
+
 def _heading(name: str) -> str:
     """Write out a metric's name; three letters are an acronym, as KID."""
-    return name.upper() if len(name) <= 3 else name.replace("_", " ")
+    known = {"data_copying": "C_T", "authenticity": "AuthPct"}
+    return known.get(name) or (name.upper() if len(name) <= 3 else name.replace("_", " "))
 
 
 def _labels(rows: Iterable[Row]) -> Callable[[Row], str]:
@@ -178,8 +263,11 @@ def _labels(rows: Iterable[Row]) -> Callable[[Row], str]:
     families = [family for family, _ in models]
 
     def label(row: Row) -> str:
-        if row.cell is None:
+        if row.is_floor:
             return "held-out images"
+        if row.control:
+            return row.control.kind.replace("-", " ")
+        assert row.cell
         several = families.count(row.cell.family) > 1
         return f"{row.cell.family} ({row.cell.model})" if several else row.cell.family
 
@@ -226,7 +314,7 @@ def _stage(kind: Kind, jobs: Sequence[Record]) -> dict[str, Entry]:
     }
 
 
-def _caption(rows: Sequence[Row], has_published: bool) -> list[str]:
+def _caption(rows: Sequence[Row], compared: Sequence[Compared], has_published: bool) -> list[str]:
     cells = [row.cell for row in rows if row.cell]
     sets = dict.fromkeys(f"{c.dataset} at {c.resolution}×{c.resolution}" for c in cells)
     jobs = [job for row in rows for job in (row.training, row.sample) if job]
@@ -237,8 +325,7 @@ def _caption(rows: Sequence[Row], has_published: bool) -> list[str]:
         lines.append("± is one standard error.")
     if any(value.low is not None for value in values):
         lines.append("[a, b] is a 95 % interval.")
-    if any(row.cell is None for row in rows):
-        lines.append("Held-out images are real: no model can be expected below them at equal n.")
+    lines += _reading(rows, compared) + _controls(rows)
     if jobs:
         lines.append(
             "Sampling is timed without loading and saving. "
@@ -248,6 +335,33 @@ def _caption(rows: Sequence[Row], has_published: bool) -> list[str]:
     if has_published:
         lines.append("Report: the published row of equal family, schedule, sampler and steps.")
     return lines
+
+
+def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
+    """Say what floor, marks and letters mean, where there are any."""
+    lines = [
+        f"{FEW}: of fewer than {few} images, whose covariance says little; the bias dominates."
+        for few in sorted({_few(row) or 0 for row in rows})
+        if any(n < few for row in rows for n in row.distances)
+    ]
+    if any(floor_of(row, rows) for row in rows):
+        lines.append("Floor: the distance of as many held-out images; empty where there are fewer.")
+    if sizes := [str(group.n) for group in compared]:
+        lines.append(
+            "Letters: rows that share one cannot be told apart, as the 95 % interval of the "
+            f"difference of their distances at n = {' and '.join(sizes)} holds 0; rows without a "
+            "letter were not measured at this n, and distances at different n do not compare."
+        )
+    if any(len(_seeds(row, rows)) > 1 for row in rows):
+        lines.append("Mean over seeds: its interval follows from the scatter between them.")
+    return lines
+
+
+def _controls(rows: Iterable[Row]) -> list[str]:
+    """Say what the controls are."""
+    texts = {row.control.kind: row.control.text for row in rows if row.control}
+    said = "; ".join(f"{kind.replace('-', ' ')}: {text}" for kind, text in texts.items())
+    return [f"Controls: {said}."] if texts else []
 
 
 def _protocol_line(protocol: Protocol) -> str:
@@ -263,6 +377,45 @@ def _protocol_line(protocol: Protocol) -> str:
 def _machines(provenances: Iterable[Provenance]) -> str:
     machines = sorted({(p.gpu or f"{p.cpu}, {p.cores} cores", p.precision) for p in provenances})
     return "Machine: " + "; ".join(f"{name}, {precision}" for name, precision in machines) + "."
+
+
+def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
+    """Say how to read the figures of memorisation, and why some are not given."""
+    judged = [(label(row), row.retrieval.facts) for row in rows if row.retrieval]
+    lines = [
+        "Nearest: Euclidean distance in feature space from each image to the nearest training "
+        "image. It says something only beside that of held-out images, which are real and were "
+        "never trained on; of these each second one is compared with the others.",
+        "Distance ratio: median of the nearest distances over that of held-out images. Closer "
+        "share: excess of samples that lie closer than held-out images, 0 to 1. C_T: below 0, "
+        "samples lie closer than held-out images. AuthPct: % of samples that lie farther from "
+        "their training image than its neighbour does.",
+    ]
+    lines += [
+        "Accused: samples whose calibrated distance to a training image in pixels, flips and "
+        f"near-duplicates allowed for, is too small by chance; of these at most {rate:.0%} are "
+        "innocent on average."
+        for rate in dict.fromkeys(facts.get(RATE) for _, facts in judged)
+        if isinstance(rate, float)
+    ]
+    planted = {
+        name.removeprefix(PART): share
+        for _, facts in judged
+        for name, share in facts.items()
+        if name.startswith(PART) and isinstance(share, float)
+    }
+    if planted:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in planted.items())
+        lines.append(f"Accused of the planted copies: {shares}.")
+    reasons: dict[tuple[str, str], dict[str, None]] = {}
+    for name, facts in judged:
+        for key, why in facts.items():
+            if key.startswith(MISSING):
+                reasons.setdefault((key.removeprefix(MISSING), str(why)), {})[name] = None
+    return lines + [
+        f"No {_heading(figure)} for {', '.join(names)}: {why}."
+        for (figure, why), names in reasons.items()
+    ]
 
 
 def _sharing(cells: Sequence[Cell]) -> list[str]:

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.paths import Run
-from benchmark.records import Cell, Curve, Protocol, Provenance, Record, Timing, Value, spec_hash
+from benchmark.records import (
+    Cell,
+    Control,
+    Curve,
+    Protocol,
+    Provenance,
+    Record,
+    Timing,
+    Value,
+    spec_hash,
+)
 
 LABELS = {"efficientnet-lite0": "FD-EffNetLite0", "inception-v3-fid": "FID"}
 METRICS = {"fd": {"kind": "frechet"}, "kid": {"kind": "kernel"}}
@@ -26,6 +36,14 @@ CELLS = [
     ("NCSN", "geometric", "annealed-langevin", 1000, "pretrained", 32, 110.2, 4.1),
     ("SBGM-SDE", "ve", "predictor-corrector", 2000, "pretrained", 16, 63.5, 14.2),
 ]
+# kind, Fréchet distance of 64 images, what they are
+CONTROLS = [
+    ("held-out", 41.27, "real images that were never trained on"),
+    ("blur", 96.2, "training images with a blur"),
+    ("copies", 47.9, "training images as they are and mirrored"),
+]
+FEW = 1281
+SIZES = (16, 32)
 MODELS = {"DDPM": "ddpm", "DDIM": "ddim", "NCSN": "ncsn", "SBGM-SDE": "sde"}
 
 
@@ -66,10 +84,12 @@ def records(cells: int, extractor: str, share_training: bool) -> Iterator[Record
         yield record("sample", cell.id, 30.0, cell=cell, timing=timing(cell, point[7]))
         yield record("features", cell.id, 6.0, cell=cell)
         judged = protocol.model_copy(update={"n_fake": cell.samples})
-        yield metrics(cell.id, point[6], judged, cell)
-        yield retrieval(cell.id, 0.9 + number / 100, cell)
-    yield metrics("held-out-faces", 41.27, protocol, None)
-    yield retrieval("held-out-faces", 0.87, None)
+        yield metrics(cell.id, point[6], judged, cell=cell)
+        yield retrieval(cell.id, 0.9 + number / 100, cell=cell)
+    for kind, distance, text in CONTROLS:
+        control = Control(kind=kind, dataset="faces", text=text)
+        yield metrics(f"{kind}-faces", distance, protocol, control=control)
+        yield retrieval(f"{kind}-faces", distance / 50, control=control)
 
 
 def make_cell(
@@ -160,20 +180,44 @@ def timing(cell: Cell, seconds: float) -> Timing:
     )
 
 
-def metrics(name: str, distance: float, protocol: Protocol, cell: Cell | None) -> Record:
-    """Return a Fréchet distance with an interval and a KID with a standard error."""
+def metrics(name: str, distance: float, protocol: Protocol, **subject: object) -> Record:
+    """Return a Fréchet distance with an interval, also of fewer images, and a KID with an error."""
     values = {
-        "fd": Value(value=distance, low=distance - 4.21, high=distance + 5.17),
+        "fd": interval(distance),
         "kid": Value(value=distance / 1000 - 0.04, std_error=0.0021),
     }
-    return record("metrics", name, 1.5, cell=cell, protocol=protocol, values=values)
+    sized = {n: interval(distance + 400 / n) for n in SIZES if n < protocol.n_fake}
+    facts = {"dataset": "faces", "few": FEW}
+    return record(
+        "metrics",
+        name,
+        1.5,
+        protocol=protocol,
+        values=values,
+        sized=sized,
+        facts=facts,
+        **subject,
+    )
 
 
-def retrieval(name: str, distance: float, cell: Cell | None) -> Record:
-    """Return the distances to the nearest training images."""
+def interval(distance: float) -> Value:
+    """Return a distance with a skewed interval."""
+    return Value(value=distance, low=distance - 4.21, high=distance + 5.17)
+
+
+def retrieval(name: str, distance: float, **subject: object) -> Record:
+    """Return the distances to the nearest training images; the copies are accused."""
+    copied = name.startswith("copies")
     values = {
         "nearest_mean": Value(value=distance),
         "nearest_median": Value(value=distance - 0.02),
         "nearest_min": Value(value=distance / 2),
+        "distance_ratio": Value(value=distance / 0.9, low=distance / 0.95, high=distance / 0.85),
+        "accused": Value(value=64 * copied),
+        "accused_share": Value(value=float(copied)),
     }
-    return record("retrieval", name, 1.1, cell=cell, values=values)
+    facts: dict[str, object] = {"false_discovery_rate": 0.1, "accused": list(range(64 * copied))}
+    facts |= {"no_data_copying": "data copying: no cell holds 20 of 64 samples"}
+    if copied:
+        facts |= {"accused_of_exact": 1.0, "accused_of_mirrored": 0.97}
+    return record("retrieval", name, 1.1, values=values, facts=facts, **subject)

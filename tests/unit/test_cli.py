@@ -19,8 +19,9 @@ STAGES = {
     "prepare": "tiny",
     "train": "DDPM-linear",
     "sample": "DDPM-linear-ddpm-10-s0",
-    "features": "tiny",
-    "evaluate": "held-out-tiny",
+    "controls": "tiny",
+    "features": "controls-tiny",
+    "evaluate": "controls-tiny",
     "retrieve": "held-out-tiny",
 }
 
@@ -63,7 +64,7 @@ def test_an_unknown_name_is_one_line_and_status_2(tmp_path: Path, verb: str) -> 
 def test_a_name_that_another_verb_takes_is_refused(verb: str, name: str) -> None:
     wrong = benchmark(verb, SMOKE, name, "--dry-run")
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("error: no cell or ")
+    assert wrong.stderr.startswith(("error: no cell, ", "error: no cell or "))
 
 
 def test_a_run_without_records_is_one_line_and_status_2(tmp_path: Path) -> None:

@@ -59,7 +59,17 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
         ("evaluation.metrics", {"kid": {"kind": "kernel"}}, "exactly one of kind frechet"),
         ("evaluation.metrics.steps", {"kind": "kernel"}, "every table has a column steps"),
         ("data.held-out-tiny", {"source": "avatars", "resolution": 16, "train": 9, "held_out": 9},
-         "data.held-out-tiny: names that begin with held-out- mean held-out images"),
+         "data.held-out-tiny: this is the name of a control: rename it"),
+        ("data.controls-tiny", {"source": "avatars", "resolution": 16, "train": 9, "held_out": 9},
+         "data.controls-tiny: this is the name of a control: rename it"),
+        ("data.DDPM-linear-ddpm-10-s0", {"source": "avatars", "resolution": 16, "train": 9,
+                                         "held_out": 9}, "has the name of a data set or a control"),
+        ("evaluation.controls", ["noise", "blurr"], "no 'blurr': did you mean 'blur'"),
+        ("evaluation.controls", ["noise", "noise"], "controls: one is named twice"),
+        ("evaluation.sizes", [9], "evaluation.sizes: no cell has more than 8 samples"),
+        ("evaluation.sizes", [2], "evaluation.sizes.0: "),
+        ("evaluation.sizes", [4, 4], "evaluation: sizes: one is named twice"),
+        ("evaluation.metrics.floor", {"kind": "kernel"}, "every table has a column floor"),
         ("data.tiny.held_out", 2, "data.tiny.held_out: a distance needs at least 3 images"),
         ("data.tiny.resolution", 18, "models.DDPM.network: halves its images too often"),
         ("networks.net.image_channels", 1, "models.DDPM.network: images have 3 channels"),
@@ -188,6 +198,38 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_cell_is_answered_with_the_nearest(smoke: dict[str, Any]) -> None:
     with pytest.raises(BenchmarkError, match="did you mean 'DDPM-linear-ddpm-10-s0'"):
         parse(smoke).cell("DDPM-linear-ddpm-10")
+
+
+def test_controls_need_twice_as_many_training_images(smoke: dict[str, Any]) -> None:
+    smoke["data"]["tiny"]["train"] = 5
+    with pytest.raises(BenchmarkError, match=r"data\.tiny has too few training images: at least 6"):
+        parse(smoke)
+    smoke["evaluation"]["controls"] = []
+    assert set(parse(smoke).subjects) == {cell.id for cell in parse(smoke).cells} | {
+        "held-out-tiny"
+    }
+
+
+def test_controls_have_the_size_of_the_largest_cell_where_that_is_possible(
+    smoke: dict[str, Any],
+) -> None:
+    def count(samples: int, held_out: int, train: int) -> int:
+        smoke["grid"][1]["samples"] = samples
+        smoke["data"]["tiny"] |= {"held_out": held_out, "train": train}
+        return parse(smoke).control_count("tiny")
+
+    assert count(samples=20, held_out=50, train=50) == 20
+    assert count(samples=20, held_out=12, train=50) == 12
+    assert count(samples=20, held_out=50, train=30) == 15
+
+
+def test_held_out_images_are_measured_at_the_size_of_every_subject(smoke: dict[str, Any]) -> None:
+    smoke["grid"][1]["samples"] = 7
+    smoke["evaluation"]["sizes"] = [4]
+    config = parse(smoke)
+    sizes = {name: config.sizes(subject) for name, subject in config.subjects.items()}
+    assert sizes["held-out-tiny"] == [4, 7]  # the 8 of the other cells are all there are
+    assert sizes["DDIM-linear-ddim-5-s0"] == sizes["blur-tiny"] == [4]
 
 
 def ready(content: dict[str, Any]) -> dict[str, Any]:

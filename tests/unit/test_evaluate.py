@@ -50,7 +50,7 @@ def test_equal_images_have_equal_features_whatever_set_they_are_in(copied: Run) 
 def test_samples_and_held_out_images_are_measured_against_the_training_images_alone(
     copied: Run, smoke: Config
 ) -> None:
-    own, train = evaluate.load_features(smoke, HELD_OUT, copied)
+    own, train = evaluate.load_features(smoke, smoke.subjects[HELD_OUT], copied)
     real = np.load(copied.features("efficientnet-lite0", "tiny"))
     assert np.array_equal(train, real[:24])
     assert np.array_equal(own, real[24:])

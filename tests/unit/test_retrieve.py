@@ -3,9 +3,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
-from benchmark.retrieve import panel
+from benchmark.retrieve import ACCUSED, GAP, panel
 
 
 def test_retrieval_imports_no_torch() -> None:
@@ -22,7 +22,17 @@ def test_panel_shows_the_most_suspicious_first(tmp_path: Path) -> None:
     distances = np.array([[3.0, 4.0], [1.0, 9.0], [2.0, 2.5]])
     indices = np.array([[0, 1], [2, 3], [1, 0]])
     path = tmp_path / "panel.png"
-    panel(queries, bank, distances, indices, path, title="Nearest", rows=2)
+    panel(
+        queries,
+        bank,
+        distances,
+        indices,
+        path,
+        title="Nearest",
+        rows=2,
+        scores=np.array([0.1, 0.2, 0.3]),
+        accused=np.zeros(3, bool),
+    )
     pixels = np.asarray(Image.open(path))
     colours = pixels.reshape(-1, 3)
     shown = {int(red) for red, green, blue in np.unique(colours, axis=0) if green == blue == 0}
@@ -37,3 +47,35 @@ def test_panel_shows_the_most_suspicious_first(tmp_path: Path) -> None:
     assert first_y < second_y
     assert corner(0, 120)[0] == corner(0, 130)[0] == first_y
     assert sample_x < corner(0, 120)[1] < corner(0, 130)[1]
+
+
+def shown(path: Path) -> list[int]:
+    """The red values of the samples from top to bottom."""
+    column = np.asarray(Image.open(path))[:, GAP + 40]
+    reds = [int(r) for r, g, b in column if g == b == 0 and r < 100]
+    return list(dict.fromkeys(reds))
+
+
+def test_the_accused_come_first_by_their_scores_and_are_framed(tmp_path: Path) -> None:
+    queries = np.zeros((4, 8, 8, 3), np.uint8)
+    queries[:, :, :, 0] = np.array([10, 20, 30, 40])[:, None, None]
+    distances = np.array([[1.0], [9.0], [8.0], [2.0]])
+    scores = np.array([np.inf, 0.2, 0.1, 0.3])
+    accused = np.array([False, True, True, False])
+    path = tmp_path / "panel.png"
+    panel(
+        queries,
+        np.full((1, 8, 8, 3), 255, np.uint8),
+        distances,
+        np.zeros((4, 1), int),
+        path,
+        title="",
+        rows=4,
+        scores=scores,
+        accused=accused,
+    )
+    assert shown(path) == [30, 20, 10, 40]
+    pixels = np.asarray(Image.open(path))
+    framed = (pixels == ImageColor.getrgb(ACCUSED)).all(axis=2).any(axis=1)
+    edges = np.flatnonzero(np.diff(framed.astype(int)))
+    assert len(edges) == 2 * 2  # two frames, one below the other

@@ -1,5 +1,6 @@
 # The checked config and what every stage depends on. No files are made here.
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -12,7 +13,7 @@ from benchmark.config import check_writable, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import local_files
-from benchmark.paths import HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
+from benchmark.paths import CONTROLS, HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
 from benchmark.records import canonical_json
 from benchmark.rows import RESERVED
 
@@ -42,6 +43,7 @@ onstart:
 
 CELLS = [cell.id for cell in CONFIG.cells]
 DATASETS = sorted({cell.dataset for cell in CONFIG.cells})
+KINDS = [HELD_OUT, *CONFIG.evaluation.controls]
 EXTRACTOR = CONFIG.evaluation.extractor
 
 
@@ -72,7 +74,7 @@ def share_of_cores(jobs):
 
 
 def images_of(name):
-    """The images of a data set or of a cell."""
+    """The images of a data set, of a cell or of all controls."""
     return RUN.images(name) if name in DATASETS else RUN.samples(name)
 
 
@@ -83,21 +85,24 @@ def weights_of(cell):
     return local_files(CONFIG.models[cell.model].weights)
 
 
-def features_of(subject):
-    """Of a cell, or of held-out-DATA, and of the training images it is judged against."""
-    names = {CONFIG.dataset_of(subject), *({subject} & set(CELLS))}
-    return [RUN.features(EXTRACTOR, name) for name in sorted(names)]
+def controls_of(dataset):
+    """The images, or features, of a data set's made controls: one array, if any are made."""
+    return [CONFIG.controls_of(dataset)] if CONFIG.evaluation.controls else []
 
 
-def cell_of(subject):
-    """What the tables say of a subject besides its figures."""
-    return CONFIG.cell(subject).model_dump() if subject in CELLS else None
+def features_of(dataset, *names):
+    """Of cells or controls, and of the images of the data set that they are judged against."""
+    return [RUN.features(EXTRACTOR, name) for name in (dataset, *names)]
 
 
-def panel_images(subject):
-    """What a panel of nearest neighbours shows: the subject's images and the training images."""
-    names = {CONFIG.dataset_of(subject), subject.removeprefix(HELD_OUT)}
-    return [images_of(name) for name in sorted(names)]
+def specs_of(name):
+    """What the figures of a cell, or of all controls, depend on besides images."""
+    return [CONFIG.evaluate_spec(subject) for subject in CONFIG.judged(name)]
+
+
+wildcard_constraints:
+    cell="|".join(map(re.escape, CELLS)),
+    dataset="|".join(map(re.escape, DATASETS)),
 
 
 GPU = wants_gpu()

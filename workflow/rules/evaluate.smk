@@ -1,3 +1,21 @@
+rule controls:
+    input:
+        images=RUN.images("{dataset}"),
+        manifest=RUN.manifest("{dataset}"),
+        code=code("controls.py", "seeds.py"),
+    output:
+        images=RUN.samples(f"{CONTROLS}-{{dataset}}"),
+        record=RUN.record("controls", f"{CONTROLS}-{{dataset}}"),
+    log:
+        RUN.log("controls", "{dataset}"),
+    conda:
+        ENVIRONMENT
+    params:
+        spec=lambda w: canonical_json(CONFIG.controls_spec(w.dataset)),
+    shell:
+        command("controls $BENCHMARK_CONFIG {wildcards.dataset}")
+
+
 rule features:
     input:
         images=lambda w: images_of(w.name),
@@ -20,47 +38,88 @@ rule features:
 
 rule evaluate:
     input:
-        features=lambda w: features_of(w.subject),
-        manifest=lambda w: RUN.manifest(CONFIG.dataset_of(w.subject)),
+        features=lambda w: features_of(CONFIG.cell(w.cell).dataset, w.cell),
+        manifest=lambda w: RUN.manifest(CONFIG.cell(w.cell).dataset),
         code=code("evaluate.py", "metrics/*.py"),
     output:
-        RUN.record("metrics", "{subject}"),
+        RUN.record("metrics", "{cell}"),
     log:
-        RUN.log("evaluate", "{subject}"),
+        RUN.log("evaluate", "{cell}"),
     conda:
         ENVIRONMENT
     params:
-        spec=lambda w: canonical_json(CONFIG.evaluate_spec(w.subject)),
-        cell=lambda w: canonical_json(cell_of(w.subject)),
+        spec=lambda w: canonical_json(specs_of(w.cell)),
+        cell=lambda w: canonical_json(CONFIG.cell(w.cell).model_dump()),
     shell:
-        command("evaluate $BENCHMARK_CONFIG {wildcards.subject}")
+        command("evaluate $BENCHMARK_CONFIG {wildcards.cell}")
+
+
+rule evaluate_controls:
+    input:
+        features=lambda w: features_of(w.dataset, *controls_of(w.dataset)),
+        manifest=RUN.manifest("{dataset}"),
+        code=code("evaluate.py", "metrics/*.py"),
+    output:
+        [RUN.record("metrics", f"{kind}-{{dataset}}") for kind in KINDS],
+    log:
+        RUN.log("evaluate", f"{CONTROLS}-{{dataset}}"),
+    conda:
+        ENVIRONMENT
+    params:
+        spec=lambda w: canonical_json(specs_of(CONFIG.controls_of(w.dataset))),
+    shell:
+        command(f"evaluate $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")
+
+
+RETRIEVAL = code(
+    "retrieve.py", "evaluate.py", "neighbours.py", "pictures.py", "metrics/*.py"
+)
 
 
 rule retrieve:
     input:
-        features=lambda w: features_of(w.subject),
-        images=lambda w: panel_images(w.subject),
-        manifest=lambda w: RUN.manifest(CONFIG.dataset_of(w.subject)),
-        code=code(
-            "retrieve.py",
-            "evaluate.py",
-            "neighbours.py",
-            "pictures.py",
-            "metrics/base.py",
-        ),
+        features=lambda w: features_of(CONFIG.cell(w.cell).dataset, w.cell),
+        images=lambda w: [RUN.images(CONFIG.cell(w.cell).dataset), RUN.samples(w.cell)],
+        manifest=lambda w: RUN.manifest(CONFIG.cell(w.cell).dataset),
+        code=RETRIEVAL,
     output:
-        record=RUN.record("retrieval", "{subject}"),
+        record=RUN.record("retrieval", "{cell}"),
         panel=report(
-            RUN.neighbours("{subject}"),
+            RUN.neighbours("{cell}"),
             category="Neighbours",
             caption="../report/neighbours.rst",
         ),
     log:
-        RUN.log("retrieve", "{subject}"),
+        RUN.log("retrieve", "{cell}"),
     conda:
         ENVIRONMENT
     params:
         k=CONFIG.evaluation.neighbours,
         rows=CONFIG.evaluation.panel_rows,
     shell:
-        command("retrieve $BENCHMARK_CONFIG {wildcards.subject}")
+        command("retrieve $BENCHMARK_CONFIG {wildcards.cell}")
+
+
+rule retrieve_controls:
+    input:
+        features=lambda w: features_of(w.dataset, *controls_of(w.dataset)),
+        images=lambda w: map(images_of, [w.dataset, *controls_of(w.dataset)]),
+        manifest=RUN.manifest("{dataset}"),
+        code=RETRIEVAL,
+    output:
+        records=[RUN.record("retrieval", f"{kind}-{{dataset}}") for kind in KINDS],
+        panels=report(
+            [RUN.neighbours(f"{kind}-{{dataset}}") for kind in KINDS],
+            category="Neighbours",
+            caption="../report/neighbours.rst",
+        ),
+    log:
+        RUN.log("retrieve", f"{CONTROLS}-{{dataset}}"),
+    conda:
+        ENVIRONMENT
+    params:
+        k=CONFIG.evaluation.neighbours,
+        rows=CONFIG.evaluation.panel_rows,
+        controls=CONFIG.evaluation.controls,
+    shell:
+        command(f"retrieve $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")

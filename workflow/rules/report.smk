@@ -1,22 +1,23 @@
-SUBJECTS = [*CELLS, *(f"{HELD_OUT}{name}" for name in DATASETS)]
+MADE = [name for dataset in DATASETS for name in controls_of(dataset)]
 RECORDS = [
     *(RUN.record("data", name) for name in DATASETS),
     *(RUN.record("train", name) for name in CONFIG.trainings),
     *(RUN.record("sample", name) for name in CELLS),
-    *(RUN.record("features", name) for name in [*DATASETS, *CELLS]),
-    *(RUN.record(kind, name) for kind in ("metrics", "retrieval") for name in SUBJECTS),
+    *(RUN.record("controls", name) for name in MADE),
+    *(RUN.record("features", name) for name in [*DATASETS, *CELLS, *MADE]),
+    *(RUN.record(kind, name) for kind in ("metrics", "retrieval") for name in CONFIG.subjects),
 ]
 NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
 PLOTS = [RUN.plot(name) for name in PLOT_NAMES]
 VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
-PANELS = [RUN.neighbours(name) for name in SUBJECTS]
+PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
 
 
 rule tables:
     input:
         records=RECORDS,
-        code=code("tables.py", "rows.py", "formats.py"),
+        code=code("tables.py", "comparison.py", "rows.py", "formats.py"),
     output:
         report(TABLES, category="Tables", caption="../report/table.rst"),
     log:
