@@ -75,7 +75,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         resolution=cell.resolution,
         schedule=cell.schedule,
         manifest=read_manifest(run.manifest(cell.dataset)),
-        recipe=yaml.safe_dump(record.spec, sort_keys=False),
+        recipe=yaml.safe_dump(record.spec, sort_keys=False, default_flow_style=None),
         images=facts["images"],
         steps=facts["steps"],
         batch=facts["batch"],
