@@ -245,3 +245,10 @@ def test_moments_have_the_distance_of_their_features(n: int, d: int) -> None:
     assert moments[0].factor.shape == (min(n - 1, d), d)
     assert frechet_distance(*moments) == pytest.approx(distance(a, b), rel=1e-8)
     assert frechet_to(a, moments[1]).low == pytest.approx(frechet(a, b).low, rel=1e-6)
+
+
+def test_a_small_distance_of_rank_deficient_sets_keeps_its_digits() -> None:
+    """By eigenvalues alone the null space would add more than the distance itself."""
+    x = features(26, 8, 30)
+    expected = 1e-10 * (np.square(x.mean(axis=0)).sum() + x.var(axis=0, ddof=1).sum())
+    assert distance(x, (1 + 1e-5) * x) == pytest.approx(expected, rel=1e-3)

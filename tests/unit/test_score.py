@@ -1,6 +1,8 @@
 import dataclasses
 import hashlib
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,17 @@ def test_folders_of_mixed_sizes_score_as_their_images_one_by_one(tmp_path: Path)
     for name, value in expected.items():
         assert found.values[name].value == pytest.approx(value.value, rel=1e-6), name
         assert found.values[name].std_error == pytest.approx(value.std_error, rel=1e-6), name
+
+
+@pytest.mark.parametrize("batch", [3, 64])
+def test_features_are_in_the_order_of_the_images(tmp_path: Path, batch: int) -> None:
+    shown = pictures(0)
+    opened = open_input(folder(tmp_path / "a", shown))
+    assert isinstance(opened, Images)
+    found = module.embed_images(
+        opened, quarters, torch.device("cpu"), embedding(tmp_path, batch=batch)
+    )
+    np.testing.assert_allclose(found, embedded(shown), rtol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [3, 64])
@@ -305,6 +318,14 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
         array(path, pictures(0, sizes=((6, 8),)))
         path.write_bytes(path.read_bytes()[:-500])
     assert wrong(tmp_path, fake=path).startswith(f"{path}: cannot be read: ")
+
+
+def test_an_archive_that_ends_before_its_last_image_is_refused(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    np.save(whole, np.stack(pictures(0, sizes=((6, 8),))))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("arr_0.npy", whole.getvalue()[:-100])
+    assert wrong(tmp_path, fake=tmp_path / "a.npz").startswith(f"{tmp_path / 'a.npz'}: ends before")
 
 
 def test_a_damaged_member_of_an_archive_is_refused(tmp_path: Path) -> None:
