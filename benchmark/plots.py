@@ -27,12 +27,14 @@ from benchmark.rows import (
     Row,
     collect,
     find_published,
+    floor_of,
     in_table,
     read_published,
     table_names,
 )
 
-HELD_OUT = "held-out images"
+FLOOR = "as many held-out images"
+FLOOR_HEIGHT = 0.7  # of a line's
 CAPTION = 0.36  # inches above a picture for its name on two lines
 WIDE = 4  # a distance axis that spans more than this factor is logarithmic
 
@@ -66,24 +68,24 @@ def write_plots(run: Run, reference: Path | None) -> list[Path]:
 
 
 def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> Figure | None:
-    """Draw the Fréchet distance of every cell; the dashed line is that of held-out images."""
+    """Draw the Fréchet distance of every cell and control, and before it the floor at its n."""
 
-    def draw(axes: Axes, y: float, row: Row, cell: Cell) -> None:
+    def draw(axes: Axes, y: float, row: Row) -> None:
         assert row.distance
-        _dot(axes, row.distance, y, cell)
-        figures = find_published(cell, published)
+        _dot(axes, row.distance, y, row.cell)
+        if floor := floor_of(row, rows):
+            ends = [y - FLOOR_HEIGHT / 2, y + FLOOR_HEIGHT / 2]
+            axes.plot([floor.value] * 2, ends, color=style.MUTED, lw=1.5, label=FLOOR)
+        figures = find_published(row.cell, published)
         if figures and figures.fid and _label(row) == "FID":
             axes.plot(float(figures.fid), y, "|", ms=11, color="black", label="published")
 
     measured = [row for row in rows if row.distance]
-    figure = _by_model(measured, draw, lambda row, cell: f"n = {cell.samples}")
+    figure = _by_model(measured, draw, lambda row: f"n = {_count(row)}")
     if figure is None:
         return None
     for axes, name in zip(figure.axes, table_names(measured), strict=True):
         mine = in_table(measured, name)
-        for row in mine:
-            if row.cell is None and row.distance:
-                axes.axvline(row.distance.value, color=style.MUTED, lw=1, ls="--", label=HELD_OUT)
         labels = dict.fromkeys(_label(row) for row in mine)
         axes.set_xlabel(f"{' / '.join(labels)} (lower is better)")
         if _is_wide(mine):
@@ -98,15 +100,15 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
 def time_by_model(rows: Sequence[Row]) -> Figure | None:
     """Draw the seconds per image of every cell: the mean, and each timed batch in grey."""
 
-    def draw(axes: Axes, y: float, row: Row, cell: Cell) -> None:
+    def draw(axes: Axes, y: float, row: Row) -> None:
         timing = row.sample.timing if row.sample else None
         assert timing
         batches = np.divide(timing.batch_seconds, timing.batch_images)
         axes.plot(batches, [y] * len(batches), "|", ms=11, color=style.MUTED, label="one batch")
-        _dot(axes, Value(value=1 / timing.images_per_second), y, cell)
+        _dot(axes, Value(value=1 / timing.images_per_second), y, row.cell)
 
     timed = [row for row in rows if _seconds(row)]
-    figure = _by_model(timed, draw, lambda row, cell: f"batch {_batch(row)}")
+    figure = _by_model(timed, draw, lambda row: f"batch {_batch(row)}")
     if figure is None:
         return None
     for axes in figure.axes:
@@ -201,12 +203,12 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return front
 
 
-Draw = Callable[[Axes, float, Row, Cell], None]
-Detail = Callable[[Row, Cell], str]
+Draw = Callable[[Axes, float, Row], None]
+Detail = Callable[[Row], str]
 
 
 def _by_model(rows: Sequence[Row], draw: Draw, detail: Detail) -> Figure | None:
-    """Lay out a panel for each table, in it a line for each model, schedule, sampler and steps."""
+    """Lay out a panel for each table, in it a line for the seeds of a cell, and each control."""
     panels = [(name, _by_line(in_table(rows, name), detail)) for name in table_names(rows)]
     if not panels:
         return None
@@ -215,8 +217,8 @@ def _by_model(rows: Sequence[Row], draw: Draw, detail: Detail) -> Figure | None:
     axes = np.ravel(figure.subplots(len(panels), height_ratios=heights))
     for panel, (name, lines) in zip(axes, panels, strict=True):
         for y, seeds in enumerate(lines.values()):
-            for shift, (row, cell) in zip(_spread(len(seeds)), seeds, strict=True):
-                draw(panel, y + shift, row, cell)
+            for shift, row in zip(_spread(len(seeds)), seeds, strict=True):
+                draw(panel, y + shift, row)
         panel.set_yticks(range(len(lines)), list(lines))
         panel.set_ylim(len(lines) - 0.5, -0.5)
         panel.set_title(name)
@@ -224,13 +226,12 @@ def _by_model(rows: Sequence[Row], draw: Draw, detail: Detail) -> Figure | None:
     return figure
 
 
-def _by_line(rows: Iterable[Row], detail: Detail) -> dict[str, list[tuple[Row, Cell]]]:
-    """Group cells that differ in their seed only, under the text that names them."""
-    lines: dict[str, list[tuple[Row, Cell]]] = {}
+def _by_line(rows: Iterable[Row], detail: Detail) -> dict[str, list[Row]]:
+    """Group cells that differ in their seed only, under the text that names them; then controls."""
+    lines: dict[str, list[Row]] = {}
     for row in rows:
-        if row.cell:
-            text = f"{_name(row.cell)}, {detail(row, row.cell)}"
-            lines.setdefault(text, []).append((row, row.cell))
+        if not row.is_floor:
+            lines.setdefault(f"{_title(row)}, {detail(row)}", []).append(row)
     return lines
 
 
@@ -245,15 +246,28 @@ def _name(cell: Cell) -> str:
     return f"{cell.family} {cell.schedule}{sampler} {cell.steps}"
 
 
+def _title(row: Row) -> str:
+    """Name a row in a plot."""
+    if row.cell:
+        return _name(row.cell)
+    assert row.control
+    return f"control: {row.control.kind}"
+
+
+def _count(row: Row) -> int | None:
+    return row.protocol.n_fake if row.protocol else None
+
+
 def _rank(cell: Cell) -> int:
     return FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
 
 
-def _dot(axes: Axes, value: Value, y: float, cell: Cell) -> None:
-    rank = _rank(cell)
+def _dot(axes: Axes, value: Value, y: float, cell: Cell | None) -> None:
+    """Draw a value with its interval in the colour of the cell's family, of a control in grey."""
+    colour = style.colour(_rank(cell)) if cell else style.MUTED
     if value.low is not None and value.high is not None:
-        axes.plot([value.low, value.high], [y, y], color=style.colour(rank), lw=1.2)
-    axes.plot(value.value, y, style.marker(rank), color=style.colour(rank))
+        axes.plot([value.low, value.high], [y, y], color=colour, lw=1.2)
+    axes.plot(value.value, y, style.marker(_rank(cell)) if cell else "D", color=colour)
 
 
 def _legend_above(axes: Axes) -> None:

@@ -167,7 +167,8 @@ def panel(
     _write(picture, GAP, GAP, title)
     for row, sample in enumerate(order):
         top = TITLE_HEIGHT + row * step_y
-        _tile(picture, GAP, top, queries[sample], scale, f"sample {sample}")
+        verdict = ", accused" if accused[sample] else ""
+        _tile(picture, GAP, top, queries[sample], scale, f"sample {sample}{verdict}")
         if accused[sample]:
             _mark(picture, GAP, top, width * scale, height * scale)
         neighbours = zip(indices[sample], distances[sample], strict=True)

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmark import evaluate, features, retrieve
+from benchmark import controls, evaluate, features, retrieve
 from benchmark.config import Config
 from benchmark.data import load as load_data
 from benchmark.errors import BenchmarkError
+from benchmark.extractors import EXTRACTORS
+from benchmark.extractors import features as embed
+from benchmark.metrics import frechet
 from benchmark.paths import CACHE, Run
 from benchmark.records import read_record
 
 CELL = "DDPM-linear-ddpm-10-s0"
 HELD_OUT = "held-out-tiny"
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +99,69 @@ def test_a_missing_network_names_the_file_and_where_to_put_it(
     assert "pt_inception-2015-12-05-6726825d.pth" in message
     assert "put the file with SHA-256 6726825d0af5f729cebd5821db510b11b1cfad8f" in message
     assert "\n" not in message
+
+
+def test_the_gaussian_of_the_training_images_is_kept_and_its_distance_has_the_same_bits(
+    copied: Run, smoke: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, train = evaluate.load_features(smoke, smoke.subjects[HELD_OUT], copied)
+    for features_ in (train[:, :16], train):  # more images than dimensions, and fewer
+        fresh = frechet.statistics(features_)
+        first = evaluate.kept_statistics(features_, tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(frechet, "statistics", None)  # must not be needed again
+            second = evaluate.kept_statistics(np.array(features_), tmp_path)
+        fake = frechet.statistics(own[:, : features_.shape[1]])
+        distances = {frechet.frechet_distance(fake, s) for s in (fresh, first, second)}
+        assert len(distances) == 1
+    assert len(list(tmp_path.glob("*.npz"))) == 2
+
+
+def test_other_features_or_other_code_are_not_answered_from_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features_ = np.random.default_rng(0).normal(size=(9, 4))
+    evaluate.kept_statistics(features_, tmp_path)
+    found = evaluate.kept_statistics(features_ + 1, tmp_path)
+    assert np.allclose(found.mean, features_.mean(axis=0) + 1)
+    changed = tmp_path / "frechet.py"
+    changed.write_text("# another version")
+    monkeypatch.setattr(frechet, "__file__", str(changed))
+    evaluate.kept_statistics(features_, tmp_path)
+    assert len(list(tmp_path.glob("*.npz"))) == 3
+
+
+def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
+    copied: Run, smoke: Config
+) -> None:
+    controls.stage(smoke, "tiny", copied)
+    features.stage(smoke, "controls-tiny", copied)
+    measured = {r.id: r for r in evaluate.stage(smoke, "controls-tiny", copied)}
+    assert list(measured) == [
+        f"{kind}-tiny" for kind in ("held-out", "noise", "blur", "dropped-mode", "copies")
+    ]
+    for subject in (smoke.subjects[name] for name in measured):
+        own, _ = evaluate.load_features(smoke, subject, copied)
+        images = evaluate.load_images(smoke, subject, copied)
+        network = EXTRACTORS["efficientnet-lite0"].load(CPU, copied.root.parent / CACHE / "weights")
+        np.testing.assert_allclose(own, embed(images, network, CPU), rtol=1e-3, atol=1e-3)
+        assert read_record(copied.record("metrics", subject.name)).control == subject.control
+    noise, copies = measured["noise-tiny"].values["fd"], measured["copies-tiny"].values["fd"]
+    assert noise.value > 3 * copies.value
+
+
+def test_fewer_images_are_the_first_ones(copied: Run, smoke: Config) -> None:
+    [record] = evaluate.stage(smoke, CELL, copied)
+    own, train = evaluate.load_features(smoke, smoke.subjects[CELL], copied)
+    assert list(record.sized) == [4]
+    assert record.sized[4] == frechet.frechet(own[:4], train)
+    assert record.facts["few"] == 1281
+
+
+def test_too_few_images_leave_figures_empty_and_say_why(copied: Run, smoke: Config) -> None:
+    [record] = retrieve.stage(smoke, CELL, copied)
+    assert {"distance_ratio", "closer_share", "authenticity"} <= record.values.keys()
+    assert not {"data_copying", "accused"} & record.values.keys()
+    assert "no cell holds 20 of 8 samples" in str(record.facts["no_data_copying"])
+    assert "50 cannot be found among" in str(record.facts["no_accused"])
+    assert record.facts["accused"] == []

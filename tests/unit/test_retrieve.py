@@ -3,8 +3,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image, ImageColor
 
+from benchmark import controls, prepare, retrieve
+from benchmark.config import parse
+from benchmark.metrics.memorisation import pixels
+from benchmark.paths import Run
 from benchmark.retrieve import ACCUSED, GAP, panel
 
 
@@ -79,3 +84,29 @@ def test_the_accused_come_first_by_their_scores_and_are_framed(tmp_path: Path) -
     framed = (pixels == ImageColor.getrgb(ACCUSED)).all(axis=2).any(axis=1)
     edges = np.flatnonzero(np.diff(framed.astype(int)))
     assert len(edges) == 2 * 2  # two frames, one below the other
+
+
+def test_planted_copies_are_accused_and_named_and_held_out_images_are_not(tmp_path: Path) -> None:
+    """The whole stage, with pixels for features."""
+    content = yaml.safe_load((Path(__file__).parents[1] / "workflow" / "smoke.yaml").read_text())
+    content["data"]["tiny"] |= {"train": 150, "held_out": 80}
+    content["grid"][0]["samples"] = 60
+    config, run = parse(content), Run(tmp_path / "run")
+    prepare.stage(config, "tiny", run)
+    controls.stage(config, "tiny", run)
+    run.features("efficientnet-lite0", "tiny").parent.mkdir(parents=True)
+    for name, images in (
+        ("tiny", run.images("tiny")),
+        ("controls-tiny", run.samples("controls-tiny")),
+    ):
+        np.save(run.features("efficientnet-lite0", name), pixels(np.load(images)))
+    found = {record.id: record for record in retrieve.stage(config, "controls-tiny", run)}
+    copies, held_out = found["copies-tiny"], found["held-out-tiny"]
+    assert copies.facts["accused_of_exact"] == copies.facts["accused_of_mirrored"] == 1
+    assert copies.values["accused"].value == len(copies.facts["accused"]) >= 0.9 * 60
+    assert copies.values["accused_share"].value == copies.values["accused"].value / 60
+    assert held_out.values["accused_share"].value <= 0.1
+    assert found["noise-tiny"].facts["accused"] == []
+    assert found["dropped-mode-tiny"].facts["accused"] == list(range(60))
+    assert copies.values["distance_ratio"].high < 0.5 < held_out.values["distance_ratio"].low
+    assert run.neighbours("copies-tiny").stat().st_size > 0

@@ -21,7 +21,7 @@ from benchmark.formats import (
     to_markdown,
 )
 from benchmark.paths import Run
-from benchmark.records import Cell, Value, read_records
+from benchmark.records import Cell, Value, read_record, read_records
 from benchmark.rows import collect, read_published, table_names
 from benchmark.tables import write_tables
 
@@ -109,7 +109,7 @@ def test_a_cell_with_other_steps_has_no_published_figures(tmp_path: Path) -> Non
     run = write_run(tmp_path, cells=1)
     for path in (run.root / "records").glob("*/ddim-linear-ddim-50-s0.json"):
         path.write_text(path.read_text().replace('"steps": 50', '"steps": 49'))
-    assert table(run, "trained")[0]["report_fid"] == ""
+    assert "report_fid" not in table(run, "trained")[0]
     assert "Report: the published row" not in markdown(run, "trained")
 
 
@@ -282,3 +282,103 @@ def test_significant_digits(number: float, text: str) -> None:
 def test_tables_import_no_torch() -> None:
     code = "import sys, benchmark.tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+
+
+def evaluated(run: Run, name: str, **change: object) -> None:
+    """Change one record of metrics."""
+    path = run.record("metrics", name)
+    path.write_text(read_record(path).model_copy(update=change).model_dump_json())
+
+
+def test_the_floor_is_of_as_many_held_out_images(tmp_path: Path) -> None:
+    rows = {row["cell"]: row for row in table(write_run(tmp_path), "pretrained")}
+    assert rows["ddpm-zoo-linear-ddpm-50-s0"]["floor"] == "41.27"  # of 64
+    floor = rows["ncsn-zoo-geometric-annealed-langevin-1000-s0"]["floor"]
+    assert float(floor) == pytest.approx(41.27 + 400 / 32)
+
+
+def test_a_floor_that_was_not_measured_is_left_empty(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    evaluated(run, "held-out-faces", sized={})
+    rows = {row["cell"]: row for row in table(run, "pretrained")}
+    assert rows["ddpm-zoo-linear-ddpm-50-s0"]["floor"] == "41.27"
+    assert rows["ncsn-zoo-geometric-annealed-langevin-1000-s0"]["floor"] == ""
+    assert "empty where there are fewer" in markdown(run, "pretrained")
+
+
+def test_distances_of_fewer_images_stand_beside_those_of_all(tmp_path: Path) -> None:
+    rows = {row["cell"]: row for row in table(write_run(tmp_path), "pretrained")}
+    row = rows["ddpm-zoo-linear-ddpm-50-s0"]
+    assert (row["distance_at_16"], row["distance_at_32"]) == ("484.2", "471.7")
+    only = rows["sde-zoo-ve-predictor-corrector-2000-s0"]  # of 16
+    assert (only["distance_at_16"], only["distance_at_32"]) == ("63.5", "")
+
+
+def test_letters_are_compared_at_the_size_that_most_rows_have(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    rows = {row["cell"] or row["label"]: row["letters"] for row in table(run, "pretrained")}
+    assert "difference of their distances at n = 16 holds 0" in markdown(run, "pretrained")
+    assert all(rows.values())
+    assert "at n = 64 holds 0" in markdown(run, "trained")
+
+
+def test_a_row_that_was_not_measured_at_the_common_size_has_no_letter(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=3)
+    path = "ddpm-linear-ddpm-1000-s0"
+    protocol = read_record(run.record("metrics", path)).protocol
+    assert protocol
+    evaluated(run, path, sized={}, protocol=protocol.model_copy(update={"n_fake": 48}))
+    rows = {row["cell"]: row["letters"] for row in table(run, "trained") if row["cell"]}
+    assert [name for name, shown in rows.items() if not shown] == [path]
+
+
+def test_distances_to_other_images_are_not_compared(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=2)
+    name = "ddim-linear-ddim-50-s0"
+    protocol = read_record(run.record("metrics", name)).protocol
+    assert protocol
+    evaluated(run, name, protocol=protocol.model_copy(update={"real_sha256": "2" * 64}))
+    row = next(row for row in table(run, "trained") if row["cell"] == name)
+    assert (row["letters"], row["floor"]) == ("", "")
+
+
+def test_few_images_are_marked_beside_the_number_but_not_in_the_csv(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=1)
+    assert "103.30† " in markdown(run, "trained")
+    assert "†: of fewer than 1281 images" in markdown(run, "trained")
+    assert r"103.30$\dagger$ " in run.tables("trained")[2].read_text()
+    assert table(run, "trained")[0]["FD-EffNetLite0"] == "103.3"
+    for path in (run.root / "records" / "metrics").iterdir():
+        evaluated(run, path.stem, facts={"few": 64})
+    text = markdown(run, "trained")
+    assert "103.30 [" in text.replace("\\", "")  # 64 are not fewer than 64
+    assert "†" in text  # of the first 16 and 32
+
+
+def test_seeds_of_a_cell_are_summed_up(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=2)
+    assert "over_seeds" not in table(run, "trained")[0]
+    first = read_record(run.record("metrics", "ddim-linear-ddim-50-s0"))
+    assert first.cell
+    value = first.values["fd"].model_copy(update={"value": 107.3})
+    cell = first.cell.model_copy(update={"id": "other", "seed": 1})
+    again = first.model_copy(
+        update={"id": "other", "cell": cell, "values": {**first.values, "fd": value}}
+    )
+    again.write(run.record("metrics", "other"))
+    rows = {row["cell"]: row for row in table(run, "trained")}
+    assert float(rows["other"]["over_seeds"]) == pytest.approx(105.3)
+    assert rows["other"]["over_seeds"] == rows["ddim-linear-ddim-50-s0"]["over_seeds"]
+    assert rows["ddim-cosine-ddim-50-s0"]["over_seeds"] == ""
+    half = 12.706 * 2  # Student's t of one degree, times the error of the mean of 103.3 and 107.3
+    assert float(rows["other"]["over_seeds_high"]) == pytest.approx(105.3 + half, abs=0.01)
+
+
+def test_the_accused_are_counted_and_what_is_missing_is_said(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    rows = {row["label"]: row for row in table(run, "neighbours")}
+    assert (rows["copies"]["accused"], rows["held-out images"]["accused"]) == ("64", "0")
+    text = markdown(run, "neighbours").replace("\\", "")
+    assert "Accused of the planted copies: exact 100%, mirrored 97%." in text
+    assert "No C_T for " in text
+    assert "no cell holds 20 of 64 samples" in text

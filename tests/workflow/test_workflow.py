@@ -20,9 +20,9 @@ from benchmark.records import read_records
 
 PROJECT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
-RULES = {
-    "prepare", "train", "sample", "features", "evaluate", "retrieve", "tables", "plots",
-}  # fmt: skip
+FIGURES = {"tables", "plots"}
+OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"} | FIGURES
+MEASURED = {"evaluate", "evaluate_controls"} | FIGURES
 SMOKE = Path(__file__).parent / "smoke.yaml"
 FAMILIES = Path(__file__).parent / "families.yaml"
 
@@ -76,7 +76,10 @@ def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
         assert run.chain(cell.id).stat().st_size > 0
         assert run.neighbours(cell.id).stat().st_size > 0
     assert {("train", name) for name in config.trainings} <= found
-    assert {("metrics", "held-out-tiny"), ("data", "tiny")} <= found
+    assert {("controls", "controls-tiny"), ("data", "tiny")} <= found
+    for control in ("held-out", "noise", "blur", "dropped-mode", "copies"):
+        assert {(kind, f"{control}-tiny") for kind in ("metrics", "retrieval")} <= found
+        assert run.neighbours(f"{control}-tiny").stat().st_size > 0
     for table in ("trained", "neighbours", "stages"):
         assert all(path.stat().st_size > 0 for path in run.tables(table))
 
@@ -124,9 +127,11 @@ def test_touching_the_sources_reruns_nothing(project: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("metrics/kernel.py", {"evaluate", "tables", "plots"}),
+        ("metrics/kernel.py", MEASURED),
         ("tables.py", {"tables"}),
-        ("retrieve.py", {"retrieve", "tables", "plots"}),
+        ("comparison.py", {"tables"}),
+        ("retrieve.py", {"retrieve", "retrieve_controls"} | FIGURES),
+        ("controls.py", OF_CONTROLS),
     ],
 )
 def test_editing_a_module_reruns_its_stage_and_what_follows(
@@ -145,10 +150,16 @@ def test_editing_a_module_reruns_its_stage_and_what_follows(
 @pytest.mark.parametrize(
     ("path", "value", "rules"),
     [
-        (("evaluation", "metrics"), {"fd": {"kind": "frechet"}}, {"evaluate", "tables", "plots"}),
+        (("evaluation", "metrics"), {"fd": {"kind": "frechet"}}, MEASURED),
+        (("evaluation", "sizes"), [], MEASURED),
+        (("evaluation", "controls"), ["noise"], OF_CONTROLS),
         (("device",), "auto", set()),
-        (("grid", 0, "table"), "renamed", {"evaluate", "tables", "plots"}),
-        (("models", "DDIM", "clip"), False, RULES - {"prepare", "train"}),
+        (("grid", 0, "table"), "renamed", {"evaluate"} | FIGURES),
+        (
+            ("models", "DDIM", "clip"),
+            False,
+            {"sample", "features", "evaluate", "retrieve"} | FIGURES,
+        ),
     ],
 )
 def test_changing_the_config_reruns_what_depends_on_it(

@@ -72,7 +72,14 @@ rule evaluate_controls:
 
 
 RETRIEVAL = code(
-    "retrieve.py", "evaluate.py", "neighbours.py", "pictures.py", "metrics/*.py"
+    "retrieve.py",
+    "evaluate.py",
+    "neighbours.py",
+    "pictures.py",
+    "metrics/base.py",
+    "metrics/distances.py",
+    "metrics/memorisation.py",
+    "metrics/uncertainty.py",
 )
 
 

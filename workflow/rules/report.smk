@@ -17,7 +17,13 @@ PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
 rule tables:
     input:
         records=RECORDS,
-        code=code("tables.py", "comparison.py", "rows.py", "formats.py"),
+        code=code(
+            "tables.py",
+            "comparison.py",
+            "rows.py",
+            "formats.py",
+            "metrics/uncertainty.py",
+        ),
     output:
         report(TABLES, category="Tables", caption="../report/table.rst"),
     log:
