@@ -122,8 +122,9 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
 def distance_against_time(rows: Sequence[Row]) -> Figure | None:
     """Draw distance against seconds per image, a panel for all that can be compared.
 
-    The line joins the cells that no other cell beats in both. Each point names its n, for the
-    distance depends on it.
+    The distances are those at the largest number of images that all cells of a panel have, and the
+    line joins the cells that no other cell beats in both. Where they have no number in common, each
+    point is the distance of all its images and names their number.
     """
     timed = [row for row in rows if row.cell and row.distance and _seconds(row)]
     panels = {
@@ -324,23 +325,37 @@ class Point:
     """A cell in the plane of time and distance."""
 
     x: float
-    y: float
     distance: Value
     cell: Cell
+    label: str
+
+    @property
+    def y(self) -> float:
+        """The distance."""
+        return self.distance.value
 
 
-def _points(rows: Iterable[Row]) -> list[Point]:
-    return [
-        Point(seconds, row.distance.value, row.distance, row.cell)
-        for row in rows
-        if (seconds := _seconds(row)) and row.distance and row.cell
-    ]
+def _common_size(rows: Iterable[Row]) -> int | None:
+    """Return the largest number of images at which all rows are measured."""
+    return max(set.intersection(*(set(row.distances) for row in rows)), default=None)
+
+
+def _points(rows: Sequence[Row]) -> list[Point]:
+    common = _common_size(rows)
+    points = []
+    for row in rows:
+        seconds, distance = _seconds(row), row.distances[common] if common else row.distance
+        if seconds and distance and row.cell:
+            label = _name(row.cell) + ("" if common else f" (n={row.cell.samples})")
+            points.append(Point(seconds, distance, row.cell, label))
+    return points
 
 
 def _trade_off(axes: Axes, rows: Sequence[Row]) -> None:
-    points = _points(rows)
-    front = pareto([(p.x, p.y) for p in points])
-    axes.plot(*zip(*front, strict=True), color=style.MUTED, lw=1, ls="--", label="Pareto front")
+    points, common = _points(rows), _common_size(rows)
+    if common:
+        front = pareto([(p.x, p.y) for p in points])
+        axes.plot(*zip(*front, strict=True), color=style.MUTED, lw=1, ls="--", label="Pareto front")
     for point in points:
         _scatter(axes, point)
     axes.set_xscale("log")
@@ -352,7 +367,8 @@ def _trade_off(axes: Axes, rows: Sequence[Row]) -> None:
     cell = points[0].cell
     axes.set_title(f"{cell.dataset} at {cell.resolution}×{cell.resolution}")
     axes.set(
-        xlabel="sampling time in seconds per image", ylabel=f"{_label(rows[0])} (lower is better)"
+        xlabel="sampling time in seconds per image",
+        ylabel=f"{_label(rows[0])}{f' of {common} images' if common else ''} (lower is better)",
     )
 
 
@@ -378,7 +394,7 @@ def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
     taken += _trail(axes.transData.transform(front))
     for point in sorted(points, key=lambda point: -point.y):
         note = axes.annotate(
-            f"{_name(point.cell)} (n={point.cell.samples})",
+            point.label,
             (point.x, point.y),
             xytext=(0, 0),
             textcoords="offset points",

@@ -133,15 +133,15 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
     compared = compare(mine)
     distances = [_distances(row, mine, compared) for row in mine]
     beside = [c for c in _distance_columns(mine) if any(c.key in entries for entries in distances)]
+    matched = [find_published(row.cell, published) for row in mine]
     columns = [
         *IDENTITY,
         *values[: len(labels)],
         *beside,
         *values[len(labels) :],
         *COSTS,
-        *REPORT,
+        *(REPORT if any(matched) else []),
     ]
-    matched = [find_published(row.cell, published) for row in mine]
     label = _labels(mine)
     content = [
         {
@@ -369,7 +369,7 @@ def _protocol_line(protocol: Protocol) -> str:
         f"{protocol.label}: Fréchet distance of {protocol.extractor} features "
         f"({protocol.dimension} dimensions) to {protocol.n_real} real images; it depends on n."
     )
-    if protocol.label == "FID":
+    if protocol.label.startswith("FID"):
         return line
     return line + " It is not an FID: do not compare it with the report's."
 

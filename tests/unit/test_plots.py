@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from records_fixture import write_run
 
 from benchmark import plots, style
 from benchmark.paths import Run
-from benchmark.records import Curve, read_records
+from benchmark.records import Curve, Value, read_records
 from benchmark.rows import Row, collect, read_published
 
 PROJECT = Path(__file__).parents[2]
@@ -121,7 +122,8 @@ def test_intervals_are_drawn_only_where_they_are_known(tmp_path: Path) -> None:
         assert row.metrics
         value = row.metrics.values["fd"].model_copy(update={"low": None, "high": None})
         row.metrics.values["fd"] = value
-    assert len(panels(plots.distance_by_model(rows, {}))[0].lines) == with_interval - 1
+    dots = sum(not row.is_floor for row in rows)
+    assert len(panels(plots.distance_by_model(rows, {}))[0].lines) == with_interval - dots
 
 
 def test_seeds_of_one_setting_share_a_line(tmp_path: Path) -> None:
@@ -195,3 +197,21 @@ def test_plots_import_no_torch_and_no_pyplot() -> None:
     unwanted = "{'torch', 'matplotlib.pyplot'}"
     code = f"import sys, benchmark.plots; sys.exit(not {unwanted}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+
+
+@pytest.mark.parametrize("common", [True, False])
+def test_distances_are_set_against_time_at_a_number_of_images_that_all_have(
+    tmp_path: Path, common: bool
+) -> None:
+    rows = []
+    for row in rows_of(write_run(tmp_path)):
+        if row.cell and row.metrics:
+            sized = {12: Value(value=7.0 + row.cell.steps)} if common else {}
+            metrics = row.metrics.model_copy(update={"sized": sized})
+            rows.append(dataclasses.replace(row, metrics=metrics))
+    figure = plots.distance_against_time(rows)
+    assert figure is not None
+    label, drawn = figure.axes[0].get_ylabel(), words(figure)
+    assert ("of 12 images" in label) == common
+    assert ("Pareto front" in drawn) == common
+    assert any("(n=" in text for text in drawn) != common

@@ -5,7 +5,11 @@ RECORDS = [
     *(RUN.record("sample", name) for name in CELLS),
     *(RUN.record("controls", name) for name in MADE),
     *(RUN.record("features", name) for name in [*DATASETS, *CELLS, *MADE]),
-    *(RUN.record(kind, name) for kind in ("metrics", "retrieval") for name in CONFIG.subjects),
+    *(
+        RUN.record(kind, name)
+        for kind in ("metrics", "retrieval")
+        for name in CONFIG.subjects
+    ),
 ]
 NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
