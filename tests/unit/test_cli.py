@@ -31,7 +31,10 @@ def benchmark(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
-@pytest.mark.parametrize("verb", ["config", "schema", "tables", "plots", *STAGES])
+VERBS = ["config", "schema", "tables", "plots", "estimate", "export", "score", *STAGES]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_helps_with_an_example(verb: str) -> None:
     helped = benchmark(verb, "--help")
     assert helped.returncode == 0

@@ -111,3 +111,15 @@ def test_the_moving_averages_block_can_be_switched_on(config: Config) -> None:
     assert len(switched.cells) == len(config.cells) + 4
     published = read_published(REFERENCE)
     assert sum(find_published(cell, published) is not None for cell in switched.cells) == 10
+
+
+def test_the_quickstart_repeats_every_published_row_but_for_its_size() -> None:
+    published = read_published(REFERENCE)
+    quickstart = load(PROJECT / "config" / "config.yaml")
+    found = [row for cell in quickstart.cells if (row := find_published(cell, published))]
+    assert sorted(row.fid for row in found) == sorted(row.fid for row in published.values())
+
+
+def test_the_zoo_is_trained_on_the_data_of_the_quickstart() -> None:
+    quickstart, zoo = (load(PROJECT / "config" / name) for name in ("config.yaml", "zoo.yaml"))
+    assert quickstart.data == zoo.data
