@@ -126,6 +126,20 @@ def test_intervals_are_drawn_only_where_they_are_known(tmp_path: Path) -> None:
     assert len(panels(plots.distance_by_model(rows, {}))[0].lines) == with_interval - dots
 
 
+def test_the_floor_stands_at_the_distance_of_as_many_held_out_images(tmp_path: Path) -> None:
+    _, pretrained = panels(plots.distance_by_model(rows_of(write_run(tmp_path)), {}))
+    names = [label.get_text() for label in pretrained.get_yticklabels()]
+    floors = {
+        names[round(float(np.mean(line.get_ydata())))]: float(np.ravel(line.get_xdata())[0])
+        for line in pretrained.lines
+        if line.get_label() == plots.FLOOR
+    }
+    assert floors["DDPM linear 50, n = 64"] == pytest.approx(41.27)
+    assert floors["DDPM linear 1000, n = 32"] == pytest.approx(41.27 + 400 / 32)
+    assert floors["control: blur, n = 64"] == pytest.approx(41.27)
+    assert not any("held-out" in name for name in names)
+
+
 def test_seeds_of_one_setting_share_a_line(tmp_path: Path) -> None:
     rows = rows_of(write_run(tmp_path, cells=1))
     [row] = [row for row in rows if row.cell]
