@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from benchmark.atomic import atomic_path
 from benchmark.config import Config, Subject
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS, Extractor
-from benchmark.metrics import METRICS, frechet
+from benchmark.kept import kept
+from benchmark.metrics import METRICS
 from benchmark.metrics.base import Features
-from benchmark.metrics.frechet import GaussianStats, frechet_to
-from benchmark.paths import CACHE, HELD_OUT, Run
+from benchmark.metrics.frechet import GaussianStats, frechet_to, statistics
+from benchmark.paths import HELD_OUT, Run
 from benchmark.records import Protocol, Record, Stopwatch, Value, provenance, spec_hash
 from benchmark.registry import Options
 
@@ -36,7 +32,8 @@ def stage(config: Config, name: str, run: Run) -> list[Record]:
 def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
     watch = Stopwatch()
     own, train = load_features(config, subject, run)
-    reference = kept_statistics(train, run.root.parent / CACHE / "statistics")
+    # with many training images it takes longer than all else that a distance needs
+    reference = kept(statistics, train, run.kept, GaussianStats)
     metrics = config.evaluation.metrics
 
     def measure(options: Options, fake: Features) -> Value:
@@ -63,26 +60,6 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
             "few": config.evaluation.few or extractor.dimension + 1,
         },
     )
-
-
-def kept_statistics(features: Features, folder: Path) -> GaussianStats:
-    """Return `statistics(features)`, computed once for equal features, by equal code.
-
-    With many training images it takes longer than all else that a distance needs.
-    """
-    rows = np.ascontiguousarray(features)
-    identity = hashlib.sha256(Path(frechet.__file__).read_bytes())
-    identity.update(f"{np.__version__} {rows.dtype} {rows.shape}".encode())
-    identity.update(rows.data)
-    path = folder / f"{identity.hexdigest()}.npz"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            found = frechet.statistics(features)
-            with atomic_path(path) as temporary:
-                np.savez(temporary, mean=found.mean, factor=found.factor)
-    with np.load(path) as kept:
-        return GaussianStats(kept["mean"], kept["factor"])
 
 
 def load_features(

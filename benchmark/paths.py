@@ -67,6 +67,11 @@ class Run:
         """Features of a data set's or a cell's images, in their order: float32, N×d."""
         return self.root / "features" / extractor / f"{name}.npy"
 
+    @property
+    def kept(self) -> Path:
+        """Folder of what follows from features and is kept for other jobs and runs."""
+        return self.root.parent / CACHE / "kept"
+
     def record(self, kind: str, name: str) -> Path:
         """The record of one job."""
         return self.root / "records" / kind / f"{name}.json"

@@ -19,7 +19,16 @@ from benchmark.data import load as load_data
 from benchmark.errors import BenchmarkError
 from benchmark.evaluate import load_features, load_images, protocol
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics.memorisation import Figures, accused, copies, memorisation
+from benchmark.kept import kept
+from benchmark.metrics.memorisation import (
+    Bank,
+    Figures,
+    accused,
+    copies,
+    distinct,
+    memorisation,
+    pixels,
+)
 from benchmark.neighbours import nearest
 from benchmark.paths import HELD_OUT, Run
 from benchmark.pictures import save_png
@@ -107,14 +116,17 @@ def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
     images, other_images = (load_images(config, x, run) for x in (subject, held_out))
     rows = slice(0, None, 2) if subject == held_out else slice(None)
     others = slice(1, None, 2) if subject == held_out else slice(None)
+    bank = kept(distinct, train, run.kept, Bank)
     found = Suspects(
-        memorisation(own[rows], other[others], train),
+        memorisation(own[rows], other[others], train, bank),
         np.full(len(own), np.inf),
         np.zeros(len(own), bool),
     )
     try:
         queries = np.concatenate([images[rows], other_images[others]])
-        scores = copies(queries, load_data(run.data(subject.dataset)).train).score
+        originals = load_data(run.data(subject.dataset)).train
+        bank = kept(distinct, pixels(originals), run.kept, Bank)
+        scores = copies(queries, originals, bank).score
     except BenchmarkError as error:
         found.figures.missing["accused"] = str(error)
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,14 @@ DUPLICATE = 0.1  # of the median distance to the nearest other image: closer one
 FEWEST_IN_CELL = 20  # samples, below which a cell of C_T is left out
 
 
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """The training images without near-duplicates."""
+
+    rows: NDArray[np.int64]  # which of all they are (K)
+    gaps: Array  # distance of each to its nearest other one (K)
+
+
 class Figures(NamedTuple):
     """How a whole set of samples lies to the training set."""
 
@@ -37,7 +46,13 @@ class Figures(NamedTuple):
 
 
 def memorisation(
-    generated: Features, held_out: Features, train: Features, *, cells: int = 5, seed: int = 0
+    generated: Features,
+    held_out: Features,
+    train: Features,
+    bank: Bank,
+    *,
+    cells: int = 5,
+    seed: int = 0,
 ) -> Figures:
     """Return four figures of how much closer samples are to the training set than unseen images.
 
@@ -45,6 +60,7 @@ def memorisation(
         generated: N×d, features or `pixels` of samples.
         held_out: M×d, of real images that were not trained on, treated alike.
         train: L×d.
+        bank: `distinct(train)`.
         cells: of the division for C_T.
         seed: of k-means and bootstrap.
 
@@ -67,7 +83,7 @@ def memorisation(
         "distance_ratio": lambda: distance_ratio(own, other, np.random.default_rng(seed)),
         "closer_share": lambda: closer_share(own, other),
         "data_copying": copying,
-        "authenticity": lambda: authenticity(generated, train),
+        "authenticity": lambda: authenticity(generated, train, bank),
     }
     found = Figures({}, {})
     for name, figure in figures.items():
@@ -175,23 +191,23 @@ def divide(
     return [squared_distances(other, centroids).argmin(axis=1) for other in others]
 
 
-def authenticity(generated: Features, train: Features) -> Value:
+def authenticity(generated: Features, train: Features, bank: Bank) -> Value:
     """Return AuthPct, the percentage of samples (N×d) that are authentic.
 
     A sample is authentic if its nearest training image lies closer to another training image than
     to it. Near-duplicates within the training set (L×d, L ≥ 2) count as one image: the copy of an
     image that is there twice would pass otherwise. A fixed share of unseen images fails this test
-    too: compare with the held-out set's.
+    too: compare with the held-out set's. `bank` is `distinct(train)`.
 
     Raises:
-        BenchmarkError: unusable features.
+        BenchmarkError: unusable features, or all training images alike.
 
     Source: Alaa et al. 2022, section 4.
     """
-    train = train[distinct(train)]
-    distances, index = nearest(generated, train, 1)
-    gaps = nearest(train, train, 2)[0][:, 1]
-    share = proportion(gaps[index[:, 0]] < distances[:, 0])
+    if len(bank.rows) < 2:
+        raise BenchmarkError("authenticity: all training images are alike")
+    distances, index = nearest(generated, train[bank.rows], 1)
+    share = proportion(bank.gaps[index[:, 0]] < distances[:, 0])
     return Value(**{key: 100 * value for key, value in share.model_dump().items()})
 
 
@@ -212,6 +228,7 @@ class Copies(NamedTuple):
 def copies(
     queries: NDArray[np.uint8],
     train: NDArray[np.uint8],
+    bank: Bank,
     *,
     neighbours: int = 50,
     alpha: float = 0.5,
@@ -226,6 +243,7 @@ def copies(
     Args:
         queries: uint8, N×H×W×3.
         train: uint8, L×H×W×3, of the same size.
+        bank: `distinct(pixels(train))`.
         neighbours: how many the mean is over, at most the distinct training images.
         alpha: α.
 
@@ -239,14 +257,14 @@ def copies(
             f"copies: images of shape {queries.shape[1:]} and {train.shape[1:]} cannot be "
             "compared: use one resolution"
         )
-    bank = pixels(train)
-    kept = distinct(bank)
-    straight = nearest(pixels(queries), bank[kept], neighbours)
-    flipped = nearest(pixels(queries[:, :, ::-1]), bank[kept], neighbours)
+    originals = pixels(train[bank.rows])
+    straight = nearest(pixels(queries), originals, neighbours)
+    flipped = nearest(pixels(queries[:, :, ::-1]), originals, neighbours)
     distances, index = _merge(straight, flipped)
     mean = distances[:, :neighbours].mean(axis=1)
     score = np.divide(distances[:, 0], alpha * mean, out=np.zeros(len(queries)), where=mean > 0)
-    return Copies(score, distances[:, 0], kept[index[:, 0]], flipped[0][:, 0] < straight[0][:, 0])
+    mirrored = flipped[0][:, 0] < straight[0][:, 0]
+    return Copies(score, distances[:, 0], bank.rows[index[:, 0]], mirrored)
 
 
 def accused(
@@ -272,7 +290,7 @@ def accused(
     return rejected
 
 
-def distinct(features: Features) -> NDArray[np.int64]:
+def distinct(features: Features) -> Bank:
     """Return the rows (N×d, N ≥ 2) that are left when near-duplicates are dropped, in order.
 
     Rows are near-duplicates if their distance is below a tenth of the median distance of a row to
@@ -280,7 +298,7 @@ def distinct(features: Features) -> NDArray[np.int64]:
     """
     gaps = nearest(features, features, 2)[0][:, 1]
     if not gaps.any():
-        return np.zeros(1, np.int64)
+        return Bank(np.zeros(1, np.int64), np.full(1, np.inf))
     radius = DUPLICATE * float(np.median(gaps[gaps > 0]))
     (x,) = centre(features)
     kept = np.zeros(0, np.int64)
@@ -294,7 +312,7 @@ def distinct(features: Features) -> NDArray[np.int64]:
             if lead[row]:
                 lead[row + 1 :] &= ~near[row, row + 1 :]
         kept = np.concatenate([kept, new[lead]])
-    return kept
+    return Bank(kept, nearest(features[kept], features[kept], 2)[0][:, 1])
 
 
 def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -101,36 +101,6 @@ def test_a_missing_network_names_the_file_and_where_to_put_it(
     assert "\n" not in message
 
 
-def test_the_gaussian_of_the_training_images_is_kept_and_its_distance_has_the_same_bits(
-    copied: Run, smoke: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own, train = evaluate.load_features(smoke, smoke.subjects[HELD_OUT], copied)
-    for features_ in (train[:, :16], train):  # more images than dimensions, and fewer
-        fresh = frechet.statistics(features_)
-        first = evaluate.kept_statistics(features_, tmp_path)
-        with monkeypatch.context() as patch:
-            patch.setattr(frechet, "statistics", None)  # must not be needed again
-            second = evaluate.kept_statistics(np.array(features_), tmp_path)
-        fake = frechet.statistics(own[:, : features_.shape[1]])
-        distances = {frechet.frechet_distance(fake, s) for s in (fresh, first, second)}
-        assert len(distances) == 1
-    assert len(list(tmp_path.glob("*.npz"))) == 2
-
-
-def test_other_features_or_other_code_are_not_answered_from_what_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    features_ = np.random.default_rng(0).normal(size=(9, 4))
-    evaluate.kept_statistics(features_, tmp_path)
-    found = evaluate.kept_statistics(features_ + 1, tmp_path)
-    assert np.allclose(found.mean, features_.mean(axis=0) + 1)
-    changed = tmp_path / "frechet.py"
-    changed.write_text("# another version")
-    monkeypatch.setattr(frechet, "__file__", str(changed))
-    evaluate.kept_statistics(features_, tmp_path)
-    assert len(list(tmp_path.glob("*.npz"))) == 3
-
-
 def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
     copied: Run, smoke: Config
 ) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import distances
 from benchmark.metrics.memorisation import (
+    Copies,
     accused,
     authenticity,
     closer_share,
@@ -59,15 +60,20 @@ PLANTED = {
 }
 
 
+def copied(queries: Images, train: Images, **options: float) -> Copies:
+    """The calibrated distances to these training images."""
+    return copies(queries, train, distinct(pixels(train)), **options)
+
+
 def convicted(scores: Array) -> NDArray[np.bool_]:
     """Which of the samples with these scores are accused, by the held-out images."""
-    return accused(scores, copies(HELD_OUT, TRAIN).score, false_discovery_rate=0.05)
+    return accused(scores, copied(HELD_OUT, TRAIN).score, false_discovery_rate=0.05)
 
 
 def figures(images: Images) -> dict[str, Value]:
     """The four figures in pixels, blind to flips."""
     train = np.concatenate([TRAIN, TRAIN[:, :, ::-1]])
-    found = memorisation(pixels(images), pixels(HELD_OUT), pixels(train))
+    found = memorisation(pixels(images), pixels(HELD_OUT), pixels(train), distinct(pixels(train)))
     assert not found.missing
     return found.values
 
@@ -90,7 +96,7 @@ def test_held_out_images_are_not_found() -> None:
 
 @pytest.mark.parametrize("kind", PLANTED)
 def test_planted_copies_are_accused_each_with_its_original(kind: str) -> None:
-    found = copies(PLANTED[kind], TRAIN)
+    found = copied(PLANTED[kind], TRAIN)
     assert convicted(found.score).all()
     assert found.extracted.all()
     np.testing.assert_array_equal(found.train_index, CHOSEN)
@@ -99,21 +105,21 @@ def test_planted_copies_are_accused_each_with_its_original(kind: str) -> None:
 
 
 def test_held_out_images_are_not_accused() -> None:
-    found = copies(INNOCENT, TRAIN)
+    found = copied(INNOCENT, TRAIN)
     assert not convicted(found.score).any()
     assert not found.extracted.any()
 
 
 def test_few_copies_among_innocents_are_accused_and_no_others() -> None:
     mixed = np.concatenate([INNOCENT[:120], PLANTED["exact"][:30]])
-    found = convicted(copies(mixed, TRAIN).score)
+    found = convicted(copied(mixed, TRAIN).score)
     assert found[120:].all()
     assert found[:120].sum() <= 2
 
 
 def test_calibrated_distance_is_that_of_the_paper() -> None:
     queries, train = INNOCENT[:4], TRAIN[:30]
-    found = copies(queries, train, neighbours=7, alpha=0.4)
+    found = copied(queries, train, neighbours=7, alpha=0.4)
     for i, query in enumerate(queries.astype(float) / 255):
         rms = np.array(
             [
@@ -131,10 +137,11 @@ def test_calibrated_distance_is_that_of_the_paper() -> None:
 def test_near_duplicates_in_the_training_set_do_not_hide_a_copy() -> None:
     nearly = TRAIN[:1].astype(int) + rng(4).integers(-1, 2, (60, *TRAIN.shape[1:]))
     train = np.concatenate([TRAIN, nearly.clip(0, 255).astype(np.uint8)])
-    found = copies(jpeg(TRAIN[:1]), train)
+    found = copied(jpeg(TRAIN[:1]), train)
     assert found.extracted.all()
     assert found.train_index[0] == 0
-    assert authenticity(pixels(jpeg(TRAIN[:1])), pixels(train)).value == 0
+    bank = distinct(pixels(train))
+    assert authenticity(pixels(jpeg(TRAIN[:1])), pixels(train), bank).value == 0
 
 
 def test_larger_images_are_averaged_down() -> None:
@@ -145,9 +152,9 @@ def test_larger_images_are_averaged_down() -> None:
 
 def test_images_of_other_size_or_too_few_are_refused() -> None:
     with pytest.raises(BenchmarkError, match=r"copies: images of shape \(8, 8, 3\) and \(16, 16"):
-        copies(pictures(0, 3, side=8), TRAIN)
+        copied(pictures(0, 3, side=8), TRAIN)
     with pytest.raises(BenchmarkError, match="neighbours: 50 cannot be found among 40 images"):
-        copies(INNOCENT, TRAIN[:40])
+        copied(INNOCENT, TRAIN[:40])
 
 
 @pytest.mark.parametrize("block", [7, 2048])
@@ -157,14 +164,14 @@ def test_distinct_keeps_the_first_of_near_duplicates(
     monkeypatch.setattr(distances, "BLOCK", block)
     x = rng(6).normal(size=(40, 5))
     doubled = np.concatenate([x[:3] + 1e-4, x, x[10:20] + 1e-5, x[30:31]])
-    np.testing.assert_array_equal(distinct(doubled), [0, 1, 2, *range(6, 43)])
-    np.testing.assert_array_equal(distinct(np.ones((9, 2))), [0])
+    np.testing.assert_array_equal(distinct(doubled).rows, [0, 1, 2, *range(6, 43)])
+    np.testing.assert_array_equal(distinct(np.ones((9, 2))).rows, [0])
 
 
 def test_authenticity_counts_samples_farther_than_their_neighbours_neighbour() -> None:
     train = np.array([[0.0], [1.0], [10.0]])
     samples = np.array([[0.5], [-0.9], [-1.1], [12.0], [19.1]])  # gaps: 1, 1, 9
-    found = authenticity(samples, train)
+    found = authenticity(samples, train, distinct(train))
     assert found.value == pytest.approx(100 * 2 / 5)
     assert found.low is not None
     assert 0 < found.low < 40
@@ -243,8 +250,9 @@ def test_data_copying_weighs_cells_by_held_out_images() -> None:
 
 
 def test_a_figure_that_cannot_be_computed_is_missing_with_its_reason() -> None:
+    train = rng(2).normal(size=(50, 3))
     few = memorisation(
-        rng(0).normal(size=(10, 3)), rng(1).normal(size=(30, 3)), rng(2).normal(size=(50, 3))
+        rng(0).normal(size=(10, 3)), rng(1).normal(size=(30, 3)), train, distinct(train)
     )
     assert set(few.values) == {"distance_ratio", "closer_share", "authenticity"}
     assert few.missing["data_copying"].startswith("data copying: no cell holds 20 of 10 samples")
@@ -253,7 +261,8 @@ def test_a_figure_that_cannot_be_computed_is_missing_with_its_reason() -> None:
 
 
 def test_constant_features_leave_out_what_they_do_not_allow() -> None:
-    found = memorisation(np.ones((40, 3)), np.ones((30, 3)), np.ones((50, 3)))
+    train = np.ones((50, 3))
+    found = memorisation(np.ones((40, 3)), np.ones((30, 3)), train, distinct(train))
     assert found.values["closer_share"].value == 0
     assert set(found.missing) == {"distance_ratio", "authenticity", "data_copying"}
 

@@ -1,0 +1,61 @@
+"""What is kept has the bits of what is computed, and is of no other features and no other code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.kept import kept
+from benchmark.metrics import frechet, memorisation
+from benchmark.metrics.base import Features
+from benchmark.metrics.frechet import GaussianStats, frechet_distance, statistics
+from benchmark.metrics.memorisation import Bank, distinct
+
+FEATURES = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rows", [7, 60])  # fewer images than dimensions, and more
+def test_distances_have_the_same_bits_with_and_without_what_is_kept(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fake = FEATURES[:rows], statistics(FEATURES[::-2])
+    first = kept(statistics, real, tmp_path, GaussianStats)
+    monkeypatch.setattr(frechet, "check_features", None)  # nothing can be computed any more
+    second = kept(statistics, real.copy(), tmp_path, GaussianStats)
+    monkeypatch.undo()
+    fresh = statistics(real)
+    assert len({frechet_distance(fake, gaussian) for gaussian in (fresh, first, second)}) == 1
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_near_duplicates_that_are_kept_are_those_that_are_found(tmp_path: Path) -> None:
+    doubled = np.concatenate([FEATURES, FEATURES[:5]])
+    for _ in range(2):
+        found = kept(distinct, doubled, tmp_path, Bank)
+        np.testing.assert_array_equal(found.rows, np.arange(60))
+        np.testing.assert_array_equal(found.gaps, distinct(doubled).gaps)
+
+
+def test_other_features_functions_and_code_have_results_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count() -> int:
+        return len(list(tmp_path.glob("*.npz")))
+
+    def keep(features: Features) -> GaussianStats:
+        return kept(statistics, features, tmp_path, GaussianStats)
+
+    keep(FEATURES)
+    np.testing.assert_allclose(keep(FEATURES + 1).mean, FEATURES.mean(axis=0) + 1, rtol=1e-5)
+    keep(FEATURES.astype(np.float64))
+    keep(FEATURES.reshape(30, 24))
+    assert count() == 4
+    kept(memorisation.distinct, FEATURES, tmp_path, Bank)
+    assert count() == 5
+    changed = tmp_path / "frechet.py"
+    changed.write_text("# another version")
+    monkeypatch.setattr("inspect.getfile", lambda function: str(changed))
+    keep(FEATURES)
+    assert count() == 6
