@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 
 from benchmark.kept import kept
-from benchmark.metrics import frechet, memorisation
+from benchmark.metrics import frechet
 from benchmark.metrics.base import Features
 from benchmark.metrics.frechet import GaussianStats, frechet_distance, statistics
 from benchmark.metrics.memorisation import Bank, distinct
 
 FEATURES = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+
+
+def in_order(features: Features) -> Bank:
+    return Bank(np.arange(len(features)), np.ones(len(features)))
+
+
+def reversed_order(features: Features) -> Bank:
+    return Bank(np.arange(len(features))[::-1], np.ones(len(features)))
 
 
 @pytest.mark.parametrize("rows", [7, 60])  # fewer images than dimensions, and more
@@ -52,10 +60,13 @@ def test_other_features_functions_and_code_have_results_of_their_own(
     keep(FEATURES.astype(np.float64))
     keep(FEATURES.reshape(30, 24))
     assert count() == 4
-    kept(memorisation.distinct, FEATURES, tmp_path, Bank)
-    assert count() == 5
+    for compute in (distinct, reversed_order):
+        kept(compute, FEATURES, tmp_path, Bank)
+    assert count() == 6
+    kept(in_order, FEATURES, tmp_path, Bank)
+    assert count() == 7
     changed = tmp_path / "frechet.py"
     changed.write_text("# another version")
     monkeypatch.setattr("inspect.getfile", lambda function: str(changed))
     keep(FEATURES)
-    assert count() == 6
+    assert count() == 8

@@ -7,7 +7,7 @@ import yaml
 from PIL import Image, ImageColor
 
 from benchmark import controls, prepare, retrieve
-from benchmark.config import parse
+from benchmark.config import Config, parse
 from benchmark.metrics.memorisation import pixels
 from benchmark.paths import Run
 from benchmark.retrieve import ACCUSED, GAP, panel
@@ -64,7 +64,7 @@ def shown(path: Path) -> list[int]:
 def test_the_accused_come_first_by_their_scores_and_are_framed(tmp_path: Path) -> None:
     queries = np.zeros((4, 8, 8, 3), np.uint8)
     queries[:, :, :, 0] = np.array([10, 20, 30, 40])[:, None, None]
-    distances = np.array([[1.0], [9.0], [8.0], [2.0]])
+    distances = np.array([[1.0], [8.0], [9.0], [2.0]])
     scores = np.array([np.inf, 0.2, 0.1, 0.3])
     accused = np.array([False, True, True, False])
     path = tmp_path / "panel.png"
@@ -106,7 +106,15 @@ def test_planted_copies_are_accused_and_named_and_held_out_images_are_not(tmp_pa
     assert copies.values["accused"].value == len(copies.facts["accused"]) >= 0.9 * 60
     assert copies.values["accused_share"].value == copies.values["accused"].value / 60
     assert held_out.values["accused_share"].value <= 0.1
+    assert held_out.values["distance_ratio"].value != 1  # by other images than themselves
     assert found["noise-tiny"].facts["accused"] == []
     assert found["dropped-mode-tiny"].facts["accused"] == list(range(60))
     assert copies.values["distance_ratio"].high < 0.5 < held_out.values["distance_ratio"].low
     assert run.neighbours("copies-tiny").stat().st_size > 0
+
+
+def test_each_part_of_the_planted_copies_is_counted_apart(smoke: Config) -> None:
+    accused = np.array([True, True, False, True, False, False, True])
+    shares = retrieve._shares(smoke.subjects["copies-tiny"], accused)
+    assert list(shares.values()) == [1, 0.5, 0]
+    assert retrieve._shares(smoke.subjects["blur-tiny"], accused) == {}
