@@ -13,7 +13,8 @@ RECORDS = [
 ]
 NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
-PLOTS = [RUN.plot(name) for name in PLOT_NAMES]
+DRAWN = [name for name in PLOT_NAMES if CONFIG.trainings or name != "loss-curves"]
+PLOTS = [RUN.plot(name) for name in DRAWN]
 VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
 PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
 
