@@ -196,7 +196,7 @@ def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
             f"{at}: trained with the schedule {loaded.schedule.kind}, not {cell.schedule}: "
             "correct the grid"
         )
-    if named is not None and named != loaded.schedule:
+    if named is not None and named.model_dump() != loaded.schedule.model_dump():
         raise BenchmarkError(
             f"schedules.{cell.schedule}: {at} were trained with "
             f"{loaded.schedule.keywords()}: leave the options out, they come with the weights"
@@ -226,6 +226,6 @@ class Chain:
     def picture(self, images: NDArray[np.uint8]) -> Image:
         """Return one row for each of the first images, from noise to the final one in `images`."""
         states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
-        columns = [*states, images[:CHAIN_IMAGES]]
+        columns = [*states, images[: len(states[0])]]
         rows = np.stack(columns, axis=1)  # (images, frames, H, W, 3)
         return contact_sheet(rows.reshape(-1, *rows.shape[2:]), len(columns))

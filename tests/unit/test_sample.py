@@ -168,3 +168,17 @@ def test_a_schedule_s_options_come_with_the_weights(smoke: Config, weighted: Run
 def test_missing_weights_are_one_line(smoke: Config, weighted: Run, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"none\.safetensors: cannot be read"):
         stage(ready(smoke, tmp_path / "none.safetensors"), CELL, weighted)
+
+
+def test_a_schedule_that_is_stated_as_the_weights_have_it_is_right(
+    smoke: Config, weighted: Run
+) -> None:
+    path = weighted.weights("DDPM-linear")
+    config = ready(smoke, path, schedules={"linear": {"kind": "linear"}})
+    assert Drawing(config, config.cell(CELL), weighted, torch.device("cpu")).process.length == 1000
+
+
+def test_batches_may_be_smaller_than_the_picture_of_the_chain(smoke: Config, weighted: Run) -> None:
+    config = smoke.model_copy(update={"sampling_batch": 2})
+    stage(config, CELL, weighted)
+    assert Image.open(weighted.chain(CELL)).height < Image.open(weighted.grid(CELL)).width
