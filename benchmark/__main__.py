@@ -149,6 +149,17 @@ def sample(
     _stage("sample", config, cell, results, dry_run, threads=threads)
 
 
+@app.command(epilog=_examples("gather config/gan.yaml GAN-s0"))
+def gather(
+    config: ConfigFile,
+    cell: Annotated[str, typer.Argument(help="MODEL-sSEED.", show_default=False)],
+    results: Results = RESULTS,
+    dry_run: DryRun = False,
+) -> None:
+    """Gather images that were made elsewhere, from the folder that the config names."""
+    _stage("gather", config, cell, results, dry_run)
+
+
 @app.command(epilog=_examples("controls config/config.yaml avatars"))
 def controls(
     config: ConfigFile,
@@ -339,7 +350,8 @@ def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **opt
     checks: dict[str, Callable[[str], object]] = {
         "prepare": loaded.data_spec,
         "train": loaded.train_spec,
-        "sample": loaded.cell,
+        "sample": loaded.sample_spec,
+        "gather": loaded.gather_spec,
         "features": loaded.embedded,
         "controls": loaded.controls_spec,
         "evaluate": loaded.judged,

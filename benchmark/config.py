@@ -22,11 +22,11 @@ from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics import METRICS
+from benchmark.metrics import METRICS, takes_logits
 from benchmark.models.specs import CustomSpec, Network, Pretrained, RefineNetSpec
 from benchmark.paths import CONTROLS as ALL_CONTROLS
 from benchmark.paths import HELD_OUT
-from benchmark.records import Cell, Control, canonical_json
+from benchmark.records import Cell, Control, Sampling, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
 from benchmark.strict import Strict, explain, nearest
@@ -45,7 +45,8 @@ def _as_list(value: Any) -> Any:
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Several = Annotated[list[V], BeforeValidator(_as_list), Field(min_length=1)]
+Listed = Annotated[list[V], BeforeValidator(_as_list)]
+Several = Annotated[Listed[V], Field(min_length=1)]
 
 if TYPE_CHECKING:
     Schedule = Options
@@ -116,7 +117,10 @@ class Training(Strict):
 
 
 class Model(Strict):
-    """A row of the report: a family, its data, and a network to train or one that is ready."""
+    """A row of the report: a family, its data, and a network to train or one that is ready.
+
+    Images that were made elsewhere are judged beside them, as those of a GAN may be.
+    """
 
     family: str = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
     data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
@@ -124,6 +128,9 @@ class Model(Strict):
     training: Name | None = Field(default=None, description="How it is trained")
     weights: Pretrained | None = Field(
         default=None, description="Ready weights, instead of network and training"
+    )
+    images: Path | None = Field(
+        default=None, description="Folder of images made elsewhere, instead of a network"
     )
     clip: bool | None = Field(
         default=None,
@@ -133,9 +140,12 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Model:
-        trained = [self.network is not None, self.training is not None]
-        if not all(trained) if self.weights is None else any(trained):
-            raise ValueError("give either network and training, or weights")
+        origins = [("network", "training"), ("weights",), ("images",)]
+        given = [[getattr(self, key) is not None for key in keys] for keys in origins]
+        if sum(map(any, given)) != 1 or sum(map(all, given)) != 1:
+            raise ValueError("give either network and training, or weights, or images")
+        if self.images and self.clip is not None:
+            raise ValueError("clip: images made elsewhere are not sampled: leave it out")
         return self
 
 
@@ -144,11 +154,21 @@ class Entry(Strict):
 
     table: Name = Field(description="The table in which these rows stand")
     model: Several[Name]
-    schedule: Several[Name]
-    sampler: Several[Name]
-    steps: Several[Annotated[int, Field(ge=1)]]
+    schedule: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
+    sampler: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
+    steps: Listed[Annotated[int, Field(ge=1)]] = Field(
+        default=[], description="Left out for images made elsewhere"
+    )
     samples: int = Field(ge=3, description="Images for each cell")
-    seed: Several[int] = [0]
+    seed: Several[int] = Field(
+        default=[0], description="Of the samples; which images of a folder are taken"
+    )
+
+    @property
+    def samplings(self) -> list[Sampling] | list[None]:
+        """The product of schedules, samplers and steps; of images made elsewhere None."""
+        product = itertools.product(self.schedule, self.sampler, self.steps)
+        return [Sampling(*point) for point in product] or [None]
 
 
 class Evaluation(Strict):
@@ -186,6 +206,13 @@ class Evaluation(Strict):
             raise ValueError("metrics: exactly one of kind frechet is needed: plots are made of it")
         for name in self.metrics.keys() & COLUMNS:
             raise ValueError(f"metrics: every table has a column {name}: choose another name")
+        extractor = EXTRACTORS.get(self.extractor)
+        for name, metric in self.metrics.items():
+            if extractor and extractor.classifier is None and takes_logits(metric.kind):
+                raise ValueError(
+                    f"metrics.{name}: extractor {self.extractor} has no class probabilities: use "
+                    "one of the 2015 Inception, such as inception-v3-fid"
+                )
         return self
 
 
@@ -245,12 +272,25 @@ class Config(Strict):
             )
         for model in entry.model:
             _known(f"{at}.model", model, self.models)
+            self._check_keys(at, entry, model)
         for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
             _known(f"{at}.schedule", schedule, self.schedules, SCHEDULES.names())
             _known(f"{at}.sampler", sampler, self.samplers, SAMPLERS.names())
             _check_plan(self.schedule(schedule), self.sampler(sampler), entry.steps, at)
         for model, schedule in itertools.product(entry.model, entry.schedule):
             self._check_learns(model, schedule)
+
+    def _check_keys(self, at: str, entry: Entry, model: str) -> None:
+        """Refuse samples of unknown making, and a making for images that are there already."""
+        ready = self.models[model].images is not None
+        for key in ("schedule", "sampler", "steps"):
+            if not getattr(entry, key) and not ready:
+                raise ValueError(f"{at}.{key}: is missing: only models with images go without")
+            if getattr(entry, key) and ready:
+                raise ValueError(
+                    f"{at}.{key}: models.{model}.images were made elsewhere: leave it out, and "
+                    "give other models an entry of their own"
+                )
 
     def _check_learns(self, model: str, schedule: str) -> None:
         recipe = self.recipe(model)
@@ -322,27 +362,23 @@ class Config(Strict):
         return [
             self._cell(entry, *point)
             for entry in self.grid
-            for point in itertools.product(
-                entry.model, entry.schedule, entry.sampler, entry.steps, entry.seed
-            )
+            for point in itertools.product(entry.model, entry.samplings, entry.seed)
         ]
 
-    def _cell(
-        self, entry: Entry, model: str, schedule: str, sampler: str, steps: int, seed: int
-    ) -> Cell:
+    def _cell(self, entry: Entry, model: str, sampling: Sampling | None, seed: int) -> Cell:
         spec = self.models[model]
+        known = sampling._asdict() if sampling else {}
+        trained = sampling if spec.weights is None else None
         return Cell(
-            id=f"{model}-{schedule}-{sampler}-{steps}-s{seed}",
+            id="-".join([model, *map(str, known.values()), f"s{seed}"]),
             table=entry.table,
             family=spec.family,
             model=model,
-            trained_as=self.training_id(model, schedule) if spec.weights is None else None,
-            weights="from-scratch" if spec.weights is None else "pretrained",
+            trained_as=self.training_id(model, trained.schedule) if trained else None,
+            weights="from-scratch" if trained else "pretrained" if sampling else "elsewhere",
             dataset=spec.data,
             resolution=self.data[spec.data].resolution,
-            schedule=schedule,
-            sampler=sampler,
-            steps=steps,
+            **known,
             seed=seed,
             samples=entry.samples,
         )
@@ -443,7 +479,7 @@ class Config(Strict):
         return {
             "id": name,
             "seed": self.seed,
-            "schedule": self.schedule(cell.schedule).model_dump(mode="json"),
+            "schedule": self.schedule(cell.sampling.schedule).model_dump(mode="json"),
             "network": network.model_dump(mode="json"),
             "training": training.model_dump(mode="json", exclude={"save_seconds"}),
             **self.data_spec(cell.dataset),
@@ -453,9 +489,10 @@ class Config(Strict):
         """Return all that the samples of a cell depend on."""
         cell = self.cell(name)
         model = self.models[cell.model]
+        schedule, sampler, steps = cell.sampling
         return {
-            "sampler": self.sampler(cell.sampler).model_dump(mode="json"),
-            "steps": cell.steps,
+            "sampler": self.sampler(sampler).model_dump(mode="json"),
+            "steps": steps,
             "seed": cell.seed,
             "samples": cell.samples,
             "batch": self.sampling_batch,
@@ -465,10 +502,27 @@ class Config(Strict):
                 if cell.trained_as
                 else {
                     "weights": model.model_dump(mode="json")["weights"],
-                    "schedule": self.schedule(cell.schedule).model_dump(mode="json"),
+                    "schedule": self.schedule(schedule).model_dump(mode="json"),
                     "resolution": cell.resolution,
                 }
             ),
+        }
+
+    def gather_spec(self, name: str) -> dict[str, Any]:
+        """Return all that the images of a cell depend on that were made elsewhere.
+
+        Raises:
+            BenchmarkError: the cell is sampled from a network.
+        """
+        cell = self.cell(name)
+        folder = self.models[cell.model].images
+        if folder is None:
+            raise BenchmarkError(f"{name}: models.{cell.model} has no images: it is sampled")
+        return {
+            "images": str(folder),
+            "seed": cell.seed,
+            "samples": cell.samples,
+            **self.data_spec(cell.dataset),
         }
 
     def embedded(self, name: str) -> str:

@@ -146,9 +146,10 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
     use_threads(threads or torch.get_num_threads())
     meter = Meter(device)
     trainings = dict.fromkeys(cell.trained_as for cell in config.cells if cell.trained_as)
+    sampled = [cell for cell in config.cells if cell.sampler]
     jobs: list[Callable[[], Row]] = [
         *(functools.partial(_train, config, name, run, meter) for name in trainings),
-        *(functools.partial(_sample, config, cell, run, meter) for cell in config.cells),
+        *(functools.partial(_sample, config, cell, run, meter) for cell in sampled),
         functools.partial(_features, config, run, device),
     ]
     rows = [job() for job in track(jobs, len(jobs), f"measuring on {device}")]
@@ -242,7 +243,7 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     Raises:
         BenchmarkError: with the reason why it is not.
     """
-    schedule = config.schedule(cell.schedule)
+    schedule = config.schedule(cell.sampling.schedule)
     recipe = config.recipe(cell.model)
     if recipe is not None:
         return _described(recipe[0], schedule, cell.resolution)
@@ -349,15 +350,16 @@ def _train(config: Config, name: str, run: Run, meter: Meter) -> Row:
 
 
 def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> Row:
-    sampler = config.sampler(cell.sampler)
+    schedule, name, steps = cell.sampling
+    sampler = config.sampler(name)
     row = Row(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
     try:
         found = architecture(config, cell, run)
     except BenchmarkError as error:
-        process = make_process(config.schedule(cell.schedule))
-        count, exact = evaluations(process, sampler, cell.steps)
+        process = make_process(config.schedule(schedule))
+        count, exact = evaluations(process, sampler, steps)
         return dataclasses.replace(row, evaluations=count, exact=exact, unknown=str(error))
-    count, exact = evaluations(make_process(found.schedule), sampler, cell.steps)
+    count, exact = evaluations(make_process(found.schedule), sampler, steps)
     row = dataclasses.replace(row, evaluations=count, exact=exact, origin=found.origin)
     return _priced(row, lambda: meter.sampling(found, cell.resolution, config.sampling_batch))
 

@@ -9,10 +9,9 @@ from benchmark.config import Config, Subject
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.kept import kept
-from benchmark.metrics import METRICS
-from benchmark.metrics.base import Features
+from benchmark.metrics import METRICS, takes_logits
 from benchmark.metrics.frechet import GaussianStats, frechet_to, statistics
-from benchmark.paths import HELD_OUT, Run
+from benchmark.paths import CACHE, HELD_OUT, Run
 from benchmark.records import Protocol, Record, Stopwatch, Value, provenance, spec_hash
 from benchmark.registry import Options
 
@@ -35,15 +34,17 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
     # with many training images it takes longer than all else that a distance needs
     reference = kept(statistics, train, run.kept, GaussianStats)
     metrics = config.evaluation.metrics
+    extractor = EXTRACTORS[config.evaluation.extractor]
 
-    def measure(options: Options, fake: Features) -> Value:
+    def measure(options: Options, fake: NDArray[np.float32]) -> Value:
         if options.kind == "frechet":
             return frechet_to(fake, reference, **options.keywords())
+        if takes_logits(options.kind):
+            fake = extractor.logits(fake, run.root.parent / CACHE / "weights")
         return METRICS.get(options.kind)(fake, train, **options.keywords())
 
     [distance] = [options for options in metrics.values() if options.kind == "frechet"]
     spec = config.evaluate_spec(subject)
-    extractor = EXTRACTORS[config.evaluation.extractor]
     return Record(
         kind="metrics",
         id=subject.name,

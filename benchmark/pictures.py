@@ -12,6 +12,12 @@ from benchmark.atomic import atomic_path
 
 SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
 GAP = 2
+GRID_IMAGES, GRID_COLUMNS = 64, 8
+
+
+def save_grid(images: NDArray[np.uint8], path: Path) -> None:
+    """Write the picture of the first images of a cell, uint8 (N, H, W, 3), as PNG."""
+    save_png(contact_sheet(images[:GRID_IMAGES], GRID_COLUMNS), path)
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:

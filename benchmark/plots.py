@@ -243,8 +243,11 @@ def _spread(count: int) -> list[float]:
 
 def _name(cell: Cell) -> str:
     """Name a cell in a plot; the sampler goes without saying where it has the family's name."""
-    sampler = "" if cell.sampler.lower() == cell.family.lower() else f" {cell.sampler}"
-    return f"{cell.family} {cell.schedule}{sampler} {cell.steps}"
+    if cell.weights == "elsewhere":
+        return cell.model
+    schedule, sampler, steps = cell.sampling
+    named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
+    return f"{cell.family} {schedule}{named} {steps}"
 
 
 def _title(row: Row) -> str:

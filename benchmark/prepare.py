@@ -95,7 +95,7 @@ def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Man
     collector = Collector(source, offer)
     with (
         atomic_path(folder / IMAGES) as temporary,
-        _mapping(_worker_count(workers, total)) as read,
+        reading(total, workers) as read,
     ):
         with temporary.open("wb") as file:
             rows = track(collector.rows(read), total, f"prepare {folder.name}")
@@ -232,14 +232,11 @@ def _check_count(source: SourceBase, offer: Offer) -> None:
             )
 
 
-def _worker_count(workers: int | None, images: int) -> int:
-    most = workers if workers is not None else os.cpu_count() or 1
-    return max(1, min(most, images // IMAGES_PER_WORKER))
-
-
 @contextlib.contextmanager
-def _mapping(workers: int) -> Iterator[Reader]:
-    """Yield a reader that uses `workers` processes, or this one alone."""
+def reading(images: int, workers: int | None = None) -> Iterator[Reader]:
+    """Yield a reader for so many images that uses at most `workers` processes, None: all cores."""
+    most = workers if workers is not None else os.cpu_count() or 1
+    workers = max(1, min(most, images // IMAGES_PER_WORKER))
     if workers == 1:
         yield lambda source, items: map(functools.partial(_read, source), items)
         return

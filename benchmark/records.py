@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import psutil
 from pydantic import Field, ValidationError
@@ -52,8 +52,19 @@ class Value(Strict):
     high: float | None = Field(default=None, description="Upper end of the 95 % interval")
 
 
+class Sampling(NamedTuple):
+    """How samples are made: names of the config, and the number of steps."""
+
+    schedule: str
+    sampler: str
+    steps: int
+
+
 class Cell(Strict):
-    """One point of the grid: what was sampled, from which model, how."""
+    """One point of the grid: what was sampled, from which model, how.
+
+    Images that were made elsewhere have no schedule, sampler and steps.
+    """
 
     id: str
     table: str
@@ -63,14 +74,25 @@ class Cell(Strict):
         default=None,
         description="Id of the training whose weights were sampled; null: they came ready",
     )
-    weights: Literal["from-scratch", "pretrained"]
+    weights: Literal["from-scratch", "pretrained", "elsewhere"]
     dataset: str
     resolution: int
-    schedule: str
-    sampler: str
-    steps: int
+    schedule: str | None = None
+    sampler: str | None = None
+    steps: int | None = None
     seed: int
     samples: int
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the samples are made.
+
+        Raises:
+            BenchmarkError: they were made elsewhere.
+        """
+        if self.schedule is None or self.sampler is None or self.steps is None:
+            raise BenchmarkError(f"{self.id}: these images were made elsewhere: nothing is sampled")
+        return Sampling(self.schedule, self.sampler, self.steps)
 
 
 class Control(Strict):

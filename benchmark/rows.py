@@ -163,9 +163,10 @@ def read_published(path: Path | None) -> dict[Key, Published]:
 
 def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
     """Return the row of the report that a cell repeats."""
-    if cell is None:
+    if cell is None or cell.weights == "elsewhere":
         return None
-    return published.get((cell.family, cell.schedule, cell.sampler, str(cell.steps), cell.weights))
+    schedule, sampler, steps = cell.sampling
+    return published.get((cell.family, schedule, sampler, str(steps), cell.weights))
 
 
 def floor_of(row: Row, rows: Iterable[Row]) -> Value | None:
@@ -191,12 +192,13 @@ def _order(cell: Cell) -> tuple[object, ...]:
     rank = FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
     return (
         cell.weights != "from-scratch",
+        cell.weights == "elsewhere",
         cell.table,
         rank,
         cell.family,
         cell.model,
-        cell.schedule,
-        cell.sampler,
-        cell.steps,
+        cell.schedule or "",
+        cell.sampler or "",
+        cell.steps or 0,
         cell.seed,
     )

@@ -23,7 +23,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.images import to_uint8
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
-from benchmark.pictures import contact_sheet, save_png
+from benchmark.pictures import contact_sheet, save_grid, save_png
 from benchmark.progress import track
 from benchmark.records import (
     Cell,
@@ -36,7 +36,6 @@ from benchmark.records import (
     spec_hash,
 )
 
-GRID_IMAGES, GRID_COLUMNS = 64, 8
 CHAIN_IMAGES, CHAIN_FRAMES = 6, 10  # rows and columns of the picture from noise to image
 WARMUP_STEPS = 2
 
@@ -55,7 +54,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     images, timing = drawing.all()
     with atomic_path(run.samples(name)) as temporary:
         np.save(temporary, images)
-    save_png(contact_sheet(images[:GRID_IMAGES], GRID_COLUMNS), run.grid(name))
+    save_grid(images, run.grid(name))
     save_png(drawing.chain.picture(images), run.chain(name))
     record = Record(
         kind="sample",
@@ -89,7 +88,8 @@ class Drawing:
         loaded = load_network(config, cell, run)
         network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         clip = config.models[cell.model].clip
-        options = config.sampler(cell.sampler)
+        _, sampler, steps = cell.sampling
+        options = config.sampler(sampler)
         self.cell = cell
         self.device = device
         self.batch = config.sampling_batch
@@ -99,7 +99,7 @@ class Drawing:
         )
         self.sampler = SAMPLERS.get(options.kind)
         self.options = options.keywords()
-        self.timesteps = plan(self.process, options, cell.steps)
+        self.timesteps = plan(self.process, options, steps)
         self.chain = Chain(self.process, len(self.timesteps))
         self.progress: Iterator[int] = iter(())
         self.checkpoint = Checkpoint(
@@ -190,15 +190,16 @@ def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
             f"{at}: made for images of {loaded.resolution}×{loaded.resolution}, but those of data."
             f"{cell.dataset} are {cell.resolution}×{cell.resolution}: choose other data"
         )
-    named = config.schedules.get(cell.schedule)
-    if loaded.schedule.kind != (named.kind if named else cell.schedule):
+    schedule = cell.sampling.schedule
+    named = config.schedules.get(schedule)
+    if loaded.schedule.kind != (named.kind if named else schedule):
         raise BenchmarkError(
-            f"{at}: trained with the schedule {loaded.schedule.kind}, not {cell.schedule}: "
+            f"{at}: trained with the schedule {loaded.schedule.kind}, not {schedule}: "
             "correct the grid"
         )
     if named is not None and named.model_dump() != loaded.schedule.model_dump():
         raise BenchmarkError(
-            f"schedules.{cell.schedule}: {at} were trained with "
+            f"schedules.{schedule}: {at} were trained with "
             f"{loaded.schedule.keywords()}: leave the options out, they come with the weights"
         )
     return loaded

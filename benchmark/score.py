@@ -15,10 +15,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.formats import Column, Table
 from benchmark.inputs import Images, Input, Picture, Statistics, open_input, save_statistics
-from benchmark.metrics import METRICS
+from benchmark.metrics import METRICS, takes_logits
 from benchmark.metrics.base import Features
 from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
-from benchmark.metrics.inception_score import inception_score
 from benchmark.records import Value
 from benchmark.strict import nearest
 
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
     from benchmark.extractors.base import Embed
 
 DISTANCE = "frechet"  # the only metric that statistics are enough for
-INCEPTION_SCORE = "inception-score"  # of one side's class probabilities
 DEFAULT = (DISTANCE, "kernel", "precision", "recall", "density", "coverage")
-SHORT = {"fd": DISTANCE, "kid": "kernel", "is": INCEPTION_SCORE}
+SHORT = {"fd": DISTANCE, "kid": "kernel", "is": "inception-score"}
 EXTRACTOR = "inception-v3-fid"
 FEWEST = 3  # images, below which no distance has an interval
 
@@ -180,7 +178,7 @@ def identity(extractor: Extractor) -> dict[str, str | int]:
 def _metric(name: str) -> str:
     """Return the full name of a metric."""
     full = SHORT.get(name, name)
-    known = [*METRICS.names(), INCEPTION_SCORE]
+    known = METRICS.names()
     if full not in known:
         raise BenchmarkError(f"metrics: no metric {name!r}: {nearest(name, [*known, *SHORT])}")
     return full
@@ -191,9 +189,8 @@ def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Inp
     of_statistics = [path for path, side in opened.items() if isinstance(side, Statistics)]
     if not of_statistics:
         return names or list(DEFAULT)
-    allowed = {DISTANCE} if fake in of_statistics else {DISTANCE, INCEPTION_SCORE}
     for name in names:
-        if name not in allowed:
+        if name != DISTANCE and (fake in of_statistics or not takes_logits(name)):
             raise BenchmarkError(
                 f"metrics: {name} cannot be computed from statistics, as in {of_statistics[0]}: "
                 "give images or features, or ask for fd alone"
@@ -298,26 +295,23 @@ def _measure(
     extractor: Extractor | None,
     embedding: Embedding,
 ) -> Value:
-    if name == INCEPTION_SCORE:
-        return _inception_score(fake, extractor, embedding)
     if isinstance(fake, Statistics):
         reference = real.gaussian if isinstance(real, Statistics) else statistics(real)
         return Value(value=frechet_distance(fake.gaussian, reference))
+    if takes_logits(name):
+        return METRICS.get(name)(_logits(name, fake, extractor, embedding))
     if isinstance(real, Statistics):
         return frechet_to(fake, real.gaussian)
     return METRICS.get(name)(fake, real)
 
 
-def _inception_score(
-    fake: Features | Statistics, extractor: Extractor | None, embedding: Embedding
-) -> Value:
+def _logits(
+    name: str, features: Features, extractor: Extractor | None, embedding: Embedding
+) -> Features:
     if extractor is None:
-        raise BenchmarkError(
-            f"{INCEPTION_SCORE}: whose features these are is unknown: name it by --extractor"
-        )
-    assert not isinstance(fake, Statistics)
-    features = fake.astype(np.float32, copy=False)
-    return inception_score(extractor.logits(features, embedding.cache, embedding.weights))
+        raise BenchmarkError(f"{name}: whose features these are is unknown: name it by --extractor")
+    single = features.astype(np.float32, copy=False)
+    return extractor.logits(single, embedding.cache, embedding.weights)
 
 
 def _count(side: Input) -> int | None:

@@ -331,7 +331,7 @@ def _caption(rows: Sequence[Row], compared: Sequence[Compared], has_published: b
             "Sampling is timed without loading and saving. "
             + _machines(job.provenance for job in jobs)
         )
-    lines += _sharing(cells) + _checkpoints(rows)
+    lines += _sharing(cells) + _checkpoints(rows) + _elsewhere(rows)
     if has_published:
         lines.append("Report: the published row of equal family, schedule, sampler and steps.")
     return lines
@@ -428,6 +428,17 @@ def _sharing(cells: Sequence[Cell]) -> list[str]:
         f"{' and '.join(dict.fromkeys(names))} share the network {network}, which was trained once."
         for network, names in models.items()
         if len(set(names)) > 1
+    ]
+
+
+def _elsewhere(rows: Sequence[Row]) -> list[str]:
+    """Say which images were made elsewhere."""
+    return [
+        f"{row.cell.model} (seed {row.cell.seed}): {row.cell.samples} of the "
+        f"{row.sample.facts['images_in_folder']} images in {row.sample.facts['folder']}, "
+        "made elsewhere."
+        for row in rows
+        if row.cell and row.sample and row.cell.weights == "elsewhere"
     ]
 
 

@@ -43,6 +43,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     recipe = config.recipe(cell.model)
     assert recipe is not None
     network_spec, settings = recipe
+    schedule = config.schedule(cell.sampling.schedule)
     dataset = load_data(run.data(cell.dataset))
     images = torch.from_numpy(dataset.train.copy()).to(device)
     state = run.state(spec_hash({**spec, "images": dataset.manifest.splits.train.sha256}))
@@ -50,7 +51,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         network = build(network_spec, cell.resolution).to(device)
     trainer = Trainer(
         network=network,
-        loss=loss_function(make_process(config.schedule(cell.schedule)), **settings.loss_options()),
+        loss=loss_function(make_process(schedule), **settings.loss_options()),
         images=images,
         settings=settings,
         seed=stream_seed(config.seed, name, "batches"),

@@ -76,10 +76,6 @@ class Avatars(SourceBase):
             distinct=True,
         )
 
-    def fit(self, image: Image.Image) -> Image.Image:
-        """Return the image: it is rendered at its final size."""
-        return image
-
     def _read(self, indices: Sequence[int]) -> Iterator[Item]:
         for index in indices:
             yield Item(f"{self.seed}-{index}", functools.partial(self.render, index))

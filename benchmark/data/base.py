@@ -73,9 +73,12 @@ class SourceBase(Strict, abc.ABC):
     def offer(self) -> Offer:
         """Find the images, reading none of them; raise BenchmarkError where there are none."""
 
-    @abc.abstractmethod
     def fit(self, image: Image.Image) -> Image.Image:
-        """Bring an RGB image to resolution × resolution; raise ValueError where it cannot be."""
+        """Bring an RGB image to resolution × resolution; raise ValueError where it cannot be.
+
+        An image of this size stays as it is; of others the largest centred square is resized.
+        """
+        return fit_square(image, self.resolution, "centre", "lanczos")
 
 
 class Photographs(SourceBase):

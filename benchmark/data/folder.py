@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import os
 from collections import Counter
@@ -68,6 +69,19 @@ def find_images(folder: Path) -> tuple[list[str], dict[str, int]]:
         others = f", but {ignored.total()} other files" if ignored else ""
         raise BenchmarkError(f"path: {folder}: no images in it{others}; images end in {kinds}")
     return sorted(images), dict(sorted(ignored.items()))
+
+
+def stamp(folder: Path) -> str:
+    """Return a digest of names, sizes and times of the files below `folder`, to tell a change.
+
+    Raises:
+        BenchmarkError: the folder cannot be listed.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(_walk(folder)):
+        state = (folder / name).lstat()
+        digest.update(os.fsencode(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0"))
+    return digest.hexdigest()
 
 
 def file_candidates(folder: Path, files: Sequence[str], seed: int) -> Candidates:

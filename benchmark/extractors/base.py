@@ -77,7 +77,7 @@ class Extractor:
         """
         if self.classifier is None:
             raise BenchmarkError(
-                f"inception-score: extractor {self.name} has no classes for it: use one of the "
+                f"extractor {self.name} has no classes for the Inception score: use one of the "
                 "2015 Inception, such as inception-v3-fid"
             )
         return features @ self.classifier(locate(self.weights, cache, weights_path))

@@ -1,11 +1,12 @@
 """Metrics: arrays of features in, numbers with their uncertainty out.
 
 A metric is a function `(fake, real, *, options) -> Value` of two arrays of features, N×d and M×d.
+A metric of class probabilities calls its first argument `logits` and is given those, N×classes.
 To add one, write a file with such a function under `@METRICS.register(name)` and import it here.
 """
 
-from benchmark.metrics import frechet, frechet_infinity, kernel, manifold
-from benchmark.metrics.base import METRICS, Features, Metric
+from benchmark.metrics import frechet, frechet_infinity, inception_score, kernel, manifold
+from benchmark.metrics.base import METRICS, Features, Metric, takes_logits
 
 __all__ = [
     "METRICS",
@@ -13,6 +14,8 @@ __all__ = [
     "Metric",
     "frechet",
     "frechet_infinity",
+    "inception_score",
     "kernel",
     "manifold",
+    "takes_logits",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -16,6 +17,11 @@ Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Metric: TypeAlias = Callable[..., Value]
 
 METRICS: Registry[Metric] = Registry("metric")
+
+
+def takes_logits(name: str) -> bool:
+    """Tell whether a metric is of class logits, as its first argument is then called."""
+    return next(iter(inspect.signature(METRICS.get(name)).parameters)) == "logits"
 
 
 def check_features(features: Features, name: str, least: int = 2) -> None:

@@ -6,16 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import Features, check_features
+from benchmark.metrics.base import METRICS, Features, check_features
 from benchmark.metrics.uncertainty import Rows, jackknife, with_error
 from benchmark.records import Value
 
 
-def inception_score(logits: Features, *, splits: int = 1, groups: int = 50, seed: int = 0) -> Value:
+@METRICS.register("inception-score")
+def inception_score(
+    logits: Features, _: Features | None = None, *, splits: int = 1, groups: int = 50, seed: int = 0
+) -> Value:
     """Return exp(E[KL(p(y|x) ‖ p(y))]), between 1 and the number of classes.
 
     Args:
         logits: N×classes, N ≥ 2: logarithms of the probabilities up to a constant per image.
+        _: real images, which the score does not look at.
         splits: 1 takes all images at once, with the jackknife's error. The paper's 10 takes the
             mean over so many runs of images in their order; each has a lower score, being smaller.
         groups: of the jackknife.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from benchmark import controls, evaluate, features, retrieve
-from benchmark.config import Config
+from benchmark.config import Config, parse
 from benchmark.data import load as load_data
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
@@ -135,3 +136,23 @@ def test_too_few_images_leave_figures_empty_and_say_why(copied: Run, smoke: Conf
     assert "no cell holds 20 of 8 samples" in str(record.facts["no_data_copying"])
     assert "50 cannot be found among" in str(record.facts["no_accused"])
     assert record.facts["accused"] == []
+
+
+def test_the_inception_score_is_of_the_class_probabilities(
+    copied: Run, smoke: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = np.random.default_rng(0).standard_normal((1280, 7)).astype(np.float32)
+    known = EXTRACTORS["efficientnet-lite0"]
+    classifying = dataclasses.replace(known, classifier=lambda _: matrix)
+    monkeypatch.setitem(EXTRACTORS, known.name, classifying)
+    content = smoke.model_dump(mode="json")
+    content["evaluation"]["metrics"]["is"] = {"kind": "inception-score", "splits": 2}
+    [record] = evaluate.stage(parse(content), CELL, copied)
+    logits = np.load(copied.features(known.name, CELL)) @ matrix
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    halves = [
+        np.exp((part * np.log(part / part.mean(axis=0))).sum(axis=1).mean())
+        for part in (p[:4], p[4:])
+    ]
+    assert record.values["is"].value == pytest.approx(np.mean(halves), rel=1e-5)

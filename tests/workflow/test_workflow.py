@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import shutil
@@ -13,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
+from PIL import Image
 
 from benchmark.config import load
 from benchmark.paths import Run
-from benchmark.records import read_records
+from benchmark.records import Record, read_records
 
 PROJECT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
@@ -57,9 +60,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def planned(folder: Path) -> set[str]:
+def planned(folder: Path, config: str = SMOKE.name) -> set[str]:
     """The rules that a dry run would run."""
-    dry = snakemake(folder, "--dry-run")
+    dry = snakemake(folder, "--dry-run", config=config)
     assert dry.returncode == 0, dry.stdout + dry.stderr
     if "Job stats" not in dry.stdout + dry.stderr:
         return set()
@@ -93,11 +96,16 @@ def test_what_is_done_is_not_done_again(project: Path) -> None:
 def test_every_family_is_trained_and_ready_weights_are_sampled_as_if_trained_here(
     project: Path,
 ) -> None:
+    made_elsewhere = np.load(Run(project / "results" / "smoke").images("tiny"))[-8:]
+    (project / "elsewhere").mkdir()
+    for number, image in enumerate(made_elsewhere):
+        Image.fromarray(image).save(project / "elsewhere" / f"{number}.png")
     done = snakemake(project, "--cores", "2", "--resources", "gpu=1", config=FAMILIES.name)
     assert done.returncode == 0, done.stdout + done.stderr
     run, smoke = Run(project / "results" / "families"), Run(project / "results" / "smoke")
     ready, trained = "ready-linear-ddim-5-s0", "DDIM-linear-ddim-5-s0"
     records = {r.id: r for r in read_records(run.root) if r.kind == "sample"}
+    check_gathered(run, records["other-s0"], made_elsewhere)
     evaluations = {name: r.timing.network_evaluations for name, r in records.items() if r.timing}
     assert evaluations == {
         "NCSN-geometric-annealed-langevin-10-s0": 10,
@@ -116,6 +124,36 @@ def test_every_family_is_trained_and_ready_weights_are_sampled_as_if_trained_her
     weights.write_bytes(weights.read_bytes())  # the same content: nothing to be done
     again = snakemake(project, "--cores", "2", config=FAMILIES.name)
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def check_gathered(run: Run, record: Record, made_elsewhere: NDArray[np.uint8]) -> None:
+    """Images of a folder are judged pixel for pixel, in every table and picture but for times."""
+    judged = {image.tobytes() for image in np.load(run.samples(record.id))}
+    assert len(judged) == 6
+    assert judged < {image.tobytes() for image in made_elsewhere}
+    assert record.timing is None
+    tables = [run.tables(name)[0].read_text() for name in ("families", "neighbours")]
+    table, neighbours = (list(csv.DictReader(text.splitlines())) for text in tables)
+    rows = {row["cell"]: row for row in table}
+    assert float(rows["other-s0"]["FD-EffNetLite0"]) > 0
+    assert float(rows["other-s0"]["over_seeds"]) == float(rows["other-s1"]["over_seeds"])
+    assert rows["other-s0"]["sample_seconds"] == rows["other-s0"]["sampler"] == ""
+    assert {"other-s0", "other-s1"} < {row["cell"] for row in neighbours}
+    assert run.neighbours(record.id).stat().st_size > 0
+    caption = run.tables("families")[1].read_text()
+    assert "other (seed 0): 6 of the 8 images in elsewhere, made elsewhere." in caption
+
+
+def test_a_changed_image_of_a_folder_is_noticed(project: Path) -> None:
+    (project / "elsewhere" / "0.png").touch()
+    assert planned(project, FAMILIES.name) == {
+        "gather",
+        "features",
+        "evaluate",
+        "retrieve",
+        "tables",
+        "plots",
+    }
 
 
 def test_touching_the_sources_reruns_nothing(project: Path) -> None:

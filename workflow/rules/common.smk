@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 from benchmark.atomic import write_text
 from benchmark.config import check_writable, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
+from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import local_files
 from benchmark.paths import CONTROLS, HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
@@ -42,6 +43,8 @@ onstart:
 
 
 CELLS = [cell.id for cell in CONFIG.cells]
+SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
+GATHERED = [cell.id for cell in CONFIG.cells if not cell.sampler]
 DATASETS = sorted({cell.dataset for cell in CONFIG.cells})
 KINDS = [HELD_OUT, *CONFIG.evaluation.controls]
 EXTRACTOR = CONFIG.evaluation.extractor
@@ -85,6 +88,14 @@ def weights_of(cell):
     return local_files(CONFIG.models[cell.model].weights)
 
 
+def stamp_of(folder):
+    """Tells a change of a user's images, which are too many to be inputs."""
+    try:
+        return stamp(folder) if folder else None
+    except BenchmarkError as error:
+        sys.exit(f"error: {error}")
+
+
 def controls_of(dataset):
     """The images, or features, of a data set's made controls: one array, if any are made."""
     return [CONFIG.controls_of(dataset)] if CONFIG.evaluation.controls else []
@@ -100,9 +111,14 @@ def specs_of(name):
     return [CONFIG.evaluate_spec(subject) for subject in CONFIG.judged(name)]
 
 
+def one_of(names):
+    """The pattern that these names alone match."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    cell="|".join(map(re.escape, CELLS)),
-    dataset="|".join(map(re.escape, DATASETS)),
+    cell=one_of(CELLS),
+    dataset=one_of(DATASETS),
 
 
 GPU = wants_gpu()

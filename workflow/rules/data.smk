@@ -11,5 +11,6 @@ rule prepare:
         ENVIRONMENT
     params:
         spec=lambda w: canonical_json(CONFIG.data_spec(w.dataset)),
+        files=lambda w: stamp_of(getattr(CONFIG.data[w.dataset], "path", None)),
     shell:
         command("prepare $BENCHMARK_CONFIG {wildcards.dataset}")

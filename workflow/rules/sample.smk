@@ -21,6 +21,8 @@ rule sample:
         record=RUN.record("sample", "{cell}"),
     log:
         RUN.log("sample", "{cell}"),
+    wildcard_constraints:
+        cell=one_of(SAMPLED),
     conda:
         ENVIRONMENT
     threads: CORES
@@ -30,3 +32,25 @@ rule sample:
         spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
     shell:
         command("sample $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}")
+
+
+rule gather:
+    input:
+        code=code("gather.py", "prepare.py", "pictures.py", "data/*.py"),
+    output:
+        samples=RUN.samples("{cell}"),
+        grid=report(
+            RUN.grid("{cell}"), category="Samples", caption="../report/grid.rst"
+        ),
+        record=RUN.record("sample", "{cell}"),
+    log:
+        RUN.log("gather", "{cell}"),
+    wildcard_constraints:
+        cell=one_of(GATHERED),
+    conda:
+        ENVIRONMENT
+    params:
+        spec=lambda w: canonical_json(CONFIG.gather_spec(w.cell)),
+        files=lambda w: stamp_of(CONFIG.models[CONFIG.cell(w.cell).model].images),
+    shell:
+        command("gather $BENCHMARK_CONFIG {wildcards.cell}")

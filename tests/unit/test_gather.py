@@ -1,0 +1,119 @@
+"""Images made elsewhere: which are taken, how they are fitted, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark import gather
+from benchmark.config import Config, parse, resolved
+from benchmark.data.folder import stamp
+from benchmark.errors import BenchmarkError
+from benchmark.paths import Run
+
+SIDE = 16
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Nine images, each of a grey of its own, of several sizes."""
+    for number in range(9):
+        path = tmp_path / "gan" / f"{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (SIDE + 3 * number, SIDE), (20 * number,) * 3).save(path)
+    return tmp_path / "gan"
+
+
+def with_images(smoke: Config, images: Path, samples: int = 9) -> Config:
+    content: dict[str, Any] = smoke.model_dump(mode="json")
+    content["models"]["GAN"] = {"family": "GAN", "data": "tiny", "images": str(images)}
+    content["grid"].append({"table": "t", "model": "GAN", "samples": samples, "seed": [0, 1]})
+    return parse(content)
+
+
+def greys(run: Run, cell: str) -> list[int]:
+    return [int(image.mean()) for image in np.load(run.samples(cell))]
+
+
+def test_all_images_are_taken_in_the_order_of_their_names(
+    smoke: Config, folder: Path, run: Run
+) -> None:
+    record = gather.stage(with_images(smoke, folder), "GAN-s0", run)
+    assert greys(run, "GAN-s0") == [20 * n for n in (0, 2, 4, 6, 8, 1, 3, 5, 7)]
+    assert record.facts["images_in_folder"] == 9
+    assert record.timing is None
+    assert run.grid("GAN-s0").stat().st_size > 0
+
+
+def test_the_seed_draws_some_of_many(smoke: Config, folder: Path, run: Run) -> None:
+    config = with_images(smoke, folder, samples=5)
+    for cell in ("GAN-s0", "GAN-s1"):
+        gather.stage(config, cell, run)
+        assert len(set(greys(run, cell))) == 5
+    assert greys(run, "GAN-s0") != greys(run, "GAN-s1")
+
+
+def test_images_of_the_right_size_stay_as_they_are_and_others_are_fitted_to_the_data(
+    smoke: Config, tmp_path: Path, run: Run
+) -> None:
+    rng = np.random.default_rng(0)
+    right = rng.integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+    wide = rng.integers(0, 256, (2 * SIDE, 4 * SIDE, 3), np.uint8)
+    (tmp_path / "made").mkdir()
+    for number, image in enumerate([*right, wide]):
+        Image.fromarray(image).save(tmp_path / "made" / f"{number}.png")
+    gather.stage(with_images(smoke, tmp_path / "made", samples=4), "GAN-s0", run)
+    found = np.load(run.samples("GAN-s0"))
+    np.testing.assert_array_equal(found[:3], right)
+    square = Image.fromarray(wide[:, SIDE : 3 * SIDE])
+    expected = square.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(found[3], np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "expected"),
+    [
+        (lambda f: (f / "0" / "0.png").unlink(), r"models\.GAN\.images: 8 images in .*: 9 are ask"),
+        (lambda f: (f / "0" / "2.png").write_bytes(b"no"), r"models\.GAN\.images: .*: 0/2\.png: "),
+        (lambda f: f.rename(f.with_name("gone")), "no such folder"),
+    ],
+)
+def test_a_folder_that_will_not_do_is_refused_and_nothing_is_written(
+    smoke: Config, folder: Path, run: Run, break_it: Any, expected: str
+) -> None:
+    break_it(folder)
+    with pytest.raises(BenchmarkError, match=expected):
+        gather.stage(with_images(smoke, folder), "GAN-s0", run)
+    assert not run.samples("GAN-s0").exists()
+    assert not run.record("sample", "GAN-s0").exists()
+
+
+def test_what_is_sampled_is_not_gathered_nor_the_other_way_round(
+    smoke: Config, folder: Path
+) -> None:
+    config = with_images(smoke, folder)
+    assert parse(json.loads(resolved(config))) == config
+    with pytest.raises(BenchmarkError, match=r"models\.DDPM has no images: it is sampled"):
+        config.gather_spec("DDPM-linear-ddpm-10-s0")
+    with pytest.raises(BenchmarkError, match="GAN-s0: these images were made elsewhere"):
+        config.sample_spec("GAN-s0")
+
+
+def test_a_stamp_tells_every_change_below_a_folder(folder: Path) -> None:
+    seen = {stamp(folder)}
+    assert stamp(folder) in seen
+    for change in (
+        lambda: os.utime(folder / "0" / "0.png", (1, 1)),
+        lambda: (folder / "0" / "0.png").rename(folder / "1" / "0.png"),
+        lambda: (folder / "1" / "0.png").unlink(),
+        lambda: (folder / "part.parquet").write_bytes(b"1"),
+    ):
+        change()
+        assert stamp(folder) not in seen
+        seen.add(stamp(folder))
