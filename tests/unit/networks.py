@@ -47,3 +47,13 @@ def with_weights(extractor: Extractor, file: Path) -> Extractor:
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
+
+
+def inception_file(folder: Path) -> Path:
+    """Write a file like that of the FID Inception, with seeded weights."""
+    from pytorch_fid import inception
+
+    file = folder / "weights.pth"
+    network = inception._inception_v3(num_classes=1008, aux_logits=False, weights=None)
+    torch.save(seeded(network).state_dict(), file)
+    return file

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from networks import images, relative_error, seeded, with_weights
+from networks import images, inception_file, relative_error, seeded, with_weights
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -51,12 +51,7 @@ class Library(NamedTuple):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file like that of the FID Inception, with seeded weights."""
-    module = pytest.importorskip("pytorch_fid.inception")
-    file: Path = tmp_path_factory.mktemp("inception") / "weights.pth"
-    network = module._inception_v3(num_classes=1008, aux_logits=False, weights=None)
-    torch.save(seeded(network).state_dict(), file)
-    return file
+    return inception_file(tmp_path_factory.mktemp("inception"))
 
 
 def pytorch_fid(weights: Path, patch: pytest.MonkeyPatch) -> Library:

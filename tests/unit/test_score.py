@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import images, seeded, with_weights
+from networks import images, inception_file, with_weights
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -408,17 +408,13 @@ def test_the_embedded_extractor_scores_folders(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file like that of the FID Inception, with seeded weights."""
-    peer = pytest.importorskip("pytorch_fid.inception")
-    file: Path = tmp_path_factory.mktemp("inception") / "weights.pth"
-    network = peer._inception_v3(num_classes=1008, aux_logits=False, weights=None)
-    torch.save(seeded(network).state_dict(), file)
-    return file
+    return inception_file(tmp_path_factory.mktemp("inception"))
 
 
 def as_peers_know(inception: Path, patch: pytest.MonkeyPatch) -> None:
     """Give pytorch-fid these weights, and let the extractor expect them."""
-    peer = pytest.importorskip("pytorch_fid.inception")
+    from pytorch_fid import inception as peer
+
     state = torch.load(inception, weights_only=True)
     patch.setattr(peer, "load_state_dict_from_url", lambda *_, **__: state)
     own = with_weights(EXTRACTORS["inception-v3-fid"], inception)
@@ -436,7 +432,8 @@ def flat(path: Path, seed: int, count: int) -> Path:
 def test_statistics_of_pytorch_fid_are_read_back(
     inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    peer = pytest.importorskip("pytorch_fid.fid_score")
+    from pytorch_fid import fid_score as peer
+
     as_peers_know(inception, monkeypatch)
     real, theirs, ours = flat(tmp_path / "a", 2, 5), tmp_path / "a.npz", tmp_path / "own.npz"
     peer.save_fid_stats([str(real), str(theirs)], 4, torch.device("cpu"), 2048, num_workers=0)
@@ -456,7 +453,8 @@ def test_statistics_of_pytorch_fid_are_read_back(
 def test_two_folders_have_the_fid_of_pytorch_fid(
     inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    peer = pytest.importorskip("pytorch_fid.fid_score")
+    from pytorch_fid import fid_score as peer
+
     as_peers_know(inception, monkeypatch)
     real, fake = flat(tmp_path / "a", 2, 12), flat(tmp_path / "b", 3, 9)
     expected = peer.calculate_fid_given_paths(
