@@ -324,6 +324,32 @@ def score(
     print(found.to_json() if output == "json" else found.to_text())
 
 
+@app.command(
+    epilog=_examples("reference", "reference --minutes 30 --config config/config.yaml --no-speed")
+)
+def reference(
+    minutes: Annotated[float, typer.Option(min=0, help="After which it stops.")] = 10,
+    config: Annotated[Path, typer.Option(help="Config of the run.")] = Path(
+        "config/first-experiment.yaml"
+    ),
+    speed: Annotated[bool, typer.Option(help="Make the speed table too.")] = True,
+) -> None:
+    """Make this machine's speed table and run the report's first experiment, bit by bit.
+
+    Call it again until it ends with status 0; with 3, something is left. What is done stays, and
+    trainings go on where they were stopped. Records, tables and plots end up in
+    `results/reference/`, in a folder that bears the processor's name.
+    """
+    from benchmark.reference import reference as go_on
+
+    parts = [command.name or "" for command in speed_app.registered_commands] if speed else []
+    folder = go_on(config, RESULTS, minutes, parts)
+    if folder is None:
+        print("not done yet: call this again", file=sys.stderr)
+        sys.exit(3)
+    print(folder)
+
+
 @speed_app.command("metrics", epilog=_examples("speed metrics --output speed.json"))
 def speed_metrics(
     output: Annotated[

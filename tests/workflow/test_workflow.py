@@ -274,3 +274,26 @@ def test_lost_weights_are_made_again_with_the_same_bits(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     after = {p.name: p.read_bytes() for p in (folder / "results/smoke/models").iterdir()}
     assert after == weights
+
+
+@pytest.mark.slow
+def test_a_run_made_in_chunks_has_the_images_of_a_run_at_once(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = lay_out(tmp_path)
+    command = [sys.executable, "-m", "benchmark", "reference", "--config", SMOKE.name]
+    chunk = [*command, "--minutes", "0.4", "--no-speed"]
+    statuses = []
+    while not statuses or statuses[-1] == 3:
+        assert len(statuses) < 20, statuses
+        statuses.append(subprocess.run(chunk, cwd=folder, capture_output=True).returncode)
+    assert statuses[0] == 3, "the first chunk is too short for all"
+    assert statuses[-1] == 0
+    for cell in load(SMOKE).cells:
+        at_once, in_chunks = (
+            np.load(Run(place / "results" / "smoke").samples(cell.id))
+            for place in (project, folder)
+        )
+        np.testing.assert_array_equal(at_once, in_chunks)
+    [kept] = (folder / "results" / "reference").glob("*/smoke/records")
+    assert len(read_records(kept.parent)) == len(read_records(folder / "results" / "smoke"))
