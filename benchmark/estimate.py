@@ -35,7 +35,14 @@ from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.models import build
 from benchmark.models.description import Description, describe_pipeline
-from benchmark.models.hub import Pipeline, finder, read_json, read_pipeline
+from benchmark.models.hub import (
+    NETWORK_FILES,
+    SCHEDULER_FILES,
+    Pipeline,
+    finder,
+    read_json,
+    read_pipeline,
+)
 from benchmark.models.pretrained import diffusers_network
 from benchmark.models.specs import DiffusersCheckpoint, NcsnCheckpoint, Network
 from benchmark.paths import CACHE, REFERENCE, Run
@@ -465,7 +472,7 @@ def _used_data(config: Config) -> list[str]:
 def _pipeline(spec: DiffusersCheckpoint, cache: Path) -> tuple[Pipeline, str]:
     """Return a checkpoint's own files, or what is published of it, and where this is from."""
     find = finder(spec, cache, download=False)
-    if find("unet/config.json") or find("config.json"):
+    if all(any(map(find, names)) for names in (NETWORK_FILES, SCHEDULER_FILES)):
         return read_pipeline(find, spec.source), f"{spec.source}, at hand"
     path = PUBLISHED / f"{spec.source.replace('/', '--')}.json"
     if not path.is_file():

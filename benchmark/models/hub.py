@@ -17,6 +17,8 @@ from benchmark.models.specs import DiffusersCheckpoint
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
 Finder = Callable[[str], Path | None]
 
+NETWORK_FILES = ["unet/config.json", "config.json"]
+SCHEDULER_FILES = ["scheduler/scheduler_config.json", "scheduler_config.json"]
 DIFFUSERS_WEIGHTS = [
     f"{folder}diffusion_pytorch_model{suffix}"
     for suffix in (".safetensors", ".bin")
@@ -57,8 +59,8 @@ def read_pipeline(find: Finder, source: str) -> Pipeline:
     Raises:
         BenchmarkError: one is missing or holds no JSON object.
     """
-    network = first_of(find, ["unet/config.json", "config.json"], source)
-    scheduler = first_of(find, ["scheduler/scheduler_config.json", "scheduler_config.json"], source)
+    network = first_of(find, NETWORK_FILES, source)
+    scheduler = first_of(find, SCHEDULER_FILES, source)
     return Pipeline(read_json(network), network, read_json(scheduler), scheduler)
 
 
@@ -127,8 +129,12 @@ def _download(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
 def _cached(spec: DiffusersCheckpoint, name: str, cache: Path) -> tuple[Path | None, bool]:
     """Return a file of the hub's cache, and whether the cache knows that there is or is none."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(spec.source, name, _folder(cache), spec.revision)
+    try:
+        found = try_to_load_from_cache(spec.source, name, _folder(cache), spec.revision)
+    except HFValidationError:  # no id that a hub could have
+        return None, False
     return (Path(found) if isinstance(found, str) else None), found is not None
 
 
