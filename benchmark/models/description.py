@@ -152,7 +152,7 @@ def read_header(path: Path) -> dict[str, Any]:
         ) from None
     except (SafetensorError, OSError) as error:
         raise BenchmarkError(
-            f"{path}: damaged weights, or none ({error}): fetch the file or train the model again"
+            f"{path}: damaged weights, or none ({error}): fetch or train them again"
         ) from None
     except (KeyError, ValueError):
         raise BenchmarkError(f"{path}: its header has no {SPEC!r}: {_OTHER}") from None
