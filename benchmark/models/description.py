@@ -81,6 +81,12 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
     """
     schedule, prediction = schedule_of(pipeline.scheduler, pipeline.scheduler_path)
     process = _process(schedule, pipeline.scheduler_path)
+    if pipeline.network.get("time_embedding_type") == "fourier" and process.family != "ve":
+        raise BenchmarkError(
+            f"{pipeline.network_path}: a network with time_embedding_type fourier is told noise "
+            f"levels, but the schedule {schedule.kind} tells times: ScoreSdeVeScheduler would be "
+            "right"
+        )
     return Description(
         spec=unet_spec(pipeline.network, pipeline.network_path),
         schedule=schedule,

@@ -62,7 +62,7 @@ BETA_SCHEDULES = {
     "sigmoid": "sigmoid",
 }
 # Schedulers whose samples are confined to [-1, 1] where their file says nothing; a test compares.
-CLIPPING = ("DDIM", "DDIMInverse", "DDIMParallel", "DDPM", "DDPMParallel", "RePaint")
+CLIPPING = ("DDIM", "DDIMInverse", "DDIMParallel", "DDPM", "DDPMParallel", "RePaint", "UnCLIP")
 PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 
 

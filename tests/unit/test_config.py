@@ -436,6 +436,7 @@ def test_an_own_file_that_is_damaged_or_another_s_is_refused_when_the_config_is_
     ("file", "changes", "expected"),
     [
         ("config.json", {"sample_size": 8}, "made for images of 8×8"),
+        ("config.json", {"time_embedding_type": "fourier"}, "is told noise levels, but the sched"),
         ("config.json", {"in_channels": 1, "out_channels": 1}, "makes images of 1 channels"),
         ("scheduler_config.json", {"beta_schedule": "exp"}, "beta_schedule is 'exp'"),
         ("scheduler_config.json", {"beta_schedule": "sigmoid"}, "the schedule sigmoid, not linear"),

@@ -64,6 +64,7 @@ def test_the_card_says_what_the_weights_are(smoke: Config, trained: Run, tmp_pat
         "style: toon-head",
         "FD-EffNetLite0",
         "held-out images",
+        "in 1 minute on 1 thread of",
     ):
         assert fact in card
     recipe = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
@@ -82,6 +83,10 @@ def test_what_cannot_be_exported_is_one_line_and_writes_nothing(
         BenchmarkError, match=r"DDPM-cosine\.safetensors: no such file of weights: tr"
     ):
         export(smoke, "DDPM-cosine", trained, file)
+    content = smoke.model_dump(mode="json")
+    content["networks"]["net"] = {"kind": "custom", "factory": "mine:network"}
+    with pytest.raises(BenchmarkError, match="code of your own, mine:network, which is not run"):
+        export(parse(content), TRAINING, trained, file)
     weights, spec = load_weights(trained.weights(TRAINING))
     save_weights(trained.weights(TRAINING), weights, {**spec, "seed": 5})
     with pytest.raises(BenchmarkError, match="not of this config: train it again"):
