@@ -24,7 +24,13 @@ from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.description import Description, describe, missing_file
-from benchmark.models.specs import CustomSpec, Network, Pretrained, RefineNetSpec
+from benchmark.models.specs import (
+    CustomSpec,
+    DiffusersCheckpoint,
+    Network,
+    Pretrained,
+    RefineNetSpec,
+)
 from benchmark.paths import CONTROLS as ALL_CONTROLS
 from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, canonical_json
@@ -276,6 +282,9 @@ class Config(Strict):
         if weights.spec is not None:
             source = self.data[self.models[model].data]
             _check_fits(f"models.{model}.weights", weights.spec, source)
+            if not isinstance(self.models[model].weights, DiffusersCheckpoint):
+                process = make_process(weights.schedule)
+                _check_network(f"models.{model}.weights", weights.spec, schedule, process)
 
     def _check_cells(self) -> None:
         seen: set[str] = set()

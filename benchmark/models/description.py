@@ -32,6 +32,8 @@ from benchmark.strict import explain, nearest
 
 SPEC = "spec"  # the key of our header: network, schedule, data and training as in the config
 
+_OTHER = "give a file that `train` or `export` of this version wrote"
+
 # OWNER/NAME, or NAME alone: what else stands for a source can only be a folder.
 HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:\w[\w.-]*/)?\w[\w.-]*")
 
@@ -125,8 +127,10 @@ def describe_own(path: Path, header: Mapping[str, Any], trusted: bool = False) -
         resolution = int(header["data"]["resolution"])
         prediction = header["training"].get("prediction")
         TypeAdapter[Prediction | None](Prediction | None).validate_python(prediction)
-    except (KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
         raise BenchmarkError(f"{path}: its header lacks {error}: {_OTHER}") from None
+    except (TypeError, AttributeError):
+        raise BenchmarkError(f"{path}: its header is laid out otherwise: {_OTHER}") from None
     except ValidationError as error:
         raise BenchmarkError(f"{path}: its header: {explain(error, header)}: {_OTHER}") from None
     except ValueError as error:
@@ -138,9 +142,6 @@ def describe_own(path: Path, header: Mapping[str, Any], trusted: bool = False) -
         )
     process = _process(schedule, path)
     return Description(spec, schedule, prediction or process.prediction, process.clips, resolution)
-
-
-_OTHER = "give a file that `train` or `export` of this version wrote"
 
 
 def read_header(path: Path) -> dict[str, Any]:
