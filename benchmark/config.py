@@ -284,7 +284,8 @@ class Config(Strict):
             _check_fits(f"models.{model}.weights", weights.spec, source)
             if not isinstance(self.models[model].weights, DiffusersCheckpoint):
                 process = make_process(weights.schedule)
-                _check_network(f"models.{model}.weights", weights.spec, schedule, process)
+                at = f"models.{model}.weights: network"
+                _check_network(at, weights.spec, schedule, process)
 
     def _check_cells(self) -> None:
         seen: set[str] = set()
