@@ -69,6 +69,8 @@ def config(config: ConfigFile) -> None:
     _print_resolved(loaded)
     for cell in loaded.cells:
         print(f"{cell.table}: {cell.id}: {cell.samples} samples", file=sys.stderr)
+    for line in loaded.missing_files():
+        print(f"warning: {line}", file=sys.stderr)
 
 
 @app.command(epilog=_examples("schema > config/schema.json"))

@@ -23,7 +23,14 @@ from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS, takes_logits
-from benchmark.models.specs import CustomSpec, Network, Pretrained, RefineNetSpec
+from benchmark.models.description import Description, describe, missing_file
+from benchmark.models.specs import (
+    CustomSpec,
+    DiffusersCheckpoint,
+    Network,
+    Pretrained,
+    RefineNetSpec,
+)
 from benchmark.paths import CONTROLS as ALL_CONTROLS
 from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Sampling, canonical_json
@@ -276,9 +283,11 @@ class Config(Strict):
         for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
             _known(f"{at}.schedule", schedule, self.schedules, SCHEDULES.names())
             _known(f"{at}.sampler", sampler, self.samplers, SAMPLERS.names())
-            _check_plan(self.schedule(schedule), self.sampler(sampler), entry.steps, at)
         for model, schedule in itertools.product(entry.model, entry.schedule):
             self._check_learns(model, schedule)
+            for sampler in entry.sampler:
+                sampled_with = self.schedule_of(model, schedule)
+                _check_plan(sampled_with, self.sampler(sampler), entry.steps, at)
 
     def _check_keys(self, at: str, entry: Entry, model: str) -> None:
         """Refuse samples of unknown making, and a making for images that are there already."""
@@ -295,11 +304,28 @@ class Config(Strict):
     def _check_learns(self, model: str, schedule: str) -> None:
         recipe = self.recipe(model)
         if recipe is None:
+            self._check_described(model, schedule)
             return
         process = make_process(self.schedule(schedule))
         network, training = recipe
         _check_network(f"networks.{self.models[model].network}", network, schedule, process)
         _check_loss(f"training.{self.models[model].training}", training, schedule, process)
+
+    def _check_described(self, model: str, schedule: str) -> None:
+        weights = self.described.get(model)
+        if weights is None:
+            return
+        try:
+            self.check_weights(model, schedule, weights)
+        except BenchmarkError as error:
+            raise ValueError(str(error)) from None
+        if weights.spec is not None:
+            source = self.data[self.models[model].data]
+            _check_fits(f"models.{model}.weights", weights.spec, source)
+            if not isinstance(self.models[model].weights, DiffusersCheckpoint):
+                process = make_process(weights.schedule)
+                at = f"models.{model}.weights: network"
+                _check_network(at, weights.spec, schedule, process)
 
     def _check_cells(self) -> None:
         seen: set[str] = set()
@@ -348,6 +374,70 @@ class Config(Strict):
     def sampler(self, name: str) -> Sampler:
         """Return the sampler called `name`: one of this config, or a kind with its defaults."""
         return self.samplers.get(name) or SAMPLERS.options(name)(kind=name)
+
+    @cached_property
+    def described(self) -> dict[str, Description]:
+        """What ready weights say of themselves, by model; of those on a hub nothing is known."""
+        found = {}
+        for name, model in self.models.items():
+            if model.weights is None:
+                continue
+            try:
+                description = describe(model.weights)
+            except (BenchmarkError, OSError) as error:
+                raise ValueError(f"models.{name}.weights: {error}") from None
+            if description is not None:
+                found[name] = description
+        return found
+
+    def schedule_of(self, model: str, name: str) -> Schedule:
+        """Return the schedule of a model's samples: ready weights have their own, if it is known.
+
+        Args:
+            model: its name.
+            name: of the schedule in the grid.
+        """
+        weights = self.described.get(model)
+        return self.schedule(name) if weights is None else weights.schedule
+
+    def check_weights(self, model: str, schedule: str, weights: Description) -> None:
+        """Refuse ready weights that are not for the data of a model or a schedule of the grid.
+
+        Raises:
+            BenchmarkError: with what they are for.
+        """
+        at = f"models.{model}.weights"
+        data = self.models[model].data
+        side = self.data[data].resolution
+        if weights.resolution != side:
+            raise BenchmarkError(
+                f"{at}: made for images of {weights.resolution}×{weights.resolution}, but those of "
+                f"data.{data} are {side}×{side}: choose other data"
+            )
+        stated = self.schedule(schedule)
+        if weights.schedule.kind != stated.kind:
+            raise BenchmarkError(
+                f"{at}: trained with the schedule {weights.schedule.kind}, not {schedule}: "
+                "correct the grid"
+            )
+        if schedule in self.schedules and stated.model_dump() != weights.schedule.model_dump():
+            raise BenchmarkError(
+                f"schedules.{schedule}: {at} were trained with {weights.schedule.keywords()}: "
+                f"give these, or name {weights.schedule.kind} in the grid and state none"
+            )
+
+    def missing_files(self) -> list[str]:
+        """Return a line for each file of weights that a run needs, but reading and planning not."""
+        missing = {
+            name: missing_file(model.weights)
+            for name, model in self.models.items()
+            if model.weights is not None
+        }
+        return [
+            f"models.{name}.weights.path: no such file {path}: put it there before a run"
+            for name, path in missing.items()
+            if path is not None
+        ]
 
     def recipe(self, model: str) -> tuple[Network, Training] | None:
         """Return what is trained and how, or None where the model's weights are ready."""
@@ -502,7 +592,7 @@ class Config(Strict):
                 if cell.trained_as
                 else {
                     "weights": model.model_dump(mode="json")["weights"],
-                    "schedule": self.schedule(schedule).model_dump(mode="json"),
+                    "schedule": self.schedule_of(cell.model, schedule).model_dump(mode="json"),
                     "resolution": cell.resolution,
                 }
             ),

@@ -34,9 +34,16 @@ from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.models import build
-from benchmark.models.diffusers_config import schedule_of, unet_spec
-from benchmark.models.hub import read_json
-from benchmark.models.pretrained import load_pretrained
+from benchmark.models.description import Description, describe_pipeline
+from benchmark.models.hub import (
+    NETWORK_FILES,
+    SCHEDULER_FILES,
+    Pipeline,
+    finder,
+    read_json,
+    read_pipeline,
+)
+from benchmark.models.pretrained import diffusers_network
 from benchmark.models.specs import DiffusersCheckpoint, NcsnCheckpoint, Network
 from benchmark.paths import CACHE, REFERENCE, Run
 from benchmark.progress import track
@@ -249,21 +256,22 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
         return _described(recipe[0], schedule, cell.resolution)
     weights = config.models[cell.model].weights
     assert weights is not None
-    cache = run.root.parent / CACHE
-    if isinstance(weights, NcsnCheckpoint):
-        return _described(weights.network, schedule, cell.resolution)
     if isinstance(weights, DiffusersCheckpoint):
-        return _diffusers(weights, schedule, cell.resolution, cache)
-    loaded = load_pretrained(weights, cache)
-    own = functools.partial(copy.deepcopy, loaded.network)
-    return Architecture(own, loaded.schedule, loaded.sha256, loaded.name)
+        pipeline, origin = _pipeline(weights, run.root.parent / CACHE)
+        described = describe_pipeline(pipeline)
+        config.check_weights(cell.model, cell.sampling.schedule, described)
+        return _diffusers(described, pipeline, origin)
+    described = config.described[cell.model]
+    assert described.spec is not None
+    origin = "the config" if isinstance(weights, NcsnCheckpoint) else "its header"
+    return _described(described.spec, described.schedule, described.resolution, origin)
 
 
-def _described(network: Network, schedule: Options, resolution: int) -> Architecture:
+def _described(
+    network: Network, schedule: Options, resolution: int, origin: str = "the config"
+) -> Architecture:
     make = functools.partial(build, network, resolution)
-    return Architecture(
-        make, schedule, canonical_json(network.model_dump(mode="json")), "the config"
-    )
+    return Architecture(make, schedule, canonical_json(network.model_dump(mode="json")), origin)
 
 
 @dataclass(frozen=True)
@@ -355,20 +363,20 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> Row:
     row = Row(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
     try:
         found = architecture(config, cell, run)
+        count, exact = evaluations(make_process(found.schedule), sampler, steps)
     except BenchmarkError as error:
-        process = make_process(config.schedule(schedule))
+        process = make_process(config.schedule_of(cell.model, schedule))
         count, exact = evaluations(process, sampler, steps)
         return dataclasses.replace(row, evaluations=count, exact=exact, unknown=str(error))
-    count, exact = evaluations(make_process(found.schedule), sampler, steps)
     row = dataclasses.replace(row, evaluations=count, exact=exact, origin=found.origin)
     return _priced(row, lambda: meter.sampling(found, cell.resolution, config.sampling_batch))
 
 
 def _features(config: Config, run: Run, device: torch.device) -> Row:
-    """Embedding all samples, and the images of every data set as if none was embedded before."""
+    """Embedding all samples and controls, and the data as if none was embedded before."""
     extractor = EXTRACTORS[config.evaluation.extractor]
     sets = [config.data[name] for name in _used_data(config)]
-    images = sum(s.train + s.held_out for s in sets) + sum(c.samples for c in config.cells)
+    images = sum(s.train + s.held_out for s in sets) + _made(config)
     file = extractor.weights.file
     row = Row(stage="features", name=extractor.name, images=images, evaluations=1, origin=file)
     local = dataclasses.replace(
@@ -431,7 +439,6 @@ def _disk(config: Config, rows: list[Row]) -> dict[str, int]:
     }
     sets = [config.data[name] for name in _used_data(config)]
     real = sum(source.train + source.held_out for source in sets)
-    samples = sum(cell.samples for cell in config.cells)
     dimension = EXTRACTORS[config.evaluation.extractor].dimension
     return {
         "prepared images": sum((s.train + s.held_out) * 3 * s.resolution**2 for s in sets),
@@ -440,62 +447,51 @@ def _disk(config: Config, rows: list[Row]) -> dict[str, int]:
         "states of one training under way": (KEPT + 1) * TRAINED_COPIES * max(trained, default=0),
         "weights from the hub": sum(fetched.values()),
         "samples": sum(cell.samples * 3 * cell.resolution**2 for cell in config.cells),
-        "features": FLOAT_BYTES * dimension * (samples + 2 * real),  # of data once more in a cache
+        "controls": sum(
+            _controls(config, name) * 3 * config.data[name].resolution ** 2
+            for name in _used_data(config)
+        ),
+        # Of data once more in a cache.
+        "features": FLOAT_BYTES * dimension * (_made(config) + 2 * real),
     }
+
+
+def _made(config: Config) -> int:
+    """Return the number of images of all samples and controls."""
+    controls = sum(_controls(config, name) for name in _used_data(config))
+    return controls + sum(cell.samples for cell in config.cells)
+
+
+def _controls(config: Config, dataset: str) -> int:
+    """Return the number of images of all controls of a data set."""
+    return len(config.evaluation.controls) * config.control_count(dataset)
 
 
 def _used_data(config: Config) -> list[str]:
     return sorted({cell.dataset for cell in config.cells})
 
 
-def _diffusers(
-    spec: DiffusersCheckpoint, named: Options, resolution: int, cache: Path
-) -> Architecture:
-    """Return what a checkpoint's own files say, or what is published of it."""
-    path = _at_hand(spec, ("unet/config.json", "config.json"), cache)
-    scheduler_path = _at_hand(
-        spec, ("scheduler/scheduler_config.json", "scheduler_config.json"), cache
-    )
-    if path is not None:
-        network, origin = read_json(path), f"{spec.source}, at hand"
-        scheduler = read_json(scheduler_path) if scheduler_path else None
+def _pipeline(spec: DiffusersCheckpoint, cache: Path) -> tuple[Pipeline, str]:
+    """Return a checkpoint's own files, or what is published of it, and where this is from."""
+    find = finder(spec, cache, download=False)
+    if all(any(map(find, names)) for names in (NETWORK_FILES, SCHEDULER_FILES)):
+        return read_pipeline(find, spec.source), f"{spec.source}, at hand"
+    path = PUBLISHED / f"{spec.source.replace('/', '--')}.json"
+    if not path.is_file():
+        raise BenchmarkError(
+            f"{spec.source} is not on this machine, and its architecture is not in {PUBLISHED}"
+        )
+    facts = read_json(path)
+    pipeline = Pipeline(facts["network"], path, facts["scheduler"], path)
+    return pipeline, f"published: {path.name}"
+
+
+def _diffusers(described: Description, pipeline: Pipeline, origin: str) -> Architecture:
+    if described.spec is not None:
+        make = functools.partial(build, described.spec, described.resolution)
     else:
-        path = PUBLISHED / f"{spec.source.replace('/', '--')}.json"
-        if not path.is_file():
-            raise BenchmarkError(
-                f"{spec.source} is not on this machine, and its architecture is not in {PUBLISHED}"
-            )
-        facts = read_json(path)
-        network, scheduler, origin = facts["network"], facts["scheduler"], f"published: {path.name}"
-    schedule = schedule_of(scheduler, path)[0] if scheduler else named
-    unet = unet_spec(network, path)
-    make = functools.partial(build, unet, resolution) if unet else functools.partial(_unet, network)
-    return Architecture(make, schedule, canonical_json(network), origin)
-
-
-def _unet(config: dict[str, Any]) -> nn.Module:
-    """Return the network of diffusers for what ours cannot do."""
-    from diffusers import UNet2DModel
-
-    network: nn.Module = UNet2DModel.from_config(config)  # type: ignore[no-untyped-call]
-    return network
-
-
-def _at_hand(spec: DiffusersCheckpoint, names: tuple[str, ...], cache: Path) -> Path | None:
-    """Return the first of some files that is in the checkpoint's folder or in the hub's cache."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    for name in names:
-        if (path := Path(spec.source) / name).is_file():
-            return path
-        try:
-            cached = try_to_load_from_cache(spec.source, name, cache / "hub", spec.revision)
-        except HFValidationError:  # a folder that is not there
-            return None
-        if isinstance(cached, str):
-            return Path(cached)
-    return None
+        make = functools.partial(diffusers_network, pipeline.network, pipeline.network_path)
+    return Architecture(make, described.schedule, canonical_json(pipeline.network), origin)
 
 
 class _Zero(nn.Module):

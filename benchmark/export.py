@@ -15,7 +15,7 @@ from benchmark.config import Config
 from benchmark.data.prepared import read_manifest
 from benchmark.errors import BenchmarkError
 from benchmark.formats import to_markdown
-from benchmark.models.specs import ZOO
+from benchmark.models.specs import ZOO, CustomSpec
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.paths import Run
 from benchmark.records import read_record, read_records
@@ -38,6 +38,7 @@ def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
     if file.suffix != ".safetensors":
         raise BenchmarkError(f"{file}: weights are written as .safetensors: give such a name")
     spec = config.train_spec(training)
+    _check_loadable(config, training)
     weights, trained = load_weights(run.weights(training))
     if trained != spec:
         raise BenchmarkError(f"{run.weights(training)}: not of this config: train it again")
@@ -49,6 +50,17 @@ def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
     card = file.with_suffix(".md")
     write_text(card, _card(config, training, run, file))
     return [file, card]
+
+
+def _check_loadable(config: Config, training: str) -> None:
+    """Refuse a file that nobody could use, as the code that a header names is never run."""
+    recipe = config.recipe(config.trainings[training].model)
+    assert recipe is not None
+    if isinstance(recipe[0], CustomSpec):
+        raise BenchmarkError(
+            f"{training}: its network is code of your own, {recipe[0].factory}, which is not run "
+            "from a file of weights: only built-in networks are exported"
+        )
 
 
 def _card(config: Config, training: str, run: Run, file: Path) -> str:

@@ -184,24 +184,7 @@ def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
     weights = config.models[cell.model].weights
     assert weights is not None
     loaded = load_pretrained(weights, run.root.parent / CACHE)
-    at = f"models.{cell.model}.weights"
-    if loaded.resolution != cell.resolution:
-        raise BenchmarkError(
-            f"{at}: made for images of {loaded.resolution}×{loaded.resolution}, but those of data."
-            f"{cell.dataset} are {cell.resolution}×{cell.resolution}: choose other data"
-        )
-    schedule = cell.sampling.schedule
-    named = config.schedules.get(schedule)
-    if loaded.schedule.kind != (named.kind if named else schedule):
-        raise BenchmarkError(
-            f"{at}: trained with the schedule {loaded.schedule.kind}, not {schedule}: "
-            "correct the grid"
-        )
-    if named is not None and named.model_dump() != loaded.schedule.model_dump():
-        raise BenchmarkError(
-            f"schedules.{schedule}: {at} were trained with "
-            f"{loaded.schedule.keywords()}: leave the options out, they come with the weights"
-        )
+    config.check_weights(cell.model, cell.sampling.schedule, loaded)
     return loaded
 
 

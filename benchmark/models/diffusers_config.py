@@ -61,6 +61,8 @@ BETA_SCHEDULES = {
     "squaredcos_cap_v2": "cosine",
     "sigmoid": "sigmoid",
 }
+# Schedulers whose samples are confined to [-1, 1] where their file says nothing; a test compares.
+CLIPPING = ("DDIM", "DDIMInverse", "DDIMParallel", "DDPM", "DDPMParallel", "RePaint", "UnCLIP")
 PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 
 
@@ -76,7 +78,7 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNetSpec | None:
     """
     config = UNET_DEFAULTS | config
     _check_unconditional(config, path)
-    down = [str(kind) for kind in config.get("down_block_types", [])]
+    down = [str(kind) for kind in config.get("down_block_types") or []]
     attention = tuple(kind.startswith("Attn") for kind in down)
     ours = (
         all(config[key] == UNET_DEFAULTS[key] for key in FIXED)
@@ -116,9 +118,9 @@ def image_resolution(config: dict[str, Any], path: Path) -> int:
         BenchmarkError: its config says nothing of it, or says that they differ.
     """
     size = config.get("sample_size")
-    sides = set(size) if isinstance(size, list) else {size}
-    side = sides.pop()
-    if sides or not isinstance(side, int):
+    sides = size if isinstance(size, list) and size else [size]
+    side = sides[0]
+    if sides != [side] * len(sides) or type(side) is not int:
         raise BenchmarkError(
             f"{path}: sample_size is {size!r}: one number, the height and width, would be right"
         )
@@ -143,6 +145,11 @@ def schedule_of(config: dict[str, Any], path: Path) -> tuple[Options, Prediction
             f"{path}: {kind} has no beta_schedule: a scheduler of DDPM's kind or "
             "ScoreSdeVeScheduler would be right"
         )
+    if str(config.get("variance_type")).startswith("learned"):
+        raise BenchmarkError(
+            f"{path}: variance_type is {config['variance_type']!r}: only networks that predict no "
+            "variance are sampled"
+        )
     for key in ("trained_betas", "rescale_betas_zero_snr"):
         if config.get(key):
             raise BenchmarkError(f"{path}: {key} is set: only {_known(BETA_SCHEDULES)} are read")
@@ -158,6 +165,30 @@ def schedule_of(config: dict[str, Any], path: Path) -> tuple[Options, Prediction
         _schedule(name, options, path),
         _look_up(PREDICTIONS, "prediction_type", prediction, path),
     )
+
+
+def clips(config: dict[str, Any], path: Path) -> bool:
+    """Return whether a scheduler confines its estimates of x_0 to [-1, 1].
+
+    Args:
+        config: the content of its scheduler_config.json.
+        path: of that file, for errors.
+
+    Raises:
+        BenchmarkError: it confines them to another range, or in another way.
+    """
+    default = config.get("_class_name") in [f"{name}Scheduler" for name in CLIPPING]
+    clipped = bool(config.get("clip_sample", default))
+    if config.get("thresholding"):
+        raise BenchmarkError(
+            f"{path}: thresholding is on: only clip_sample is done; set it to false"
+        )
+    if clipped and config.get("clip_sample_range", 1.0) != 1:
+        raise BenchmarkError(
+            f"{path}: clip_sample_range is {config['clip_sample_range']!r}: only 1 is done; set it "
+            "to 1, or clip_sample to false"
+        )
+    return clipped
 
 
 def _ve(config: dict[str, Any], path: Path) -> Options:
@@ -186,10 +217,14 @@ def _check_unconditional(config: dict[str, Any], path: Path) -> None:
             f"{path}: makes {config['out_channels']} channels of {config['in_channels']}: as many "
             "would be right, since samplers want one prediction a pixel"
         )
+    if config["in_channels"] != 3:
+        raise BenchmarkError(
+            f"{path}: makes images of {config['in_channels']} channels: 3 would be right"
+        )
 
 
 def _look_up(names: dict[str, Any], key: str, value: Any, path: Path) -> Any:
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise BenchmarkError(f"{path}: {key} is {value!r}: known are {_known(names)}")
     return names[value]
 

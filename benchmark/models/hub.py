@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,51 @@ from benchmark.models.specs import DiffusersCheckpoint
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
 Finder = Callable[[str], Path | None]
 
+NETWORK_FILES = ["unet/config.json", "config.json"]
+SCHEDULER_FILES = ["scheduler/scheduler_config.json", "scheduler_config.json"]
+DIFFUSERS_WEIGHTS = [
+    f"{folder}diffusion_pytorch_model{suffix}"
+    for suffix in (".safetensors", ".bin")
+    for folder in ("unet/", "")
+]
 
-def finder(spec: DiffusersCheckpoint, cache: Path) -> Finder:
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The configuration of an unconditional diffusers pipeline.
+
+    Attributes:
+        network: the content of the network's config.json.
+        network_path: of that file, for errors.
+        scheduler: the content of scheduler_config.json.
+        scheduler_path: of that file, for errors.
+    """
+
+    network: dict[str, Any]
+    network_path: Path
+    scheduler: dict[str, Any]
+    scheduler_path: Path
+
+
+def finder(spec: DiffusersCheckpoint, cache: Path, download: bool = True) -> Finder:
     """Return what finds the files of a checkpoint; those of the hub are kept below `cache`."""
     folder = Path(spec.source)
-    if not folder.is_dir():
+    if folder.is_dir():
+        return lambda name: folder / name if (folder / name).is_file() else None
+    if download:
         return lambda name: _download(spec, name, cache)
-    return lambda name: folder / name if (folder / name).is_file() else None
+    return lambda name: _cached(spec, name, cache)[0]
+
+
+def read_pipeline(find: Finder, source: str) -> Pipeline:
+    """Read the two configuration files of a pipeline, in their folders or beside each other.
+
+    Raises:
+        BenchmarkError: one is missing or holds no JSON object.
+    """
+    network = first_of(find, NETWORK_FILES, source)
+    scheduler = first_of(find, SCHEDULER_FILES, source)
+    return Pipeline(read_json(network), network, read_json(scheduler), scheduler)
 
 
 def first_of(find: Finder, names: list[str], source: str) -> Path:
@@ -62,19 +103,22 @@ def revision_of(path: Path) -> str | None:
 
 def _download(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
     """Return the cached file, so that what was fetched once stays as it is and needs no hub."""
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
-    folder = cache / "hub"
     try:
-        cached = try_to_load_from_cache(spec.source, name, folder, spec.revision)
-        if isinstance(cached, str):
-            return Path(cached)
-        if cached is not None:  # the hub is known to have no such file
-            return None
-        return Path(hf_hub_download(spec.source, name, revision=spec.revision, cache_dir=folder))
-    except LocalEntryNotFoundError as error:  # the hub does not answer
+        cached, known = _cached(spec, name, cache)
+        if known:
+            return cached
+        with _silent("huggingface_hub"):
+            # Asks once, where the download would try for half a minute to reach its hub.
+            with contextlib.suppress(EntryNotFoundError):
+                get_hf_file_metadata(hf_hub_url(spec.source, name, revision=spec.revision))
+            return Path(
+                hf_hub_download(spec.source, name, revision=spec.revision, cache_dir=_folder(cache))
+            )
+    except LocalEntryNotFoundError as error:  # the hub does not answer any more
         raise _unreachable(spec, error) from None
     except EntryNotFoundError:
         return None
@@ -82,8 +126,36 @@ def _download(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
         raise _unreachable(spec, error) from None
 
 
+def _cached(spec: DiffusersCheckpoint, name: str, cache: Path) -> tuple[Path | None, bool]:
+    """Return a file of the hub's cache, and whether the cache knows that there is or is none."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(spec.source, name, _folder(cache), spec.revision)
+    except HFValidationError:  # no id that a hub could have
+        return None, False
+    return (Path(found) if isinstance(found, str) else None), found is not None
+
+
+def _folder(cache: Path) -> Path:
+    return cache / "hub"
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Keep a library's logger from saying what one error line says."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _unreachable(spec: DiffusersCheckpoint, error: Exception) -> BenchmarkError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return BenchmarkError(
         f"{spec.source}: no such folder, and revision {spec.revision} cannot be fetched from the "
         f"Hugging Face hub ({reason}): check the id and the network, or give a folder with the "

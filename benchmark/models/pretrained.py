@@ -8,61 +8,51 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from benchmark.diffusion.processes import Prediction
-from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.models import build
-from benchmark.models.diffusers_config import image_resolution, schedule_of, unet_spec
-from benchmark.models.hub import finder, first_of, read_json, revision_of
+from benchmark.models.description import (
+    Description,
+    describe_ncsn,
+    describe_own,
+    describe_pipeline,
+    zoo_file,
+)
+from benchmark.models.hub import (
+    DIFFUSERS_WEIGHTS,
+    Pipeline,
+    finder,
+    first_of,
+    read_pipeline,
+    revision_of,
+)
 from benchmark.models.specs import (
-    ZOO,
-    CustomSpec,
     DiffusersCheckpoint,
     NcsnCheckpoint,
-    Network,
     OwnCheckpoint,
     Pretrained,
     ZooCheckpoint,
-    zoo_path,
 )
 from benchmark.models.tensors import check_sha256, fill, read_tensors
 from benchmark.models.weights import load_weights
-from benchmark.registry import Options
-from benchmark.strict import explain, nearest
-
-DIFFUSERS_WEIGHTS = [
-    f"{folder}diffusion_pytorch_model{suffix}"
-    for suffix in (".safetensors", ".bin")
-    for folder in ("unet/", "")
-]
 
 # Names of attention's layers in checkpoints of diffusers before 0.13, and since.
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(Description):
     """A network with its weights, ready to predict.
 
     Attributes:
         network: maps (x: B×C×H×W in the range of the process, condition: B) to a prediction.
-        schedule: the process that it was trained for, as in a config.
-        prediction: what the network's output means.
-        clip: whether samplers confine x_0 to the range of images.
-        resolution: height and width of its images.
         name: where the weights are from: an id on the hub, or the file's name.
         sha256: of the file of weights.
         facts: JSON for the record: revision on the hub, configuration.
     """
 
     network: nn.Module
-    schedule: Options
-    prediction: Prediction
-    clip: bool
-    resolution: int
     name: str
     sha256: str
     facts: dict[str, Any]
@@ -80,7 +70,7 @@ def load_pretrained(spec: Pretrained, cache: Path) -> Loaded:
     if isinstance(spec, NcsnCheckpoint):
         return _ncsn(spec)
     if isinstance(spec, ZooCheckpoint):
-        return _zoo(spec)
+        return _own(OwnCheckpoint(kind="own", path=zoo_file(spec.name)))
     return _own(spec)
 
 
@@ -93,36 +83,43 @@ def load_trained(path: Path) -> Loaded:
     return _own(OwnCheckpoint(kind="own", path=path), trusted=True)
 
 
+def diffusers_network(config: dict[str, Any], path: Path) -> nn.Module:
+    """Return the network of diffusers that a config.json describes, with fresh weights.
+
+    Args:
+        config: the content of the file.
+        path: of the file, for errors.
+
+    Raises:
+        BenchmarkError: diffusers cannot build it.
+    """
+    from diffusers import UNet2DModel
+
+    try:
+        network: nn.Module = UNet2DModel.from_config(config)  # type: ignore[no-untyped-call]
+    except Exception as error:  # whatever a value leads to that diffusers does not check
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BenchmarkError(f"{path}: diffusers builds no network of it: {reason}") from None
+    return network
+
+
 def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
     find = finder(spec, cache)
-    config_path = first_of(find, ["unet/config.json", "config.json"], spec.source)
-    config = read_json(config_path)
-    scheduler_path = first_of(
-        find, ["scheduler/scheduler_config.json", "scheduler_config.json"], spec.source
-    )
-    scheduler = read_json(scheduler_path)
-    schedule, prediction = schedule_of(scheduler, scheduler_path)
+    pipeline = read_pipeline(find, spec.source)
+    described = describe_pipeline(pipeline)
     path = first_of(find, DIFFUSERS_WEIGHTS, spec.source)
     sha256 = check_sha256(path, spec.sha256)
-    network = _unet(config, config_path, path)
-    return Loaded(
-        network=network.eval(),
-        schedule=schedule,
-        prediction=prediction,
-        clip=make_process(schedule).clips and bool(scheduler.get("clip_sample", True)),
-        resolution=image_resolution(config, config_path),
-        name=spec.source,
-        sha256=sha256,
-        facts={
-            "revision": revision_of(path),
-            "file": path.name,
-            "network": config,
-            "scheduler": scheduler,
-        },
-    )
+    facts = {
+        "revision": revision_of(path),
+        "file": path.name,
+        "network": pipeline.network,
+        "scheduler": pipeline.scheduler,
+    }
+    return _loaded(described, _unet(described, pipeline, path), spec.source, sha256, facts)
 
 
 def _ncsn(spec: NcsnCheckpoint) -> Loaded:
+    described = describe_ncsn(spec)
     sha256 = check_sha256(spec.path, spec.sha256)
     states = read_tensors(spec.path)
     if not isinstance(states, list | tuple) or not states or not _is_weights(states[0]):
@@ -134,69 +131,35 @@ def _ncsn(spec: NcsnCheckpoint) -> Loaded:
         network = build(spec.network, spec.resolution)
     weights = {name.removeprefix("module."): tensor for name, tensor in states[0].items()}
     fill(network, weights, spec.path, "network")
-    schedule = {
-        "kind": "geometric",
-        "levels": spec.network.levels,
-        "sigma_min": spec.sigma_min,
-        "sigma_max": spec.sigma_max,
-    }
-    return Loaded(
-        network=network.eval(),
-        schedule=_schedule(schedule),
-        prediction="score",
-        clip=False,
-        resolution=spec.resolution,
-        name=spec.path.name,
-        sha256=sha256,
-        facts={"network": spec.network.model_dump(mode="json")},
-    )
+    facts = {"network": spec.network.model_dump(mode="json")}
+    return _loaded(described, network, spec.path.name, sha256, facts)
 
 
 def _own(spec: OwnCheckpoint, trusted: bool = False) -> Loaded:
     sha256 = check_sha256(spec.path, spec.sha256)
     weights, trained = load_weights(spec.path)
-    try:
-        network_spec = TypeAdapter[Network](Network).validate_python(trained["network"])
-        schedule = _schedule(trained["schedule"])
-        resolution = int(trained["data"]["resolution"])
-        prediction = trained["training"].get("prediction")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BenchmarkError(f"{spec.path}: its header lacks {error}: train it again") from None
-    except ValidationError as error:
-        reason = explain(error, trained)
-        raise BenchmarkError(f"{spec.path}: its header: {reason}: train it again") from None
-    if isinstance(network_spec, CustomSpec) and not trusted:
-        raise BenchmarkError(
-            f"{spec.path}: its header names code, {network_spec.factory}, which is not run: "
-            "only built-in networks are loaded"
-        )
+    described = describe_own(spec.path, trained, trusted)
+    assert described.spec is not None
     with torch.device("meta"):
-        network = build(network_spec, resolution)
+        network = build(described.spec, described.resolution)
     fill(network, weights, spec.path, "its header")
-    process = make_process(schedule)
+    return _loaded(described, network, spec.path.name, sha256, {"trained": trained})
+
+
+def _loaded(
+    described: Description, network: nn.Module, name: str, sha256: str, facts: dict[str, Any]
+) -> Loaded:
     return Loaded(
+        spec=described.spec,
+        schedule=described.schedule,
+        prediction=described.prediction,
+        clip=described.clip,
+        resolution=described.resolution,
         network=network.eval(),
-        schedule=schedule,
-        prediction=prediction or process.prediction,
-        clip=process.clips,
-        resolution=resolution,
-        name=spec.path.name,
+        name=name,
         sha256=sha256,
-        facts={"trained": trained},
+        facts=facts,
     )
-
-
-def _zoo(spec: ZooCheckpoint) -> Loaded:
-    names = {path.stem for path in ZOO.glob("*.safetensors")}
-    if spec.name not in names:
-        raise BenchmarkError(
-            f"weights.name: no {spec.name!r} in the zoo: {nearest(spec.name, names)}"
-        )
-    return _own(OwnCheckpoint(kind="own", path=zoo_path(spec.name)))
-
-
-def _schedule(options: dict[str, Any]) -> Options:
-    return SCHEDULES.options(options["kind"]).model_validate(options)
 
 
 class _Sample(nn.Module):
@@ -212,33 +175,21 @@ class _Sample(nn.Module):
         return out
 
 
-def _unet(config: dict[str, Any], config_path: Path, path: Path) -> nn.Module:
+def _unet(described: Description, pipeline: Pipeline, path: Path) -> nn.Module:
     """Return our U-Net where it can do what is configured, and diffusers' own where not."""
     weights = read_tensors(path)
     if not _is_weights(weights):
         raise BenchmarkError(f"{path}: holds no dictionary of tensors: fetch the file again")
     weights = {_renamed(name): tensor for name, tensor in weights.items()}
-    spec = unet_spec(config, config_path)
-    if spec is not None:
+    if described.spec is not None:
         with torch.device("meta"):
-            ours = build(spec, image_resolution(config, config_path))
-        fill(ours, weights, path, str(config_path))
+            ours = build(described.spec, described.resolution)
+        fill(ours, weights, path, str(pipeline.network_path))
         return ours
-    theirs = _diffusers_network(config, config_path)
-    fill(theirs, weights, path, str(config_path))
+    with torch.device("meta"):
+        theirs = diffusers_network(pipeline.network, pipeline.network_path)
+    fill(theirs, weights, path, str(pipeline.network_path))
     return _Sample(theirs)
-
-
-def _diffusers_network(config: dict[str, Any], path: Path) -> nn.Module:
-    from diffusers import UNet2DModel
-
-    try:
-        with torch.device("meta"):
-            network: nn.Module = UNet2DModel.from_config(config)  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, KeyError) as error:
-        reason = next(iter(str(error).splitlines()), "")
-        raise BenchmarkError(f"{path}: diffusers builds no network of it: {reason}") from None
-    return network
 
 
 def _is_weights(value: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,17 @@ def read_tensors(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of pickle protocols; they are refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise BenchmarkError(f"{path}: no such file of weights: check the path") from None
     except pickle.UnpicklingError as error:
         raise BenchmarkError(_refusal(path, str(error))) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except SafetensorError as error:
+        raise BenchmarkError(f"{path}: damaged weights ({error}): fetch the file again") from None
+    except Exception:  # the readers of torch raise what a damaged byte happens to lead to
         raise BenchmarkError(
-            f"{path}: damaged weights ({_first_line(error)}): fetch the file again"
+            f"{path}: damaged weights, or none that torch.save wrote: fetch the file again"
         ) from None
 
 
@@ -85,13 +89,12 @@ def fill(network: nn.Module, weights: dict[str, Tensor], path: Path, described_b
 
 def _refusal(path: Path, reason: str) -> str:
     code = re.search(r"GLOBAL ([\w.]+)", reason)
-    if code is None:
-        return f"{path}: not a file of nothing but tensors, or a damaged one: fetch the file again"
+    with path.open("rb") as file:
+        pickled = file.read(1) == pickle.PROTO
+    if code is None and not pickled:
+        return f"{path}: damaged weights, or no file of tensors at all: fetch the file again"
+    holds = f"holds Python code ({code[1]})" if code else "a plain pickle, which can hold code"
     return (
-        f"{path}: holds Python code ({code[1]}), which is not executed: only a file of nothing but "
-        "tensors is read; save it as safetensors on a machine where you trust it"
+        f"{path}: {holds}, and is not executed: only a file of nothing but tensors is read; save "
+        "it as safetensors on a machine where you trust it"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

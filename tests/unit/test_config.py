@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
-from benchmark.config import check_writable, load, parse, resolved
+from benchmark.config import Config, check_writable, load, parse, resolved
 from benchmark.errors import BenchmarkError
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
@@ -283,3 +288,219 @@ def test_a_config_may_train_nothing(smoke: dict[str, Any]) -> None:
     ready(smoke)
     del smoke["networks"], smoke["training"], smoke["models"]["DDIM"], smoke["grid"][1]
     assert parse(smoke).trainings == {}
+
+
+NETWORK: dict[str, Any] = {"kind": "unet", "channels": [8], "attention": [False], "groups": 4}
+HEADER: dict[str, Any] = {
+    "network": NETWORK,
+    "schedule": {"kind": "linear", "T": 500},
+    "data": {"resolution": 16},
+    "training": {"prediction": None},
+}
+PIPELINE: dict[str, dict[str, Any]] = {
+    "config.json": {
+        "_class_name": "UNet2DModel",
+        "sample_size": 16,
+        "block_out_channels": [8],
+        "down_block_types": ["DownBlock2D"],
+        "up_block_types": ["UpBlock2D"],
+        "norm_num_groups": 4,
+    },
+    "scheduler_config.json": {
+        "_class_name": "DDPMScheduler",
+        "beta_schedule": "linear",
+        "num_train_timesteps": 500,
+    },
+    "diffusion_pytorch_model.bin": {},
+}
+NCSN: dict[str, Any] = {"kind": "ncsn", "path": "missing.pth", "resolution": 16}
+
+
+def own(folder: Path, header: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write one of our own files with this header, and return what a config says of it."""
+    path = folder / "own.safetensors"
+    metadata = {"spec": json.dumps(HEADER | (header or {}))}
+    save_file({"conv": np.zeros(3, np.float32)}, path, metadata=metadata)
+    return {"kind": "own", "path": str(path)}
+
+
+def pipeline(folder: Path, name: str = "", **changes: Any) -> dict[str, Any]:
+    """Write a diffusers pipeline, one of its files changed, and return what a config says of it."""
+    for file, content in PIPELINE.items():
+        (folder / file).write_text(json.dumps(content | (changes if file == name else {})))
+    return {"kind": "diffusers", "source": str(folder)}
+
+
+def sampled(weights: dict[str, Any], **changes: Any) -> Config:
+    """A grid of one cell of ready weights: 10 steps of DDIM under a linear schedule."""
+    entry = {"table": "t", "model": "M", "schedule": "linear", "sampler": "ddim", "steps": 10}
+    content = yaml.safe_load(SMOKE.read_text())
+    content["models"] = {"M": {"family": "F", "data": "tiny", "weights": weights}}
+    content["grid"] = [entry | {"samples": 8} | changes.pop("grid", {})]
+    return parse(content | changes)
+
+
+def refusal(weights: dict[str, Any], **changes: Any) -> str:
+    with pytest.raises(BenchmarkError) as caught:
+        sampled(weights, **changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("write", [own, pipeline])
+def test_steps_are_planned_on_the_schedule_that_local_weights_have(
+    tmp_path: Path, write: Callable[[Path], dict[str, Any]]
+) -> None:
+    weights = write(tmp_path)
+    assert sampled(weights, grid={"steps": 500}).schedule_of("M", "linear").keywords()["T"] == 500
+    assert "grid.0.steps: 501 are more than the 500 times" in refusal(weights, grid={"steps": 501})
+
+
+def test_steps_are_planned_on_more_times_than_the_kind_has_by_default(tmp_path: Path) -> None:
+    weights = own(tmp_path, {"schedule": {"kind": "linear", "T": 4000}})
+    assert sampled(weights, grid={"steps": 2000}).cells[0].steps == 2000
+
+
+def test_steps_of_a_checkpoint_of_ncsn_are_planned_on_its_levels() -> None:
+    grid = {"schedule": "geometric", "sampler": "annealed-langevin", "steps": 12}
+    assert "steps" in refusal(NCSN, grid=grid)
+    three = NCSN | {"network": {"levels": 3}}
+    assert sampled(three, grid=grid).schedule_of("M", "geometric").keywords()["levels"] == 3
+
+
+def test_steps_of_weights_on_a_hub_are_planned_on_what_the_config_states() -> None:
+    weights = {"kind": "diffusers", "source": "some/where"}
+    assert "1001 are more than the 1000" in refusal(weights, grid={"steps": 1001})
+    stated = {"linear": {"kind": "linear", "T": 4000}}
+    assert sampled(weights, grid={"steps": 2000}, schedules=stated).described == {}
+
+
+def test_the_spec_of_samples_has_the_schedule_of_the_weights(tmp_path: Path) -> None:
+    config = sampled(own(tmp_path))
+    assert config.sample_spec(config.cells[0].id)["schedule"]["T"] == 500
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"kind": "zoo", "name": "avatars-dppm"}, "no 'avatars-dppm' in the zoo: did you mean"),
+        ({"kind": "zoo", "name": "avatars-ddpm"}, "made for images of 32×32, but those of data.ti"),
+        ({"kind": "own", "path": "none.safetensors"}, "none.safetensors: no such file of weights"),
+        ({"kind": "own", "path": "."}, ".: damaged weights, or none"),
+        ({"kind": "diffusers", "source": "/none/here"}, "/none/here: no folder, nor an id"),
+        ({"kind": "diffusers", "source": "none/with/parts"}, "none/with/parts: no folder, nor an"),
+        ({"kind": "diffusers", "source": str(SMOKE)}, "smoke.yaml: no folder, nor an id"),
+        ({"kind": "diffusers", "source": "x" * 5000}, "File name too long"),
+        (NCSN | {"sigma_min": 1, "sigma_max": 0.5}, "sigma_min = 1.0 and sigma_max = 0.5 make no"),
+        (NCSN | {"network": {"levels": 1}}, "levels = 1 make no schedule"),
+        (NCSN | {"resolution": 32}, "made for images of 32×32, but those of data.tiny are 16×16"),
+        (NCSN, "trained with the schedule geometric, not linear: correct the grid"),
+    ],
+)
+def test_wrong_ready_weights_are_refused_when_the_config_is_read(
+    weights: dict[str, Any], expected: str
+) -> None:
+    said = refusal(weights)
+    assert said.startswith("config: models.M.weights: ")
+    assert expected in said
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ({"schedule": {"kind": "cosine"}}, "trained with the schedule cosine, not linear"),
+        ({"schedule": {"kind": "linear", "T": 0}}, "schedule: T = 0"),
+        ({"data": {"resolution": 8}}, "made for images of 8×8"),
+        ({"data": {"resolution": "eight"}}, "its header: invalid literal"),
+        ({"data": {}}, "its header lacks 'resolution'"),
+        ({"training": None}, "its header is laid out otherwise"),
+        ({"data": []}, "its header is laid out otherwise"),
+        ({"network": NETWORK | {"time_embedding": "fourier"}}, "fourier cannot embed the times"),
+        ({"training": {"prediction": "noise"}}, "its header: Input should be 'eps'"),
+        ({"network": {"kind": "custom", "factory": "os:system"}}, "os:system, which is not run"),
+        ({"network": NETWORK | {"image_channels": 1}}, "images have 3 channels"),
+        ({"network": NETWORK | {"patch": 3}}, "halves its images too often"),
+    ],
+)
+def test_an_own_file_that_is_not_for_the_grid_is_refused_when_the_config_is_read(
+    tmp_path: Path, header: dict[str, Any], expected: str
+) -> None:
+    said = refusal(own(tmp_path, header))
+    assert said.startswith("config: models.M.weights: ")
+    assert expected in said
+
+
+def test_an_own_file_that_is_damaged_or_another_s_is_refused_when_the_config_is_read(
+    tmp_path: Path,
+) -> None:
+    weights = own(tmp_path)
+    path = Path(weights["path"])
+    whole = path.read_bytes()
+    for keep in (0, 4, 100, -10):
+        path.write_bytes(whole[:keep])
+        assert "own.safetensors: damaged weights" in refusal(weights)
+    for metadata in (None, {"spec": "{"}, {"spec": "[]"}):
+        save_file({"conv": np.zeros(3, np.float32)}, path, metadata=metadata)
+        assert "that `train` or `export` of this version wrote" in refusal(weights)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "expected"),
+    [
+        ("config.json", {"sample_size": 8}, "made for images of 8×8"),
+        ("config.json", {"time_embedding_type": "fourier"}, "is told noise levels, but the sched"),
+        ("config.json", {"in_channels": 1, "out_channels": 1}, "makes images of 1 channels"),
+        ("scheduler_config.json", {"beta_schedule": "exp"}, "beta_schedule is 'exp'"),
+        ("scheduler_config.json", {"beta_schedule": "sigmoid"}, "the schedule sigmoid, not linear"),
+        ("scheduler_config.json", {"beta_start": 0.5}, "beta_start = 0.5 and beta_end = 0.02 make"),
+        ("scheduler_config.json", {"thresholding": True}, "thresholding is on"),
+        ("scheduler_config.json", {"clip_sample_range": 2.0}, "clip_sample_range is 2.0"),
+        ("scheduler_config.json", {"variance_type": "learned_range"}, "'learned_range'"),
+    ],
+)
+def test_a_folder_that_is_not_for_the_grid_is_refused_when_the_config_is_read(
+    tmp_path: Path, file: str, changes: dict[str, Any], expected: str
+) -> None:
+    said = refusal(pipeline(tmp_path, file, **changes))
+    assert said.startswith("config: models.M.weights: ")
+    assert expected in said
+
+
+@pytest.mark.parametrize("file", PIPELINE)
+def test_a_folder_that_lacks_a_file_is_refused_when_the_config_is_read(
+    tmp_path: Path, file: str
+) -> None:
+    weights = pipeline(tmp_path)
+    (tmp_path / file).unlink()
+    assert re.search(rf"models\.M\.weights: .*: has no .* or .*{file}", refusal(weights))
+
+
+def test_options_that_the_weights_have_not_are_refused_when_the_config_is_read(
+    tmp_path: Path,
+) -> None:
+    weights = own(tmp_path)
+    said = refusal(weights, schedules={"linear": {"kind": "linear", "T": 400}})
+    assert "schedules.linear: models.M.weights were trained with {'T': 500" in said
+    sampled(weights, schedules={"linear": {"kind": "linear", "T": 500}})
+
+
+def test_a_checkpoint_of_ncsn_may_come_later_and_its_lack_is_told(tmp_path: Path) -> None:
+    grid = {"schedule": "geometric", "sampler": "annealed-langevin"}
+    config = sampled(NCSN, grid=grid)
+    assert config.missing_files() == [
+        "models.M.weights.path: no such file missing.pth: put it there before a run"
+    ]
+    (tmp_path / "checkpoint.pth").touch()
+    there = NCSN | {"path": str(tmp_path / "checkpoint.pth")}
+    assert sampled(there, grid=grid).missing_files() == []
+
+
+def test_reading_ready_weights_needs_no_torch() -> None:
+    code = (
+        "import sys; from pathlib import Path; from benchmark.config import load; "
+        "assert load(Path('config/config.yaml')).described; "
+        "assert not {'torch', 'diffusers', 'huggingface_hub'} & sys.modules.keys()"
+    )
+    project = SMOKE.parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

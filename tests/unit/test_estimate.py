@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,13 @@ CONFIG_JSON = {
     "norm_num_groups": 4,
     "layers_per_block": 1,
 }
+SCHEDULER_JSON = {
+    "_class_name": "DDPMScheduler",
+    "beta_schedule": "linear",
+    "beta_start": 1e-4,
+    "num_train_timesteps": 1000,
+}
+CELEBAHQ = "google/ddpm-celebahq-256"  # whose architecture is in config/reference/networks/
 # schedule, sampler with its options, steps
 SAMPLED: list[tuple[str, dict[str, Any], int]] = [
     ("linear", {"kind": "ddpm"}, 5),
@@ -115,11 +123,13 @@ def content(**changes: Any) -> dict[str, Any]:
     return found | changes
 
 
-def pretrained(weights: dict[str, Any]) -> Config:
+def pretrained(weights: dict[str, Any], resolution: int = 16) -> Config:
     """A grid of one cell with ready weights."""
+    data = content()["data"]
+    data["tiny"]["resolution"] = resolution
     entry = {"table": "t", "model": "M", "schedule": "linear", "sampler": "ddim", "steps": 3}
     model = {"family": "DDIM", "data": "tiny", "weights": weights}
-    return parse(content(models={"M": model}, grid=[entry | {"samples": 4}]))
+    return parse(content(data=data, models={"M": model}, grid=[entry | {"samples": 4}]))
 
 
 def printed(found: Estimate) -> str:
@@ -295,7 +305,7 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
     # One network, one measurement.
     assert sampled.seconds == pytest.approx(2 * rows["DDIM-linear-ddim-5-s0"].seconds)  # type: ignore[operator]
     assert trained.seconds == rows["DDIM-cosine"].seconds
-    assert rows["efficientnet-lite0"].images == 24 + 8 + 4 * 8
+    assert rows["efficientnet-lite0"].images == 24 + 8 + 4 * 8 + 4 * 8  # and four controls
     names = ["DDPM-linear", "DDPM-cosine", "DDIM-linear", "DDIM-cosine"]
     assert [row.name for row in found.rows[:4]] == names  # as the config names them
     assert not found.lower_bound
@@ -305,7 +315,8 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
         "states of one training under way": 3 * 4 * 4 * parameters,
         "weights from the hub": 0,
         "samples": 4 * 8 * 16 * 16 * 3,
-        "features": 4 * 1280 * (4 * 8 + 2 * 32),
+        "controls": 4 * 8 * 16 * 16 * 3,
+        "features": 4 * 1280 * (8 * 8 + 2 * 32),
     }
 
 
@@ -328,43 +339,99 @@ def test_a_checkpoint_that_is_nowhere_is_unknown_and_the_totals_say_so(
     assert "Unknown: sample M-linear-ddim-3-s0: nobody/nothing" in text
 
 
-def test_missing_weights_of_our_own_are_unknown_with_their_reason(
-    tmp_path: Path, quick: None
-) -> None:
-    config = pretrained({"kind": "own", "path": str(tmp_path / "none.safetensors")})
-    assert "none.safetensors" in estimate(config, Run(tmp_path / "run"), 1).rows[0].unknown
-
-
 def test_a_published_architecture_needs_no_files(tmp_path: Path) -> None:
-    config = pretrained({"kind": "diffusers", "source": "google/ddpm-celebahq-256"})
-    cell = config.cells[0].model_copy(update={"resolution": 256})
-    known = architecture(config, cell, Run(tmp_path / "run"))
+    config = pretrained({"kind": "diffusers", "source": CELEBAHQ}, resolution=256)
+    known = architecture(config, config.cells[0], Run(tmp_path / "run"))
     with torch.device("meta"):
         assert sum(p.numel() for p in known.build().parameters()) == 113_673_219
     assert known.origin == "published: google--ddpm-celebahq-256.json"
 
 
-def test_files_at_hand_come_before_what_is_published(tmp_path: Path) -> None:
+def test_weights_that_the_grid_does_not_fit_are_not_priced(tmp_path: Path, quick: None) -> None:
+    config = pretrained({"kind": "diffusers", "source": CELEBAHQ})
+    row = estimate(config, Run(tmp_path / "run"), threads=1).rows[0]
+    assert row.seconds is None
+    assert row.unknown.startswith("models.M.weights: made for images of 256×256, but those of data")
+
+
+def write_pipeline(folder: Path, nested: bool, **changes: Any) -> None:
+    """Write a pipeline's configuration, in its two folders or flat, and an empty file of weights.
+
+    Args:
+        folder: where.
+        nested: in two folders.
+        changes: of the scheduler's configuration and of the network's.
+    """
+    network, scheduler = (folder / "unet", folder / "scheduler") if nested else (folder, folder)
+    for part in (network, scheduler):
+        part.mkdir(parents=True, exist_ok=True)
+    of_network = CONFIG_JSON | {k: v for k, v in changes.items() if k not in SCHEDULER_JSON}
+    of_scheduler = SCHEDULER_JSON | {k: v for k, v in changes.items() if k in SCHEDULER_JSON}
+    (network / "config.json").write_text(json.dumps(of_network))
+    (scheduler / "scheduler_config.json").write_text(json.dumps(of_scheduler))
+    (network / "diffusion_pytorch_model.bin").touch()
+
+
+def cached(root: Path) -> Path:
+    """The folder of CELEBAHQ in the cache of a hub, which knows it as its main branch."""
+    repository = root / ".cache/hub" / f"models--{CELEBAHQ.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    return repository / "snapshots" / ("0" * 40)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_files_at_hand_come_before_what_is_published(tmp_path: Path, nested: bool) -> None:
     run = Run(tmp_path / "results" / "run")
-    commit = "0" * 40
-    repository = tmp_path / "results/.cache/hub/models--google--ddpm-celebahq-256"
-    cached = repository / "snapshots" / commit
     folder = tmp_path / "folder"
-    for place in (cached, folder / "unet"):
-        place.mkdir(parents=True)
-        (place / "config.json").write_text(json.dumps(CONFIG_JSON))
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(commit)
-    for source in ("google/ddpm-celebahq-256", str(folder)):
+    write_pipeline(cached(run.root.parent), nested)
+    write_pipeline(folder, nested)
+    for source in (CELEBAHQ, str(folder)):
         config = pretrained({"kind": "diffusers", "source": source})
         known = architecture(config, config.cells[0], run)
         assert known.origin == f"{source}, at hand"
         assert sum(p.numel() for p in known.build().parameters()) < 20_000
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"num_train_timesteps": 2}, r"steps: 3 are more than the 2 times of the schedule"),
+        ({"beta_schedule": "exp"}, r"scheduler_config\.json: beta_schedule is 'exp'"),
+        ({"beta_start": 0.5}, r"scheduler_config\.json: schedule: .*beta_start = 0\.5"),
+        ({"act_fn": "nothing"}, r"config\.json: diffusers builds no network of it"),
+        ({"act_fn": "gelu", "layers_per_block": "x"}, "diffusers builds no network of it"),
+        ({"down_block_types": None}, "diffusers builds no network of it"),
+        ({"sample_size": {}}, r"config\.json: sample_size is \{\}"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_sampled_is_one_unknown_row(
+    tmp_path: Path, quick: None, changes: dict[str, Any], wrong: str
+) -> None:
+    run = Run(tmp_path / "results" / "run")
+    write_pipeline(cached(run.root.parent), nested=True, **changes)
+    config = pretrained({"kind": "diffusers", "source": CELEBAHQ})
+    found = estimate(config, run, threads=1)
+    row = found.rows[0]
+    assert (row.name, row.seconds, row.evaluations) == ("M-linear-ddim-3-s0", None, 3)
+    assert re.search(wrong, row.unknown)
+    assert "\n" not in row.unknown
+    assert found.rows[1].seconds is not None  # of the features
+
+
+def test_a_network_that_only_diffusers_has_is_priced(tmp_path: Path, quick: None) -> None:
+    folder = tmp_path / "folder"
+    write_pipeline(folder, nested=False, act_fn="gelu")
+    config = pretrained({"kind": "diffusers", "source": str(folder)})
+    row = estimate(config, Run(tmp_path / "run"), threads=1).rows[0]
+    assert row.unknown == ""
+    assert row.parameters is not None
+    assert row.flops is not None
+
+
 def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> None:
     entry = {"table": "t", "model": "M", "schedule": "geometric", "sampler": "annealed-langevin"}
-    weights = {"kind": "ncsn", "path": "missing.pth", "network": {"channels": 4}}
+    weights = {"kind": "ncsn", "path": "missing.pth", "network": {"channels": 4}, "resolution": 16}
     model = {"family": "NCSN", "data": "tiny", "weights": weights}
     config = parse(content(models={"M": model}, grid=[entry | {"steps": 10, "samples": 3}]))
     run = Run(tmp_path / "run")
@@ -373,7 +440,7 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
     spec = UNetSpec.model_validate(UNET)
     trained = {
         "network": spec.model_dump(mode="json"),
-        "schedule": {"kind": "cosine", "T": 100},
+        "schedule": {"kind": "linear", "T": 100},
         "data": {"resolution": 16},
         "training": {},
     }
@@ -382,7 +449,7 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
     config = pretrained({"kind": "own", "path": str(path)})
     own = architecture(config, config.cells[0], run)
     assert own.build().state_dict().keys() == build(spec, 16).state_dict().keys()
-    assert own.schedule.kind == "cosine"
+    assert own.schedule.keywords()["T"] == 100
 
 
 def test_an_inexact_row_and_a_busy_machine_are_marked() -> None:

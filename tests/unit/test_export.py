@@ -45,6 +45,7 @@ def test_the_file_is_half_as_large_and_samples_alike(
     content = smoke.model_dump(mode="json")
     snippet = file.with_suffix(".md").read_text().split("```yaml\n")[1].split("```")[0]
     content["models"] |= yaml.safe_load(snippet)["models"]
+    content["grid"][0]["schedule"] = ["linear"]
     config = parse(content)
     assert config.cell(CELL).weights == "pretrained"
     drawing = sample.Drawing(config, config.cell(CELL), trained, torch.device("cpu"))
@@ -63,6 +64,7 @@ def test_the_card_says_what_the_weights_are(smoke: Config, trained: Run, tmp_pat
         "style: toon-head",
         "FD-EffNetLite0",
         "held-out images",
+        "in 1 minute on 1 thread of",
     ):
         assert fact in card
     recipe = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
@@ -77,8 +79,14 @@ def test_what_cannot_be_exported_is_one_line_and_writes_nothing(
         export(smoke, TRAINING, trained, tmp_path / "tiny.pth")
     with pytest.raises(BenchmarkError, match="no training 'DDPM-linaer': did you mean"):
         export(smoke, "DDPM-linaer", trained, file)
-    with pytest.raises(BenchmarkError, match=r"DDPM-cosine\.safetensors: no such weights: train"):
+    with pytest.raises(
+        BenchmarkError, match=r"DDPM-cosine\.safetensors: no such file of weights: tr"
+    ):
         export(smoke, "DDPM-cosine", trained, file)
+    content = smoke.model_dump(mode="json")
+    content["networks"]["net"] = {"kind": "custom", "factory": "mine:network"}
+    with pytest.raises(BenchmarkError, match="code of your own, mine:network, which is not run"):
+        export(parse(content), TRAINING, trained, file)
     weights, spec = load_weights(trained.weights(TRAINING))
     save_weights(trained.weights(TRAINING), weights, {**spec, "seed": 5})
     with pytest.raises(BenchmarkError, match="not of this config: train it again"):

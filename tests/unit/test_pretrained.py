@@ -21,7 +21,7 @@ from benchmark.diffusion.processes import VE, DiscreteVE, DiscreteVP
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
 from benchmark.models import build
-from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_of
+from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, clips, schedule_of
 from benchmark.models.pretrained import Loaded, load_pretrained
 from benchmark.models.refinenet import RefineNet
 from benchmark.models.specs import (
@@ -298,6 +298,55 @@ def test_schedules_are_those_of_diffusers(kind: str, beta_schedule: str) -> None
     assert prediction == "eps"
 
 
+def test_samples_are_confined_by_default_where_diffusers_confines_them() -> None:
+    import diffusers
+
+    defaults = {}
+    for name in dir(diffusers):
+        if name.endswith("Scheduler") and not name.startswith("Flax"):
+            options = inspect.signature(getattr(diffusers, name).__init__).parameters
+            if "beta_schedule" in options:
+                clip = options.get("clip_sample")
+                defaults[name] = clip is not None and clip.default is True
+    assert sum(defaults.values()) > 3
+    for name, expected in defaults.items():
+        if "CogVideo" not in name:  # of videos
+            assert clips({"_class_name": name}, Path("scheduler_config.json")) == expected, name
+
+
+@pytest.mark.parametrize(
+    ("config", "clipped"),
+    [
+        ({"_class_name": "DDPMScheduler"}, True),
+        ({"_class_name": "DDPMScheduler", "clip_sample": False, "clip_sample_range": 2}, False),
+        ({"_class_name": "PNDMScheduler"}, False),
+        ({"_class_name": "HeunDiscreteScheduler", "clip_sample": True}, True),
+    ],
+)
+def test_a_checkpoint_is_confined_as_its_scheduler_says(
+    ddpm: Path, tmp_path: Path, config: dict[str, Any], clipped: bool
+) -> None:
+    folder = shutil.copytree(ddpm, tmp_path / "other")
+    content = config | {"beta_schedule": "linear"}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(content))
+    assert load(folder).clip == clipped
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"clip_sample_range": 2.0}, "clip_sample_range is 2.0: only 1 is done"),
+        ({"thresholding": True}, "thresholding is on: only clip_sample is done"),
+    ],
+)
+def test_other_ways_of_confining_are_refused(
+    ddpm: Path, tmp_path: Path, changes: dict[str, Any], wrong: str
+) -> None:
+    folder = shutil.copytree(ddpm, tmp_path / "other")
+    rewrite(folder / "scheduler" / "scheduler_config.json", **changes)
+    assert wrong in message(diffusers_spec(folder))
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_ncsn_checkpoint_loads_into_the_same_network(tmp_path: Path, legacy: bool) -> None:
     spec = RefineNetSpec(channels=4, levels=3)
@@ -350,7 +399,7 @@ def test_every_network_of_the_zoo_is_small_has_its_card_and_loads(tmp_path: Path
 
 
 def test_a_network_that_the_zoo_has_not_is_answered_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match=r"weights\.name: no 'avatars-dppm' in the zoo: did"):
+    with pytest.raises(BenchmarkError, match=r"^no 'avatars-dppm' in the zoo: did you mean"):
         load_pretrained(ZooCheckpoint(kind="zoo", name="avatars-dppm"), tmp_path)
 
 
@@ -413,13 +462,27 @@ def test_the_trap_of_the_test_above_works(tmp_path: Path) -> None:
     assert trap.path.exists()
 
 
-def test_pickles_that_torch_does_not_know_are_refused(sde: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_plain_pickles_are_refused_as_code_without_a_warning(
+    sde: Path, tmp_path: Path, protocol: int
+) -> None:
     folder = shutil.copytree(sde, tmp_path / "pickle")
     trap = Trap(tmp_path / "sprung")
-    (folder / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(trap, protocol=5))
-    with pytest.warns(UserWarning, match="protocol 5"):
-        assert "not a file of nothing but tensors" in message(diffusers_spec(folder))
+    path = folder / "diffusion_pytorch_model.bin"
+    path.write_bytes(pickle.dumps(trap, protocol=protocol))
+    said = message(diffusers_spec(folder))
+    assert said.startswith(f"{path}: ")
+    assert "code" in said
+    assert "is not executed" in said
     assert not trap.path.exists()
+
+
+def test_what_is_no_file_of_tensors_is_not_called_code(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    for content in (b"<html>", b"version https://git-lfs.github.com/spec/v1\n", b"PK", b"\0"):
+        path.write_bytes(content)
+        assert "damaged weights, or no" in message(NcsnCheckpoint(kind="ncsn", path=path))
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -10])
@@ -437,6 +500,21 @@ def test_truncated_files_are_named(
         said = message(spec)
         assert said.startswith(f"{path}: ")
         assert "damaged" in said
+        assert len(said) < len(str(path)) + 150
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("keep", [0, 1, 4, 100, 0.5, -10])
+def test_a_truncated_checkpoint_of_ncsn_is_one_short_line(
+    tmp_path: Path, legacy: bool, keep: float
+) -> None:
+    path = tmp_path / "checkpoint.pth"
+    ncsn_checkpoint(path, RefineNetSpec(channels=4, levels=3), legacy)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    said = message(NcsnCheckpoint(kind="ncsn", path=path))
+    assert said.startswith(f"{path}: damaged weights, or no")
+    assert len(said) < len(str(path)) + 150
 
 
 def test_another_file_than_the_one_named_by_its_hash_is_refused(sde: Path) -> None:
@@ -454,7 +532,11 @@ def test_another_file_than_the_one_named_by_its_hash_is_refused(sde: Path) -> No
         ("config.json", {"out_channels": 6}, "makes 6 channels of 3"),
         ("config.json", {"sample_size": [8, 16]}, r"sample_size is \[8, 16\]"),
         ("config.json", {"sample_size": None}, "sample_size is None"),
+        ("config.json", {"sample_size": []}, r"sample_size is \[\]"),
+        ("config.json", {"in_channels": 1, "out_channels": 1}, "makes images of 1 channels"),
         ("config.json", {"norm_num_groups": 7}, "diffusers builds no network of it"),
+        ("config.json", {"down_block_types": None}, "diffusers builds no network of it"),
+        ("config.json", {"block_out_channels": None}, "diffusers builds no network of it"),
         ("scheduler_config.json", {"_class_name": "EDMEulerScheduler"}, "has no beta_schedule"),
         ("scheduler_config.json", {"sigma_min": "tiny"}, "sigma_min: .*valid number"),
     ],
@@ -474,6 +556,8 @@ def test_configurations_that_cannot_be_used_are_named(
         ({"prediction_type": "flow"}, "prediction_type is 'flow': known are epsilon, "),
         ({"trained_betas": [0.1]}, "trained_betas is set"),
         ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is set"),
+        ({"variance_type": "learned"}, "variance_type is 'learned': only networks that predict no"),
+        ({"beta_schedule": ["linear"]}, r"beta_schedule is \['linear'\]: known are"),
         ({"num_train_timesteps": "many"}, "T: a number is needed, not 'many'"),
     ],
 )
@@ -531,6 +615,7 @@ class Hub:
     def __init__(self, folder: Path) -> None:
         self.requests: list[str] = []
         self.agents: list[str] = []
+        self.status: int | None = None  # of every answer, if not None
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -543,6 +628,9 @@ class Hub:
             def answer(self, body: bytes | None) -> None:
                 hub.requests.append(self.path)
                 hub.agents.append(self.headers["user-agent"] or "")
+                if hub.status is not None:
+                    self.send_error(hub.status)
+                    return
                 found = re.fullmatch(r"/google/tiny/resolve/(?:main|\w{40})/(.*)", self.path)
                 file = folder / found[1] if found else folder / "no-such-file"
                 self.send_response(200 if file.is_file() else 404)
@@ -616,10 +704,24 @@ def test_hub_without_the_model_is_one_line(hub: Hub, tmp_path: Path) -> None:
     assert said.startswith("not/an/id: no such folder, and revision main cannot be fetched")
 
 
-def test_hub_that_does_not_answer_is_one_line(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", [None, 503])
+def test_hub_that_does_not_answer_is_one_line_at_once(
+    hub: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: int | None,
 ) -> None:
-    hub.server.server_close()
-    monkeypatch.setattr("time.sleep", lambda _: None)  # the client's pauses before it tries again
+    def pause(_: float) -> None:
+        raise AssertionError("the client tries again")
+
+    if status is None:
+        hub.server.shutdown()
+        hub.server.server_close()
+    hub.status = status
+    monkeypatch.setattr("time.sleep", pause)
     said = message(diffusers_spec("google/tiny"), tmp_path)
     assert said.startswith("google/tiny: no such folder, and revision main cannot be fetched")
+    assert ("Connection refused" if status is None else "503") in said
+    assert said.endswith("): check the id and the network, or give a folder with the files")
+    assert capfd.readouterr() == ("", "")

@@ -28,6 +28,7 @@ OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"}
 MEASURED = {"evaluate", "evaluate_controls"} | FIGURES
 SMOKE = Path(__file__).parent / "smoke.yaml"
 FAMILIES = Path(__file__).parent / "families.yaml"
+READY = Path(__file__).parent / "ready.yaml"
 
 
 def snakemake(
@@ -46,7 +47,7 @@ def lay_out(folder: Path) -> Path:
         source = PROJECT / part
         copy: Callable[[Path, Path], object] = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, folder / part)
-    for config in (SMOKE, FAMILIES):
+    for config in (SMOKE, FAMILIES, READY):
         shutil.copy(config, folder)
     return folder
 
@@ -154,6 +155,69 @@ def test_a_changed_image_of_a_folder_is_noticed(project: Path) -> None:
         "tables",
         "plots",
     }
+
+
+@pytest.mark.slow
+def test_ready_weights_alone_go_through_every_stage(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config=READY.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run, config = Run(folder / "results" / "ready"), load(READY)
+    records = read_records(run.root)
+    assert {r.kind for r in records} == {"data", "sample", "features", "metrics", "retrieval"}
+    samples = {r.id: r for r in records if r.kind == "sample"}
+    assert samples.keys() == {cell.id for cell in config.cells}
+    for cell in config.cells:
+        found = samples[cell.id]
+        assert found.checkpoint is not None
+        assert found.checkpoint.schedule == found.spec["schedule"]
+        assert found.cell is not None
+        assert found.cell.weights == "pretrained"
+        assert np.load(run.samples(cell.id)).shape == (6, 32, 32, 3)
+    text = run.tables("pretrained")[1].read_text()
+    assert all(f"Weights of {name}: avatars-" in text for name in config.models)
+    assert not list(run.root.glob("models/*"))
+    assert not run.plot("loss-curves").exists()
+    again = snakemake(folder, "--cores", "2", config=READY.name)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"kind": "zoo", "name": "avatars-dppm"}, "no 'avatars-dppm' in the zoo: did you mean"),
+        ({"kind": "own", "path": "none.safetensors"}, "none.safetensors: no such file"),
+    ],
+)
+def test_wrong_weights_are_one_line_before_any_job_is_planned(
+    project: Path, weights: dict[str, str], expected: str
+) -> None:
+    content = yaml.safe_load(READY.read_text())
+    content["models"]["DDIM"]["weights"] = weights
+    (project / "wrong.yaml").write_text(yaml.safe_dump(content))
+    wrong = snakemake(project, "--dry-run", config="wrong.yaml")
+    assert wrong.returncode != 0
+    lines = [line for line in wrong.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert f"wrong.yaml: models.DDIM.weights: {expected}" in lines[0]
+    assert "Traceback" not in wrong.stderr
+
+
+def test_a_file_that_a_run_needs_is_asked_for_by_the_run_and_not_by_its_plan(
+    project: Path,
+) -> None:
+    content = yaml.safe_load(READY.read_text())
+    content["models"]["NCSN"]["weights"] = {"kind": "ncsn", "path": "missing.pth"}
+    (project / "later.yaml").write_text(yaml.safe_dump(content))
+    needed = "models.NCSN.weights.path: no such file missing.pth: put it there before a run"
+    planned = snakemake(project, "--dry-run", config="later.yaml")
+    assert planned.returncode == 0, planned.stderr
+    assert f"warning: {needed}" in planned.stderr
+    refused = snakemake(project, "--cores", "2", config="later.yaml")
+    assert refused.returncode != 0
+    assert f"error: {needed}" in refused.stderr.splitlines()
+    assert "Traceback" not in refused.stderr
+    assert not (project / "results" / "ready").exists()
 
 
 def test_touching_the_sources_reruns_nothing(project: Path) -> None:

@@ -38,7 +38,16 @@ envvars:
     "BENCHMARK_CONFIG",
 
 
+# A plan alone needs no files of weights.
+MISSING = CONFIG.missing_files()
+if workflow.is_main_process:
+    for line in MISSING:
+        print(f"warning: {line}", file=sys.stderr)
+
+
 onstart:
+    if MISSING:
+        sys.exit(f"error: {MISSING[0]}")
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
 
 
