@@ -13,6 +13,7 @@ from benchmark.records import Cell, Control, Protocol, Record, Value
 
 FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 RESERVED = ("neighbours", "stages")  # names of the tables that every run has
+FRECHET, TIME = "fd", "time"  # what a comparison calls the distance and the time of an image
 
 
 @dataclass(frozen=True)
