@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, is_higher_better
 from benchmark.metrics.uncertainty import difference, ratio, with_interval
-from benchmark.records import RATE, Provenance, Record, Value, read_records
+from benchmark.records import RATE, Record, Value, read_records
 from benchmark.rows import FRECHET, TIME, Row, collect, is_frechet, metric_name
 from benchmark.strict import nearest
 
@@ -24,7 +24,8 @@ UNCHANGED: tuple[Mark, ...] = ("same", "cannot tell")
 
 # Figures of memorisation of which less is better; the others have no better end.
 COPYING = ("accused_share", "closer_share")
-NOT_OF_A_MACHINE = ("started", "wall_seconds", "libraries")
+NOT_OF_A_MACHINE = {"started", "wall_seconds", "libraries"}
+OF_A_JOB = ("device", "threads", "precision", "compiled")  # differ by the kind of job in one run
 HASH = 12  # characters of a hash that are shown
 
 
@@ -413,7 +414,7 @@ def _short(value: object) -> str:
 
 
 def _environment(base: Sequence[Record], other: Sequence[Record]) -> list[Change]:
-    ours, theirs = (_facts(record.provenance for record in side) for side in (base, other))
+    ours, theirs = _facts(base), _facts(other)
     return [
         Change(name, ours.get(name, "none"), theirs.get(name, "none"))
         for name in dict.fromkeys([*ours, *theirs])
@@ -421,13 +422,14 @@ def _environment(base: Sequence[Record], other: Sequence[Record]) -> list[Change
     ]
 
 
-def _facts(provenances: Iterable[Provenance]) -> dict[str, str]:
+def _facts(records: Iterable[Record]) -> dict[str, str]:
     """Return what the jobs of a run say of their machine and code, each value once."""
     found: dict[str, set[str]] = {}
-    for provenance in provenances:
-        facts = provenance.model_dump(exclude=set(NOT_OF_A_MACHINE)) | provenance.libraries
-        for name, value in facts.items():
-            found.setdefault(name, set()).add(_short(value))
+    for record in records:
+        facts = record.provenance.model_dump(exclude=NOT_OF_A_MACHINE)
+        for name, value in (facts | record.provenance.libraries).items():
+            key = f"{name} of {record.kind} jobs" if name in OF_A_JOB else name
+            found.setdefault(key, set()).add(_short(value))
     return {name: ", ".join(sorted(values)) for name, values in found.items()}
 
 

@@ -89,9 +89,11 @@ def to_document(comparison: Comparison) -> str:
 
 
 def to_json(comparison: Comparison) -> str:
-    """Return all of it at full precision; a missing key says that there is no such value."""
-    content = to_jsonable_python(comparison, exclude_none=True)
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    """Return all of it at full precision; null says that there is no such value."""
+    return (
+        json.dumps(to_jsonable_python(comparison), indent=1, sort_keys=True, ensure_ascii=False)
+        + "\n"
+    )
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {

@@ -15,8 +15,9 @@ from benchmark.archive import MANIFEST
 from benchmark.bundle import output_folder, pack
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
-from benchmark.plots import write_plots
+from benchmark.plots import samples_overview
 from benchmark.records import SCHEMA_VERSION, read_records
+from benchmark.rows import collect
 from benchmark.tables import write_tables
 
 KEPT = {
@@ -83,12 +84,23 @@ def test_a_bundle_is_read_as_its_run_is(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "quick")
     sent = Run(pack(run.root, tmp_path / "sent.zip"))
     assert read_records(sent.root) == read_records(run.root)
-    for write in (write_tables, write_plots):
-        theirs, ours = (Run(tmp_path / name) for name in ("of-bundle", "of-folder"))
-        write(sent, None, theirs)
-        write(run, None, ours)
-    assert contents(tmp_path / "of-bundle") == contents(tmp_path / "of-folder")
-    assert "plots/samples-overview.png" in contents(tmp_path / "of-bundle")
+    theirs, ours = (Run(tmp_path / name) for name in ("of-bundle", "of-folder"))
+    write_tables(sent, None, theirs)
+    write_tables(run, None, ours)
+    assert contents(theirs.root) == contents(ours.root)
+    assert "tables/trained.md" in contents(theirs.root)
+
+
+def test_pictures_are_drawn_from_a_bundle_as_from_its_run(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "quick")
+    sent = Run(pack(run.root, tmp_path / "sent.zip"))
+    rows = collect(read_records(run.root))
+    drawn = [samples_overview(each, rows) for each in (sent, run)]
+    assert drawn[0] is not None
+    assert drawn[1] is not None
+    theirs, ours = (figure.axes[0].images[0].get_array() for figure in drawn if figure)
+    assert np.array_equal(theirs, ours)
+    assert len(drawn[0].axes[0].images) == 1
 
 
 def test_what_is_made_of_a_bundle_lies_beside_it_but_in_no_other_run(tmp_path: Path) -> None:

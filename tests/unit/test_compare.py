@@ -260,6 +260,20 @@ def test_what_time_may_depend_on_but_is_compared_for_is_listed(
     assert str(value)[:12] in change.other
 
 
+def test_settings_of_jobs_are_compared_by_kind(runs: tuple[Run, Run]) -> None:
+    for run, threads in zip(
+        runs, ({"sample": 2, "train": 1}, {"sample": 1, "train": 2}), strict=True
+    ):
+        for kind, number in threads.items():
+            for path in (run.root / "records" / kind).iterdir():
+                edit(run, kind, path.stem, put("provenance", "threads", value=number))
+    changes = compared(runs).pairs[0].environment
+    assert {(c.field, c.base, c.other) for c in changes} == {
+        ("threads of sample jobs", "2", "1"),
+        ("threads of train jobs", "1", "2"),
+    }
+
+
 def test_libraries_are_compared_one_by_one(runs: tuple[Run, Run]) -> None:
     libraries = {"numpy": "2.2.0", "torch": "2.11.0"}
     edit(runs[1], "sample", CELL, put("provenance", "libraries", value=libraries))
