@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -154,6 +156,18 @@ def test_runs_that_cannot_be_compared_are_one_line_and_status_2(
     assert expected in wrong.stderr
     assert wrong.stderr.count("\n") == 1
     assert wrong.stdout == ""
+
+
+def test_the_commands_of_the_guide_to_comparing_run(tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        shutil.copytree(GOLDEN, tmp_path / "results" / name)
+    text = (PROJECT / "docs" / "comparing.md").read_text()
+    lines = re.findall(r"^    python -m benchmark (.*)$", text, re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        done = benchmark(*shlex.split(line), cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), line
+    assert (tmp_path / "seen" / "tables" / "trained.md").is_file()
 
 
 def test_the_committed_schema_is_that_of_the_config() -> None:

@@ -420,7 +420,7 @@ def test_only_what_changed_is_kept_and_the_rest_is_still_counted(runs: tuple[Run
     [
         ("kdi", "", "--metric: no metric 'kdi': did you mean 'kid'"),
         ("fd,,kid", "", "has an empty part"),
-        ("", "tiem=10%", "--threshold: no metric 'tiem': did you mean 'time'"),
+        ("", "timee=10%", "--threshold: no metric 'timee': did you mean 'time'"),
         ("fd", "time=1", "--threshold: no metric 'time'"),
         ("", "fd", "'fd' is no threshold"),
         ("", "fd=", "'fd=' is no threshold"),
