@@ -14,7 +14,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, is_higher_better
 from benchmark.metrics.uncertainty import difference, ratio, with_interval
 from benchmark.records import RATE, Record, Value, read_records
-from benchmark.rows import FRECHET, TIME, Row, collect, is_frechet, metric_name
+from benchmark.rows import FRECHET, TIME, Row, collect, is_frechet, metric_name, metric_options
 from benchmark.strict import nearest
 
 Mark = Literal["better", "worse", "same", "cannot tell", "not comparable", "missing", "new"]
@@ -234,20 +234,19 @@ def changed(comparison: Comparison) -> Comparison:
 
 def _status(pairs: Iterable[Pair], asked: frozenset[str]) -> int:
     figures = [pair.figures for pair in pairs]
-    marks = [{figure.mark for figure in each} for each in figures]
+    marks = {figure.mark for each in figures for figure in each}
     done = [{figure.metric for figure in each if figure.mark in COMPARED} for each in figures]
-    if any("worse" in each for each in marks):
+    if "worse" in marks:
         return 1
-    open_ = any("not comparable" in each for each in marks)
-    return 2 if open_ or any(not each or asked - each for each in done) else 0
+    return 2 if "not comparable" in marks or any(not d or asked - d for d in done) else 0
 
 
 Cells = dict[str, dict[str, Measured]]  # by the cell's id and the metric's key
-Run = tuple[str, list[Record], Cells]  # its label and what it holds
+Side = tuple[str, list[Record], Cells]  # its label and what it holds
 
 
 def _pair(
-    first: Run, second: Run, metrics: Sequence[str], thresholds: Mapping[str, Threshold]
+    first: Side, second: Side, metrics: Sequence[str], thresholds: Mapping[str, Threshold]
 ) -> Pair:
     (base, records, cells), (other, others, new) = first, second
     figures = _figures(cells, new, metrics, thresholds)
@@ -276,17 +275,15 @@ def _metrics(record: Record | None) -> dict[str, Measured]:
     """Return the figures of a metrics record; a Fréchet distance has one key in all configs."""
     if record is None or record.protocol is None:
         return {}
-    options = record.spec.get("evaluation", {}).get("metrics", {})
     found = {}
     for column, value in record.values.items():
-        chosen = options.get(column, {"kind": column})
-        distance = is_frechet(record, column)
-        kind = "frechet" if distance else chosen.get("kind", column)
+        options, distance = metric_options(record, column), is_frechet(record, column)
+        kind = "frechet" if distance else options["kind"]
         found[FRECHET if distance else column] = Measured(
             value,
             metric_name(record, column),
             is_higher_better(kind) if kind in METRICS.names() else None,
-            {**record.protocol.model_dump(), **chosen},
+            {**record.protocol.model_dump(), **options, "kind": kind},
         )
     return found
 
