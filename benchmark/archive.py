@@ -7,13 +7,14 @@ can grow when it is read. Nothing is ever unpacked to the disk.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import stat
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -28,7 +29,8 @@ MANIFEST = "bundle.json"
 VERSION = 1
 LARGEST = 2**30  # bytes of a bundle: pictures and records, no arrays
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can state
-BROKEN = (zipfile.BadZipFile, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+# What the standard library raises for zips and lists that are no such; OSError for a place to seek.
+BROKEN = (zipfile.BadZipFile, struct.error, EOFError, ValueError, RuntimeError, OSError)
 
 
 class RunFiles(Protocol):
@@ -89,17 +91,14 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            if path.stat().st_size > LARGEST:
-                raise self._broken(f"larger than {LARGEST} bytes")
-            with zipfile.ZipFile(path) as archive:
-                self._check_entries(archive)
-                self.files = self._manifest(archive).files
-                self._check_names(archive)
-                for name in self.files:
-                    self._read(archive, name)
-        except BROKEN as error:
-            raise self._broken(" ".join(str(error).split())) from None
+        if path.stat().st_size > LARGEST:
+            raise self._broken(f"larger than {LARGEST} bytes")
+        with self._opened() as archive:
+            self._check_entries(archive)
+            self.files = self._manifest(archive).files
+            self._check_names(archive)
+            for name in self.files:
+                self._read(archive, name)
 
     def matching(self, pattern: str) -> list[str]:
         """Return the files that a pattern fits."""
@@ -109,11 +108,18 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """Return the content of a file, checked again."""
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return self._read(archive, name)
-        except BROKEN as error:
-            raise self._broken(" ".join(str(error).split())) from None
+        with self._opened() as archive:
+            return self._read(archive, name)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        """Yield the zip; what a damaged one raises says that it is broken."""
+        with self.path.open("rb") as file:
+            try:
+                with zipfile.ZipFile(file) as archive:
+                    yield archive
+            except BROKEN as error:
+                raise self._broken(" ".join(str(error).split())) from None
 
     def _check_entries(self, archive: zipfile.ZipFile) -> None:
         """Refuse what `write_archive` never writes, before anything is read."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmark.archive import LARGEST, MANIFEST, VERSION, Archive, open_run, write_archive
@@ -120,6 +120,7 @@ def test_a_truncated_bundle_is_refused(
 
 
 @given(st.binary(max_size=60), st.integers(0, 2000))
+@example(b"9", 1075)  # a directory that begins before the file
 def test_random_damage_is_one_line_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int
 ) -> None:
