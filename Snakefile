@@ -1,6 +1,7 @@
 # Every cell of a config becomes records; tables, plots and panels are made of the records alone.
 #   snakemake --cores all --resources gpu=1                                   the quickstart
 #   snakemake --cores all --resources gpu=1 --configfile config/other.yaml    another config
+#   snakemake compare --cores all --config against=results/other      this run against another one
 from snakemake.utils import min_version
 
 min_version("9.27")

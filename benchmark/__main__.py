@@ -41,8 +41,15 @@ ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", s
 Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
-RunFolder = Annotated[
-    Path, typer.Argument(help="Run folder, as results/quickstart.", show_default=False)
+AnyRun = Annotated[
+    Path,
+    typer.Argument(
+        help="Run folder, as results/quickstart, or a bundle of one.", show_default=False
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="Folder to write in.", show_default="the run's, or beside a bundle"),
 ]
 Reference = Annotated[
     Path, typer.Option(help="CSV of published figures.", show_default="the report's")
@@ -210,20 +217,87 @@ def retrieve(
     _stage("retrieve", config, subject, results, dry_run)
 
 
-@app.command(epilog=_examples("tables results/quickstart"))
-def tables(run: RunFolder, reference: Reference = REFERENCE) -> None:
+@app.command(epilog=_examples("tables results/quickstart", "tables sent.zip --output seen"))
+def tables(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) -> None:
     """Write the tables of a run again, from its records alone."""
+    from benchmark.bundle import output_folder
     from benchmark.tables import write_tables
 
-    _print_paths(write_tables(Run(run), reference))
+    _print_paths(write_tables(Run(run), reference, Run(output_folder(run, output))))
 
 
-@app.command(epilog=_examples("plots results/quickstart"))
-def plots(run: RunFolder, reference: Reference = REFERENCE) -> None:
+@app.command(epilog=_examples("plots results/quickstart", "plots sent.zip --output seen"))
+def plots(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) -> None:
     """Draw the plots of a run again, from its records and the pictures of its samples."""
+    from benchmark.bundle import output_folder
     from benchmark.plots import write_plots
 
-    _print_paths(write_plots(Run(run), reference))
+    _print_paths(write_plots(Run(run), reference, Run(output_folder(run, output))))
+
+
+@app.command(
+    epilog=_examples("bundle results/quickstart", "bundle results/quickstart sent.zip")
+    + "\n\n`compare`, `tables` and `plots` read a bundle as they read a folder."
+)
+def bundle(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder, as results/quickstart.", show_default=False)
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="A .zip to write.", show_default="RUN.zip")
+    ] = None,
+) -> None:
+    """Pack records, tables and pictures of a run into one file: no weights, no arrays."""
+    from benchmark.bundle import pack
+
+    _print_paths([pack(run, file)])
+
+
+@app.command(
+    epilog=_examples(
+        "compare results/before results/after",
+        "compare before.zip results/after --metric fd,time --threshold fd=0.5,time=10%",
+        "compare A B C --only-changed --format html > compared.html",
+    )
+    + "\n\n**Status**: 1, something is worse; 2, nothing is, but something is not comparable, or "
+    "nothing is there to compare; 0, all that was asked for was compared. See docs/comparing.md."
+)
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folders or bundles; each is compared with the first.", show_default=False
+        ),
+    ],
+    metric: Annotated[
+        str, typer.Option(help="As fd,kid,time: the only ones to compare.", show_default="all")
+    ] = "",
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="As fd=0.5,time=10%: differences that do not matter.", show_default="time=10%"
+        ),
+    ] = "",
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="Leave out `same` and `cannot tell`.")
+    ] = False,
+    output: Annotated[
+        Literal["table", "md", "html", "json"],
+        typer.Option("--format", help="For a terminal, for documents, or for machines."),
+    ] = "table",
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Status 0 whatever was found.")
+    ] = False,
+) -> None:
+    """Compare runs cell by cell: distances, times and what they were measured on."""
+    from benchmark.compare import changed
+    from benchmark.compare import compare as join
+    from benchmark.compare_formats import FORMATS
+
+    found = join(runs, metric, threshold)
+    print(FORMATS[output](changed(found) if only_changed else found), end="")
+    if not exit_zero:
+        raise typer.Exit(found.status)
 
 
 @app.command(

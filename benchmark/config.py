@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from benchmark.controls import CONTROLS
 from benchmark.data.base import SourceBase
@@ -36,15 +36,12 @@ from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Sampling, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
-from benchmark.strict import Strict, explain, nearest
+from benchmark.strict import Name, Strict, explain, nearest
 from benchmark.tables import COLUMNS
 
 V = TypeVar("V")
 
 LEAST_IMAGES = 3  # from which the interval of a distance can be estimated
-
-# A name becomes part of file names: with these characters it cannot leave its folder.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
 
 
 def _as_list(value: Any) -> Any:
@@ -237,6 +234,11 @@ class Config(Strict):
 
     run: Name = Field(description="The run's folder below results/")
     seed: int = Field(default=0, ge=0, description="All randomness of training follows from it")
+    against: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Run folder or bundle with which `snakemake compare` compares this run",
+    )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     share_training: bool = Field(
         default=False, description="Train once what differs in name only, as DDPM and DDIM do"

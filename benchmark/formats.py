@@ -73,15 +73,15 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """Return the caption and a pipe table."""
     header = [f"{column.group} {column.heading}".strip() for column in table.shown]
-    body = [[_markdown_escape(text) or "–" for text in row] for row in table.texts()]
+    body = [[markdown_escape(text) or "–" for text in row] for row in table.texts()]
     widths = [max(map(len, [*column, "---:"])) for column in zip(header, *body, strict=True)]
     rule = [
         "-" * (width - 1) + ":" if column.number else "-" * width
         for width, column in zip(widths, table.shown, strict=True)
     ]
     lines = [_markdown_line(cells, widths, table.shown) for cells in (header, rule, *body)]
-    caption = _markdown_escape(" ".join(table.caption))
-    return f"**{_markdown_escape(table.name)}.** {caption}\n\n" + "\n".join(lines) + "\n"
+    caption = markdown_escape(" ".join(table.caption))
+    return f"**{markdown_escape(table.name)}.** {caption}\n\n" + "\n".join(lines) + "\n"
 
 
 def to_latex(table: Table) -> str:
@@ -106,6 +106,11 @@ def to_latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def markdown_escape(text: str) -> str:
+    """Return text that Markdown prints as it is."""
+    return re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
 
 
 LATEX = {
@@ -153,10 +158,6 @@ def _markdown_line(cells: Sequence[str], widths: Sequence[int], columns: Sequenc
         for cell, width, column in zip(cells, widths, columns, strict=True)
     ]
     return f"| {' | '.join(padded)} |"
-
-
-def _markdown_escape(text: str) -> str:
-    return re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
 
 
 def _latex_groups(columns: Sequence[Column]) -> list[str]:

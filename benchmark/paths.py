@@ -88,6 +88,10 @@ class Run:
         """One table in every format."""
         return [self.root / "tables" / f"{table}.{suffix}" for suffix in TABLE_FORMATS]
 
+    def comparison(self, suffix: str) -> Path:
+        """How this run compares with another."""
+        return self.root / f"comparison.{suffix}"
+
     def plot(self, name: str) -> Path:
         """One plot."""
         return self.root / "plots" / f"{name}.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from benchmark import style
+from benchmark.archive import open_run
 from benchmark.paths import Run
 from benchmark.records import Cell, Curve, Record, Value, read_records
 from benchmark.rows import (
@@ -39,12 +41,14 @@ CAPTION = 0.36  # inches above a picture for its name on two lines
 WIDE = 4  # a distance axis that spans more than this factor is logarithmic
 
 
-def write_plots(run: Run, reference: Path | None) -> list[Path]:
+def write_plots(run: Run, reference: Path | None, output: Run | None = None) -> list[Path]:
     """Draw every plot that the records of a run allow.
 
     Args:
-        run: the run; its records are read, and the pictures of its samples where there are any.
+        run: the run, a folder or a bundle; its records are read, and the pictures of its samples
+            where there are any.
         reference: CSV of published figures; shown where they can be compared, as true FIDs can.
+        output: what gets the plots; by default the run's own folder.
 
     Returns:
         The files written: PNG, SVG and PDF of each plot.
@@ -64,7 +68,8 @@ def write_plots(run: Run, reference: Path | None) -> list[Path]:
             "samples-overview": samples_overview(run, rows),
         }
         drawn = {name: figure for name, figure in figures.items() if figure}
-        return [path for name, fig in drawn.items() for path in style.save(fig, run.plot(name))]
+        to = output or run
+        return [path for name, fig in drawn.items() for path in style.save(fig, to.plot(name))]
 
 
 def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> Figure | None:
@@ -165,10 +170,12 @@ def loss_curves(records: Iterable[Record]) -> Figure | None:
 
 def samples_overview(run: Run, rows: Iterable[Row]) -> Figure | None:
     """Set the pictures of the samples of all cells side by side."""
-    names = [row.cell.id for row in rows if row.cell and run.grid(row.cell.id).exists()]
+    files, inside = open_run(run.root), Run(Path())
+    grids = {row.cell.id: inside.grid(row.cell.id).as_posix() for row in rows if row.cell}
+    names = [name for name, grid in grids.items() if grid in files.matching("samples/*/*.png")]
     if not names:
         return None
-    pictures = [matplotlib.image.imread(run.grid(name)) for name in names]
+    pictures = [matplotlib.image.imread(io.BytesIO(files.read(grids[name]))) for name in names]
     columns = min(4, math.ceil(math.sqrt(len(names))))
     side = style.WIDTH / columns
     shapes = [side * picture.shape[0] / picture.shape[1] + CAPTION for picture in pictures]

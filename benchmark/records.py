@@ -18,9 +18,10 @@ from typing import Any, Literal, NamedTuple
 import psutil
 from pydantic import Field, ValidationError
 
+from benchmark.archive import open_run
 from benchmark.atomic import write_text
 from benchmark.errors import BenchmarkError
-from benchmark.strict import Strict, explain
+from benchmark.strict import Name, Strict, explain
 
 SCHEMA_VERSION = 2
 
@@ -67,7 +68,7 @@ class Cell(Strict):
     """
 
     id: str
-    table: str
+    table: Name
     family: str
     model: str
     trained_as: str | None = Field(
@@ -222,8 +223,33 @@ def read_record(path: Path) -> Record:
         BenchmarkError: it is no record, or was written by a newer version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return _parse(path.read_bytes(), path)
+    except OSError as error:
+        raise BenchmarkError(f"{path}: not a readable record: {error}") from None
+
+
+def read_records(run: Path) -> list[Record]:
+    """Read all records of a run folder or a bundle, ordered by kind and id.
+
+    Raises:
+        BenchmarkError: there is no run, it holds no records or an unreadable one, or the bundle is
+            not whole.
+    """
+    files = open_run(run)
+    names = files.matching("records/*/*.json")
+    if not names and run.is_dir() and not (run / "records").is_dir():
+        raise BenchmarkError(
+            f"{run}: no run: it has no records folder: give one as results/quickstart, or a bundle"
+        )
+    if not names:
+        raise BenchmarkError(f"{run}: no records in it: has the run been started?")
+    return [_parse(files.read(name), run / name) for name in names]
+
+
+def _parse(data: bytes, path: Path) -> Record:
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise BenchmarkError(f"{path}: not a readable record: {error}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
@@ -235,21 +261,6 @@ def read_record(path: Path) -> Record:
         return Record.model_validate(content)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: not a record: {explain(error, content)}") from None
-
-
-def read_records(run: Path) -> list[Record]:
-    """Read all records of a run directory, ordered by kind and id.
-
-    Raises:
-        BenchmarkError: the directory does not exist, or holds no records.
-    """
-    folder = run / "records"
-    if not run.is_dir():
-        raise BenchmarkError(f"{run}: no such run directory")
-    paths = sorted(folder.glob("*/*.json"))
-    if not paths:
-        raise BenchmarkError(f"{run}: no records in {folder}: has the run been started?")
-    return [read_record(path) for path in paths]
 
 
 class Stopwatch:

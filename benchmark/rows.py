@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.paths import HELD_OUT
@@ -13,6 +14,7 @@ from benchmark.records import Cell, Control, Protocol, Record, Value
 
 FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 RESERVED = ("neighbours", "stages")  # names of the tables that every run has
+FRECHET, TIME = "fd", "time"  # what a comparison calls the distance and the time of an image
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,13 @@ def is_frechet(record: Record | None, column: str) -> bool:
 
     The config gives the column its name; its kind stands in the record's specification.
     """
-    metrics = record.spec.get("evaluation", {}).get("metrics", {}) if record else {}
-    return str(metrics.get(column, {}).get("kind", column)) in ("frechet", "fd")
+    return record is not None and metric_options(record, column)["kind"] in ("frechet", "fd")
+
+
+def metric_options(record: Record, column: str) -> dict[str, Any]:
+    """Return the options of the metric that filled a column, its `kind` among them."""
+    metrics = record.spec.get("evaluation", {}).get("metrics", {})
+    return {"kind": column, **metrics.get(column, {})}
 
 
 def metric_name(record: Record, column: str) -> str:

@@ -27,6 +27,7 @@ from benchmark.records import (
     read_records,
 )
 from benchmark.rows import (
+    TIME,
     Key,
     Published,
     Row,
@@ -50,12 +51,13 @@ STAGES: dict[Kind, str] = {
 }
 
 
-def write_tables(run: Run, reference: Path | None) -> list[Path]:
+def write_tables(run: Run, reference: Path | None, output: Run | None = None) -> list[Path]:
     """Write every table of a run in every format.
 
     Args:
-        run: the run; only its records are read.
+        run: the run, a folder or a bundle; only its records are read.
         reference: CSV of published figures to set beside ours.
+        output: what gets the tables; by default the run's own folder.
 
     Returns:
         The files written: one table for each `table` of the grid, `neighbours` and `stages`.
@@ -70,7 +72,7 @@ def write_tables(run: Run, reference: Path | None) -> list[Path]:
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
     tables.append(stages_table(records))
-    return [path for table in tables for path in _write(run, table)]
+    return [path for table in tables for path in _write(output or run, table)]
 
 
 IDENTITY = [
@@ -112,7 +114,7 @@ OVER_SEEDS = Column("over_seeds", "mean over seeds")
 LETTERS = Column("letters", "letters", number=False)
 DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
 # A metric may take none of these names.
-COLUMNS = frozenset(column.key for column in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])
+COLUMNS = frozenset([TIME, *(c.key for c in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])])
 FEW = "†"
 STAGE = [
     Column("stage", "stage", number=False),

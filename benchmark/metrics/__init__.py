@@ -2,7 +2,8 @@
 
 A metric is a function `(fake, real, *, options) -> Value` of two arrays of features, N×d and M×d.
 A metric of class probabilities calls its first argument `logits` and is given those, N×classes.
-To add one, write a file with such a function under `@METRICS.register(name)` and import it here.
+To add one, write a file with such a function under `@METRICS.register(name)` and import it here;
+where more of it is better, `@higher_is_better` stands below.
 """
 
 from benchmark.metrics import frechet, frechet_infinity, inception_score, kernel, manifold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,25 @@ from benchmark.registry import Registry
 
 Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Metric: TypeAlias = Callable[..., Value]
+M = TypeVar("M", bound=Metric)
 
 METRICS: Registry[Metric] = Registry("metric")
+_HIGHER_IS_BETTER: set[Metric] = set()
+
+
+def higher_is_better(metric: M) -> M:
+    """Declare that a metric is better when it is higher; of all others lower is better."""
+    _HIGHER_IS_BETTER.add(metric)
+    return metric
+
+
+def is_higher_better(name: str) -> bool:
+    """Tell which end of a registered metric is the better one.
+
+    Raises:
+        BenchmarkError: no metric has this name.
+    """
+    return METRICS.get(name) in _HIGHER_IS_BETTER
 
 
 def takes_logits(name: str) -> bool:

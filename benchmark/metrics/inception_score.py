@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import METRICS, Features, check_features
+from benchmark.metrics.base import METRICS, Features, check_features, higher_is_better
 from benchmark.metrics.uncertainty import Rows, jackknife, with_error
 from benchmark.records import Value
 
 
 @METRICS.register("inception-score")
+@higher_is_better
 def inception_score(
     logits: Features, _: Features | None = None, *, splits: int = 1, groups: int = 50, seed: int = 0
 ) -> Value:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import METRICS, Features, check_pair
+from benchmark.metrics.base import METRICS, Features, check_pair, higher_is_better
 from benchmark.metrics.distances import (
     Array,
     blocks,
@@ -35,6 +35,7 @@ from benchmark.records import Value
 
 
 @METRICS.register("precision")
+@higher_is_better
 def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
     """Return the share of fake images (N×d) in the ball of some real one (M×d).
 
@@ -47,6 +48,7 @@ def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
 
 
 @METRICS.register("density")
+@higher_is_better
 def density(fake: Features, real: Features, *, k: int = 5) -> Value:
     """Return in how many balls of real images (M×d) a fake one (N×d) lies on average, over k.
 
@@ -61,6 +63,7 @@ def density(fake: Features, real: Features, *, k: int = 5) -> Value:
 
 
 @METRICS.register("recall")
+@higher_is_better
 def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed: int = 0) -> Value:
     """Return the share of real images (M×d) in the ball of some fake one (N×d).
 
@@ -97,6 +100,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
 
 
 @METRICS.register("coverage")
+@higher_is_better
 def coverage(
     fake: Features, real: Features, *, k: int = 5, groups: int = 50, seed: int = 0
 ) -> Value:

@@ -111,6 +111,31 @@ def proportion(hits: NDArray[np.bool_]) -> Value:
     return Value(value=p, std_error=math.sqrt(p * (1 - p) / n), low=low, high=high)
 
 
+def ratio(totals: Sequence[float], sizes: Sequence[float]) -> Value:
+    """Return Σ totals / Σ sizes with the interval that follows from the scatter between the pairs.
+
+    One pair has no scatter, so its ratio has no interval.
+
+    Source: Cochran 1977, section 2.11 (the estimate of a ratio).
+    """
+    found, n = math.fsum(totals) / math.fsum(sizes), len(totals)
+    if n < 2:
+        return Value(value=found)
+    residuals = np.subtract(totals, np.multiply(found, sizes))
+    error = math.sqrt(float(np.square(residuals).sum()) * n / (n - 1)) / math.fsum(sizes)
+    return with_error(found, error, n - 1)
+
+
+def with_interval(value: Value) -> Value | None:
+    """Return a value with its interval, which is normal where only an error is known."""
+    if value.low is not None and value.high is not None:
+        return value
+    if value.std_error is None:
+        return None
+    half = Z95 * value.std_error
+    return value.model_copy(update={"low": value.value - half, "high": value.value + half})
+
+
 def difference(a: Value, b: Value) -> Value:
     """Return a − b, both independent, with the interval that follows from their own two.
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmark.bundle import pack
 from benchmark.config import load, parse, resolved
+from benchmark.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"
@@ -28,10 +34,14 @@ STAGES = {
 
 def benchmark(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
-VERBS = ["config", "schema", "tables", "plots", "estimate", "export", "score", *STAGES]
+VERBS = [
+    *("config", "schema", "tables", "plots", "bundle", "compare", "estimate", "export", "score"),
+    *STAGES,
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -79,11 +89,24 @@ def test_a_run_without_records_is_one_line_and_status_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["tables", "run"], ["plots", "run"], ["config", str(SMOKE)]]
+    "arguments",
+    [
+        ["--help"],
+        ["tables", "run"],
+        ["plots", "run"],
+        ["config", str(SMOKE)],
+        ["bundle", "run"],
+        ["compare", "run", "sent.zip"],
+        ["tables", "sent.zip", "--output", "seen"],
+        ["plots", "sent.zip"],
+    ],
 )
-def test_help_config_tables_and_plots_import_no_torch(tmp_path: Path, arguments: list[str]) -> None:
+def test_help_config_and_what_reads_a_run_import_no_torch(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "records").symlink_to(GOLDEN / "records")
+    pack(tmp_path / "run", tmp_path / "sent.zip")
     # -X importtime names every module on stderr
     command = [sys.executable, "-X", "importtime", "-m", "benchmark", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
@@ -91,6 +114,60 @@ def test_help_config_tables_and_plots_import_no_torch(tmp_path: Path, arguments:
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
     assert not {"torch", "diffusers", "torchvision"} & imported
+
+
+def test_the_status_says_how_runs_compare(tmp_path: Path) -> None:
+    old, new = (Path(shutil.copytree(GOLDEN, tmp_path / name)) for name in ("old", "new"))
+    cell = Run(new).record("metrics", "ddim-linear-ddim-50-s0")
+    assert benchmark("compare", old, new).returncode == 0
+    cell.write_text(cell.read_text().replace('"n_fake": 64', '"n_fake": 32'))
+    other_n = benchmark("compare", old, new, "--format", "md")
+    assert other_n.returncode == 2
+    assert "n\\_fake: 64 against 32" in other_n.stdout
+    assert benchmark("compare", old, new, "--metric", "time").returncode == 0
+    cell = Run(new).record("metrics", "ddim-cosine-ddim-50-s0")
+    worse = json.loads(cell.read_text())
+    worse["values"]["fd"] = {"value": 200, "low": 190, "high": 210}
+    cell.write_text(json.dumps(worse))
+    found = benchmark("compare", old, new, "--only-changed")
+    assert (found.returncode, found.stderr) == (1, "")
+    assert "cosine" in found.stdout
+    assert not any(line.rstrip().endswith(" same") for line in found.stdout.splitlines())
+    assert benchmark("compare", old, new, "--exit-zero").returncode == 0
+    tolerant = benchmark("compare", old, new, "--metric", "kid,time", "--threshold", "kid=1")
+    assert tolerant.returncode == 2  # of another n
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([GOLDEN, GOLDEN], "the same run as"),
+        ([GOLDEN], "give two or more"),
+        ([GOLDEN, PROJECT / "LICENSE"], "broken bundle"),
+        ([GOLDEN, PROJECT], "no run"),
+        ([GOLDEN, "."], "no run"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_one_line_and_status_2(
+    tmp_path: Path, arguments: list[str | Path], expected: str
+) -> None:
+    wrong = benchmark("compare", *arguments, "--exit-zero", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert expected in wrong.stderr
+    assert wrong.stderr.count("\n") == 1
+    assert wrong.stdout == ""
+
+
+def test_the_commands_of_the_guide_to_comparing_run(tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        shutil.copytree(GOLDEN, tmp_path / "results" / name)
+    text = (PROJECT / "docs" / "comparing.md").read_text()
+    lines = re.findall(r"^    python -m benchmark (.*)$", text, re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        done = benchmark(*shlex.split(line), cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), line
+    assert (tmp_path / "seen" / "tables" / "trained.md").is_file()
 
 
 def test_the_committed_schema_is_that_of_the_config() -> None:

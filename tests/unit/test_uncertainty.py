@@ -14,7 +14,9 @@ from benchmark.metrics.uncertainty import (
     differs,
     jackknife,
     proportion,
+    ratio,
     with_error,
+    with_interval,
 )
 from benchmark.records import Value
 
@@ -150,3 +152,38 @@ def test_seeds_give_their_mean_and_students_interval() -> None:
     assert found.value == 13
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
     assert across_seeds(values[:1]) == values[0]
+
+
+def test_the_ratio_of_batches_of_one_size_is_a_mean_with_its_textbook_interval() -> None:
+    seconds = rng().normal(10, 1, size=7)
+    found = ratio(seconds.tolist(), [16] * 7)
+    each = seconds / 16
+    low, high = scipy.stats.t.interval(0.95, 6, each.mean(), scipy.stats.sem(each))
+    assert found.std_error == pytest.approx(scipy.stats.sem(each))
+    assert (found.value, found.low, found.high) == pytest.approx((each.mean(), low, high))
+
+
+def test_the_ratio_of_batches_of_many_sizes_covers_the_truth_as_often_as_it_says() -> None:
+    sizes = np.array([64, 64, 64, 64, 64, 64, 20, 5])
+    hits = 0
+    for seed in range(2000):
+        found = ratio((sizes * rng(seed).normal(0.1, 0.01, size=8)).tolist(), sizes.tolist())
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= 0.1 <= found.high
+    assert hits / 2000 == pytest.approx(0.95, abs=0.03)
+
+
+def test_the_ratio_of_one_batch_has_no_interval() -> None:
+    assert ratio([8.0], [16]) == Value(value=0.5)
+    assert ratio([8.0, 2.0], [16, 4]).std_error == 0
+
+
+def test_an_interval_is_kept_or_follows_from_the_error() -> None:
+    skewed = Value(value=3.0, std_error=1.0, low=2.5, high=9.0)
+    assert with_interval(skewed) == skewed
+    found = with_interval(Value(value=3.0, std_error=2.0))
+    assert found is not None
+    expected = scipy.stats.norm.interval(0.95, 3, 2)
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert with_interval(Value(value=3.0)) is None

@@ -17,6 +17,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.bundle import pack
 from benchmark.config import load
 from benchmark.paths import Run
 from benchmark.records import Record, read_records
@@ -32,9 +33,9 @@ READY = Path(__file__).parent / "ready.yaml"
 
 
 def snakemake(
-    folder: Path, *arguments: str, config: str = "smoke.yaml"
+    folder: Path, *arguments: str, config: str = "smoke.yaml", target: str = "all"
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--configfile", config]
+    command = [sys.executable, "-m", "snakemake", target, "--configfile", config]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return subprocess.run(
         [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
@@ -61,14 +62,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def planned(folder: Path, config: str = SMOKE.name) -> set[str]:
+def planned(
+    folder: Path, *arguments: str, target: str = "all", config: str = SMOKE.name
+) -> set[str]:
     """The rules that a dry run would run."""
-    dry = snakemake(folder, "--dry-run", config=config)
+    dry = snakemake(folder, "--dry-run", *arguments, target=target, config=config)
     assert dry.returncode == 0, dry.stdout + dry.stderr
     if "Job stats" not in dry.stdout + dry.stderr:
         return set()
     text = (dry.stdout + dry.stderr).split("Job stats:")[1].split("total")[0]
-    return {line.split()[0] for line in text.splitlines()[3:] if line.strip()} - {"all"}
+    return {line.split()[0] for line in text.splitlines()[3:] if line.strip()} - {"all", "compare"}
 
 
 def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
@@ -147,7 +150,7 @@ def check_gathered(run: Run, record: Record, made_elsewhere: NDArray[np.uint8]) 
 
 def test_a_changed_image_of_a_folder_is_noticed(project: Path) -> None:
     (project / "elsewhere" / "0.png").touch()
-    assert planned(project, FAMILIES.name) == {
+    assert planned(project, config=FAMILIES.name) == {
         "gather",
         "features",
         "evaluate",
@@ -290,6 +293,46 @@ def test_tables_are_made_again_byte_for_byte_from_the_records_alone(
     for table in ("trained", "neighbours", "stages"):
         for original, again in zip(run.tables(table), Run(copy).tables(table), strict=True):
             assert original.read_bytes() == again.read_bytes()
+
+
+def test_a_run_is_compared_with_another_one_or_its_bundle(project: Path, tmp_path: Path) -> None:
+    run, old = Run(project / "results" / "smoke"), Run(tmp_path / "old")
+    shutil.copytree(run.root, old.root)
+    slower = old.record("sample", "DDIM-linear-ddim-5-s0")
+    slower.write_text(
+        slower.read_text().replace('"precision": "float32"', '"precision": "float16"')
+    )
+    against = ("--config", f"against={old.root}")
+    assert planned(project, *against, target="compare") == {"comparison"}
+    done = snakemake(project, "--cores", "2", *against, target="compare")
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = run.comparison("md").read_text()
+    assert text.startswith("## smoke against old\n")
+    assert "precision: float16 against float32" in text
+    assert "<h2>smoke against old</h2>" in run.comparison("html").read_text()
+    assert planned(project, *against, target="compare") == set()
+    assert planned(project, *against) == set()
+    bundled = ("--config", f"against={pack(old.root)}")
+    assert planned(project, *bundled, target="compare") == {"comparison"}
+
+
+@pytest.mark.parametrize(
+    ("against", "expected"),
+    [
+        ([], "with which run?"),
+        (["--config", "against=results/none"], "no such run"),
+        (["--config", "against=results/smoke"], "the same run"),
+        (["--config", "against=benchmark"], "no run"),
+    ],
+)
+def test_a_wrong_other_run_is_one_line_before_any_job_starts(
+    project: Path, against: list[str], expected: str
+) -> None:
+    wrong = snakemake(project, "--cores", "2", *against, target="compare")
+    assert wrong.returncode != 0
+    [line] = [line for line in wrong.stderr.splitlines() if line.startswith("error: ")]
+    assert expected in line
+    assert "Traceback" not in wrong.stderr
 
 
 def test_the_workflow_passes_its_lint_and_makes_its_report(project: Path) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir)))
 
 from benchmark.atomic import write_text
+from benchmark.compare import labels
 from benchmark.config import check_writable, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import local_files
 from benchmark.paths import CONTROLS, HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
-from benchmark.records import canonical_json
+from benchmark.records import canonical_json, read_records
 from benchmark.rows import RESERVED
 
 try:
@@ -125,9 +126,25 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def other_run():
+    """The records, or the bundle, of the run that this one is compared with."""
+    if CONFIG.against is None:
+        sys.exit(
+            "error: compare: with which run? add --config against=results/OTHER, or a bundle"
+        )
+    other = Path(CONFIG.against)
+    try:
+        labels([other, RUN.root])
+        read_records(other)
+    except BenchmarkError as error:
+        sys.exit(f"error: {error}")
+    return sorted(other.glob("records/*/*.json")) if other.is_dir() else other
+
+
 wildcard_constraints:
     cell=one_of(CELLS),
     dataset=one_of(DATASETS),
+    suffix="md|html|json",
 
 
 GPU = wants_gpu()

@@ -57,3 +57,39 @@ rule plots:
         run=RUN.root,
     shell:
         command("plots {params.run}")
+
+
+# A run that is worse is a finding, not a failure: the status says so only on the command line.
+rule comparison:
+    input:
+        records=RECORDS,
+        other=lambda w: other_run(),
+        code=code(
+            "compare.py",
+            "compare_formats.py",
+            "rows.py",
+            "formats.py",
+            "metrics/uncertainty.py",
+            "templates/compare.html.jinja",
+        ),
+    output:
+        report(
+            RUN.comparison("{suffix}"),
+            category="Comparison",
+            caption="../report/comparison.rst",
+        ),
+    log:
+        RUN.log("compare", "{suffix}"),
+    conda:
+        ENVIRONMENT
+    params:
+        runs=shlex.join([CONFIG.against or "", str(RUN.root)]),
+    shell:
+        command(
+            "compare {params.runs} --exit-zero --format {wildcards.suffix} > {output}"
+        )
+
+
+rule compare:
+    input:
+        expand(RUN.comparison("{suffix}"), suffix=["md", "html", "json"]),
