@@ -13,6 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from benchmark import server
+
+if __name__ == "__main__":
+    server.ask()  # before anything is imported that takes time
+
 import typer
 
 from benchmark.errors import BenchmarkError
@@ -334,6 +339,7 @@ def speed_metrics(
 def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
     from benchmark.config import check_writable, load
+    from benchmark.records import Stopwatch, created
 
     loaded = load(path)
     checks: dict[str, Callable[[str], object]] = {
@@ -351,7 +357,9 @@ def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **opt
     if dry_run:
         _print_resolved(loaded)
         return
-    import_module(f"benchmark.{verb}").stage(loaded, name, run, **options)
+    module = import_module(f"benchmark.{verb}")
+    Stopwatch.created = Stopwatch.created or created(os.getpid())
+    module.stage(loaded, name, run, **options)
 
 
 def _print_resolved(loaded: Config) -> None:

@@ -16,6 +16,7 @@ from benchmark.models.specs import local_files
 from benchmark.paths import CONTROLS, HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
 from benchmark.records import canonical_json
 from benchmark.rows import RESERVED
+from benchmark.server import start as start_servers
 
 try:
     CONFIG = parse_config(
@@ -33,12 +34,17 @@ CONFIG_FILE = RUN.config(resolved(CONFIG))
 os.environ["BENCHMARK_CONFIG"] = str(CONFIG_FILE)
 
 
+SERVERS = []  # they end when the pipes that these processes hold are closed
+
+
 envvars:
     "BENCHMARK_CONFIG",
 
 
 onstart:
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
+    if workflow.local_exec and not workflow.deployment_settings.deployment_method:
+        SERVERS.extend(start_servers())
 
 
 CELLS = [cell.id for cell in CONFIG.cells]
