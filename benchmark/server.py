@@ -18,9 +18,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The verbs of each warm process. Faiss and torch in one process can crash through their two OpenMP
 # runtimes, so that there are two.
@@ -74,8 +78,8 @@ class Job(NamedTuple):
     environment: dict[str, str]
     pid: int  # of the process that asks
 
-    def run(self) -> None:
-        """Do the job in this process, which becomes as the one that asked."""
+    def run(self) -> NoReturn:
+        """Do the job in this process, which becomes as the one that asked, and end it."""
         from benchmark.__main__ import main
         from benchmark.records import Stopwatch, created
 
@@ -85,7 +89,26 @@ class Job(NamedTuple):
         tempfile.tempdir = None
         sys.argv[1:] = self.arguments
         Stopwatch.created = created(self.pid)
+        status = _status(main)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Taking down all that was imported takes long, and verbs close what they open.
+        os._exit(status)
+
+
+def _status(main: Callable[[], None]) -> int:
+    """Run a program and return the status with which Python would end it."""
+    try:
         main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return 1
+        return end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def ask() -> None:
@@ -260,7 +283,6 @@ def main() -> None:
     job = Server(socket.socket(fileno=number), sys.stdin.fileno()).serve()
     if job:
         job.run()
-        return
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # the other one is still there
         path.parent.rmdir()

@@ -1,6 +1,6 @@
 rule prepare:
     input:
-        code=code("prepare.py", "data/*.py"),
+        code=code("prepare.py", "arrays.py", "data/*.py"),
     output:
         images=RUN.images("{dataset}"),
         manifest=RUN.manifest("{dataset}"),

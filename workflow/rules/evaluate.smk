@@ -19,7 +19,7 @@ rule controls:
 rule features:
     input:
         images=lambda w: images_of(w.name),
-        code=code("features.py", "extractors/*.py"),
+        code=code("features.py", "arrays.py", "extractors/*.py"),
     output:
         features=RUN.features(EXTRACTOR, "{name}"),
         record=RUN.record("features", "{name}"),

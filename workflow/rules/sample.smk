@@ -4,6 +4,7 @@ rule sample:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
         code=code(
             "sample.py",
+            "arrays.py",
             "pictures.py",
             "images.py",
             "seeds.py",
