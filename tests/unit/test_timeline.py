@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -83,7 +84,7 @@ def test_no_core_holds_two_jobs_at_once(drawn: Sequence[tuple[float, float, int]
         for lane in bar.lanes:
             by_lane.setdefault(lane, []).append(bar)
     for held in by_lane.values():
-        assert all(a.end <= b.begin + 0.11 for a, b in zip(held, held[1:], strict=False))
+        assert all(a.end <= b.begin + 0.11 for a, b in pairwise(held))
     start_up, idle = shares(bars)
     assert start_up == 0
     assert 0 <= idle < 1

@@ -111,6 +111,9 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
 
 
+# Jobs that hold all cores come first, then long ones on some of them: the many short ones that are
+# left fill the cores while the last long ones end.
+FIRST, NEXT = 2000, 1000
 GPU = wants_gpu()
 CORES = workflow.resource_settings.cores or 1
 ENVIRONMENT = Path(workflow.basedir) / "environment.yml"

@@ -1,3 +1,4 @@
+# Images are read by a process for each core.
 rule prepare:
     input:
         code=code("prepare.py", "arrays.py", "data/*.py"),
@@ -7,8 +8,10 @@ rule prepare:
         record=RUN.record("data", "{dataset}"),
     log:
         RUN.log("prepare", "{dataset}"),
+    priority: FIRST
     conda:
         ENVIRONMENT
+    threads: CORES
     params:
         spec=lambda w: canonical_json(CONFIG.data_spec(w.dataset)),
     shell:

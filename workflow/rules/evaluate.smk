@@ -27,7 +27,7 @@ rule features:
         RUN.log("features", "{name}"),
     conda:
         ENVIRONMENT
-    threads: share_of_cores(len(CELLS))
+    threads: lambda w: CORES if w.name in DATASETS else share_of_cores(len(CELLS))
     resources:
         gpu=GPU,
     params:

@@ -22,6 +22,7 @@ rule sample:
         record=RUN.record("sample", "{cell}"),
     log:
         RUN.log("sample", "{cell}"),
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: CORES
