@@ -46,7 +46,7 @@ class Sizes:
 
 
 QUICK = Sizes(
-    samples=(16, 256),
+    samples=(16, 128),
     embedded=(4, 8),
     resolutions=(16, 32),
     steps=(2, 8),
