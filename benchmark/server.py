@@ -272,7 +272,7 @@ def _byte(connection: socket.socket) -> bytes:
         return b""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Import what the jobs need, then serve."""
     path, number = Path(sys.argv[1]), int(sys.argv[2])
     modules = (f"benchmark.{verb}" for verb in ("__main__", *SERVED[path.name]))
@@ -286,6 +286,7 @@ def main() -> None:
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # the other one is still there
         path.parent.rmdir()
+    os._exit(0)  # as a job does
 
 
 if __name__ == "__main__":
