@@ -13,7 +13,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
@@ -108,7 +108,7 @@ def grow(sizes: Sizes, output: Path | None = None, figure: Path | None = None) -
         figure: file for the picture, PNG; SVG and PDF are written beside it.
     """
     watch = Stopwatch()
-    here = provenance(watch, threads=len(os.sched_getaffinity(0)))
+    here = provenance(watch, threads=_cores())
     print(f"growth, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
     curves = []
     for curve in measured(sizes):
@@ -141,18 +141,20 @@ def measured(sizes: Sizes) -> Iterator[Curve]:
 Work = Callable[[Case, Path], float]
 
 
-def curve(stage: str, work: Work, against: str, sizes: Iterable[int]) -> Curve:
+def curve(stage: str, work: Work, against: str, sizes: Sequence[int]) -> Curve:
     """Measure a stage at each size, everything else being equal."""
-    spawn = multiprocessing.get_context("spawn")
-    uses = []
-    for size in sizes:
-        with (
-            tempfile.TemporaryDirectory(prefix="growth-") as folder,
-            ProcessPoolExecutor(1, mp_context=spawn) as pool,
-        ):
-            case = Case(**{against: size})
-            uses.append(pool.submit(_alone, work, case, Path(folder)).result())
+    uses = [alone(work, Case(**{against: size})) for size in sizes]
     return Curve(stage, against, list(sizes), uses)
+
+
+def alone(work: Work, case: Case) -> Use:
+    """Measure in a fresh process and a folder of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory(prefix="growth-") as folder,
+        ProcessPoolExecutor(1, mp_context=spawn) as pool,
+    ):
+        return pool.submit(_use, work, case, Path(folder)).result()
 
 
 def sample(case: Case, folder: Path) -> float:
@@ -209,7 +211,7 @@ def retrieve_again(case: Case, folder: Path) -> float:
     return _seconds("retrieve", case, folder, CELL.format(steps=case.steps))
 
 
-def _alone(work: Work, case: Case, folder: Path) -> Use:
+def _use(work: Work, case: Case, folder: Path) -> Use:
     seconds = work(case, folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Use(seconds, peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
@@ -319,4 +321,4 @@ def _all_images(case: Case) -> int:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
