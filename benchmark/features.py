@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
 
+from benchmark.arrays import read_blocks, write_blocks
 from benchmark.atomic import atomic_path
 from benchmark.config import Config
 from benchmark.data import load as load_data
 from benchmark.device import resolve_device, use_threads
-from benchmark.extractors import EXTRACTORS, fingerprint
-from benchmark.extractors import features as embed
+from benchmark.extractors import EXTRACTORS, feature_blocks, fingerprint
 from benchmark.paths import CACHE, Run
+from benchmark.progress import track
 from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
 
 
@@ -30,24 +31,30 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     extractor = EXTRACTORS[config.evaluation.extractor]
     cache = run.root.parent / CACHE
 
-    def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def compute(images: Path, target: Path, *parts: range) -> None:
         network = extractor.load(device, cache / "weights")
-        return embed(images, network, device, config.feature_batch)
+        batch, total = config.feature_batch, sum(map(len, parts))
+        blocks = (block for part in parts for block in read_blocks(images, part, batch))
+        steps = sum(len(part[::batch]) for part in parts)
+        found = track(feature_blocks(blocks, network, device), steps, "features")
+        write_blocks(target, found, (total, extractor.dimension), np.float32)
 
+    target = run.features(extractor.name, name)
     if name in config.data:
-        dataset = load_data(run.data(name))
-        sets = dataset.manifest.splits
+        sets = load_data(run.data(name)).manifest.splits
         identity = fingerprint(f"{sets.train.sha256}+{sets.held_out.sha256}", extractor)
         kept = cache / "features" / f"{identity}.npy"
         with FileLock(_lock(kept)):
             cached = kept.exists()
             if not cached:
-                _save(kept, np.concatenate([compute(dataset.train), compute(dataset.held_out)]))
-        found = np.load(kept)
+                parts = (range(split.start, split.stop) for split in (sets.train, sets.held_out))
+                compute(run.images(name), kept, *parts)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(kept, temporary)
     else:
         cached = False
-        found = compute(np.load(run.samples(name), mmap_mode="r"))
-    _save(run.features(extractor.name, name), found)
+        samples = run.samples(name)
+        compute(samples, target, range(len(np.load(samples, mmap_mode="r"))))
     spec = {"name": name, "extractor": extractor.name, "batch": config.feature_batch}
     record = Record(
         kind="features",
@@ -55,7 +62,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         spec=spec,
         spec_hash=spec_hash(spec),
         provenance=provenance(watch, threads=threads, device=device.type),
-        values={"images": Value(value=len(found))},
+        values={"images": Value(value=len(np.load(target, mmap_mode="r")))},
         facts={"extractor": extractor.name, "from_cache": cached},
     )
     record.write(run.record("features", name))
@@ -65,8 +72,3 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
 def _lock(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_suffix(".lock")
-
-
-def _save(path: Path, features: NDArray[np.float32]) -> None:
-    with atomic_path(path) as temporary:
-        np.save(temporary, features)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmark.atomic import atomic_path
+from benchmark.arrays import write_blocks
 from benchmark.config import Config
 from benchmark.data.folder import file_candidates, find_images
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
 from benchmark.pictures import save_grid
-from benchmark.prepare import reading
+from benchmark.prepare import Picture, reading
 from benchmark.progress import track
 from benchmark.records import Record, Stopwatch, provenance, spec_hash
 
@@ -35,18 +37,20 @@ def stage(config: Config, name: str, run: Run) -> Record:
         raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {cell.samples} are asked for")
     candidates = file_candidates(folder, files, cell.seed)
     items = candidates.read(sorted(candidates.order[: cell.samples]))
-    images = np.empty((cell.samples, cell.resolution, cell.resolution, 3), np.uint8)
     conversions: Counter[str] = Counter()
-    with reading(cell.samples) as read:
-        pictures = track(read(config.data[cell.dataset], items), cell.samples, f"gather {name}")
-        for row, picture in enumerate(pictures):
+
+    def rows(pictures: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
+        for picture in track(pictures, cell.samples, f"gather {name}"):
             if picture.pixels is None:
                 raise BenchmarkError(f"{at}: {folder}: {picture.name}: {picture.problem}")
-            images[row] = picture.pixels
             conversions.update(picture.notes)
-    with atomic_path(run.samples(name)) as temporary:
-        np.save(temporary, images)
-    save_grid(images, run.grid(name))
+            yield picture.pixels
+
+    shape = (cell.samples, cell.resolution, cell.resolution, 3)
+    with reading(cell.samples) as read:
+        pictures = read(config.data[cell.dataset], items)
+        write_blocks(run.samples(name), rows(pictures), shape, np.uint8)
+    save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
     record = Record(
         kind="sample",
         id=name,

@@ -14,6 +14,7 @@ PLOTS = (
     "distance-against-time",
     "loss-curves",
     "samples-overview",
+    "timeline",
 )
 CACHE = ".cache"  # beside the runs: what several runs can use
 HELD_OUT = "held-out"  # the control that needs no making

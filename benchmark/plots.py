@@ -34,6 +34,7 @@ from benchmark.rows import (
     read_published,
     table_names,
 )
+from benchmark.timeline import timeline
 
 FLOOR = "as many held-out images"
 FLOOR_HEIGHT = 0.7  # of a line's
@@ -66,6 +67,7 @@ def write_plots(run: Run, reference: Path | None, output: Run | None = None) -> 
             "distance-against-time": distance_against_time(rows),
             "loss-curves": loss_curves(records),
             "samples-overview": samples_overview(run, rows),
+            "timeline": timeline(records),
         }
         drawn = {name: figure for name, figure in figures.items() if figure}
         to = output or run

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.arrays import write_into
 from benchmark.atomic import atomic_path, write_text
 from benchmark.config import Config
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
@@ -99,7 +100,7 @@ def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Man
     ):
         with temporary.open("wb") as file:
             rows = track(collector.rows(read), total, f"prepare {folder.name}")
-            _write_array(file, rows, (total, source.resolution, source.resolution, 3))
+            write_into(file, rows, (total, source.resolution, source.resolution, 3), np.uint8)
         # no moment at which a manifest stands beside images that are not its own
         (folder / MANIFEST).unlink(missing_ok=True)
     manifest = collector.manifest()
@@ -263,13 +264,3 @@ def _read(source: SourceBase, item: Item) -> Picture:
         return Picture(item.name, np.asarray(source.fit(image)), notes)
     except ValueError as error:
         return Picture(item.name, None, [], str(error))
-
-
-def _write_array(
-    file: BinaryIO, rows: Iterable[NDArray[np.uint8]], shape: tuple[int, int, int, int]
-) -> None:
-    """Write rows one by one as .npy; unlike a memory map it reports a full disk as an error."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    for row in rows:
-        file.write(row.tobytes())

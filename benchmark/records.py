@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import psutil
 from pydantic import Field, ValidationError
@@ -168,8 +168,13 @@ class Provenance(Strict):
     git_commit: str | None = None
     git_dirty: bool | None = None
     lock_sha256: str | None = None
-    started: str
+    started: str = Field(description="When the stage began, UTC")
     wall_seconds: float
+    startup_seconds: float | None = Field(
+        default=None,
+        description="From the start of the program to that of the stage; null: not told, or a "
+        "further record of the same program",
+    )
 
 
 class Curve(Strict):
@@ -264,15 +269,35 @@ def _parse(data: bytes, path: Path) -> Record:
 
 
 class Stopwatch:
-    """When a job started and for how long it has run, for its provenance."""
+    """When a stage started and for how long it has run, for its provenance.
+
+    The first one of a program, once it is told when that was `created`, knows its start-up too.
+    """
+
+    created: ClassVar[float | None] = None
 
     def __init__(self) -> None:
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        created, Stopwatch.created = Stopwatch.created, None
+        self.startup = None if created is None else round(_since_boot() - created, 3)
+        self.started = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._start = time.monotonic()
 
     def seconds(self) -> float:
         """Return the seconds since the start."""
         return round(time.monotonic() - self._start, 3)
+
+
+def created(pid: int) -> float | None:
+    """Return when a process was created, in seconds since boot; None where nothing tells it."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return None
+    fields = stat.read_text().rpartition(")")[2].split()  # proc_pid_stat(5), from its third field
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def provenance(
@@ -304,6 +329,7 @@ def provenance(
         lock_sha256=_lock(),
         started=watch.started,
         wall_seconds=watch.seconds(),
+        startup_seconds=watch.startup,
     )
 
 

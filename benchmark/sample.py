@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
-from benchmark.atomic import atomic_path
+from benchmark.arrays import write_blocks
 from benchmark.config import Config
 from benchmark.device import peak_memory, resolve_device, synchronise, use_threads
 from benchmark.diffusion.denoiser import Denoiser
@@ -51,9 +51,10 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     use_threads(threads)
     cell, spec = config.cell(name), config.sample_spec(name)
     drawing = Drawing(config, cell, run, device)
-    images, timing = drawing.all()
-    with atomic_path(run.samples(name)) as temporary:
-        np.save(temporary, images)
+    shape = (cell.samples, cell.resolution, cell.resolution, 3)
+    write_blocks(run.samples(name), drawing.batches(), shape, np.uint8)
+    timing = drawing.timing()
+    images = np.load(run.samples(name), mmap_mode="r")
     save_grid(images, run.grid(name))
     save_png(drawing.chain.picture(images), run.chain(name))
     record = Record(
@@ -92,7 +93,9 @@ class Drawing:
         options = config.sampler(sampler)
         self.cell = cell
         self.device = device
-        self.batch = config.sampling_batch
+        starts = range(0, cell.samples, config.sampling_batch)
+        self.parts = [range(i, min(i + starts.step, cell.samples)) for i in starts]
+        self.seconds: list[float] = []  # of the parts that are drawn
         self.process = make_process(loaded.schedule)
         self.model = Denoiser(
             network, self.process, loaded.prediction, loaded.clip if clip is None else clip
@@ -111,30 +114,29 @@ class Drawing:
             facts=loaded.facts,
         )
 
-    def all(self) -> tuple[NDArray[np.uint8], Timing]:
-        """Return all samples, uint8 N×H×W×3, and the times of their batches."""
-        count, side = self.cell.samples, self.cell.resolution
-        batches = [range(i, min(i + self.batch, count)) for i in range(0, count, self.batch)]
-        images = np.empty((count, side, side, 3), np.uint8)
-        seconds = []
-        self._warm_up(batches[0])
-        for number, indices in enumerate(batches, start=1):
+    def batches(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield all samples, uint8 B×H×W×3, and take the times of their batches."""
+        self._warm_up(self.parts[0])
+        for number, indices in enumerate(self.parts, start=1):
             total = len(self.timesteps)
-            title = f"sample {self.cell.id}, batch {number} of {len(batches)}, step"
+            title = f"sample {self.cell.id}, batch {number} of {len(self.parts)}, step"
             self.progress = track(range(total), total, title)
             synchronise(self.device)
             start = time.perf_counter()
             x_0 = self.draw(indices, self.timesteps)
             synchronise(self.device)
-            seconds.append(time.perf_counter() - start)
+            self.seconds.append(time.perf_counter() - start)
             self._check_finite(x_0, indices)
-            images[indices.start : indices.stop] = to_uint8(x_0).cpu().numpy()
-        return images, Timing(
+            yield to_uint8(x_0).cpu().numpy()
+
+    def timing(self) -> Timing:
+        """Return the times of the batches, once all are drawn."""
+        return Timing(
             warmup_batches=1,
-            batch=len(batches[0]),
-            batch_seconds=seconds,
-            batch_images=[len(indices) for indices in batches],
-            network_evaluations=self.model.evaluations / count,
+            batch=len(self.parts[0]),
+            batch_seconds=self.seconds,
+            batch_images=[len(indices) for indices in self.parts],
+            network_evaluations=self.model.evaluations / self.cell.samples,
             peak_memory_bytes=peak_memory(self.device),
             peak_memory_of="device" if self.device.type == "cuda" else "process",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -86,20 +86,21 @@ class Extractor:
 def features(
     images: NDArray[np.uint8], embed: Embed, device: torch.device, batch: int = 64
 ) -> NDArray[np.float32]:
-    """Return the features (N×d) of uint8 images (N×H×W×3, possibly memory-mapped), in their order.
+    """Return the features (N×d) of uint8 images (N×H×W×3) in memory, in their order."""
+    blocks = (images[start : start + batch] for start in range(0, len(images), batch))
+    return np.concatenate(list(feature_blocks(blocks, embed, device)))
 
-    The images are read `batch` at a time.
-    """
+
+def feature_blocks(
+    blocks: Iterable[NDArray[np.uint8]], embed: Embed, device: torch.device
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the features (B×d) of each block of uint8 images (B×H×W×3)."""
     import torch
 
-    from benchmark.progress import track
-
-    found = []
-    with torch.inference_mode():
-        for start in track(range(0, len(images), batch), -(-len(images) // batch), "features"):
-            block = torch.from_numpy(np.array(images[start : start + batch]))
-            found.append(embed(block.to(device).permute(0, 3, 1, 2)).cpu().numpy())
-    return np.concatenate(found)
+    for block in blocks:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.array(block)).to(device).permute(0, 3, 1, 2)
+            yield embed(pixels).cpu().numpy()
 
 
 def fingerprint(data_sha256: str, extractor: Extractor) -> str:

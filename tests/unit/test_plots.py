@@ -77,6 +77,7 @@ def test_every_plot_that_the_records_allow_is_written(tmp_path: Path) -> None:
         "time-by-model",
         "distance-against-time",
         "loss-curves",
+        "timeline",
     }
     assert {path.suffix for path in written} == {".png", ".svg", ".pdf"}
     assert all(path.exists() for path in written)

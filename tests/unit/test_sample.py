@@ -36,7 +36,11 @@ def weighted(smoke: Config, run: Run) -> Run:
 
 def images(config: Config, run: Run, cell: str = CELL, batch: int = 8) -> np.ndarray:
     config = config.model_copy(update={"sampling_batch": batch})
-    return Drawing(config, config.cell(cell), run, torch.device("cpu")).all()[0]
+    return drawn(Drawing(config, config.cell(cell), run, torch.device("cpu")))
+
+
+def drawn(drawing: Drawing) -> np.ndarray:
+    return np.concatenate(list(drawing.batches()))
 
 
 @pytest.mark.parametrize("cell", [CELL, "DDIM-linear-ddim-5-s0"])
@@ -55,7 +59,7 @@ def test_sampling_twice_gives_the_same_bits_and_another_seed_others(
     first = images(smoke, weighted)
     assert np.array_equal(first, images(smoke, weighted))
     cell = smoke.cell(CELL).model_copy(update={"seed": 1})
-    other = Drawing(smoke, cell, weighted, torch.device("cpu")).all()[0]
+    other = drawn(Drawing(smoke, cell, weighted, torch.device("cpu")))
     assert not np.array_equal(first, other)
 
 

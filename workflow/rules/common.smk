@@ -18,6 +18,7 @@ from benchmark.models.specs import local_files
 from benchmark.paths import CONTROLS, HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
 from benchmark.records import canonical_json, read_records
 from benchmark.rows import RESERVED
+from benchmark.server import start as start_servers
 
 try:
     CONFIG = parse_config(
@@ -35,6 +36,9 @@ CONFIG_FILE = RUN.config(resolved(CONFIG))
 os.environ["BENCHMARK_CONFIG"] = str(CONFIG_FILE)
 
 
+SERVERS = []  # they end when the pipes that these processes hold are closed
+
+
 envvars:
     "BENCHMARK_CONFIG",
 
@@ -50,6 +54,8 @@ onstart:
     if MISSING:
         sys.exit(f"error: {MISSING[0]}")
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
+    if workflow.local_exec and not workflow.deployment_settings.deployment_method:
+        SERVERS.extend(start_servers())
 
 
 CELLS = [cell.id for cell in CONFIG.cells]
@@ -147,6 +153,9 @@ wildcard_constraints:
     suffix="md|html|json",
 
 
+# Jobs that hold all cores come first, then long ones on some of them: the many short ones that are
+# left fill the cores while the last long ones end.
+FIRST, NEXT = 2000, 1000
 GPU = wants_gpu()
 CORES = workflow.resource_settings.cores or 1
 ENVIRONMENT = Path(workflow.basedir) / "environment.yml"

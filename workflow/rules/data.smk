@@ -1,14 +1,17 @@
+# Images are read by a process for each core.
 rule prepare:
     input:
-        code=code("prepare.py", "data/*.py"),
+        code=code("prepare.py", "arrays.py", "data/*.py"),
     output:
         images=RUN.images("{dataset}"),
         manifest=RUN.manifest("{dataset}"),
         record=RUN.record("data", "{dataset}"),
     log:
         RUN.log("prepare", "{dataset}"),
+    priority: FIRST
     conda:
         ENVIRONMENT
+    threads: CORES
     params:
         spec=lambda w: canonical_json(CONFIG.data_spec(w.dataset)),
         files=lambda w: stamp_of(getattr(CONFIG.data[w.dataset], "path", None)),

@@ -19,7 +19,7 @@ rule controls:
 rule features:
     input:
         images=lambda w: images_of(w.name),
-        code=code("features.py", "extractors/*.py"),
+        code=code("features.py", "arrays.py", "extractors/*.py"),
     output:
         features=RUN.features(EXTRACTOR, "{name}"),
         record=RUN.record("features", "{name}"),
@@ -27,7 +27,7 @@ rule features:
         RUN.log("features", "{name}"),
     conda:
         ENVIRONMENT
-    threads: share_of_cores(len(CELLS))
+    threads: lambda w: CORES if w.name in DATASETS else share_of_cores(len(CELLS))
     resources:
         gpu=GPU,
     params:

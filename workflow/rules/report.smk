@@ -45,7 +45,7 @@ rule plots:
     input:
         records=RECORDS,
         grids=[RUN.grid(name) for name in CELLS],
-        code=code("plots.py", "rows.py", "style.py"),
+        code=code("plots.py", "rows.py", "style.py", "timeline.py"),
     output:
         report(PLOTS, category="Plots", caption="../report/plot.rst"),
         VECTORS,

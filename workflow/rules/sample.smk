@@ -4,6 +4,7 @@ rule sample:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
         code=code(
             "sample.py",
+            "arrays.py",
             "pictures.py",
             "images.py",
             "seeds.py",
@@ -23,6 +24,7 @@ rule sample:
         RUN.log("sample", "{cell}"),
     wildcard_constraints:
         cell=one_of(SAMPLED),
+    priority: FIRST
     conda:
         ENVIRONMENT
     threads: CORES

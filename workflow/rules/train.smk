@@ -14,6 +14,7 @@ rule train:
         record=RUN.record("train", "{training}"),
     log:
         RUN.log("train", "{training}"),
+    priority: NEXT
     conda:
         ENVIRONMENT
     threads: share_of_cores(len(CONFIG.trainings))

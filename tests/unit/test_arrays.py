@@ -1,0 +1,51 @@
+"""Arrays on disk, block by block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.arrays import read_blocks, write_blocks
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_blocks_are_written_as_numpy_writes_the_whole(tmp_path: Path, dtype: type) -> None:
+    whole = np.arange(7 * 4 * 3).reshape(7, 4, 3).astype(dtype)
+    np.save(tmp_path / "numpy.npy", whole)
+    write_blocks(tmp_path / "ours.npy", [whole[:3], whole[3:4], whole[4:]], whole.shape, dtype)
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+
+
+def test_blocks_need_not_lie_in_memory_as_they_are_written(tmp_path: Path) -> None:
+    whole = np.arange(24, dtype=np.float32).reshape(4, 6)
+    write_blocks(tmp_path / "a.npy", [whole.T[:2], whole.T[2:]], (6, 4), np.float32)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), whole.T)
+
+
+def test_an_error_in_the_middle_leaves_no_file(tmp_path: Path) -> None:
+    def broken():  # type: ignore[no-untyped-def]
+        yield np.zeros(2)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_blocks(tmp_path / "a.npy", broken(), (4,), np.float64)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(1, 5))
+def test_blocks_that_are_read_are_those_rows(
+    tmp_path_factory: pytest.TempPathFactory, start: int, stop: int, size: int
+) -> None:
+    path = tmp_path_factory.mktemp("arrays") / "a.npy"
+    whole = np.arange(9 * 2 * 3, dtype=np.uint8).reshape(9, 2, 3)
+    np.save(path, whole)
+    blocks = list(read_blocks(path, range(start, stop), size))
+    assert [len(block) for block in blocks] == [
+        len(range(start, stop)[i : i + size]) for i in range(0, max(0, stop - start), size)
+    ]
+    if blocks:
+        assert np.array_equal(np.concatenate(blocks), whole[start:stop])

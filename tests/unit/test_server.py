@@ -1,0 +1,201 @@
+"""Warm processes: what a job does there is what it does by itself, and they outlive nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from benchmark import server
+from benchmark.paths import Run
+
+PROJECT = Path(__file__).parents[2]
+SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+TIMES = {"started", "wall_seconds", "startup_seconds"}
+
+Warm = dict[str, psutil.Process]
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    """Both warm processes, ready."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(server.FOLDER, "")  # is set by `start`, and taken back behind the tests
+        processes = server.start()
+        yield {
+            name: psutil.Process(p.pid) for name, p in zip(server.SERVED, processes, strict=True)
+        }
+        for process in processes:
+            process.communicate(timeout=30)  # closes its lifeline and waits
+
+
+def command(*arguments: str | Path, interpreter: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, *interpreter, "-m", "benchmark", *map(str, arguments)]
+
+
+def environment(served: bool, **variables: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if served or k != server.FOLDER}
+    return kept | server.ONE_THREAD | variables
+
+
+def benchmark(
+    *arguments: str | Path, served: bool, interpreter: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments, interpreter=interpreter),
+        env=environment(served),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait until something holds, and return it."""
+    for _ in range(600):
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it never came")
+
+
+def without_times(path: Path) -> dict[str, Any]:
+    record = json.loads(path.read_text())
+    for name in TIMES:
+        del record["provenance"][name]
+    for name in ("values", "timing"):
+        del record[name]
+    return record
+
+
+def test_a_served_job_writes_what_a_direct_one_does(
+    warm: Warm, prepared: Run, tmp_path: Path
+) -> None:
+    runs = []
+    for served in (True, False):
+        runs.append(run := Run(tmp_path / str(served) / "smoke"))
+        run.data("tiny").parent.mkdir(parents=True)
+        run.data("tiny").symlink_to(prepared.data("tiny"))
+        to = ("--threads", "2", "--results", run.root.parent)
+        for job in ("train DDPM-linear", "sample DDPM-linear-ddpm-10-s0"):
+            verb, name = job.split()
+            done = benchmark(verb, SMOKE, name, *to, served=served)
+            assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    served_run, direct = runs
+    cell = "DDPM-linear-ddpm-10-s0"
+    for path in (direct.weights("DDPM-linear"), direct.samples(cell), direct.chain(cell)):
+        other = served_run.root / path.relative_to(direct.root)
+        assert other.read_bytes() == path.read_bytes()
+    record = ("sample", cell)
+    assert without_times(served_run.record(*record)) == without_times(direct.record(*record))
+
+
+def test_who_asks_imports_nothing_of_the_job(warm: Warm) -> None:
+    """The imports of the served process itself are not listed: it is another one."""
+    arguments = ("sample", SMOKE, "DDPM-linear-ddpm-10-s0", "--dry-run")
+    done = benchmark(*arguments, served=True, interpreter=("-X", "importtime"))
+    assert done.stdout == benchmark(*arguments, served=False).stdout
+    assert "benchmark.server" in done.stderr
+    assert not {"typer", "numpy", "pydantic"} & {
+        line.split()[-1] for line in done.stderr.split("\n") if line
+    }
+
+
+def test_a_mistake_is_told_as_without_a_server(warm: Warm) -> None:
+    for verb in ("sample", "evaluate"):
+        served, direct = (benchmark(verb, SMOKE, "none", served=s) for s in (True, False))
+        assert served.returncode == direct.returncode == 2
+        assert served.stderr == direct.stderr
+
+
+def test_jobs_have_their_own_folder_and_environment(warm: Warm, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("plots", "nowhere"),
+        env=environment(True, PYTHONPATH=str(PROJECT)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (2, "error: nowhere: no such run directory\n")
+    (tmp_path / "nowhere").mkdir()
+    again = subprocess.run(
+        command("plots", "nowhere"),
+        env=environment(True, PYTHONPATH=str(PROJECT)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert again.stderr.startswith("error: nowhere: no records")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_job_ends_with_who_asked_for_it(
+    warm: Warm, prepared: Run, tmp_path: Path, number: signal.Signals
+) -> None:
+    content = yaml.safe_load(SMOKE.read_text())
+    content["training"]["short"] |= {"steps": 10**9}
+    (tmp_path / "endless.yaml").write_text(yaml.safe_dump(content))
+    run = Run(tmp_path / "smoke")
+    run.data("tiny").parent.mkdir(parents=True)
+    run.data("tiny").symlink_to(prepared.data("tiny"))
+    asking = subprocess.Popen(
+        command("train", tmp_path / "endless.yaml", "DDPM-linear", "--results", tmp_path),
+        env=environment(True),
+        cwd=PROJECT,
+        stderr=subprocess.DEVNULL,
+    )
+    [job] = until(warm["torch"].children)
+    until(lambda: list(run.root.glob("state/*/*.pt")))
+    asking.send_signal(number)
+    ended = 130 if number == signal.SIGINT else -number  # typer ends so at Ctrl-C
+    assert asking.wait(timeout=30) == ended
+    until(lambda: not job.is_running())
+    assert warm["torch"].is_running()
+
+
+@LINUX
+def test_warm_processes_have_one_thread_and_keep_torch_and_faiss_apart(warm: Warm) -> None:
+    for name, process in warm.items():
+        benchmark(server.SERVED[name][0], "--help", served=True)  # answered once it is ready
+        assert process.num_threads() == 1
+        loaded = {Path(region.path).name for region in process.memory_maps()}
+        assert any(file.startswith("libtorch") for file in loaded) == (name == "torch")
+        assert not any("faiss" in file for file in loaded)
+
+
+def test_nobody_else_can_enter_the_folder_of_the_sockets(warm: Warm) -> None:
+    folder = Path(os.environ[server.FOLDER])
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_without_a_warm_process_the_command_does_its_job(tmp_path: Path) -> None:
+    arguments = command("evaluate", SMOKE, "held-out-tiny", "--dry-run")
+    variables = environment(True) | {server.FOLDER: str(tmp_path)}
+    alone = subprocess.run(arguments, env=variables, cwd=PROJECT, capture_output=True)
+    assert (alone.returncode, alone.stderr) == (0, b"")
+
+
+def test_warm_processes_end_with_who_started_them() -> None:
+    code = (
+        "import os, signal\n"
+        "from benchmark import server\n"
+        "processes = server.start()\n"
+        "print(os.environ[server.FOLDER], *[p.pid for p in processes], flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE)
+    folder, *pids = done.stdout.decode().split()
+    until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
+    assert not Path(folder).exists()
