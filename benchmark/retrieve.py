@@ -29,6 +29,7 @@ from benchmark.metrics.memorisation import (
     memorisation,
     pixels,
 )
+from benchmark.metrics.uncertainty import proportion
 from benchmark.neighbours import nearest
 from benchmark.paths import HELD_OUT, Run
 from benchmark.pictures import save_png
@@ -137,7 +138,7 @@ def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
     )
     number = int(found.accused.sum())
     found.figures.values["accused"] = Value(value=number)
-    found.figures.values["accused_share"] = Value(value=number / judged)
+    found.figures.values["accused_share"] = proportion(found.accused[rows])
     return found
 
 
