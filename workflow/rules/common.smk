@@ -44,7 +44,7 @@ envvars:
 onstart:
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
-        SERVERS.extend(start_servers())
+        SERVERS.extend(start_servers(CONFIG_FILE))
 
 
 CELLS = [cell.id for cell in CONFIG.cells]
