@@ -35,7 +35,7 @@ SERVED = {
 # What most of these jobs import only when they come to need it.
 NEEDED_LATER = {
     "torch": ("torch._dynamo", "benchmark.models.unet"),  # the first is part of every optimiser
-    "arrays": ("dicebear", "scipy.cluster.vq", "scipy.ndimage", "scipy.special"),
+    "arrays": ("scipy.cluster.vq", "scipy.ndimage", "scipy.special"),
 }
 FOLDER = "BENCHMARK_SERVERS"  # environment variable: the folder of the sockets
 # A library starts its threads when it is loaded, and only a process of one thread can be forked.
@@ -46,23 +46,25 @@ SIZE, STATUS = struct.Struct("!Q"), struct.Struct("!i")
 ACCEPTED = b"+"
 
 
-def start() -> list[subprocess.Popen[bytes]]:
+def start(config: Path) -> list[subprocess.Popen[bytes]]:
     """Start the warm processes; they end with the last job once this process has ended.
 
-    Their sockets lie in a new folder that only this user can enter; the environment variable of
-    this process and its children names it.
+    They read the config of the jobs, since what checking it needs is loaded once. Their sockets lie
+    in a new folder that only this user can enter; the environment variable of this process and its
+    children names it.
     """
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
     os.environ[FOLDER] = str(folder)
-    return [_start(folder / name) for name in SERVED]
+    return [_start(folder / name, config) for name in SERVED]
 
 
-def _start(path: Path) -> subprocess.Popen[bytes]:
+def _start(path: Path, config: Path) -> subprocess.Popen[bytes]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()  # a job that comes before the imports are done waits
+        arguments = [str(path), str(listener.fileno()), str(config)]
         return subprocess.Popen(
-            [sys.executable, "-m", "benchmark.server", str(path), str(listener.fileno())],
+            [sys.executable, "-m", "benchmark.server", *arguments],
             env=os.environ | ONE_THREAD,
             pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,  # its end tells that this process has ended
@@ -274,10 +276,13 @@ def _byte(connection: socket.socket) -> bytes:
 
 def main() -> NoReturn:
     """Import what the jobs need, then serve."""
-    path, number = Path(sys.argv[1]), int(sys.argv[2])
+    from benchmark.config import load
+
+    path, number, config = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     modules = (f"benchmark.{verb}" for verb in ("__main__", *SERVED[path.name]))
     for module in (*modules, *NEEDED_LATER[path.name]):
         import_module(module)
+    load(config)
     gc.collect()
     gc.freeze()  # a collection in a child would copy the pages that it shares with the others
     job = Server(socket.socket(fileno=number), sys.stdin.fileno()).serve()

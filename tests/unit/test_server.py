@@ -33,7 +33,7 @@ def warm() -> Iterator[Warm]:
     """Both warm processes, ready."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(server.FOLDER, "")  # is set by `start`, and taken back behind the tests
-        processes = server.start()
+        processes = server.start(SMOKE)
         yield {
             name: psutil.Process(p.pid) for name, p in zip(server.SERVED, processes, strict=True)
         }
@@ -190,8 +190,9 @@ def test_without_a_warm_process_the_command_does_its_job(tmp_path: Path) -> None
 def test_warm_processes_end_with_who_started_them() -> None:
     code = (
         "import os, signal\n"
+        "from pathlib import Path\n"
         "from benchmark import server\n"
-        "processes = server.start()\n"
+        f"processes = server.start(Path({str(SMOKE)!r}))\n"
         "print(os.environ[server.FOLDER], *[p.pid for p in processes], flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

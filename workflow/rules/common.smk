@@ -55,7 +55,7 @@ onstart:
         sys.exit(f"error: {MISSING[0]}")
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
-        SERVERS.extend(start_servers())
+        SERVERS.extend(start_servers(CONFIG_FILE))
 
 
 CELLS = [cell.id for cell in CONFIG.cells]

@@ -27,7 +27,7 @@ rule features:
         RUN.log("features", "{name}"),
     conda:
         ENVIRONMENT
-    threads: lambda w: CORES if w.name in DATASETS else share_of_cores(len(CELLS))
+    threads: lambda w: share_of_cores(len(CELLS)) if w.name in CELLS else CORES
     resources:
         gpu=GPU,
     params:
