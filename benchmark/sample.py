@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,13 +12,14 @@ from torch import Tensor
 
 from benchmark.atomic import atomic_path
 from benchmark.config import Config
-from benchmark.device import peak_memory, resolve_device, synchronise, use_threads
+from benchmark.device import arithmetic, peak_memory, resolve_device, use_threads
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes import Array, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
+from benchmark.gauges import Laps, gpu_state
 from benchmark.images import to_uint8
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
@@ -62,7 +62,13 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         id=name,
         spec=spec,
         spec_hash=spec_hash(spec),
-        provenance=provenance(watch, threads=threads, device=device.type),
+        provenance=provenance(
+            watch,
+            threads=threads,
+            device=device.type,
+            precision=config.precision,
+            compiled=config.compile,
+        ),
         cell=cell,
         values={
             "sample_seconds": Value(value=timing.seconds),
@@ -88,11 +94,14 @@ class Drawing:
     def __init__(self, config: Config, cell: Cell, run: Run, device: torch.device) -> None:
         loaded = load_network(config, cell, run)
         network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        if config.compile:
+            network.compile()
         clip = config.models[cell.model].clip
         options = config.sampler(cell.sampler)
         self.cell = cell
         self.device = device
         self.batch = config.sampling_batch
+        self.precision = config.precision
         self.process = make_process(loaded.schedule)
         self.model = Denoiser(
             network, self.process, loaded.prediction, loaded.clip if clip is None else clip
@@ -116,27 +125,28 @@ class Drawing:
         count, side = self.cell.samples, self.cell.resolution
         batches = [range(i, min(i + self.batch, count)) for i in range(0, count, self.batch)]
         images = np.empty((count, side, side, 3), np.uint8)
-        seconds = []
-        self._warm_up(batches[0])
+        self._warm_up(batches)
+        laps = Laps(self.device)
         for number, indices in enumerate(batches, start=1):
             total = len(self.timesteps)
             title = f"sample {self.cell.id}, batch {number} of {len(batches)}, step"
             self.progress = track(range(total), total, title)
-            synchronise(self.device)
-            start = time.perf_counter()
-            x_0 = self.draw(indices, self.timesteps)
-            synchronise(self.device)
-            seconds.append(time.perf_counter() - start)
+            with laps.lap():
+                x_0 = self.draw(indices, self.timesteps)
             self._check_finite(x_0, indices)
             images[indices.start : indices.stop] = to_uint8(x_0).cpu().numpy()
+        clock, throttled = gpu_state(self.device)
         return images, Timing(
-            warmup_batches=1,
+            warmup_batches=len({len(indices) for indices in batches}),
             batch=len(batches[0]),
-            batch_seconds=seconds,
+            batch_seconds=laps.seconds,
             batch_images=[len(indices) for indices in batches],
             network_evaluations=self.model.evaluations / count,
             peak_memory_bytes=peak_memory(self.device),
             peak_memory_of="device" if self.device.type == "cuda" else "process",
+            joules=laps.joules,
+            gpu_clock_mhz=clock,
+            gpu_throttled=throttled,
         )
 
     @torch.inference_mode()
@@ -152,14 +162,16 @@ class Drawing:
             if first:
                 self.chain(i, t, x_t, x0_hat)
 
-        x_0 = self.sampler(
-            self.model, self.process, x_T, timesteps, noise, callback, **self.options
-        )
+        with arithmetic(self.precision, self.device):
+            x_0 = self.sampler(
+                self.model, self.process, x_T, timesteps, noise, callback, **self.options
+            )
         return self.process.decode(x_0)
 
-    def _warm_up(self, indices: Sequence[int]) -> None:
-        """Run a few steps on a batch of the size that is timed, so that nothing is timed cold."""
-        self.draw(indices, self.timesteps[:WARMUP_STEPS])
+    def _warm_up(self, batches: Sequence[Sequence[int]]) -> None:
+        """Run a few steps on a batch of each size that is timed, so that nothing is timed cold."""
+        for indices in {len(indices): indices for indices in batches}.values():
+            self.draw(indices, self.timesteps[:WARMUP_STEPS])
         self.model.evaluations = 0
         self.chain.frames.clear()
 

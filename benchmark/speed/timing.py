@@ -13,13 +13,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import torch
+
 from benchmark.atomic import write_text
+from benchmark.device import synchronise
 from benchmark.records import Stopwatch, provenance
 
 Work: TypeAlias = Callable[[], object]
 T = TypeVar("T")
 
-INSTALL = "uv run --group peers python -m benchmark speed metrics"
+CPU = torch.device("cpu")
+INSTALL = "uv run --group peers python -m benchmark speed"
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,12 @@ def interleave(
     return own[-rounds:], other[-theirs_rounds:]
 
 
-def seconds(work: Work) -> float:
-    """Return how long the work takes."""
+def seconds(work: Work, device: torch.device = CPU) -> float:
+    """Return how long the work takes, until the device has done it."""
+    synchronise(device)
     start = time.perf_counter()
     work()
+    synchronise(device)
     return time.perf_counter() - start
 
 

@@ -1,0 +1,41 @@
+"""Networks of diffusers with our weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from benchmark.models.unet import UNet
+
+
+def unet2d(network: nn.Module, side: int) -> Any:
+    """Return the UNet2DModel that computes what our U-Net does on images of this side.
+
+    Its weights are copies. Patches and output gates, which UNet2DModel lacks, must be off.
+    """
+    import diffusers
+
+    unet: Any = diffusers.UNet2DModel
+    assert isinstance(network, UNet)
+    spec = network.spec
+    assert spec.patch == 1
+    assert not spec.output_gates
+    kinds = ["AttnDownBlock2D" if attends else "DownBlock2D" for attends in spec.attention]
+    made = unet(
+        sample_size=side,
+        time_embedding_type=spec.time_embedding,
+        freq_shift=spec.freq_shift,
+        flip_sin_to_cos=spec.flip_sin_to_cos,
+        down_block_types=kinds,
+        up_block_types=[kind.replace("Down", "Up") for kind in reversed(kinds)],
+        block_out_channels=spec.channels,
+        layers_per_block=spec.layers,
+        downsample_padding=spec.downsample_padding,
+        attention_head_dim=spec.head_channels,
+        norm_num_groups=spec.groups,
+        norm_eps=spec.norm_eps,
+        add_attention=spec.mid_attention,
+    )
+    made.load_state_dict(network.state_dict())
+    return made.eval()
