@@ -26,7 +26,7 @@ from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
 from benchmark.score import Embedding, embed_images
 from benchmark.speed.limits import product_rate
 from benchmark.speed.neighbourhoods import alone, ours_of, theirs_of
-from benchmark.speed.timing import CPU, Row, interleave, missing, report, seconds, version
+from benchmark.speed.timing import CPU, Row, interleave, missing, seconds, version
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,6 @@ class Sizes:
 QUICK = Sizes(
     dimension=24, many=60, few=12, neighbours=50, images=2, product=64, replicates=5, rounds=1
 )
-
-
-def compare(sizes: Sizes, output: Path | None = None) -> None:
-    """Print every comparison, and write them to `output` as JSON."""
-    report("speed of metrics", rows(sizes), torch.get_num_threads(), output)
 
 
 def rows(sizes: Sizes) -> Iterator[Row]:

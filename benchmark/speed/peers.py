@@ -1,4 +1,4 @@
-"""Networks of diffusers with our weights."""
+"""Networks that diffusers and we have in common."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from typing import Any
 
 from torch import nn
 
+from benchmark.models.specs import UNetSpec
 from benchmark.models.unet import UNet
+
+
+def diffusers_defaults(channels: tuple[int, ...]) -> UNetSpec:
+    """Return a U-Net that both programs can hold: attention at the coarsest level alone."""
+    return UNetSpec(
+        channels=channels,
+        attention=tuple(i == len(channels) - 1 for i in range(len(channels))),
+        head_channels=8,
+        groups=8,
+        norm_eps=1e-5,
+        freq_shift=0,
+        flip_sin_to_cos=True,
+        downsample_padding=1,
+    )
 
 
 def unet2d(network: nn.Module, side: int) -> Any:

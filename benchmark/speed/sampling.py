@@ -23,8 +23,8 @@ from benchmark.models.weights import save_weights
 from benchmark.paths import REFERENCE, Run
 from benchmark.sample import Drawing
 from benchmark.speed.limits import Limits, copy_rate, product_rate
-from benchmark.speed.peers import unet2d
-from benchmark.speed.timing import Row, interleave, report, seconds, version
+from benchmark.speed.peers import diffusers_defaults, unet2d
+from benchmark.speed.timing import Row, interleave, seconds, version
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
 SHARE = 1 / 1.03  # of a sampler's time that its network is to have
@@ -99,21 +99,17 @@ ON_CPU = (Way(),)
 ON_GPU = (Way("bf16", True, False, "3"), Way("bf16", True, True, "1.3"))
 
 
-def compare(sizes: Sizes, output: Path | None = None) -> None:
-    """Print every comparison, and write them to `output` as JSON."""
-    report("speed of sampling", rows(sizes), torch.get_num_threads(), output)
-
-
 def rows(sizes: Sizes) -> Iterator[Row]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     limits = Limits(product_rate(sizes.product, device), copy_rate(sizes.megabytes, device))
     small = load(QUICKSTART).networks["small"]
     assert isinstance(small, UNetSpec)
+    shared = diffusers_defaults(sizes.channels)
     with tempfile.TemporaryDirectory() as folder:
         for name, spec, batches in (
             ("the quickstart's network", small, sizes.batches),
-            ("a U-Net", unet(sizes.channels), sizes.few_batches),
+            ("a U-Net", shared, sizes.few_batches),
         ):
             own = Own(Path(folder, name), spec, sizes, Way(), device)
             for batch in batches:
@@ -121,23 +117,11 @@ def rows(sizes: Sizes) -> Iterator[Row]:
                     yield share(own.drawing(sampler), name, batch, sizes.rounds)
                 yield limit(own.drawing("ddim"), name, batch, sizes.rounds, limits)
         for number, way in enumerate(ON_GPU if device.type == "cuda" else ON_CPU):
-            own = Own(Path(folder, str(number)), unet(sizes.channels), sizes, way, device)
+            own = Own(
+                Path(folder, str(number)), diffusers_defaults(sizes.channels), sizes, way, device
+            )
             for sampler in PEERS:
                 yield from against_pipeline(own, sampler, sizes)
-
-
-def unet(channels: tuple[int, ...]) -> UNetSpec:
-    """Return a network that both programs can hold, with diffusers' own defaults."""
-    return UNetSpec(
-        channels=channels,
-        attention=tuple(i == len(channels) - 1 for i in range(len(channels))),
-        head_channels=8,
-        groups=8,
-        norm_eps=1e-5,
-        freq_shift=0,
-        flip_sin_to_cos=True,
-        downsample_padding=1,
-    )
 
 
 class Own:
@@ -190,11 +174,11 @@ def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
                     "held_out": 3,
                 }
             },
-            "networks": {"told-t": network, "told-σ": {**network, "time_embedding": "fourier"}},
+            "networks": {"told-t": network, "told-sigma": {**network, "time_embedding": "fourier"}},
             "training": {"none": {"steps": 1}},
             "models": {
                 "T": {**model, "network": "told-t"},
-                "S": {**model, "network": "told-σ"},
+                "S": {**model, "network": "told-sigma"},
             },
             "samplers": {ADAPTIVE: tolerance},
             "grid": [
@@ -204,7 +188,7 @@ def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
                     "schedule": schedule,
                     "sampler": sampler,
                     "steps": sizes.steps,
-                    "samples": max(sizes.batches),
+                    "samples": 64,  # the batch is what `draw` is given
                 }
                 for sampler, schedule in SCHEDULES.items()
             ],

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.speed.timing import Row, interleave
+from benchmark.speed.timing import Row, interleave, report
 
 PEERS = ("pytorch_fid", "sklearn")
 
@@ -49,7 +49,7 @@ def quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[dict
     from benchmark.speed import metrics
 
     file = tmp_path / "speed.json"
-    metrics.compare(metrics.QUICK, file)
+    report("speed of metrics", metrics.rows(metrics.QUICK), file)
     return json.loads(file.read_text())["rows"], capsys.readouterr().out
 
 
