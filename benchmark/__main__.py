@@ -328,7 +328,8 @@ def speed(context: typer.Context, output: Figures = None, quick: Quick = False) 
         _speed("sampling, training and metrics", output, quick, "sampling", "training", "metrics")
     elif output is not None or quick:
         verb = context.invoked_subcommand
-        raise BenchmarkError(f"speed: options belong behind {verb}: speed {verb} --output FILE")
+        given = "--quick" if quick else "--output FILE"
+        raise BenchmarkError(f"speed: options belong behind {verb}: speed {verb} {given}")
 
 
 @speed_app.command("sampling", epilog=_examples("speed sampling --output speed.json"))

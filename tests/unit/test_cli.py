@@ -31,7 +31,7 @@ def benchmark(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
-VERBS = ["config", "schema", "tables", "plots", "estimate", "export", "score", *STAGES]
+VERBS = ["config", "schema", "tables", "plots", "estimate", "export", "score", "speed", *STAGES]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -39,6 +39,15 @@ def test_every_verb_helps_with_an_example(verb: str) -> None:
     helped = benchmark(verb, "--help")
     assert helped.returncode == 0
     assert f"python -m benchmark {verb}" in " ".join(helped.stdout.split())
+
+
+@pytest.mark.parametrize("part", ["sampling", "training", "metrics"])
+def test_every_part_of_speed_helps_and_takes_its_options_behind_it(part: str) -> None:
+    helped = benchmark("speed", part, "--help")
+    assert f"python -m benchmark speed {part}" in " ".join(helped.stdout.split())
+    wrong = benchmark("speed", "--quick", part)
+    assert wrong.returncode == 2
+    assert wrong.stderr == f"error: speed: options belong behind {part}: speed {part} --quick\n"
 
 
 @pytest.mark.parametrize(("verb", "name"), STAGES.items())
