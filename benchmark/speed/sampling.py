@@ -24,7 +24,7 @@ from benchmark.paths import REFERENCE, Run
 from benchmark.sample import Drawing
 from benchmark.speed.limits import Limits, copy_rate, product_rate
 from benchmark.speed.peers import diffusers_defaults, unet2d
-from benchmark.speed.timing import Row, interleave, seconds, version
+from benchmark.speed.timing import Row, interleave, seconds, take_turns, version
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
 SHARE = 1 / 1.03  # of a sampler's time that its network is to have
@@ -47,6 +47,7 @@ PEERS = {  # diffusers' pipeline and scheduler for a sampler
 ALWAYS_NUMPY = "predictor-corrector"  # whose pipeline has no other output_type
 ADAPTIVE = "probability-flow"  # solves image by image, until its tolerance is met
 TOLERANCE = 0.1
+ONE_BATCH = [sampler for sampler in SCHEDULES if sampler != ADAPTIVE]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Sizes:
         batches: of the quickstart's network.
         few_batches: of the larger one, and against pipelines.
         steps: of every sampler, a multiple of the ten levels of annealed Langevin dynamics.
-        rounds: of each comparison.
+        rounds: of each comparison, at least.
+        seconds: for which each side of a comparison is timed, at least.
         side: of the images.
         channels: of the levels of the larger network.
         product: rows of the matrix product.
@@ -67,7 +69,8 @@ class Sizes:
     batches: tuple[int, ...] = (1, 16, 64)
     few_batches: tuple[int, ...] = (1, 16)
     steps: int = 10
-    rounds: int = 7
+    rounds: int = 5
+    seconds: float = 1.5
     side: int = 32
     channels: tuple[int, ...] = (32, 64, 64)
     product: int = 4096
@@ -75,7 +78,14 @@ class Sizes:
 
 
 QUICK = Sizes(
-    batches=(2,), few_batches=(2,), rounds=1, side=16, channels=(8, 8), product=64, megabytes=1
+    batches=(2,),
+    few_batches=(2,),
+    rounds=1,
+    seconds=0,
+    side=16,
+    channels=(8, 8),
+    product=64,
+    megabytes=1,
 )
 
 
@@ -118,9 +128,10 @@ def rows(sizes: Sizes) -> Iterator[Row]:
             ("a U-Net", shared, sizes.few_batches),
         ):
             own = Own(Path(folder, name), spec, sizes, Way(), device)
+            yield share(own.drawing(ADAPTIVE), name, 1, sizes)
             for batch in batches:
-                for sampler in SCHEDULES:
-                    yield share(own.drawing(sampler), name, batch, sizes.rounds)
+                for sampler in ONE_BATCH:
+                    yield share(own.drawing(sampler), name, batch, sizes)
                 yield limit(own.drawing("ddim"), name, batch, sizes.rounds, limits)
         for number, way in enumerate(ON_GPU if device.type == "cuda" else ON_CPU):
             own = Own(
@@ -204,21 +215,15 @@ def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
     )
 
 
-def share(drawing: Drawing, name: str, batch: int, rounds: int) -> Row:
+def share(drawing: Drawing, name: str, batch: int, sizes: Sizes) -> Row:
     """Compare a sampler with the bare forward passes that it takes."""
-    if drawing.cell.sampler == ADAPTIVE:
-        batch = 1
     draw = partial(drawing.draw, range(batch), drawing.timesteps)
     draw()
     drawing.model.evaluations = 0
     draw()
     calls = drawing.model.evaluations // batch
-    own, bare = interleave(
-        partial(seconds, draw, drawing.device),
-        partial(seconds, _forward(drawing, batch, calls), drawing.device),
-        rounds,
-        rounds,
-    )
+    forward = _forward(drawing, batch, calls)
+    own, bare = take_turns(draw, forward, sizes.rounds, sizes.seconds, drawing.device)
     return Row(
         name=f"{drawing.cell.sampler}, {drawing.cell.schedule}, {name}, batch {batch}",
         unit="ms per image",
@@ -250,13 +255,9 @@ def against_pipeline(own: Own, sampler: str, sizes: Sizes) -> Iterator[Row]:
     drawing = own.drawing(sampler)
     pipeline = _pipeline(drawing, sampler, own.way)
     for batch in sizes.few_batches:
+        ours = partial(_images, drawing, batch)
         theirs = partial(_images_of, pipeline, batch, sizes.steps, own.way.output)
-        mine, others = interleave(
-            partial(seconds, partial(_images, drawing, batch), own.device),
-            partial(seconds, theirs, own.device),
-            sizes.rounds,
-            sizes.rounds,
-        )
+        mine, others = take_turns(ours, theirs, sizes.rounds, sizes.seconds, own.device)
         yield Row(
             name=f"{sampler}, {sizes.steps} steps, a U-Net, batch {batch}",
             unit="ms per image",

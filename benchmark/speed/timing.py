@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -95,6 +96,25 @@ def interleave(
         if theirs is not None and turn < theirs_rounds and (turn >= 0 or theirs_rounds > 1):
             other.append(theirs())
     return own[-rounds:], other[-theirs_rounds:]
+
+
+def take_turns(
+    ours: Work, theirs: Work, rounds: int, least: float, device: torch.device = CPU
+) -> tuple[list[float], list[float]]:
+    """Return the seconds of either in each round, after one that is dropped.
+
+    Args:
+        ours: what is timed.
+        theirs: likewise.
+        rounds: at least.
+        least: seconds for which ours is timed altogether, so that short work has many rounds.
+        device: that does the work.
+    """
+    ours()  # what is done once alone, as compiling, is not what the rounds are chosen by
+    count = max(rounds, int(least / seconds(ours, device)))
+    return interleave(
+        partial(seconds, ours, device), partial(seconds, theirs, device), count, count
+    )
 
 
 def seconds(work: Work, device: torch.device = CPU) -> float:

@@ -25,7 +25,7 @@ from benchmark.diffusion.schedules import linear
 from benchmark.models.specs import UNetSpec
 from benchmark.models.unet import UNet
 from benchmark.speed.peers import diffusers_defaults, unet2d
-from benchmark.speed.timing import Row, interleave, seconds, version
+from benchmark.speed.timing import Row, take_turns, version
 from benchmark.train import Trainer
 
 NOTE = (
@@ -42,7 +42,8 @@ class Sizes:
     Attributes:
         batches: images of a step.
         steps: that are timed at once.
-        rounds: of each comparison.
+        rounds: of each comparison, at least.
+        seconds: for which each side of a comparison is timed, at least.
         side: of the images.
         images: in the data set.
         networks: channels of the levels of each network.
@@ -50,13 +51,14 @@ class Sizes:
 
     batches: tuple[int, ...] = (16, 64)
     steps: int = 5
-    rounds: int = 7
+    rounds: int = 5
+    seconds: float = 3
     side: int = 32
     images: int = 512
     networks: tuple[tuple[int, ...], ...] = ((16, 32), (32, 64, 64))
 
 
-QUICK = Sizes(batches=(2,), steps=2, rounds=1, side=16, images=6, networks=((8, 8),))
+QUICK = Sizes(batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),))
 
 
 def rows(sizes: Sizes) -> Iterator[Row]:
@@ -81,11 +83,12 @@ def against_example(spec: UNetSpec, batch: int, sizes: Sizes, device: torch.devi
     theirs = example(unet2d(network, sizes.side), images, settings, precision, device)
     with tempfile.TemporaryDirectory() as folder:
         ours = own(network, images, settings, precision, device, Path(folder))
-        mine, others = interleave(
-            partial(seconds, partial(ours, sizes.steps), device),
-            partial(seconds, partial(theirs, sizes.steps), device),
+        mine, others = take_turns(
+            partial(ours, sizes.steps),
+            partial(theirs, sizes.steps),
             sizes.rounds,
-            sizes.rounds,
+            sizes.seconds,
+            device,
         )
     images_timed = batch * sizes.steps
     rate = images_timed / float(np.median(mine)), images_timed / float(np.median(others))

@@ -1,12 +1,13 @@
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmark.speed.timing import Row, interleave, report
+from benchmark.speed.timing import Row, interleave, report, take_turns
 
 PEERS = ("pytorch_fid", "sklearn")
 
@@ -30,6 +31,13 @@ def test_what_takes_long_is_measured_once_between_ours() -> None:
     assert (len(own), len(other)) == (3, 1)
     own, other = interleave(lambda: order.append("a"), None, 3, 0)
     assert (len(own), len(other)) == (3, 0)
+
+
+def test_short_work_has_many_rounds() -> None:
+    own, other = take_turns(lambda: time.sleep(0.001), lambda: None, 3, least=0.02)
+    assert 3 < len(own) == len(other) <= 20
+    own, other = take_turns(lambda: time.sleep(0.001), lambda: None, 3, least=0)
+    assert len(own) == len(other) == 3
 
 
 def test_ratio_is_of_the_medians_and_its_spread_of_all_pairs() -> None:
@@ -141,7 +149,7 @@ def test_a_sampler_is_compared_with_its_network_and_with_a_pipeline(tmp_path: Pa
     torch.set_num_threads(1)
     sizes, cpu = sampling.QUICK, torch.device("cpu")
     own = sampling.Own(tmp_path, diffusers_defaults((8, 8)), sizes, sampling.Way(), cpu)
-    share = sampling.share(own.drawing("heun"), "a U-Net", 2, 1)
+    share = sampling.share(own.drawing("heun"), "a U-Net", 2, sizes)
     assert share.note.startswith(f"{2 * sizes.steps - 1} evaluations of 0.0")
     assert share.ratio
     (peer,) = sampling.against_pipeline(own, "ddim", sizes)
