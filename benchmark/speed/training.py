@@ -51,7 +51,7 @@ class Sizes:
 
     batches: tuple[int, ...] = (16, 64)
     steps: int = 5
-    rounds: int = 5
+    rounds: int = 3
     seconds: float = 3
     side: int = 32
     images: int = 512
