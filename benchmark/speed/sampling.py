@@ -124,9 +124,7 @@ def rows(sizes: Sizes) -> Iterator[Row]:
     shared = diffusers_defaults(sizes.channels)
     with tempfile.TemporaryDirectory() as folder:
         for number, way in enumerate(ON_GPU if device.type == "cuda" else ON_CPU):
-            own = Own(
-                Path(folder, str(number)), diffusers_defaults(sizes.channels), sizes, way, device
-            )
+            own = Own(Path(folder, str(number)), shared, sizes, way, device)
             for sampler in PEERS:
                 if not (way.tuned and sampler == ALWAYS_NUMPY):
                     yield from against_pipeline(own, sampler, sizes)

@@ -203,7 +203,7 @@ def test_the_record_says_how_the_network_computed(
     smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
     compilations: list[torch.nn.Module] = []
-    monkeypatch.setattr(torch.nn.Module, "compile", compilations.append)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compilations.append(self))
     config = smoke.model_copy(update={"precision": "bf16", "compile": compiled})
     stage(config, CELL, weighted)
     machine = read_record(weighted.record("sample", CELL)).provenance

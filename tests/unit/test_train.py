@@ -23,7 +23,7 @@ from benchmark.models.weights import load_weights
 from benchmark.paths import Run
 from benchmark.records import read_record
 from benchmark.state import load_state, save_state
-from benchmark.train import Trainer, learning_rate
+from benchmark.train import Trainer, learning_rate, stage
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 
@@ -274,3 +274,13 @@ def test_the_average_follows_the_weights_after_a_state_is_loaded(tmp_path: Path)
     second.run("x")
     weights = second.network.state_dict()
     assert all(torch.equal(second.averaged[name], weights[name]) for name in weights)
+
+
+def test_the_record_says_how_the_network_computed(
+    smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compilations: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compilations.append(self))
+    stage(smoke.model_copy(update={"precision": "bf16", "compile": True}), "DDPM-linear", run)
+    machine = read_record(run.record("train", "DDPM-linear")).provenance
+    assert (machine.precision, machine.compiled, len(compilations)) == ("bf16", True, 1)
