@@ -37,9 +37,7 @@ app = typer.Typer(
     "`snakemake --cores all --resources gpu=1`.",
 )
 
-speed_app = typer.Typer(
-    no_args_is_help=True, help="Time parts of this program against others, in one run."
-)
+speed_app = typer.Typer()
 app.add_typer(speed_app, name="speed")
 
 ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
@@ -59,6 +57,11 @@ Output = Annotated[
 Reference = Annotated[
     Path, typer.Option(help="CSV of published figures.", show_default="the report's")
 ]
+Figures = Annotated[
+    Path | None, typer.Option("--output", help="File for all figures, JSON.", show_default=False)
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Small sizes, to see that it works.")]
+SPEED = ("sampling", "training", "metrics")  # the parts of the speed table
 Subject = Annotated[
     str,
     typer.Argument(
@@ -413,9 +416,9 @@ def reference(
     config: Annotated[Path, typer.Option(help="Config of the run.")] = Path(
         "config/first-experiment.yaml"
     ),
-    speed: Annotated[bool, typer.Option(help="Make the speed table too.")] = True,
+    speed: Annotated[bool, typer.Option(help="Make the speed tables too.")] = True,
 ) -> None:
-    """Make this machine's speed table and run the report's first experiment, bit by bit.
+    """Make this machine's speed tables and run the report's first experiment, bit by bit.
 
     Call it again until it ends with status 0; with 3, something is left. What is done stays, and
     trainings go on where they were stopped. Records, tables and plots end up in
@@ -423,45 +426,65 @@ def reference(
     """
     from benchmark.reference import reference as go_on
 
-    parts = [command.name or "" for command in speed_app.registered_commands] if speed else []
-    folder = go_on(config, RESULTS, minutes, parts)
+    folder = go_on(config, RESULTS, minutes, SPEED if speed else ())
     if folder is None:
         print("not done yet: call this again", file=sys.stderr)
         sys.exit(3)
     print(folder)
 
 
-@speed_app.command("metrics", epilog=_examples("speed metrics --output speed.json"))
-def speed_metrics(
-    output: Annotated[
-        Path | None, typer.Option(help="File for all figures, JSON.", show_default=False)
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Small sizes, to see that it works.")
-    ] = False,
-) -> None:
-    """Features and metrics against pytorch-fid and prdc, as installed from PyPI.
+@speed_app.callback(
+    invoke_without_command=True,
+    epilog=_examples("speed --output speed.json", "speed sampling", "speed --quick"),
+)
+def speed(context: typer.Context, output: Figures = None, quick: Quick = False) -> None:
+    """Time parts of this program against others, in one run; without a verb, all of them.
 
-    `OMP_NUM_THREADS` sets the threads of all. On two cores the whole takes ten minutes.
+    `OMP_NUM_THREADS` sets the threads of all. On two cores the whole takes half an hour.
     """
-    from benchmark.speed.metrics import QUICK, Sizes, compare
+    if context.invoked_subcommand is None:
+        _speed(f"{', '.join(SPEED[:-1])} and {SPEED[-1]}", output, quick, *SPEED)
+    elif output is not None or quick:
+        verb = context.invoked_subcommand
+        given = "--quick" if quick else "--output FILE"
+        raise BenchmarkError(f"speed: options belong behind {verb}: speed {verb} {given}")
 
-    compare(QUICK if quick else Sizes(), output)
+
+@speed_app.command("sampling", epilog=_examples("speed sampling --output speed.json"))
+def speed_sampling(output: Figures = None, quick: Quick = False) -> None:
+    """Samplers against the bare network and against diffusers' pipelines on the same weights."""
+    _speed("sampling", output, quick, "sampling")
+
+
+@speed_app.command("training", epilog=_examples("speed training --output speed.json"))
+def speed_training(output: Figures = None, quick: Quick = False) -> None:
+    """Training steps against the loop of diffusers' example on the same network."""
+    _speed("training", output, quick, "training")
+
+
+@speed_app.command("metrics", epilog=_examples("speed metrics --output speed.json"))
+def speed_metrics(output: Figures = None, quick: Quick = False) -> None:
+    """Features and metrics against pytorch-fid and prdc, as installed from PyPI."""
+    _speed("metrics", output, quick, "metrics")
+
+
+def _speed(title: str, output: Path | None, quick: bool, *names: str) -> None:
+    from benchmark.speed.timing import report
+
+    modules = [import_module(f"benchmark.speed.{name}") for name in names]
+    rows = (row for m in modules for row in m.rows(m.QUICK if quick else m.Sizes()))
+    report(f"speed of {title}", rows, output)
 
 
 @speed_app.command(
     "growth", epilog=_examples("speed growth --output growth.json --figure growth.png")
 )
 def speed_growth(
-    output: Annotated[
-        Path | None, typer.Option(help="File for all figures, JSON.", show_default=False)
-    ] = None,
+    output: Figures = None,
     figure: Annotated[
         Path | None, typer.Option(help="File for the picture, PNG.", show_default=False)
     ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Small sizes, to see that it works.")
-    ] = False,
+    quick: Quick = False,
 ) -> None:
     """Time and memory of the stages against samples, resolution, steps and images.
 

@@ -65,6 +65,10 @@ else:
     Schedule, Sampler, Metric = _union(SCHEDULES), _union(SAMPLERS), _union(METRICS)
 
 
+# What networks compute in. float32 is that of IEEE 754, on a GPU too.
+Precision = Literal["float32", "tf32", "bf16"]
+
+
 class Training(Strict):
     """How a network is trained from scratch, with AdamW on the loss of its process."""
 
@@ -240,6 +244,14 @@ class Config(Strict):
         description="Run folder or bundle with which `snakemake compare` compares this run",
     )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Precision = Field(
+        default="float32",
+        description="What networks compute in: tf32 rounds the factors of products on a GPU; bf16 "
+        "is automatic mixed precision",
+    )
+    compile: bool = Field(
+        default=False, description="Compile networks with torch.compile, which takes minutes"
+    )
     share_training: bool = Field(
         default=False, description="Train once what differs in name only, as DDPM and DDIM do"
     )
@@ -571,6 +583,7 @@ class Config(Strict):
         return {
             "id": name,
             "seed": self.seed,
+            **self._arithmetic(),
             "schedule": self.schedule(cell.sampling.schedule).model_dump(mode="json"),
             "network": network.model_dump(mode="json"),
             "training": training.model_dump(mode="json", exclude={"save_seconds"}),
@@ -589,6 +602,7 @@ class Config(Strict):
             "samples": cell.samples,
             "batch": self.sampling_batch,
             "clip": model.clip,
+            **self._arithmetic(),
             **(
                 {"train": self.train_spec(cell.trained_as)}
                 if cell.trained_as
@@ -599,6 +613,10 @@ class Config(Strict):
                 }
             ),
         }
+
+    def _arithmetic(self) -> dict[str, Any]:
+        """Return what the last bits of a network's output depend on."""
+        return {"precision": self.precision, "compile": self.compile}
 
     def gather_spec(self, name: str) -> dict[str, Any]:
         """Return all that the images of a cell depend on that were made elsewhere.

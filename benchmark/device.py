@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
+from benchmark.config import Precision
 from benchmark.errors import BenchmarkError
 
 
@@ -43,6 +44,34 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def arithmetic(precision: Precision, device: torch.device, cache: bool = True) -> Iterator[None]:
+    """Have the networks that are called inside the block compute in this precision.
+
+    Args:
+        precision: `float32` is IEEE's, where torch by itself lets a GPU's convolutions use TF32.
+        device: where the networks are.
+        cache: keep the weights in half precision within the block, in which they must not change.
+
+    Raises:
+        BenchmarkError: the device has no such precision.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise BenchmarkError("precision: tf32 is a format of GPUs: float32 or bf16 would be right")
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        with torch.autocast(
+            device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=cache
+        ):
+            yield
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.fp32_precision = value
 
 
 @contextmanager

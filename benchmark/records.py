@@ -127,6 +127,17 @@ class Timing(Strict):
     network_evaluations: float = Field(description="Forward passes per image, counted")
     peak_memory_bytes: int = Field(description="Of the device on a GPU, else of the process")
     peak_memory_of: Literal["device", "process"]
+    joules: float | None = Field(
+        default=None,
+        description="Energy of the GPU, or else of the CPU packages, in the timed batches; null: "
+        "the machine does not tell",
+    )
+    gpu_clock_mhz: float | None = Field(
+        default=None, description="Of the multiprocessors, right after the last batch"
+    )
+    gpu_throttled: list[str] | None = Field(
+        default=None, description="Why the clock was held back then, in NVML's words"
+    )
 
     @property
     def seconds(self) -> float:

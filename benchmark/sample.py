@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,13 +12,14 @@ from torch import Tensor
 
 from benchmark.arrays import write_blocks
 from benchmark.config import Config
-from benchmark.device import peak_memory, resolve_device, synchronise, use_threads
+from benchmark.device import arithmetic, peak_memory, resolve_device, use_threads
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes import Array, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
+from benchmark.gauges import Laps, gpu_state
 from benchmark.images import to_uint8
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
@@ -62,7 +62,13 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         id=name,
         spec=spec,
         spec_hash=spec_hash(spec),
-        provenance=provenance(watch, threads=threads, device=device.type),
+        provenance=provenance(
+            watch,
+            threads=threads,
+            device=device.type,
+            precision=config.precision,
+            compiled=config.compile,
+        ),
         cell=cell,
         values={
             "sample_seconds": Value(value=timing.seconds),
@@ -88,6 +94,8 @@ class Drawing:
     def __init__(self, config: Config, cell: Cell, run: Run, device: torch.device) -> None:
         loaded = load_network(config, cell, run)
         network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        if config.compile:
+            network.compile()
         clip = config.models[cell.model].clip
         _, sampler, steps = cell.sampling
         options = config.sampler(sampler)
@@ -95,7 +103,8 @@ class Drawing:
         self.device = device
         starts = range(0, cell.samples, config.sampling_batch)
         self.parts = [range(i, min(i + starts.step, cell.samples)) for i in starts]
-        self.seconds: list[float] = []  # of the parts that are drawn
+        self.laps = Laps(device)  # of the parts that are drawn
+        self.precision = config.precision
         self.process = make_process(loaded.schedule)
         self.model = Denoiser(
             network, self.process, loaded.prediction, loaded.clip if clip is None else clip
@@ -116,29 +125,30 @@ class Drawing:
 
     def batches(self) -> Iterator[NDArray[np.uint8]]:
         """Yield all samples, uint8 B×H×W×3, and take the times of their batches."""
-        self._warm_up(self.parts[0])
+        self._warm_up()
         for number, indices in enumerate(self.parts, start=1):
             total = len(self.timesteps)
             title = f"sample {self.cell.id}, batch {number} of {len(self.parts)}, step"
             self.progress = track(range(total), total, title)
-            synchronise(self.device)
-            start = time.perf_counter()
-            x_0 = self.draw(indices, self.timesteps)
-            synchronise(self.device)
-            self.seconds.append(time.perf_counter() - start)
+            with self.laps.lap():
+                x_0 = self.draw(indices, self.timesteps)
             self._check_finite(x_0, indices)
             yield to_uint8(x_0).cpu().numpy()
 
     def timing(self) -> Timing:
         """Return the times of the batches, once all are drawn."""
+        clock, throttled = gpu_state(self.device)
         return Timing(
-            warmup_batches=1,
+            warmup_batches=len({len(indices) for indices in self.parts}),
             batch=len(self.parts[0]),
-            batch_seconds=self.seconds,
+            batch_seconds=self.laps.seconds,
             batch_images=[len(indices) for indices in self.parts],
             network_evaluations=self.model.evaluations / self.cell.samples,
             peak_memory_bytes=peak_memory(self.device),
             peak_memory_of="device" if self.device.type == "cuda" else "process",
+            joules=self.laps.joules,
+            gpu_clock_mhz=clock,
+            gpu_throttled=throttled,
         )
 
     @torch.inference_mode()
@@ -154,14 +164,16 @@ class Drawing:
             if first:
                 self.chain(i, t, x_t, x0_hat)
 
-        x_0 = self.sampler(
-            self.model, self.process, x_T, timesteps, noise, callback, **self.options
-        )
+        with arithmetic(self.precision, self.device):
+            x_0 = self.sampler(
+                self.model, self.process, x_T, timesteps, noise, callback, **self.options
+            )
         return self.process.decode(x_0)
 
-    def _warm_up(self, indices: Sequence[int]) -> None:
-        """Run a few steps on a batch of the size that is timed, so that nothing is timed cold."""
-        self.draw(indices, self.timesteps[:WARMUP_STEPS])
+    def _warm_up(self) -> None:
+        """Run a few steps on a batch of each size that is timed, so that nothing is timed cold."""
+        for indices in {len(indices): indices for indices in self.parts}.values():
+            self.draw(indices, self.timesteps[:WARMUP_STEPS])
         self.model.evaluations = 0
         self.chain.frames.clear()
 

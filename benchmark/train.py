@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.config import Config, Training
+from benchmark.config import Config, Precision, Training
 from benchmark.data import load as load_data
-from benchmark.device import resolve_device, seeded, synchronise, use_threads
+from benchmark.device import arithmetic, resolve_device, seeded, synchronise, use_threads
 from benchmark.diffusion.losses import Loss, loss_function
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
@@ -49,6 +49,8 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     state = run.state(spec_hash({**spec, "images": dataset.manifest.splits.train.sha256}))
     with seeded(stream_seed(config.seed, name, "weights")):
         network = build(network_spec, cell.resolution).to(device)
+    if config.compile:
+        network.compile()
     trainer = Trainer(
         network=network,
         loss=loss_function(make_process(schedule), **settings.loss_options()),
@@ -56,6 +58,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         settings=settings,
         seed=stream_seed(config.seed, name, "batches"),
         state=state,
+        precision=config.precision,
     )
     trainer.run(name)
     save_weights(run.weights(name), trainer.averaged, spec)
@@ -64,7 +67,13 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         id=name,
         spec=spec,
         spec_hash=spec_hash(spec),
-        provenance=provenance(watch, threads=threads, device=device.type),
+        provenance=provenance(
+            watch,
+            threads=threads,
+            device=device.type,
+            precision=config.precision,
+            compiled=config.compile,
+        ),
         values=trainer.values(),
         facts={
             "models": sorted({c.model for c in config.cells if c.trained_as == name}),
@@ -105,6 +114,7 @@ class Trainer:
         settings: the config's training section.
         seed: of data order, noise, times and flips.
         state: folder for saved states.
+        precision: in which the network computes; weights and optimiser are float32.
     """
 
     def __init__(
@@ -115,6 +125,7 @@ class Trainer:
         settings: Training,
         seed: int,
         state: Path,
+        precision: Precision = "float32",
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.loss = loss
@@ -122,6 +133,7 @@ class Trainer:
         self.settings = settings
         self.seed = seed
         self.state = state
+        self.precision = precision
         self.total = settings.total_steps(len(images))
         self.optimiser = torch.optim.AdamW(
             network.parameters(),
@@ -130,7 +142,8 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.averaged = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        self.weights = network.state_dict()  # views, which change as the network does
+        self.averaged = {k: v.detach().clone() for k, v in self.weights.items()}
         self.reached = Reached()
 
     def run(self, name: str) -> None:
@@ -168,7 +181,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, step, self.total)
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.loss(self.network, x_0, generator)
+        # Once in a step each weight is used and then changed: halves of it are not worth keeping.
+        with arithmetic(self.precision, self.images.device, cache=False):
+            loss = self.loss(self.network, x_0, generator)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip, foreach=True)
@@ -195,20 +210,20 @@ class Trainer:
     def _batch(self, step: int) -> Tensor:
         epoch, position = divmod(step, -(-len(self.images) // self.settings.batch))
         start = position * self.settings.batch
-        return self._order(epoch)[start : start + self.settings.batch].to(self.images.device)
+        return self._order(epoch)[start : start + self.settings.batch]
 
     @functools.lru_cache(maxsize=1)  # noqa: B019  one trainer a process
     def _order(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(stream_seed(self.seed, "order", epoch))
-        return torch.randperm(len(self.images), generator=generator)
+        order = torch.randperm(len(self.images), generator=generator)
+        return order.to(self.images.device)
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
-        weights = self.network.state_dict()
         limit = self.settings.ema or 0.0
         decay = min(limit, (1 + step) / (10 + step))
         torch._foreach_lerp_(
-            list(self.averaged.values()), [weights[k] for k in self.averaged], 1 - decay
+            list(self.averaged.values()), [self.weights[k] for k in self.averaged], 1 - decay
         )
 
     def _log(self, window: list[Tensor], step: int) -> None:

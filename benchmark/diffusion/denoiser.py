@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from functools import cached_property, lru_cache
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,39 @@ from benchmark.diffusion.processes import Prediction, Process
 Scale: TypeAlias = float | Tensor  # a factor for the whole batch, or one an image: B×1×1×1
 
 
-class Estimate(NamedTuple):
-    """What is believed of a noisy image x_t = α x_0 + σ ε: B×C×H×W each, α and σ factors."""
+KNOWN_TIMES = 4096  # of which a denoiser keeps α and σ
 
-    x0: Tensor
-    eps: Tensor
-    alpha: Scale
-    sigma: Scale
+
+class Estimate:
+    """What is believed of a noisy image x_t = α x_0 + σ ε: B×C×H×W each, α and σ factors.
+
+    Of x_0 and ε one may be None where x_t is given: it then follows when it is first asked for, so
+    that a sampler pays for nothing that it does not use.
+    """
+
+    def __init__(
+        self,
+        x0: Tensor | None,
+        eps: Tensor | None,
+        alpha: Scale,
+        sigma: Scale,
+        x_t: Tensor | None = None,
+    ) -> None:
+        self.alpha, self.sigma, self._x_t = alpha, sigma, x_t
+        if x0 is not None:
+            self.x0 = x0
+        if eps is not None:
+            self.eps = eps
+
+    @cached_property
+    def x0(self) -> Tensor:
+        """The image."""
+        return self._without(self.sigma, self.eps, self.alpha)
+
+    @cached_property
+    def eps(self) -> Tensor:
+        """The noise."""
+        return self._without(self.alpha, self.x0, self.sigma)
 
     @property
     def score(self) -> Tensor:
@@ -29,6 +56,13 @@ class Estimate(NamedTuple):
     def v(self) -> Tensor:
         """The velocity α ε - σ x_0, Salimans and Ho 2022, section 4."""
         return self.alpha * self.eps - self.sigma * self.x0
+
+    def _without(self, b: Scale, part: Tensor, a: Scale) -> Tensor:
+        """Return (x_t - b part) / a."""
+        assert self._x_t is not None
+        if isinstance(a, Tensor) or isinstance(b, Tensor):
+            return (self._x_t - b * part) / a
+        return self._x_t.sub(part, alpha=b).div_(a)
 
 
 class Denoiser:
@@ -56,18 +90,24 @@ class Denoiser:
         self.prediction = prediction or process.prediction
         self.clip = clip
         self.evaluations = 0
+        self._scales = lru_cache(KNOWN_TIMES)(self._scales_of)
 
     def __call__(self, x: Tensor, t: float) -> Estimate:
         """Evaluate the network once on x: B×C×H×W, all at time t."""
-        alpha, sigma = float(self.process.alpha(t)), float(self.process.sigma(t))
-        condition = torch.full((len(x),), self.process.condition(t), device=x.device)
-        output = self.network(x, condition)
+        alpha, sigma, condition = self._scales(t)
+        conditions = torch.full((len(x),), condition, device=x.device)
+        output = self.network(x, conditions).to(x.dtype)  # of half precision under autocast
         self.evaluations += len(x)
         estimate = estimate_from(self.prediction, output, x, alpha, sigma)
         if not self.clip:
             return estimate
         x0 = estimate.x0.clamp(*self.process.data_range)
         return estimate_from("x0", x0, x, alpha, sigma)
+
+    def _scales_of(self, t: float) -> tuple[float, float, Any]:
+        """Return α, σ and the condition of a time, as Python numbers."""
+        process = self.process
+        return float(process.alpha(t)), float(process.sigma(t)), process.condition(t)
 
 
 def estimate_from(
@@ -78,11 +118,11 @@ def estimate_from(
     All follow from x_t = α x_0 + σ ε; with v also where α² + σ² is not 1.
     """
     if prediction == "x0":
-        return Estimate(output, (x - alpha * output) / sigma, alpha, sigma)
+        return Estimate(output, None, alpha, sigma, x)
     if prediction == "v":
         eps = (sigma * x + alpha * output) / (alpha**2 + sigma**2)
     elif prediction == "score":
         eps = -sigma * output
     else:
         eps = output
-    return Estimate((x - sigma * eps) / alpha, eps, alpha, sigma)
+    return Estimate(None, eps, alpha, sigma, x)

@@ -7,7 +7,8 @@ in how t is drawn. A network that predicts the score s is judged by ε̂ = -σ s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -69,8 +70,7 @@ def l_simple(
         eps: standard normal noise, shaped like x_0.
         prediction: what the network's output means; None: ε.
     """
-    times = np.arange(process.length)
-    alpha, sigma = _table(process.alpha(times), t), _table(process.sigma(times), t)
+    alpha, sigma = (table[t] for table in _tables(process, t.device))
     return _squared_error(network, process, x_0, t, eps, alpha, sigma, prediction).mean()
 
 
@@ -97,7 +97,7 @@ def denoising_score_matching(
         anneal_power: p; the paper's 2 weighs all levels alike.
         prediction: what the network's output means; None: the score.
     """
-    sigma = _table(process.sigmas, t)
+    _, sigma = (table[t] for table in _tables(process, t.device))
     ones = torch.ones_like(sigma)
     error = _squared_error(network, process, x_0, t, eps, ones, sigma, prediction)
     return 0.5 * (sigma ** (anneal_power - 2) * error.sum(1)).mean()
@@ -165,5 +165,9 @@ def _squared_error(
     return (estimate.eps - eps).square().flatten(1)
 
 
-def _table(values: Any, t: Tensor) -> Tensor:
-    return torch.as_tensor(values, device=t.device)[t]
+@lru_cache(maxsize=8)
+def _tables(process: DiscreteVP | DiscreteVE, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return α and σ of all times, in float64 on the device."""
+    times = np.arange(process.length)
+    alpha, sigma = process.alpha(times), process.sigma(times)
+    return torch.as_tensor(alpha, device=device), torch.as_tensor(sigma, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,16 +37,17 @@ class NoiseStream:
         # sets, where these differ for 2³² samples.
         first = stream_seed("noise", seed)
         self._generators = [torch.Generator(device).manual_seed(first + i) for i in indices]
-        draws = max(1, BLOCK_VALUES // max(1, torch.Size(shape).numel()))
-        self._shape = (len(self._generators), draws, *shape)
+        self._shape = tuple(shape)
+        self._draws = 1  # of the next block: samplers without noise want x_T and no more
         self._options: dict[str, Any] = {"device": device, "dtype": dtype}
         self._block: list[Tensor] = []  # the draws to come, the next one last
 
     def __call__(self) -> Tensor:
         """Return the next draw: B×shape."""
         if not self._block:
-            block = torch.empty(self._shape, **self._options)
+            block = torch.empty((len(self._generators), self._draws, *self._shape), **self._options)
             for row, generator in zip(block, self._generators, strict=True):
                 row.normal_(generator=generator)
             self._block = list(block.unbind(1))[::-1]
+            self._draws = max(1, BLOCK_VALUES // max(1, math.prod(self._shape)))
         return self._block.pop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -129,7 +130,7 @@ class DiscreteVP(Process):
         """The first of the T times."""
         return 0
 
-    @property
+    @cached_property
     def _log_level(self) -> Array:
         return 0.5 * (np.log1p(-self.alpha_bar) - np.log(self.alpha_bar))
 

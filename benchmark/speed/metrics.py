@@ -24,10 +24,9 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.inputs import Images, open_input
 from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
 from benchmark.score import Embedding, embed_images
+from benchmark.speed.limits import product_rate
 from benchmark.speed.neighbourhoods import alone, ours_of, theirs_of
-from benchmark.speed.timing import Row, interleave, missing, report, seconds, version
-
-CPU = torch.device("cpu")
+from benchmark.speed.timing import CPU, Row, interleave, missing, seconds, version
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,6 @@ class Sizes:
 QUICK = Sizes(
     dimension=24, many=60, few=12, neighbours=50, images=2, product=64, replicates=5, rounds=1
 )
-
-
-def compare(sizes: Sizes, output: Path | None = None) -> None:
-    """Print every comparison, and write them to `output` as JSON."""
-    report("speed of metrics", rows(sizes), torch.get_num_threads(), output)
 
 
 def rows(sizes: Sizes) -> Iterator[Row]:
@@ -117,12 +111,6 @@ def inception(sizes: Sizes) -> Row:
         f"{off:.0e}"
     )
     return Row(name, unit, own, other, version("pytorch-fid"), "ratio 1.4", note)
-
-
-def product_rate(n: int) -> float:
-    """Return the FLOP/s of a float32 matrix product, n×n."""
-    a = torch.rand(n, n)
-    return 2 * n**3 / min(seconds(lambda: a @ a) for _ in range(5))
 
 
 def frechet(sizes: Sizes, n: int, target: int) -> Iterator[Row]:

@@ -9,17 +9,23 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import torch
+
 from benchmark.atomic import write_text
+from benchmark.device import resolve_device, synchronise
+from benchmark.gauges import gpu_state
 from benchmark.records import Stopwatch, provenance
 
 Work: TypeAlias = Callable[[], object]
 T = TypeVar("T")
 
-INSTALL = "uv run --group peers python -m benchmark speed metrics"
+CPU = torch.device("cpu")
+INSTALL = "uv run --group peers python -m benchmark speed"
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,31 @@ def interleave(
     return own[-rounds:], other[-theirs_rounds:]
 
 
-def seconds(work: Work) -> float:
-    """Return how long the work takes."""
+def take_turns(
+    ours: Work, theirs: Work, rounds: int, least: float, device: torch.device = CPU
+) -> tuple[list[float], list[float]]:
+    """Return the seconds of either in each round, after one that is dropped.
+
+    Args:
+        ours: what is timed.
+        theirs: likewise.
+        rounds: at least.
+        least: seconds for which ours is timed altogether, so that short work has many rounds.
+        device: that does the work.
+    """
+    ours()  # what is done once alone, as compiling, is not what the rounds are chosen by
+    count = max(rounds, int(least / seconds(ours, device)))
+    return interleave(
+        partial(seconds, ours, device), partial(seconds, theirs, device), count, count
+    )
+
+
+def seconds(work: Work, device: torch.device = CPU) -> float:
+    """Return how long the work takes, until the device has done it."""
+    synchronise(device)
     start = time.perf_counter()
     work()
+    synchronise(device)
     return time.perf_counter() - start
 
 
@@ -111,20 +138,30 @@ def version(package: str) -> str:
     return f"{package} {metadata.version(package)}"
 
 
-def report(title: str, rows: Iterable[Row], threads: int, output: Path | None) -> None:
+def report(title: str, rows: Iterable[Row], output: Path | None) -> None:
     """Print each row as soon as it is measured, after a line on the machine; keep all of it."""
     watch = Stopwatch()
+    threads, device = torch.get_num_threads(), resolve_device("auto")
     print(f"{title}, {watch.started}", flush=True)
     load = os.getloadavg()[0]
-    here = provenance(watch, threads=threads)
-    print(f"{here.cpu}, {here.cores} cores, {threads} threads, float32 networks", flush=True)
+    here = provenance(watch, threads=threads, device=device.type)
+    gpu = f"{here.gpu}, driver {here.driver}" if here.gpu else "no GPU"
+    print(f"{here.cpu}, {here.cores} cores, {threads} threads, {gpu}", flush=True)
     print(", ".join(f"{name} {number}" for name, number in here.libraries.items()), flush=True)
     if load > here.cores / 2:
         print(f"the machine is busy (load {load:.1f}): do not quote these figures", flush=True)
     print("medians of alternating rounds; [least, largest] ratio of any two rounds\n", flush=True)
     found = list(_printed(rows))
+    clock, throttled = gpu_state(device)
+    if clock is not None:
+        print(f"\nGPU clock {clock:.0f} MHz, held back by {throttled or 'nothing'}", flush=True)
     if output is not None:
-        facts = {"load": load, "provenance": provenance(watch, threads=threads).model_dump()}
+        facts: dict[str, Any] = {
+            "load": load,
+            "gpu_clock_mhz": clock,
+            "gpu_throttled": throttled,
+            "provenance": provenance(watch, threads=threads, device=device.type).model_dump(),
+        }
         content = {"title": title, **facts, "rows": [_as_json(row) for row in found]}
         write_text(output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 

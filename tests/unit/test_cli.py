@@ -40,6 +40,7 @@ def benchmark(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.Complet
 
 VERBS = [
     *("config", "schema", "tables", "plots", "bundle", "compare", "estimate", "export", "score"),
+    *("reference", "speed"),
     *STAGES,
 ]
 
@@ -49,6 +50,15 @@ def test_every_verb_helps_with_an_example(verb: str) -> None:
     helped = benchmark(verb, "--help")
     assert helped.returncode == 0
     assert f"python -m benchmark {verb}" in " ".join(helped.stdout.split())
+
+
+@pytest.mark.parametrize("part", ["sampling", "training", "metrics"])
+def test_every_part_of_speed_helps_and_takes_its_options_behind_it(part: str) -> None:
+    helped = benchmark("speed", part, "--help")
+    assert f"python -m benchmark speed {part}" in " ".join(helped.stdout.split())
+    wrong = benchmark("speed", "--quick", part)
+    assert wrong.returncode == 2
+    assert wrong.stderr == f"error: speed: options belong behind {part}: speed {part} --quick\n"
 
 
 @pytest.mark.parametrize(("verb", "name"), STAGES.items())

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.diffusion.noise import BLOCK_VALUES, NoiseStream
+from benchmark.seeds import stream_seed
 
 SHAPE = (3, 32, 32)
 
@@ -32,6 +35,15 @@ def test_noise_is_standard_normal_and_uncorrelated_between_draws() -> None:
     rows = z.flatten(2).flatten(0, 1)  # (12·64, d)
     correlation = rows @ rows.T / rows.shape[1] - torch.eye(len(rows))
     assert correlation.fill_diagonal_(0).abs().max() < 6.5 / rows.shape[1] ** 0.5
+
+
+def test_the_first_draw_is_made_without_those_that_may_never_be_asked_for() -> None:
+    stream = NoiseStream(0, range(2), SHAPE)
+    first = stream()
+    assert first.untyped_storage().nbytes() == 2 * math.prod(SHAPE) * 4
+    generator = torch.Generator().manual_seed(stream_seed("noise", 0))
+    at_once = torch.empty(4, *SHAPE).normal_(generator=generator)
+    assert torch.equal(torch.stack([first[0], *(stream()[0] for _ in range(3))]), at_once)
 
 
 def test_does_a_large_image_work_though_it_exceeds_a_block() -> None:

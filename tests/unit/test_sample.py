@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchmark.config import Config, parse
+from benchmark.device import arithmetic
 from benchmark.errors import BenchmarkError
 from benchmark.models import build
 from benchmark.models.refinenet import RefineNet
@@ -229,3 +230,61 @@ def test_batches_may_be_smaller_than_the_picture_of_the_chain(smoke: Config, wei
     config = smoke.model_copy(update={"sampling_batch": 2})
     stage(config, CELL, weighted)
     assert Image.open(weighted.chain(CELL)).height < Image.open(weighted.grid(CELL)).width
+
+
+@pytest.mark.parametrize("cell", [CELL, "DDIM-linear-ddim-5-s0"])
+def test_half_precision_gives_nearly_the_images_of_float32(
+    smoke: Config, weighted: Run, cell: str
+) -> None:
+    # Of 255 levels: bfloat16 keeps 8 bits of a network's output, whose errors the steps add up.
+    exact = images(smoke, weighted, cell).astype(int)
+    half = images(smoke.model_copy(update={"precision": "bf16"}), weighted, cell)
+    difference = np.abs(half - exact)
+    assert difference.max() > 0  # it was used
+    assert difference.mean() < 1
+    assert np.quantile(difference, 0.99) < 10
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_record_says_how_the_network_computed(
+    smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    compilations: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compilations.append(self))
+    config = smoke.model_copy(update={"precision": "bf16", "compile": compiled})
+    stage(config, CELL, weighted)
+    machine = read_record(weighted.record("sample", CELL)).provenance
+    assert (machine.precision, machine.compiled) == ("bf16", compiled)
+    assert len(compilations) == compiled
+
+
+def test_tf32_without_a_gpu_is_refused(smoke: Config, weighted: Run) -> None:
+    config = smoke.model_copy(update={"precision": "tf32"})
+    with pytest.raises(BenchmarkError, match="precision: tf32 is a format of GPUs"):
+        stage(config, CELL, weighted)
+    assert not weighted.samples(CELL).exists()
+
+
+def test_float32_is_ieee_s_on_a_gpu_too_and_only_inside() -> None:
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = [backend.fp32_precision for backend in backends]
+    with arithmetic("float32", torch.device("cpu")):
+        assert [backend.fp32_precision for backend in backends] == ["ieee", "ieee"]
+    with arithmetic("tf32", torch.device("cuda")):
+        assert [backend.fp32_precision for backend in backends] == ["tf32", "tf32"]
+    assert [backend.fp32_precision for backend in backends] == before
+
+
+def test_batches_of_every_size_are_warmed_up(
+    smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[int, int]] = []
+    draw = Drawing.draw
+
+    def watched(self: Drawing, indices: range, timesteps: np.ndarray) -> torch.Tensor:
+        drawn.append((len(indices), len(timesteps)))
+        return draw(self, indices, timesteps)
+
+    monkeypatch.setattr(Drawing, "draw", watched)
+    images(smoke, weighted, CELL, batch=3)
+    assert drawn == [(3, 2), (2, 2), (3, 10), (3, 10), (2, 10)]

@@ -1,11 +1,13 @@
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmark.speed.timing import Row, interleave
+from benchmark.speed.timing import Row, interleave, report, take_turns
 
 PEERS = ("pytorch_fid", "sklearn")
 
@@ -31,6 +33,13 @@ def test_what_takes_long_is_measured_once_between_ours() -> None:
     assert (len(own), len(other)) == (3, 0)
 
 
+def test_short_work_has_many_rounds() -> None:
+    own, other = take_turns(lambda: time.sleep(0.001), lambda: None, 3, least=0.02)
+    assert 3 < len(own) == len(other) <= 20
+    own, other = take_turns(lambda: time.sleep(0.001), lambda: None, 3, least=0)
+    assert len(own) == len(other) == 3
+
+
 def test_ratio_is_of_the_medians_and_its_spread_of_all_pairs() -> None:
     row = Row("work", "s", [2.0, 1.0, 4.0], [10.0, 8.0, 12.0], "peer 1.0", "ratio 5")
     assert row.ratio == 5
@@ -49,7 +58,7 @@ def quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[dict
     from benchmark.speed import metrics
 
     file = tmp_path / "speed.json"
-    metrics.compare(metrics.QUICK, file)
+    report("speed of metrics", metrics.rows(metrics.QUICK), file)
     return json.loads(file.read_text())["rows"], capsys.readouterr().out
 
 
@@ -108,3 +117,116 @@ def test_matrices_that_do_not_fit_are_not_tried(monkeypatch: pytest.MonkeyPatch)
     assert metrics._too_large(10) is None
     note = metrics._too_large(10**7)
     assert note == "prdc would need about 4000000 GB: not run"
+
+
+@pytest.mark.slow
+def test_every_sampler_is_compared_with_its_network_and_three_with_diffusers() -> None:
+    from benchmark.diffusion.samplers import SAMPLERS
+    from benchmark.speed import sampling
+
+    torch.set_num_threads(1)
+    rows = list(sampling.rows(sampling.QUICK))
+    shares = [row for row in rows if row.peer == "bare forward passes"]
+    assert {row.name.split(",")[0] for row in shares} == set(SAMPLERS.names())
+    assert len(shares) == 2 * len(SAMPLERS.names())
+    peers = [row for row in rows if "Pipeline of diffusers" in row.peer]
+    assert [row.peer.split()[0] for row in peers] == [
+        "DDPMPipeline",
+        "DDIMPipeline",
+        "ScoreSdeVePipeline",
+    ]
+    assert all(row.ratio and math.isfinite(row.ratio) for row in [*shares, *peers])
+    assert all("batch 2" in row.name or "batch 1" in row.name for row in rows)
+    (heun,) = {row.note.split()[0] for row in shares if row.name.startswith("heun")}
+    assert int(heun) == 2 * sampling.QUICK.steps - 1
+    assert all("a matrix product's" in row.note for row in rows if not row.theirs)
+
+
+def test_a_sampler_is_compared_with_its_network_and_with_a_pipeline(tmp_path: Path) -> None:
+    from benchmark.speed import sampling
+    from benchmark.speed.peers import diffusers_defaults
+
+    torch.set_num_threads(1)
+    sizes, cpu = sampling.QUICK, torch.device("cpu")
+    own = sampling.Own(tmp_path, diffusers_defaults((8, 8)), sizes, sampling.Way(), cpu)
+    share = sampling.share(own.drawing("heun"), "a U-Net", 2, sizes)
+    assert share.note.startswith(f"{2 * sizes.steps - 1} evaluations of 0.0")
+    assert share.ratio
+    (peer,) = sampling.against_pipeline(own, "ddim", sizes)
+    assert peer.ratio
+    assert "batch 2" in peer.name
+    assert "num_inference_steps=10" in peer.note
+
+
+def test_the_tuned_pipeline_computes_as_ours_does(tmp_path: Path) -> None:
+    from benchmark.speed import sampling
+    from benchmark.speed.peers import diffusers_defaults
+
+    way = sampling.Way("bf16", compile=False, tuned=True)
+    own = sampling.Own(
+        tmp_path, diffusers_defaults((8, 8)), sampling.QUICK, way, torch.device("cpu")
+    )
+    pipeline = sampling._pipeline(own.drawing("ddpm"), "ddpm", way)
+    weight = pipeline.unet.conv_in.weight
+    assert weight.dtype == torch.bfloat16
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    images = sampling._images_of(pipeline, 2, 3, way.output)
+    assert (images.dtype, images.shape) == (np.uint8, (2, 16, 16, 3))
+
+
+def test_training_is_compared_with_the_loop_of_diffusers_example() -> None:
+    from benchmark.speed import training
+
+    torch.set_num_threads(1)
+    (row,) = training.rows(training.QUICK)
+    assert row.ratio
+    assert "batch 2" in row.name
+    assert "train_unconditional.py" in row.peer
+
+
+@pytest.mark.parametrize("told", ["positional", "fourier"])
+def test_both_sides_have_the_same_network(told: str) -> None:
+    from benchmark.models.unet import UNet
+    from benchmark.speed.peers import diffusers_defaults, unet2d
+
+    torch.manual_seed(0)
+    spec = diffusers_defaults((8, 16)).model_copy(update={"time_embedding": told})
+    ours = UNet(spec).eval()
+    theirs = unet2d(ours, 8)
+    x, t = torch.randn(2, 3, 8, 8), torch.tensor([3.0, 40.0])
+    with torch.no_grad():
+        assert torch.allclose(ours(x, t), theirs(x, t).sample, atol=1e-6)
+
+
+def test_the_example_s_loop_learns() -> None:
+    from benchmark.config import Training
+    from benchmark.models.unet import UNet
+    from benchmark.speed import training
+    from benchmark.speed.peers import diffusers_defaults, unet2d
+
+    model = unet2d(UNet(diffusers_defaults((8, 8))), 8)
+    before = [p.detach().clone() for p in model.parameters()]
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    settings = Training(steps=9, batch=2, warmup=1)
+    training.example(model, images, settings, "float32", torch.device("cpu"))(3)
+    changed = [not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)]
+    assert all(changed)
+
+
+def test_flops_and_bytes_of_a_layer_are_those_of_its_formula() -> None:
+    from benchmark.speed.limits import Limits, flops, moved_bytes
+
+    layer, x = torch.nn.Linear(30, 20), torch.zeros(5, 30)
+    network = torch.nn.Sequential(layer)
+    assert flops(network, x) == 2 * 5 * 30 * 20
+    assert moved_bytes(network, x) == 4 * (5 * 30 + 5 * 20 + 30 * 20 + 20)
+    text = Limits(product=12e3, copy=7.48e3).reached(network, x, seconds=1)
+    assert "are 50% of" in text
+    assert "47% of" in text
+
+
+def test_rates_of_the_machine_are_positive() -> None:
+    from benchmark.speed.limits import copy_rate, product_rate
+
+    assert product_rate(16) > 0
+    assert copy_rate(1) > 0

@@ -23,7 +23,7 @@ from benchmark.models.weights import load_weights
 from benchmark.paths import Run
 from benchmark.records import read_record
 from benchmark.state import load_state, save_state
-from benchmark.train import Trainer, learning_rate
+from benchmark.train import Trainer, learning_rate, stage
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 
@@ -255,3 +255,32 @@ def test_training_dequantises_only_where_asked(tmp_path: Path) -> None:
     grey = [(x * 127.5 + 127.5).sub((x * 127.5 + 127.5).round()).abs().max() for x in seen]
     assert grey[0] < 1e-3
     assert grey[1] > 0.1
+
+
+def test_half_precision_trains_float32_weights_to_nearly_the_same(tmp_path: Path) -> None:
+    exact, half = trainer(tmp_path / "a"), trainer(tmp_path / "b")
+    half.precision = "bf16"
+    losses = [[float(one.step(k)) for k in range(8)] for one in (exact, half)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert all(p.dtype == torch.float32 for p in half.network.parameters())
+
+
+def test_the_average_follows_the_weights_after_a_state_is_loaded(tmp_path: Path) -> None:
+    first = trainer(tmp_path, dying_at(9), ema=None)
+    with pytest.raises(KilledError):
+        first.run("x")
+    second = trainer(tmp_path, ema=None)
+    second.run("x")
+    weights = second.network.state_dict()
+    assert all(torch.equal(second.averaged[name], weights[name]) for name in weights)
+
+
+def test_the_record_says_how_the_network_computed(
+    smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compilations: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compilations.append(self))
+    stage(smoke.model_copy(update={"precision": "bf16", "compile": True}), "DDPM-linear", run)
+    machine = read_record(run.record("train", "DDPM-linear")).provenance
+    assert (machine.precision, machine.compiled, len(compilations)) == ("bf16", True, 1)

@@ -86,6 +86,11 @@ def rows(*tables: Array) -> Iterator[tuple[float, ...]]:
     return zip(*(table.tolist() for table in tables), strict=True)
 
 
+def blend(a: float, x: Tensor, b: float, y: Tensor) -> Tensor:
+    """Return a x + b y, in one pass over memory less than the operators would take."""
+    return (a * x).add_(y, alpha=b)
+
+
 def plan(process: Process, sampler: Options, steps: int) -> Array:
     """Return the times, descending, at which a sampler evaluates its network first in each step.
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from benchmark.diffusion.processes import Array, Process, exact_chain, levels
-from benchmark.diffusion.samplers.base import SAMPLERS, rows
+from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ def ddim(
         estimate = model(x, t)
         if callback:
             callback(i, t, x, estimate.x0)
-        x = c_0 * estimate.x0 + c_eps * estimate.eps
+        x = blend(c_0, estimate.x0, c_eps, estimate.eps)
         if s > 0:
-            x = x + s * noise()
+            x.add_(noise(), alpha=s)
     return x

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from benchmark.diffusion.processes import Array, Process, exact_chain, levels
-from benchmark.diffusion.samplers.base import SAMPLERS, rows
+from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ def ddpm(
         x0 = model(x, t).x0
         if callback:
             callback(i, t, x, x0)
-        x = c_0 * x0 + c_t * x
+        x = blend(c_0, x0, c_t, x)
         if s > 0:
-            x = x + s * noise()
+            x.add_(noise(), alpha=s)
     return x

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.diffusion.processes import Array, Process, levels
-from benchmark.diffusion.samplers.base import SAMPLERS, rows
+from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ def dpm_solver_pp_2m(
         x0 = model(x, t).x0
         if callback:
             callback(i, t, x, x0)
-        x = c_t * x + c_0 * (x0 + slope * (x0 - x0_before))
+        x = blend(c_t, x, c_0 * (1 + slope), x0).add_(x0_before, alpha=-c_0 * slope)
         x0_before = x0
     return x
 
@@ -67,10 +67,10 @@ def unipc(
             callback(i, t, x, x0)
         if i > 0:
             b_t, b_0, b_b, b_f = before
-            corrected = x0_before + b_b * slope_before + b_f * (x0 - x0_before)
-            x = b_t * start + b_0 * corrected
+            x = blend(b_t, start, b_0 * (1 - b_f), x0_before)
+            x.add_(slope_before, alpha=b_0 * b_b).add_(x0, alpha=b_0 * b_f)
         start, slope_before, before = x, x0 - x0_before, (c_t, c_0, c_b, c_f)
-        x = c_t * x + c_0 * (x0 + slope * slope_before)
+        x = blend(c_t, x, c_0, x0).add_(slope_before, alpha=c_0 * slope)
         x0_before = x0
     return x
 

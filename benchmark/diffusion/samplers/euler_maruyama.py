@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.diffusion.processes import SDE, Array
-from benchmark.diffusion.samplers.base import SAMPLERS, rows
+from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,5 +39,5 @@ def euler_maruyama(
             callback(i, t, x, estimate.x0)
         if i == last:
             return estimate.x0
-        x = c_t * x + variance * estimate.score + variance**0.5 * noise()
+        x = blend(c_t, x, variance, estimate.score).add_(noise(), alpha=variance**0.5)
     return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.diffusion.processes import Array, Process, levels
-from benchmark.diffusion.samplers.base import SAMPLERS, rows
+from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,9 +39,9 @@ def heun(
         estimate = model(x, t)
         if callback:
             callback(i, t, x, estimate.x0)
-        euler = c_t * x + c_eps * estimate.eps
+        euler = blend(c_t, x, c_eps, estimate.eps)
         if i + 1 == len(times):
             return euler
-        eps = (estimate.eps + model(euler, times[i + 1]).eps) / 2
-        x = c_t * x + c_eps * eps
+        eps = model(euler, times[i + 1]).eps
+        x = blend(c_t, x, c_eps / 2, estimate.eps).add_(eps, alpha=c_eps / 2)
     return x

@@ -41,5 +41,5 @@ def annealed_langevin(
         estimate = model(x, t)
         if callback:
             callback(i, t, x, estimate.x0)
-        x = x + a / 2 * estimate.score + std * noise()
+        x = x.add(estimate.score, alpha=a / 2).add_(noise(), alpha=std)
     return model(x, 0.0).x0 if denoise else x

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes import Array, Process
-from benchmark.diffusion.samplers.base import SAMPLERS, rows
+from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,9 +44,9 @@ def predictor_corrector(
         estimate = model(x, t)
         if callback:
             callback(i, t, x, estimate.x0)
-        x = (2 - keep) * x + std**2 * estimate.score
+        x = blend(2 - keep, x, std**2, estimate.score)
         if i < len(timesteps) - 1:
-            x = x + std * noise()
+            x.add_(noise(), alpha=std)
     return x
 
 
@@ -57,7 +57,7 @@ def _langevin_step(x: Tensor, score: Tensor, z: Tensor, snr: float, alpha: float
     """
     ratio = _norm(z) / _norm(score)  # (B, 1, 1, 1)
     step = 2 * alpha * (snr * ratio) ** 2
-    return x + step * score + (2 * step) ** 0.5 * z
+    return x.addcmul(step, score).addcmul_((2 * step) ** 0.5, z)
 
 
 def _norm(x: Tensor) -> Tensor:

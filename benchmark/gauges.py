@@ -1,0 +1,126 @@
+"""What a machine tells of itself while it works: time, energy, the GPU's clock."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmark.device import synchronise
+
+RAPL = Path("/sys/class/powercap")
+QUERY = "clocks.sm,clocks_throttle_reasons.active"
+
+# NVML's names of the bits of clocks_throttle_reasons.active. Being idle holds nothing back.
+THROTTLES = {
+    0x2: "applications_clocks_setting",
+    0x4: "sw_power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal_slowdown",
+    0x40: "hw_thermal_slowdown",
+    0x80: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+}
+
+
+class Laps:
+    """Times pieces of work on a device, which is synchronised before a clock is read.
+
+    Attributes:
+        seconds: of each lap.
+        joules: of all laps; None: the machine does not tell.
+    """
+
+    def __init__(self, device: torch.device, rapl: Path = RAPL) -> None:
+        self.seconds: list[float] = []
+        self._device = device
+        self._counters = _gpu_counters(device) if device.type == "cuda" else _packages(rapl)
+        self.joules: float | None = 0.0 if self._counters else None
+
+    @contextmanager
+    def lap(self) -> Iterator[None]:
+        """Measure the block."""
+        synchronise(self._device)
+        before = [read() for read, _ in self._counters]
+        start = time.perf_counter()
+        yield
+        synchronise(self._device)
+        self.seconds.append(time.perf_counter() - start)
+        if self.joules is not None:
+            for (read, wraps_at), first in zip(self._counters, before, strict=True):
+                self.joules += (read() - first) % wraps_at
+
+
+# (reads joules since some time, the joules at which it starts again from 0)
+Counter = tuple[Callable[[], float], float]
+
+
+def _packages(rapl: Path) -> list[Counter]:
+    """Return the counters of the CPU packages, which Linux keeps under Intel's name for AMD too.
+
+    Most systems let the superuser alone read them.
+    """
+    found: list[Counter] = []
+    for folder in sorted(rapl.glob("intel-rapl:*")):
+        package = folder.name.count(":") == 1  # its cores and memory are its parts
+        if package and os.access(folder / "energy_uj", os.R_OK):
+            wraps_at = int((folder / "max_energy_range_uj").read_text()) / 1e6
+            found.append((partial(_joules, folder / "energy_uj"), wraps_at))
+    return found
+
+
+def _joules(microjoules: Path) -> float:
+    return int(microjoules.read_text()) / 1e6
+
+
+def _gpu_counters(device: torch.device) -> list[Counter]:
+    """Return the GPU's counter, where NVML's Python module is installed and the GPU has one."""
+    if importlib.util.find_spec("pynvml") is None:
+        return []
+    pynvml = importlib.import_module("pynvml")
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(_uuid(device))
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:
+        return []
+    return [(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, float("inf"))]
+
+
+def gpu_state(device: torch.device) -> tuple[float | None, list[str] | None]:
+    """Return the clock of a GPU in MHz and why it is held back; None each: it is not told."""
+    if device.type != "cuda":
+        return None, None
+    command = ["nvidia-smi", "-i", _uuid(device), f"--query-gpu={QUERY}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None, None
+    return parse_gpu_state(done.stdout)
+
+
+def parse_gpu_state(text: str) -> tuple[float | None, list[str] | None]:
+    """Read nvidia-smi's answer, as `1980 MHz, 0x0000000000000004`; what is no figure is None."""
+    clock, _, mask = text.strip().partition(",")
+    try:
+        megahertz = float(clock.removesuffix(" MHz"))
+    except ValueError:
+        megahertz = None
+    try:
+        bits = int(mask, 16)
+    except ValueError:
+        return megahertz, None
+    return megahertz, [name for bit, name in THROTTLES.items() if bits & bit]
+
+
+def _uuid(device: torch.device) -> str:
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

@@ -1,0 +1,56 @@
+"""Networks that diffusers and we have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from benchmark.models.specs import UNetSpec
+from benchmark.models.unet import UNet
+
+
+def diffusers_defaults(channels: tuple[int, ...]) -> UNetSpec:
+    """Return a U-Net that both programs can hold: attention at the coarsest level alone."""
+    return UNetSpec(
+        channels=channels,
+        attention=tuple(i == len(channels) - 1 for i in range(len(channels))),
+        head_channels=8,
+        groups=8,
+        norm_eps=1e-5,
+        freq_shift=0,
+        flip_sin_to_cos=True,
+        downsample_padding=1,
+    )
+
+
+def unet2d(network: nn.Module, side: int) -> Any:
+    """Return the UNet2DModel that computes what our U-Net does on images of this side.
+
+    Its weights are copies. Patches and output gates, which UNet2DModel lacks, must be off.
+    """
+    import diffusers
+
+    unet: Any = diffusers.UNet2DModel
+    assert isinstance(network, UNet)
+    spec = network.spec
+    assert spec.patch == 1
+    assert not spec.output_gates
+    kinds = ["AttnDownBlock2D" if attends else "DownBlock2D" for attends in spec.attention]
+    made = unet(
+        sample_size=side,
+        time_embedding_type=spec.time_embedding,
+        freq_shift=spec.freq_shift,
+        flip_sin_to_cos=spec.flip_sin_to_cos,
+        down_block_types=kinds,
+        up_block_types=[kind.replace("Down", "Up") for kind in reversed(kinds)],
+        block_out_channels=spec.channels,
+        layers_per_block=spec.layers,
+        downsample_padding=spec.downsample_padding,
+        attention_head_dim=spec.head_channels,
+        norm_num_groups=spec.groups,
+        norm_eps=spec.norm_eps,
+        add_attention=spec.mid_attention,
+    )
+    made.load_state_dict(network.state_dict())
+    return made.eval()

@@ -1,0 +1,107 @@
+"""Clocks, energy and the state of a GPU, on canned counters and canned text."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmark.gauges import THROTTLES, Laps, gpu_state, parse_gpu_state
+
+CPU = torch.device("cpu")
+
+
+def package(root: Path, name: str, microjoules: int, wraps_at: int = 10**9) -> Path:
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "max_energy_range_uj").write_text(f"{wraps_at}\n")
+    (folder / "energy_uj").write_text(f"{microjoules}\n")
+    return folder / "energy_uj"
+
+
+def test_every_lap_is_timed(tmp_path: Path) -> None:
+    laps = Laps(CPU, tmp_path)
+    for _ in range(2):
+        with laps.lap():
+            time.sleep(0.01)
+    assert len(laps.seconds) == 2
+    assert min(laps.seconds) >= 0.01
+
+
+def test_energy_is_that_of_all_packages_within_the_laps_alone(tmp_path: Path) -> None:
+    first = package(tmp_path, "intel-rapl:0", 2_000_000)
+    second = package(tmp_path, "intel-rapl:1", 0)
+    core = package(tmp_path, "intel-rapl:0:0", 0)  # a part of the first
+    laps = Laps(CPU, tmp_path)
+    with laps.lap():
+        first.write_text("5000000\n")
+        second.write_text("1500000\n")
+        core.write_text("900000\n")
+    first.write_text("100000000\n")
+    with laps.lap():
+        second.write_text("2000000\n")
+    assert laps.joules == pytest.approx(3 + 1.5 + 0.5)
+
+
+def test_a_counter_may_start_again_from_zero(tmp_path: Path) -> None:
+    counter = package(tmp_path, "intel-rapl:0", 9_000_000, wraps_at=10_000_000)
+    laps = Laps(CPU, tmp_path)
+    with laps.lap():
+        counter.write_text("500000\n")
+    assert laps.joules == pytest.approx(1.5)
+
+
+def test_a_machine_that_tells_no_energy_has_none(tmp_path: Path) -> None:
+    laps = Laps(CPU, tmp_path / "none")
+    with laps.lap():
+        pass
+    assert laps.joules is None
+
+
+def test_the_gpu_s_own_counter_is_read_in_joules(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([0, 1_000, 4_500])  # mJ; the first asks whether there is a counter
+    nvml = SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: next(readings),
+        __spec__=object(),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]
+    properties = SimpleNamespace(uuid="5")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    laps = Laps(torch.device("cuda"))
+    with laps.lap():
+        pass
+    assert laps.joules == 3.5
+
+
+@pytest.mark.parametrize(
+    ("text", "clock", "throttled"),
+    [
+        ("1980 MHz, 0x0000000000000000\n", 1980, []),
+        ("210 MHz, 0x0000000000000001\n", 210, []),  # idle
+        ("1095 MHz, 0x0000000000000044\n", 1095, ["sw_power_cap", "hw_thermal_slowdown"]),
+        ("1980 MHz, [N/A]\n", 1980, None),
+        ("[Not Supported], 0x0000000000000004\n", None, ["sw_power_cap"]),
+        ("", None, None),
+        ('Field "clocks.sm" is not a valid field to query.\n', None, None),
+    ],
+)
+def test_what_nvidia_smi_says_of_the_clock(
+    text: str, clock: float | None, throttled: list[str] | None
+) -> None:
+    assert parse_gpu_state(text) == (clock, throttled)
+
+
+def test_every_reason_has_one_bit() -> None:
+    assert all(bit.bit_count() == 1 for bit in THROTTLES)
+
+
+def test_without_a_gpu_no_clock_is_told() -> None:
+    assert gpu_state(CPU) == (None, None)
