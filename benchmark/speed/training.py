@@ -50,7 +50,7 @@ class Sizes:
     """
 
     batches: tuple[int, ...] = (16, 64)
-    steps: int = 5
+    steps: int = 2
     rounds: int = 3
     seconds: float = 3
     side: int = 32
