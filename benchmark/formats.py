@@ -202,10 +202,19 @@ def _minus(text: str) -> str:
 
 
 def _decimals(entries: Iterable[Entry]) -> int:
-    """Return the decimals that give a column's median four significant digits."""
+    """Return the decimals that give a column's median four significant digits.
+
+    Where a value is smaller than its uncertainty, that counts: a share of 0 has an interval too.
+    """
     found = [entry for entry in map(_unmarked, entries) if isinstance(entry, Value)]
-    values = [abs(value.value) for value in found if value.value]
-    return _places(statistics.median(values), 4) if values else 0
+    sizes = [size for size in map(_size, found) if size]
+    return _places(statistics.median(sizes), 4) if sizes else 0
+
+
+def _size(value: Value) -> float:
+    """Return the largest of a value, its standard error and half of its interval."""
+    width = 0.0 if value.low is None or value.high is None else value.high - value.low
+    return max(abs(value.value), width / 2, value.std_error or 0.0)
 
 
 def _places(number: float, digits: int) -> int:

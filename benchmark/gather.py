@@ -22,8 +22,8 @@ from benchmark.records import Record, Stopwatch, provenance, spec_hash
 def stage(config: Config, name: str, run: Run) -> Record:
     """Bring the images of the cell `name` to the resolution of its data set; write the record.
 
-    They are cropped and resized as the data set's own. Of a folder with more images than the cell
-    has samples, the cell's seed draws some.
+    They are cropped and resized as the data set's own. The cell's seed draws as many as the cell
+    has samples, in an order of chance, so that the first ones stand for all.
 
     Raises:
         BenchmarkError: no folder, too few images in it, or one that cannot be read.
@@ -36,14 +36,16 @@ def stage(config: Config, name: str, run: Run) -> Record:
     if len(files) < cell.samples:
         raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {cell.samples} are asked for")
     candidates = file_candidates(folder, files, cell.seed)
-    items = candidates.read(sorted(candidates.order[: cell.samples]))
+    items = candidates.read(candidates.order[: cell.samples])
     conversions: Counter[str] = Counter()
+    names: list[str] = []
 
     def rows(pictures: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
         for picture in track(pictures, cell.samples, f"gather {name}"):
             if picture.pixels is None:
                 raise BenchmarkError(f"{at}: {folder}: {picture.name}: {picture.problem}")
             conversions.update(picture.notes)
+            names.append(picture.name)
             yield picture.pixels
 
     shape = (cell.samples, cell.resolution, cell.resolution, 3)
@@ -61,6 +63,7 @@ def stage(config: Config, name: str, run: Run) -> Record:
         facts={
             "folder": folder.name,
             "images_in_folder": len(files),
+            "files": names,
             "conversions": [f"{what}: {count}" for what, count in sorted(conversions.items())],
         },
     )

@@ -27,9 +27,9 @@ SCHEMA_VERSION = 2
 
 Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval"]
 
-# Facts of memorisation: the rate of false accusations, the share of accused in a part of a control,
-# and why a figure is missing.
-RATE, PART, MISSING = "false_discovery_rate", "accused_of_", "no_"
+# Facts of memorisation: the rate of false accusations, the number of copies below which none is
+# accused, the share of accused in a part of a control, and why a figure is missing.
+RATE, LEAST, PART, MISSING = "false_discovery_rate", "least_accused", "accused_of_", "no_"
 
 LIBRARIES = (
     "torch",

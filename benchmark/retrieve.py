@@ -24,8 +24,10 @@ from benchmark.metrics.memorisation import (
     Bank,
     Figures,
     accused,
+    closest,
     copies,
     distinct,
+    least_accused,
     memorisation,
     pixels,
 )
@@ -33,15 +35,26 @@ from benchmark.metrics.uncertainty import proportion
 from benchmark.neighbours import nearest
 from benchmark.paths import HELD_OUT, Run
 from benchmark.pictures import save_png
-from benchmark.records import MISSING, PART, RATE, Record, Stopwatch, Value, provenance, spec_hash
+from benchmark.records import (
+    LEAST,
+    MISSING,
+    PART,
+    RATE,
+    Record,
+    Stopwatch,
+    Value,
+    provenance,
+    spec_hash,
+)
 
+LEVEL = 0.05  # of the test whether there are any copies
 FALSE_DISCOVERY_RATE = 0.1  # of the accused, at most so many are innocent on average
 SMALLEST_TILE = 80  # pixels; smaller images are enlarged by whole pixels
 GAP = 4
 TEXT_HEIGHT = 16
 TITLE_HEIGHT = 32
 FONT_SIZE = 11
-ACCUSED = "#c00000"
+SUSPECT = "#c00000"
 
 
 def stage(config: Config, name: str, run: Run) -> list[Record]:
@@ -70,7 +83,7 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
         title=f"{subject.name}: nearest training images ({config.evaluation.extractor}, Euclidean)",
         rows=config.evaluation.panel_rows,
         scores=suspects.scores,
-        accused=suspects.accused,
+        suspect=suspects.accused | suspects.closest,
     )
     spec = {
         "subject": subject.name,
@@ -92,6 +105,8 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
             "neighbours": config.evaluation.neighbours,
             RATE: FALSE_DISCOVERY_RATE,
             "accused": np.flatnonzero(suspects.accused).tolist(),
+            "closest": np.flatnonzero(suspects.closest).tolist(),
+            LEAST: suspects.least,
             **_shares(subject, suspects.accused),
             **{MISSING + name: why for name, why in suspects.figures.missing.items()},
         },
@@ -103,7 +118,9 @@ class Suspects(NamedTuple):
 
     figures: Figures  # of all together, in feature space but for those of the accused
     scores: NDArray[np.float64]  # calibrated distance in pixels (n); infinite: not judged
-    accused: NDArray[np.bool_]  # (n)
+    accused: NDArray[np.bool_]  # (n), at a false discovery rate
+    closest: NDArray[np.bool_]  # (n), below all held-out images, where these are too many
+    least: int | None  # copies among the n below which none is accused; None: not judged
 
 
 def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
@@ -122,24 +139,31 @@ def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
         memorisation(own[rows], other[others], train, bank),
         np.full(len(own), np.inf),
         np.zeros(len(own), bool),
+        np.zeros(len(own), bool),
+        None,
     )
     try:
         queries = np.concatenate([images[rows], other_images[others]])
         originals = load_data(run.data(subject.dataset)).train
         bank = kept(distinct, pixels(originals), run.kept, Bank)
-        scores = copies(queries, originals, bank).score
+        judgement = copies(queries, originals, bank)
     except BenchmarkError as error:
         found.figures.missing["accused"] = str(error)
         return found
-    judged = len(images[rows])
+    scores, judged = judgement.score, len(images[rows])
     found.scores[rows] = scores[:judged]
     found.accused[rows] = accused(
         scores[:judged], scores[judged:], false_discovery_rate=FALSE_DISCOVERY_RATE
     )
-    number = int(found.accused.sum())
-    found.figures.values["accused"] = Value(value=number)
+    found.figures.values["accused"] = Value(value=int(found.accused.sum()))
     found.figures.values["accused_share"] = proportion(found.accused[rows])
-    return found
+    below, p_value = closest(scores[:judged], scores[judged:])
+    found.closest[rows] = below & (p_value < LEVEL)
+    found.figures.values["closest"] = Value(value=int(below.sum()))
+    found.figures.values["closest_p"] = Value(value=p_value)
+    return found._replace(
+        least=least_accused(judged, len(scores) - judged, false_discovery_rate=FALSE_DISCOVERY_RATE)
+    )
 
 
 def panel(
@@ -152,11 +176,11 @@ def panel(
     title: str,
     rows: int,
     scores: NDArray[np.float64],
-    accused: NDArray[np.bool_],
+    suspect: NDArray[np.bool_],
 ) -> None:
     """Draw samples with their nearest images of `bank` as PNG, the most suspicious sample first.
 
-    The accused come first, by their scores, then the others, by their smallest distances.
+    Suspects come first, by their scores, then the others, by their smallest distances.
 
     Args:
         queries: uint8, n×H×W×3.
@@ -167,9 +191,9 @@ def panel(
         title: is written above.
         rows: how many samples are shown at most.
         scores: n, small for copies.
-        accused: n, which are marked as copies.
+        suspect: n, which are marked as copies.
     """
-    order = np.lexsort((np.where(accused, scores, distances[:, 0]), ~accused))[:rows]
+    order = np.lexsort((np.where(suspect, scores, distances[:, 0]), ~suspect))[:rows]
     height, width = queries.shape[1:3]
     scale = -(-SMALLEST_TILE // width)
     step_x, step_y = width * scale + GAP, height * scale + TEXT_HEIGHT + GAP
@@ -180,9 +204,9 @@ def panel(
     _write(picture, GAP, GAP, title)
     for row, sample in enumerate(order):
         top = TITLE_HEIGHT + row * step_y
-        verdict = ", accused" if accused[sample] else ""
+        verdict = ", a copy?" if suspect[sample] else ""
         _tile(picture, GAP, top, queries[sample], scale, f"sample {sample}{verdict}")
-        if accused[sample]:
+        if suspect[sample]:
             _mark(picture, GAP, top, width * scale, height * scale)
         neighbours = zip(indices[sample], distances[sample], strict=True)
         for column, (index, distance) in enumerate(neighbours, start=1):
@@ -228,6 +252,6 @@ def _write(picture: Image.Image, left: int, top: int, text: str) -> None:
 
 
 def _mark(picture: Image.Image, left: int, top: int, width: int, height: int) -> None:
-    """Frame an accused image."""
+    """Frame a suspect."""
     box = (left, top, left + width - 1, top + height - 1)
-    ImageDraw.Draw(picture).rectangle(box, outline=ACCUSED, width=3)
+    ImageDraw.Draw(picture).rectangle(box, outline=SUSPECT, width=3)

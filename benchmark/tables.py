@@ -12,9 +12,10 @@ from pathlib import Path
 from benchmark.atomic import write_text
 from benchmark.comparison import Compared, compare
 from benchmark.formats import FORMATS, Column, Entry, Marked, Table
-from benchmark.metrics.uncertainty import across_seeds
+from benchmark.metrics.uncertainty import across_seeds, differs
 from benchmark.paths import TABLE_FORMATS, Run
 from benchmark.records import (
+    LEAST,
     MISSING,
     PART,
     RATE,
@@ -248,14 +249,14 @@ def _value_columns(records: Sequence[Record | None]) -> list[Column]:
 
 
 def _accused(row: Row) -> dict[str, Entry]:
-    """Return the number of the accused as a whole one."""
-    found = _values(row.retrieval).get("accused")
-    return {"accused": int(found.value)} if found else {}
+    """Return the numbers of the accused and the closest as whole ones."""
+    values = _values(row.retrieval)
+    return {key: int(values[key].value) for key in ("accused", "closest") if key in values}
 
 
 def _heading(name: str) -> str:
     """Write out a metric's name; three letters are an acronym, as KID."""
-    known = {"data_copying": "C_T", "authenticity": "AuthPct"}
+    known = {"data_copying": "C_T", "authenticity": "AuthPct", "closest_p": "p"}
     return known.get(name) or (name.upper() if len(name) <= 3 else name.replace("_", " "))
 
 
@@ -359,11 +360,23 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
     return lines
 
 
-def _controls(rows: Iterable[Row]) -> list[str]:
-    """Say what the controls are."""
+def _controls(rows: Sequence[Row]) -> list[str]:
+    """Say what the controls are, and which of them the distance has noticed."""
     texts = {row.control.kind: row.control.text for row in rows if row.control}
     said = "; ".join(f"{kind.replace('-', ' ')}: {text}" for kind, text in texts.items())
-    return [f"Controls: {said}."] if texts else []
+    lines = [f"Controls: {said}."] if texts else []
+    noticed: dict[bool, dict[str, None]] = {True: {}, False: {}}
+    for row in rows:
+        floor = floor_of(row, rows)
+        if row.control and row.distance and floor and floor.low is not None:
+            noticed[differs(row.distance, floor)][row.control.kind.replace("-", " ")] = None
+    for answer, kinds in noticed.items():
+        if kinds:
+            lines.append(
+                f"{'Told' if answer else 'Not told'} from as many held-out images by the distance "
+                f"of all their images: {', '.join(kinds)}."
+            )
+    return lines
 
 
 def _protocol_line(protocol: Protocol) -> str:
@@ -400,6 +413,18 @@ def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[st
         for rate in dict.fromkeys(facts.get(RATE) for _, facts in judged)
         if isinstance(rate, float)
     ]
+    blind: dict[object, list[str]] = {}  # of fewer copies than so many
+    for name, facts in judged:
+        blind.setdefault(facts.get(LEAST), []).append(name)
+    least = [f"{n} in {', '.join(names)}" for n, names in blind.items() if n not in (None, 1)]
+    if least:
+        lines.append(f"Fewer copies than these in a row are not accused: {'; '.join(least)}.")
+    if any("closest" in facts for _, facts in judged):
+        lines.append(
+            "Closest: how many have a smaller calibrated distance than every held-out image; p: "
+            "the chance of so many where none is a copy, small also where copies are too few to "
+            "be accused."
+        )
     planted = {
         name.removeprefix(PART): share
         for _, facts in judged

@@ -219,11 +219,6 @@ class Copies(NamedTuple):
     train_index: NDArray[np.int64]  # which training image it is (N)
     mirrored: NDArray[np.bool_]  # whether it was met after a horizontal flip (N)
 
-    @property
-    def extracted(self) -> NDArray[np.bool_]:
-        """Which queries are copies by the paper's threshold."""
-        return self.score <= 1
-
 
 def copies(
     queries: NDArray[np.uint8],
@@ -275,7 +270,8 @@ def accused(
     Scores are small for copies. A sample's p-value is its rank among the held-out images, which is
     exact when they and an innocent sample come from one distribution; of all that are accused, at
     most the given rate is innocent on average. The smallest p-value is 1/(M + 1) with M held-out
-    images, so that single copies among many samples escape: `Copies.extracted` finds those.
+    images, so that few copies among many samples escape: `least_accused` tells how few, and
+    `closest` finds that there are some.
 
     Source: Benjamini and Hochberg 1995; for p-values by rank Bates et al. 2023, theorem 1.
     """
@@ -288,6 +284,30 @@ def accused(
         return np.zeros(len(scores), bool)
     rejected: NDArray[np.bool_] = p_values <= ascending[below[-1]]
     return rejected
+
+
+def least_accused(samples: int, held_out: int, *, false_discovery_rate: float) -> int:
+    """Return how many of the samples must be copies before `accused` accuses any.
+
+    Even copies have no p-value below 1/(M + 1) with M held-out images, and r of N samples are
+    rejected only at p ≤ rate · r/N.
+    """
+    return math.ceil(samples / (false_discovery_rate * (held_out + 1)) - 1e-9)
+
+
+def closest(scores: Array, held_out_scores: Array) -> tuple[NDArray[np.bool_], float]:
+    """Return which samples (N) score below all held-out images (M), and the p-value of so many.
+
+    Where no sample is a copy all N + M are alike, and the k smallest are all samples with the
+    probability N/(N+M) · (N-1)/(N+M-1) · … of k factors. Which of them are copies it does not tell:
+    N/(M+1) of them are expected anyway.
+
+    Source: the precedence test, Nelson 1963, with the first failure.
+    """
+    below: NDArray[np.bool_] = scores < held_out_scores.min()
+    n, m = len(scores), len(held_out_scores)
+    chances = [(n - i) / (n + m - i) for i in range(int(below.sum()))]
+    return below, math.prod(chances)
 
 
 def distinct(features: Features) -> Bank:

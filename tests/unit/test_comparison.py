@@ -1,17 +1,29 @@
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from records_fixture import write_run
 
-from benchmark.comparison import letters
+from benchmark.comparison import compare, letters
 from benchmark.metrics.uncertainty import differs
-from benchmark.records import Value
+from benchmark.records import Value, read_records
+from benchmark.rows import collect
 
 
 def value(number: float, half: float) -> Value:
     return Value(value=number, low=number - half, high=number + half)
+
+
+def test_rows_are_compared_at_the_number_of_images_that_most_of_them_have(tmp_path: Path) -> None:
+    rows = collect(read_records(write_run(tmp_path / "run").root))
+    counts = Counter(n for row in rows for n in row.distances)
+    assert counts[16] > counts[32] > counts[64] > 0
+    [found] = compare(row for row in rows if row.metrics)
+    assert found.n == 16
 
 
 values = st.lists(

@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from benchmark.metrics.memorisation import (
     accused,
     authenticity,
     closer_share,
+    closest,
     copies,
     data_copying,
     distance_ratio,
     distinct,
     divide,
+    least_accused,
     memorisation,
     pixels,
 )
@@ -98,7 +101,7 @@ def test_held_out_images_are_not_found() -> None:
 def test_planted_copies_are_accused_each_with_its_original(kind: str) -> None:
     found = copied(PLANTED[kind], TRAIN)
     assert convicted(found.score).all()
-    assert found.extracted.all()
+    assert (found.score <= 1).all()
     np.testing.assert_array_equal(found.train_index, CHOSEN)
     assert found.mirrored.all() == kind.startswith("flipped")
     assert found.mirrored.any() == kind.startswith("flipped")
@@ -107,7 +110,7 @@ def test_planted_copies_are_accused_each_with_its_original(kind: str) -> None:
 def test_held_out_images_are_not_accused() -> None:
     found = copied(INNOCENT, TRAIN)
     assert not convicted(found.score).any()
-    assert not found.extracted.any()
+    assert not (found.score <= 1).any()
 
 
 def test_few_copies_among_innocents_are_accused_and_no_others() -> None:
@@ -138,7 +141,7 @@ def test_near_duplicates_in_the_training_set_do_not_hide_a_copy() -> None:
     nearly = TRAIN[:1].astype(int) + rng(4).integers(-1, 2, (60, *TRAIN.shape[1:]))
     train = np.concatenate([TRAIN, nearly.clip(0, 255).astype(np.uint8)])
     found = copied(jpeg(TRAIN[:1]), train)
-    assert found.extracted.all()
+    assert (found.score <= 1).all()
     assert found.train_index[0] == 0
     bank = distinct(pixels(train))
     assert authenticity(pixels(jpeg(TRAIN[:1])), pixels(train), bank).value == 0
@@ -294,3 +297,27 @@ def test_false_discovery_rate_is_kept() -> None:
         shares.append(found[:180].sum() / max(1, found.sum()))
         assert found[180:].mean() > 0.5
     assert 0.1 < np.mean(shares) < 0.2
+
+
+def test_a_few_copies_among_many_samples_are_noticed_though_none_is_accused() -> None:
+    """At 300 held-out images and 100 samples 4 copies are needed before one is accused."""
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([np.full(3, 0.1), rng.uniform(1, 2, 97)])
+    held_out = rng.uniform(1, 2, 300)
+    assert least_accused(100, 300, false_discovery_rate=0.1) == 4
+    assert not accused(scores, held_out, false_discovery_rate=0.1).any()
+    below, p_value = closest(scores, held_out)
+    assert below[:3].all()
+    assert p_value < 0.05
+
+
+@given(st.integers(1, 6), st.integers(1, 6))
+def test_the_chance_of_so_many_closest_is_that_of_all_orders(n: int, m: int) -> None:
+    """Of n samples and m others in every order, as often as this the k smallest are all samples."""
+    orders = list(itertools.combinations(range(n + m), n))
+    for k in range(n + 1):
+        share = sum(set(range(k)) <= set(order) for order in orders) / len(orders)
+        scores = np.where(np.arange(n) < k, 0.0, 2.0)
+        below, p_value = closest(scores, np.ones(m))
+        assert below.sum() == k
+        assert p_value == pytest.approx(share)

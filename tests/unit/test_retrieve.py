@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from benchmark import controls, prepare, retrieve
 from benchmark.config import Config, parse
-from benchmark.metrics.memorisation import pixels
+from benchmark.metrics.memorisation import accused, least_accused, pixels
 from benchmark.paths import Run
-from benchmark.retrieve import ACCUSED, GAP, panel
+from benchmark.retrieve import GAP, SUSPECT, panel
 
 
 def test_retrieval_imports_no_torch() -> None:
@@ -36,7 +38,7 @@ def test_panel_shows_the_most_suspicious_first(tmp_path: Path) -> None:
         title="Nearest",
         rows=2,
         scores=np.array([0.1, 0.2, 0.3]),
-        accused=np.zeros(3, bool),
+        suspect=np.zeros(3, bool),
     )
     pixels = np.asarray(Image.open(path))
     colours = pixels.reshape(-1, 3)
@@ -77,11 +79,11 @@ def test_the_accused_come_first_by_their_scores_and_are_framed(tmp_path: Path) -
         title="",
         rows=4,
         scores=scores,
-        accused=accused,
+        suspect=accused,
     )
     assert shown(path) == [30, 20, 10, 40]
     pixels = np.asarray(Image.open(path))
-    framed = (pixels == ImageColor.getrgb(ACCUSED)).all(axis=2).any(axis=1)
+    framed = (pixels == ImageColor.getrgb(SUSPECT)).all(axis=2).any(axis=1)
     edges = np.flatnonzero(np.diff(framed.astype(int)))
     assert len(edges) == 2 * 2  # two frames, one below the other
 
@@ -107,10 +109,24 @@ def test_planted_copies_are_accused_and_named_and_held_out_images_are_not(tmp_pa
     assert copies.values["accused_share"].value == copies.values["accused"].value / 60
     assert held_out.values["accused_share"].value <= 0.1
     assert held_out.values["distance_ratio"].value != 1  # by other images than themselves
-    assert found["noise-tiny"].facts["accused"] == []
+    assert copies.values["closest"].value == len(copies.facts["closest"]) > 0.7 * 60
+    assert copies.values["closest_p"].value < 1e-6
+    assert held_out.facts["closest"] == []
+    assert held_out.values["closest_p"].value > 0.05
+    assert found["noise-tiny"].facts["accused"] == found["noise-tiny"].facts["closest"] == []
     assert found["dropped-mode-tiny"].facts["accused"] == list(range(60))
     assert copies.values["distance_ratio"].high < 0.5 < held_out.values["distance_ratio"].low
     assert run.neighbours("copies-tiny").stat().st_size > 0
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_as_many_copies_as_are_said_are_needed_before_one_is_accused(n: int, m: int) -> None:
+    least = least_accused(n, m, false_discovery_rate=0.1)
+    held_out = np.linspace(1, 2, m)
+    for copies in {least - 1, least, n} - {0}:
+        scores = np.where(np.arange(n) < copies, 0.5, 3.0)
+        found = accused(scores, held_out, false_discovery_rate=0.1)
+        assert found.any() == (least <= copies <= n)
 
 
 def test_each_part_of_the_planted_copies_is_counted_apart(smoke: Config) -> None:

@@ -13,6 +13,7 @@ from records_fixture import write_run
 from benchmark.errors import BenchmarkError
 from benchmark.formats import (
     Column,
+    Entry,
     Table,
     latex_escape,
     significant,
@@ -382,3 +383,9 @@ def test_the_accused_are_counted_and_what_is_missing_is_said(tmp_path: Path) -> 
     assert "Accused of the planted copies: exact 100%, mirrored 97%." in text
     assert "No C_T for " in text
     assert "no cell holds 20 of 64 samples" in text
+
+
+def test_the_interval_of_a_share_of_nothing_is_seen() -> None:
+    rows: list[dict[str, Entry]] = [{"p": Value(value=0, low=0, high=0.3244)}]
+    table = Table("t", [], [Column("p", "precision")], rows)
+    assert table.texts() == [["0.0000 [0.0000, 0.3244]"]]

@@ -230,7 +230,7 @@ def test_damaged_weights_are_refused_in_one_line(smoke: Config, run: Run) -> Non
     path.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
     with pytest.raises(BenchmarkError, match=r"DDPM-linear\.safetensors: damaged"):
         load_weights(path)
-    with pytest.raises(BenchmarkError, match="no such weights"):
+    with pytest.raises(BenchmarkError, match="no such file of weights"):
         load_weights(run.weights("DDPM-cosine"))
 
 

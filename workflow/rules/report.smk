@@ -13,7 +13,11 @@ RECORDS = [
 ]
 NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
-DRAWN = [name for name in PLOT_NAMES if CONFIG.trainings or name != "loss-curves"]
+LEFT_OUT = {
+    *([] if CONFIG.trainings else ["loss-curves"]),
+    *([] if SAMPLED else ["time-by-model", "distance-against-time"]),
+}
+DRAWN = [name for name in PLOT_NAMES if name not in LEFT_OUT]
 PLOTS = [RUN.plot(name) for name in DRAWN]
 VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
 PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
