@@ -8,6 +8,7 @@ from pathlib import Path
 
 RESULTS = Path("results")
 REFERENCE = Path(__file__).parent.parent / "config" / "reference" / "report.csv"
+CLAIMS = REFERENCE.with_name("claims.yaml")
 PLOTS = (
     "distance-by-model",
     "time-by-model",

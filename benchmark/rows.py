@@ -12,7 +12,12 @@ from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Protocol, Record, Value
 
 FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
-RESERVED = ("neighbours", "stages")  # names of the tables that every run has
+RESERVED = (
+    "findings",
+    "neighbours",
+    "stages",
+    "verdicts",
+)  # names of the tables that every run has
 
 
 @dataclass(frozen=True)
@@ -163,9 +168,12 @@ def read_published(path: Path | None) -> dict[Key, Published]:
 
 def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
     """Return the row of the report that a cell repeats."""
-    if cell is None:
-        return None
-    return published.get((cell.family, cell.schedule, cell.sampler, str(cell.steps), cell.weights))
+    return published.get(key_of(cell)) if cell else None
+
+
+def key_of(cell: Cell) -> Key:
+    """Return what tells the row of the report that a cell repeats."""
+    return (cell.family, cell.schedule, cell.sampler, str(cell.steps), cell.weights)
 
 
 def floor_of(row: Row, rows: Iterable[Row]) -> Value | None:
@@ -180,6 +188,20 @@ def comparable(row: Row) -> tuple[object, ...]:
     """Return what two distances must have in common, besides n, to be compared."""
     assert row.protocol
     return tuple(row.protocol.model_dump(exclude={"n_fake"}).values())
+
+
+def timed_alike(row: Row) -> dict[str, object]:
+    """Return what two sampling times must have in common to be compared, by name."""
+    assert row.sample
+    assert row.sample.timing
+    machine = row.sample.provenance
+    return {
+        "hardware": machine.gpu or f"{machine.cpu}, {machine.cores} cores",
+        "threads": machine.threads,
+        "precision": machine.precision,
+        "compiled": machine.compiled,
+        "batch": row.sample.timing.batch,
+    }
 
 
 def _control_order(item: tuple[str, Control]) -> tuple[object, ...]:

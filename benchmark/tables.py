@@ -13,7 +13,7 @@ from benchmark.atomic import write_text
 from benchmark.comparison import Compared, compare
 from benchmark.formats import FORMATS, Column, Entry, Marked, Table
 from benchmark.metrics.uncertainty import across_seeds
-from benchmark.paths import TABLE_FORMATS, Run
+from benchmark.paths import CLAIMS, TABLE_FORMATS, Run
 from benchmark.records import (
     MISSING,
     PART,
@@ -38,6 +38,8 @@ from benchmark.rows import (
     read_published,
     table_names,
 )
+from benchmark.verdict_tables import findings_table, verdicts_table
+from benchmark.verdicts import Claims, judge, read_claims
 
 STAGES: dict[Kind, str] = {
     "data": "prepare",
@@ -50,27 +52,36 @@ STAGES: dict[Kind, str] = {
 }
 
 
-def write_tables(run: Run, reference: Path | None) -> list[Path]:
+def write_tables(run: Run, reference: Path | None, claims: Path = CLAIMS) -> list[Path]:
     """Write every table of a run in every format.
 
     Args:
         run: the run; only its records are read.
         reference: CSV of published figures to set beside ours.
+        claims: what is judged.
 
     Returns:
-        The files written: one table for each `table` of the grid, `neighbours` and `stages`.
+        The files written.
 
     Raises:
-        BenchmarkError: there are no records, or the published figures cannot be read.
+        BenchmarkError: there are no records, or the figures or the claims cannot be read.
     """
     records = read_records(run.root)
-    published = read_published(reference)
+    tables = all_tables(records, read_published(reference), read_claims(claims))
+    return [path for table in tables for path in _write(run, table)]
+
+
+def all_tables(
+    records: Sequence[Record], published: dict[Key, Published], claims: Claims
+) -> list[Table]:
+    """Return verdicts, one table for each `table` of the grid, neighbours, stages and findings."""
     rows = collect(records)
-    tables = [results_table(name, rows, published) for name in table_names(rows)]
+    judged = judge(claims, rows)
+    tables = [verdicts_table(judged, published)]
+    tables += [results_table(name, rows, published) for name in table_names(rows)]
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
-    tables.append(stages_table(records))
-    return [path for table in tables for path in _write(run, table)]
+    return [*tables, stages_table(records), findings_table(judged)]
 
 
 IDENTITY = [

@@ -27,6 +27,7 @@ rule tables:
             "comparison.py",
             "rows.py",
             "formats.py",
+            "verdict*.py",
             "metrics/uncertainty.py",
         ),
     output:
