@@ -213,6 +213,14 @@ def plots(run: RunFolder, reference: Reference = REFERENCE) -> None:
     _print_paths(write_plots(Run(run), reference))
 
 
+@app.command(epilog=_examples("site results/quickstart"))
+def site(run: RunFolder, reference: Reference = REFERENCE) -> None:
+    """Write the page that shows everything of a run, from its records and pictures: one file."""
+    from benchmark.site import write_site
+
+    _print_paths(write_site(Run(run), reference))
+
+
 @app.command(
     epilog=_examples("export config/zoo.yaml DDPM-linear benchmark/zoo/avatars-ddpm.safetensors")
 )

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from benchmark.atomic import atomic_path
 
 SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
 GAP = 2
+FRAME_MILLISECONDS = 80
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
@@ -27,6 +28,30 @@ def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
         enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
         sheet[top : top + height * scale, left : left + width * scale] = enlarged
     return Image.fromarray(sheet)
+
+
+def save_movie(frames: NDArray[np.uint8], path: Path) -> None:
+    """Write frames of several images, uint8 frames×n×H×W×3, as an animated PNG, atomically.
+
+    It loses nothing; in each frame the images lie side by side as they are.
+    """
+    strips = [Image.fromarray(np.concatenate(list(images), axis=1)) for images in frames]
+    with atomic_path(path) as temporary:
+        strips[0].save(
+            temporary,
+            format="PNG",
+            save_all=True,
+            append_images=strips[1:],
+            duration=FRAME_MILLISECONDS,
+            loop=0,
+        )
+
+
+def read_movie(path: Path, side: int) -> NDArray[np.uint8]:
+    """Return the frames of an animated PNG of images `side` pixels wide: frames×n×H×W×3."""
+    with Image.open(path) as movie:
+        strips = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(movie)]
+    return np.stack([np.stack(np.split(strip, strip.shape[1] // side, axis=1)) for strip in strips])
 
 
 def save_png(picture: Image.Image, path: Path) -> None:

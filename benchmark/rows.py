@@ -18,6 +18,7 @@ RESERVED = (
     "stages",
     "verdicts",
 )  # names of the tables that every run has
+FEW = "†"  # marks a distance of few images
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Row:
         if not self.metrics or not self.protocol or not self.distance:
             return {}
         return {**self.metrics.sized, self.protocol.n_fake: self.distance}
+
+    @property
+    def few(self) -> int | None:
+        """The number of images below which a distance is marked."""
+        few = self.metrics.facts.get("few") if self.metrics else None
+        return few if isinstance(few, int) else None
 
     @property
     def is_floor(self) -> bool:

@@ -27,6 +27,7 @@ from benchmark.records import (
     read_records,
 )
 from benchmark.rows import (
+    FEW,
     Key,
     Published,
     Row,
@@ -124,7 +125,6 @@ LETTERS = Column("letters", "letters", number=False)
 DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
 # A metric may take none of these names.
 COLUMNS = frozenset(column.key for column in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])
-FEW = "†"
 STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),
@@ -222,13 +222,7 @@ def _distances(row: Row, rows: Sequence[Row], compared: Sequence[Compared]) -> d
 
 def _marked(row: Row, value: Value, n: int) -> Entry:
     """Return a distance of n images, with a mark where they are few."""
-    return Marked(value, FEW) if n < (_few(row) or 0) else value
-
-
-def _few(row: Row) -> int | None:
-    """Return the number of images below which a distance is marked."""
-    few = row.metrics.facts.get("few") if row.metrics else None
-    return few if isinstance(few, int) else None
+    return Marked(value, FEW) if n < (row.few or 0) else value
 
 
 def _seeds(row: Row, rows: Iterable[Row]) -> list[Value]:
@@ -352,7 +346,7 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
     """Say what floor, marks and letters mean, where there are any."""
     lines = [
         f"{FEW}: of fewer than {few} images, whose covariance says little; the bias dominates."
-        for few in sorted({_few(row) or 0 for row in rows})
+        for few in sorted({row.few or 0 for row in rows})
         if any(n < few for row in rows for n in row.distances)
     ]
     if any(floor_of(row, rows) for row in rows):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmark.formats import Column, Entry, Table, significant
 from benchmark.records import Value
-from benchmark.rows import Key, Published, find_published
+from benchmark.rows import FEW, Key, Published, find_published
 from benchmark.verdicts import Finding, Judged
 
 MOST = 50_000  # the number of samples for which FIDs are published
@@ -36,7 +36,9 @@ FINDINGS = [
 ]
 READING = [
     "A claim is reproduced if the 95 % interval of every test lies where the claim wants it, "
-    "contradicted if that of one test lies wholly elsewhere.",
+    "contradicted if that of one test lies wholly elsewhere, once it is widened for the number of "
+    "tests (Bonferroni).",
+    f"{FEW}: of so few images that the bias of the distance dominates, though both sides have it.",
     "Samples to settle it: with so many in each cell an interval that shrinks as 1/√n and stays "
     "where it is would lie on one side; empty where samples alone do not help.",
 ]
@@ -90,7 +92,9 @@ def evidence(finding: Finding) -> str:
     """Return what a test found, in a line."""
     if finding.value is None:
         return f"{finding.measure}: {finding.why}"
-    at = f" at n = {finding.n}" if finding.n else ""
+    few = max((row.few or 0 for row in finding.rows), default=0)
+    mark = FEW if finding.n and finding.n < few else ""
+    at = f" at n = {finding.n}{mark}" if finding.n else ""
     return f"{finding.measure} = {interval(finding.value)}{at}"
 
 
@@ -100,7 +104,9 @@ def interval(value: Value) -> str:
     assert value.high is not None
     largest = significant(max(abs(value.low), abs(value.high)))
     decimals = min(3, len(largest.partition(".")[2]))
-    low, middle, high = (f"{x:.{decimals}f}" for x in (value.low, value.value, value.high))
+    low, middle, high = (
+        f"{round(x, decimals) + 0.0:.{decimals}f}" for x in (value.low, value.value, value.high)
+    )
     return f"{middle} [{low}, {high}]".replace("-", "−")
 
 

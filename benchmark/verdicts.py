@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from statistics import NormalDist
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -95,7 +96,7 @@ def judge(claims: Claims, rows: Sequence[Row]) -> list[Judged]:
     """Judge every claim by the rows of a run."""
     lookup = Lookup(rows, {name: cell.key for name, cell in claims.cells.items()})
     return [
-        Judged(number, claim.text, tuple(run(test, lookup) for test in claim.tests))
+        Judged(number, claim.text, tuple(run(t, lookup, len(claim.tests)) for t in claim.tests))
         for number, claim in enumerate(claims.claims, start=1)
     ]
 
@@ -206,37 +207,53 @@ class Measured:
     n: int | None = None
     relative: bool = False
 
-    @property
-    def verdict(self) -> Verdict:
-        """Reproduced if the interval lies between the bounds, contradicted if outside of them."""
+    def verdict(self, tests: int) -> Verdict:
+        """Return where the interval lies: between the bounds, outside of them, or neither.
+
+        That one of several tests fails is likelier than that a given one does, so the interval that
+        must lie outside is wider.
+        """
         _, low, high = _ends(self.value)
         if (self.low is None or low >= self.low) and (self.high is None or high <= self.high):
             return Verdict.REPRODUCED
-        if (self.low is not None and high < self.low) or (
-            self.high is not None and low > self.high
-        ):
-            return Verdict.CONTRADICTED
-        return Verdict.CANNOT_TELL
+        low, high = (self._end(end, tests) for end in (low, high))
+        too_low = self.low is not None and high < self.low
+        too_high = self.high is not None and low > self.high
+        return Verdict.CONTRADICTED if too_low or too_high else Verdict.CANNOT_TELL
 
-    @property
-    def settle(self) -> float | None:
-        """The samples with which the interval would cross no bound, if it crosses one."""
-        if self.verdict is not Verdict.CANNOT_TELL:
+    def settle(self, tests: int) -> float | None:
+        """Return the samples with which the verdict would be another, if it says nothing."""
+        if self.verdict(tests) is not Verdict.CANNOT_TELL:
             return None
-        return max(self._settle(x) for x in (self.low, self.high) if x is not None)
+        middle, low, high = _ends(self.value)
+        if self.low is not None and middle < self.low:
+            return self._settle(self.low, self._end(high, tests))
+        if self.high is not None and middle > self.high:
+            return self._settle(self.high, self._end(low, tests))
+        sides = ((self.low, low), (self.high, high))
+        return max(self._settle(bound, end) for bound, end in sides if bound is not None)
 
-    def _settle(self, bound: float) -> float:
-        middle, low, high, at = (
-            math.log(x) if self.relative else x for x in (*_ends(self.value), bound)
-        )
-        width = middle - low if at < middle else high - middle
-        return self.samples * (width / (middle - at)) ** 2 if middle != at else math.inf
+    def _end(self, end: float, tests: int) -> float:
+        """Return an end of the interval as it is for so many tests at once (Bonferroni)."""
+        middle = self._scaled(self.value.value)
+        widening = NormalDist().inv_cdf(1 - 0.025 / tests) / Z95
+        wider = middle + widening * (self._scaled(end) - middle)
+        return math.exp(wider) if self.relative else wider
+
+    def _settle(self, bound: float, end: float) -> float:
+        """Return the samples with which this end of the interval would lie at the bound."""
+        middle = self._scaled(self.value.value)
+        gap, width = self._scaled(bound) - middle, self._scaled(end) - middle
+        return self.samples * (width / gap) ** 2 if gap else math.inf
+
+    def _scaled(self, number: float) -> float:
+        return math.log(number) if self.relative else number
 
 
 class Share(Measured):
     """A share of samples, with Wilson's interval."""
 
-    def _settle(self, bound: float) -> float:
+    def _settle(self, bound: float, end: float) -> float:
         gap = self.value.value - bound
         return Z95**2 * bound * (1 - bound) / gap**2 if gap else math.inf
 
@@ -396,7 +413,7 @@ class Copies(Strict):
         number = sum(_copies(row) or 0 for row in rows)
         n = sum(row.cell.samples for row in rows if row.cell)
         found = Share(proportion(np.arange(n) < number), None, self.limit, rows, n)
-        if number and found.verdict is Verdict.REPRODUCED:
+        if number and found.verdict(tests=1) is Verdict.REPRODUCED:
             raise UndecidedError(f"{number} of {n} samples are accused: look at their panels")
         return found
 
@@ -454,10 +471,10 @@ class Claims(Strict):
         return self
 
 
-def run(test: Test, lookup: Lookup) -> Finding:
-    """Ask what a test asks."""
+def run(test: Test, lookup: Lookup, tests: int = 1) -> Finding:
+    """Ask what a test, one of so many of its claim, asks."""
     if isinstance(test, Either):
-        return _run_either(test, lookup)
+        return _run_either(test, lookup, tests)
     blank = Finding(test.measure(lookup), test.wanted, Verdict.CANNOT_TELL)
     try:
         found = test.measured(lookup)
@@ -465,10 +482,10 @@ def run(test: Test, lookup: Lookup) -> Finding:
         return replace(blank, verdict=reason.verdict, why=str(reason))
     return replace(
         blank,
-        verdict=found.verdict,
+        verdict=found.verdict(tests),
         value=found.value,
         n=found.n,
-        settle=found.settle,
+        settle=found.settle(tests),
         rows=tuple(found.rows),
     )
 
@@ -595,9 +612,11 @@ def _name(row: Row) -> str:
     return row.cell.id if row.cell else f"the control {row.control.kind}" if row.control else ""
 
 
-def _run_either(test: Either, lookup: Lookup) -> Finding:
+def _run_either(test: Either, lookup: Lookup, tests: int) -> Finding:
     """Ask every alternative, each a list of tests."""
-    tried = [Judged(0, "", tuple(run(t, lookup) for t in tests)) for tests in test.either]
+    tried = [
+        Judged(0, "", tuple(run(t, lookup, tests) for t in together)) for together in test.either
+    ]
     verdict = any_of(alternative.verdict for alternative in tried)
     parts = [finding for alternative in tried for finding in alternative.findings]
     needed = [alternative.settle for alternative in tried if alternative.settle is not None]
@@ -618,6 +637,6 @@ def _asked(finding: Finding) -> str:
 def _flat(tests: Iterable[Test]) -> Iterator[Plain]:
     for test in tests:
         if isinstance(test, Either):
-            yield from (plain for tests in test.either for plain in tests)
+            yield from (plain for together in test.either for plain in together)
         else:
             yield test
