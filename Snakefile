@@ -24,3 +24,4 @@ rule all:
         TABLES,
         PLOTS,
         PANELS,
+        RUN.site,

@@ -11,8 +11,8 @@ from benchmark.records import Cell, Record, Value
 from benchmark.rows import FAMILIES, Row, comparable
 from benchmark.verdict_tables import interval
 
-WIDTH, HEIGHT = 640, 400  # of a chart, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 52  # of the frame around the plane
+WIDTH, HEIGHT = 480, 330  # of a chart, in its own units
+LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 26  # of the frame around the plane
 WIDE = 4  # an axis that spans more than this factor is logarithmic
 POINTS = 200  # of a curve at most
 
@@ -89,6 +89,11 @@ class Scatter:
     y: Axis
     points: list[Point]
     legend: list[tuple[int, str]]
+
+    @property
+    def best(self) -> list[str]:
+        """The names of the points that no other beats, the cheapest first."""
+        return [p.name for p in sorted(self.points, key=lambda p: p.x) if p.front]
 
     @property
     def front(self) -> str:
@@ -189,6 +194,11 @@ def name_of(cell: Cell) -> str:
     return f"{cell.family} {cell.schedule}{sampler} {cell.steps}"
 
 
+def title_of(cell: Cell) -> str:
+    """Name a cell and say where its weights are from."""
+    return name_of(cell) + (", pretrained" if cell.weights == "pretrained" else "")
+
+
 def series_of(cell: Cell) -> int:
     """Return the number of the colour of a cell's family."""
     return FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
@@ -205,9 +215,9 @@ def _scatter(name: str, rows: Sequence[Row], cost: Cost, label: str) -> Scatter 
     points = [_point(x, y, c, value, row, (c, value.value) in best) for c, value, row in measured]
     cells = [row.cell for row in rows if row.cell]
     legend = dict.fromkeys((series_of(cell), cell.family) for cell in cells)
-    title = f"{cells[0].dataset} at {cells[0].resolution}×{cells[0].resolution}"
-    front = ", ".join(point.name for point in sorted(points, key=lambda p: p.x) if point.front)
-    text = f"Distance against {label}. No other cell is better in both than: {front}."
+    data = f"{cells[0].dataset} at {cells[0].resolution}×{cells[0].resolution}"
+    title = f"{y.label.split()[0]} against {name.split('-')[0]}, {data}"
+    text = f"{y.label} against {label}: one mark for each cell, with its 95 % interval."
     return Scatter(name, title, text, x, y, points, sorted(legend))
 
 
@@ -222,10 +232,9 @@ def _point(x: Axis, y: Axis, cost: float, value: Value, row: Row, front: bool) -
     lines = [
         f"distance {interval(value) if known else significant(value.value)}",
         f"{significant(_seconds(row))} s an image, {significant(_evaluations(row))} evaluations",
-        "pretrained" if ready else "trained in this run",
     ]
     places = x.at(cost), y.at(value.value), y.at(low), y.at(high)
-    return Point(*places, series_of(row.cell), ready, front, name_of(row.cell), lines)
+    return Point(*places, series_of(row.cell), ready, front, title_of(row.cell), lines)
 
 
 def _axes(measured: Sequence[tuple[float, Value, Row]], label: str, n: int) -> tuple[Axis, Axis]:

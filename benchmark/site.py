@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,12 @@ from PIL import Image
 
 from benchmark import charts, style
 from benchmark.atomic import atomic_path, write_text
-from benchmark.formats import Entry, Marked, Table, significant
+from benchmark.formats import Column, Entry, Marked, Table, significant
 from benchmark.paths import CLAIMS, Run
 from benchmark.pictures import FRAME_MILLISECONDS, read_movie
 from benchmark.records import Cell, Record, Value, read_records
 from benchmark.rows import Row, collect, read_published
-from benchmark.tables import all_tables
+from benchmark.tables import COLUMNS, all_tables
 from benchmark.verdict_tables import evidence, interval, samples, verdicts_table
 from benchmark.verdicts import Judged, Verdict, judge, read_claims
 
@@ -30,11 +31,23 @@ QUALITY = 90  # of pictures that lose something
 LOSSLESS = 200_000  # bytes; larger pictures lose something
 WIDEST = 1600  # pixels
 VIDEO_SCALE = 2
-# Columns that a reader compares first; the others are shown on demand.
-FIRST = ("label", "schedule", "sampler", "steps", "samples", "floor", "letters", "train_minutes")
-FIRST_COSTS = ("seconds_per_image", "network_evaluations", "sample_seconds")
+# Columns that are shown on demand.
+MORE = {
+    "seed",
+    "nearest_min",
+    "nearest_mean",
+    "kth_mean",
+    "sample_seconds",
+    "images_per_second",
+    "batch",
+    "threads",
+    "device",
+    "report_resolution",
+    "report_n_fake",
+}
+IDENTITY = ("schedule", "sampler", "steps")  # on a phone they stand below the first column
 # Published figures stand beside ours.
-BESIDE = {"report_train_minutes": "train_minutes", "report_sample_minutes": "sample_seconds"}
+BESIDE = {"report_train_minutes": "train_minutes", "report_sample_minutes": "seconds_per_image"}
 
 
 def write_site(run: Run, reference: Path | None, claims: Path = CLAIMS) -> list[Path]:
@@ -64,6 +77,8 @@ def write_site(run: Run, reference: Path | None, claims: Path = CLAIMS) -> list[
         css=_asset("site.css"),
         js=_asset("site.js"),
         colours=style.COLOURS,
+        width=charts.WIDTH,
+        height=charts.HEIGHT,
         facts=_facts(records, rows),
         verdicts=Verdict,
         counts=[(v, sum(claim.verdict is v for claim in judged)) for v in Verdict],
@@ -98,6 +113,12 @@ class Head:
     number: bool
     published: bool
     more: bool
+    identity: bool
+
+    @property
+    def classes(self) -> str:
+        """Its classes in the page."""
+        return " ".join(name for name, is_so in vars(self).items() if is_so is True)
 
 
 @dataclass(frozen=True)
@@ -117,6 +138,11 @@ class Shown:
     caption: list[str]
     heads: list[Head]
     rows: list[list[Item]]
+
+    def identity(self, row: list[Item]) -> str:
+        """Return what tells a row from others of its name."""
+        found = [item.text for head, item in zip(self.heads, row, strict=True) if head.identity]
+        return ", ".join(filter(None, found))
 
     @property
     def has_more(self) -> bool:
@@ -155,6 +181,7 @@ class StatedClaim:
     data: str
     report_data: str
     settle: str
+    found: str
     tests: list[tuple[Verdict, str, str]]
 
 
@@ -198,6 +225,7 @@ def _claims(judged: Sequence[Judged], table: Table) -> list[StatedClaim]:
             data=str(row["data"] or ""),
             report_data=str(row["report_data"] or ""),
             settle=samples(claim.settle) or "",
+            found=_decisive(claim),
             tests=[
                 (finding.verdict, evidence(part), part.wanted)
                 for finding in claim.findings
@@ -208,25 +236,26 @@ def _claims(judged: Sequence[Judged], table: Table) -> list[StatedClaim]:
     ]
 
 
+def _decisive(claim: Judged) -> str:
+    """Return what the first test found that has the verdict of the claim."""
+    tests = [part for finding in claim.findings for part in finding.parts or [finding]]
+    same = [test for test in tests if test.verdict is claim.verdict] or tests
+    return evidence(next((test for test in same if test.value), same[0]))
+
+
 def _shown(table: Table) -> Shown:
     """Return a table with the published figures beside ours, and the less read columns marked."""
-    distances = [c.key for c in table.columns if c.key.startswith("distance_at_")]
-    label = next((c.key for c in table.columns if c.heading and c.heading.startswith("F")), "")
-    beside = {**BESIDE, "report_fid": label}
-    order = [c for c in table.shown if c.key not in beside]
-    for column in table.shown:
-        if column.key in beside:
-            keys = [c.key for c in order]
-            after = keys.index(beside[column.key]) + 1 if beside[column.key] in keys else len(keys)
-            order.insert(after, column)
-    first = {*FIRST, *FIRST_COSTS, *distances, label, *beside}
-    is_results = any(column.key == "sampler" for column in table.columns) and bool(label)
+    order = _beside(table.shown)
+    aside = {c.key for c in order if all(row.get(c.key) in (None, "") for row in table.rows)}
+    if any(column.key == "letters" for column in order):  # the metrics besides the distance
+        aside |= {c.key for c in order if c.key not in COLUMNS and not _is_distance(c.key)}
     heads = [
         Head(
-            f"{column.group} {column.heading}".strip(),
+            f"{column.group} {column.heading}".strip().replace("/", "/\N{ZERO WIDTH SPACE}"),
             column.number,
             bool(column.group),
-            is_results and column.key not in first,
+            column.key in MORE | aside,
+            column.key in IDENTITY,
         )
         for column in order
     ]
@@ -238,6 +267,24 @@ def _shown(table: Table) -> Shown:
     return Shown(table.name, table.caption, heads, rows)
 
 
+def _beside(columns: Sequence[Column]) -> list[Column]:
+    """Put each published figure behind the column of ours that it belongs to."""
+    ours = [column for column in columns if not column.group]
+    keys = [column.key for column in ours]
+    distance = next(filter(_is_distance, keys), "")
+    behind = {**BESIDE, "report_fid": distance}
+    published = [column for column in columns if column.group]
+    order = []
+    for column in ours:
+        order += [column, *(p for p in published if behind.get(p.key) == column.key)]
+    return [*order, *(p for p in published if behind.get(p.key) not in keys)]
+
+
+def _is_distance(key: str) -> bool:
+    """Tell whether a column holds a Fréchet distance: FID, another FD, or one of fewer images."""
+    return key.startswith(("FID", "FD-", "distance_at_"))
+
+
 def _item(text: str, entry: Entry) -> Item:
     value = entry.value if isinstance(entry, Marked) else entry
     number = value.value if isinstance(value, Value) else value
@@ -247,12 +294,11 @@ def _item(text: str, entry: Entry) -> Item:
 
 def _grids(run: Run, rows: Iterable[Row]) -> list[Picture]:
     cells = [row.cell for row in rows if row.cell and run.grid(row.cell.id).exists()]
-    return [_picture(run.grid(cell.id), charts.name_of(cell), _drawn(cell)) for cell in cells]
+    return [_picture(run.grid(cell.id), charts.title_of(cell), _drawn(cell)) for cell in cells]
 
 
 def _drawn(cell: Cell) -> str:
-    origin = "pretrained" if cell.weights == "pretrained" else "trained in this run"
-    return f"{cell.samples} samples, {origin}, {cell.model}"
+    return f"{cell.samples} samples of {cell.model}, seed {cell.seed}"
 
 
 def _movies(run: Run, rows: Iterable[Row], first: Cell | None) -> list[Movie]:
@@ -267,7 +313,7 @@ def _movie(run: Run, cell: Cell) -> Movie:
     sprite = Image.fromarray(np.concatenate([_panel(images) for images in frames], axis=1))
     count = len(frames)
     steps = [round(k * cell.steps / (count - 1)) for k in range(count)]
-    name = charts.name_of(cell) + (" (pretrained)" if cell.weights == "pretrained" else "")
+    name = charts.title_of(cell)
     return Movie(name, _encoded(sprite, name, lossy=True), count, steps)
 
 
@@ -311,7 +357,7 @@ def _write_video(run: Run, cell: Cell) -> Picture:
 
 
 def _neighbours(run: Run, rows: Iterable[Row]) -> list[Picture]:
-    """Return the panels of nearest neighbours, the most suspicious subject first."""
+    """Return the panels of nearest neighbours, the most suspicious first; controls come last."""
     found = [(_subject(row), row) for row in rows if row.retrieval]
     found = [(name, row) for name, row in found if run.neighbours(name).exists()]
     found.sort(key=lambda pair: _suspicion(pair[1]))
@@ -325,29 +371,27 @@ def _subject(row: Row) -> str:
 
 def _title(row: Row) -> str:
     if row.cell:
-        return charts.name_of(row.cell)
+        return charts.title_of(row.cell)
     assert row.control
-    return f"control: {row.control.kind}"
+    return f"control: {row.control.kind.replace('-', ' ')}"
 
 
-def _suspicion(row: Row) -> tuple[float, float]:
+def _suspicion(row: Row) -> tuple[bool, float, float]:
     assert row.retrieval
     values = row.retrieval.values
     share, ratio = values.get("accused_share"), values.get("distance_ratio")
-    return (-share.value if share else 0.0, ratio.value if ratio else float("inf"))
+    accused, far = share.value if share else 0.0, ratio.value if ratio else math.inf
+    return row.cell is None, -accused, far
 
 
 def _suspected(row: Row) -> str:
     assert row.retrieval
     values = row.retrieval.values
-    parts = []
+    parts = [row.control.text] if row.control else []
     if "accused" in values:
         parts.append(f"{int(values['accused'].value)} accused of being copies")
     if "distance_ratio" in values:
-        parts.append(
-            f"{interval(values['distance_ratio'])} times as far from the training images as "
-            "held-out images"
-        )
+        parts.append(f"distance {interval(values['distance_ratio'])} times that of held-out images")
     return "; ".join(parts)
 
 
@@ -382,7 +426,7 @@ def _stage_bars(stages: Table) -> list[charts.Bar]:
 
 def _cell_bars(rows: Iterable[Row]) -> list[charts.Bar]:
     timed = [
-        (charts.name_of(row.cell), 1 / row.sample.timing.images_per_second, row.cell)
+        (charts.title_of(row.cell), 1 / row.sample.timing.images_per_second, row.cell)
         for row in rows
         if row.cell and row.sample and row.sample.timing
     ]

@@ -51,18 +51,19 @@
     tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - box.width - 8))}px`;
     tip.style.top = `${y - box.height - 14 > 0 ? y - box.height - 14 : y + 18}px`;
   };
+  let focused = null;  // tells the values of what has the focus, which scrolling moves
   const hide = () => { tip.hidden = true; };
-  addEventListener("scroll", hide, { passive: true });
+  addEventListener("scroll", () => (focused && !tip.hidden ? focused() : hide()), { passive: true });
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
   for (const point of document.querySelectorAll(".point")) {
     const tell = () => {
       const box = point.querySelector(".reach").getBoundingClientRect();
-      show(JSON.parse(point.dataset.tip)[0], JSON.parse(point.dataset.lines), box.x + box.width / 2, box.y);
+      show(point.dataset.name, JSON.parse(point.dataset.lines), box.x + box.width / 2, box.y);
     };
     point.addEventListener("pointerenter", tell);
-    point.addEventListener("focus", tell);
+    point.addEventListener("focus", () => { focused = tell; tell(); });
     point.addEventListener("pointerleave", hide);
-    point.addEventListener("blur", hide);
+    point.addEventListener("blur", () => { focused = null; hide(); });
   }
   for (const chart of document.querySelectorAll("svg.lines")) {
     const cursor = chart.querySelector(".cursor");
@@ -84,21 +85,21 @@
       cursor.setAttribute("visibility", "visible");
       const box = chart.getBoundingClientRect();
       const lines = curves.map((c) => `${c.name}: ${c.y[nearest(c.x, x)]}`);
-      show(`step ${x}`, lines, box.x + place * box.width / 640, box.y + 40);
+      show(`step ${x}`, lines, box.x + place * box.width / chart.viewBox.baseVal.width, box.y + 40);
       return longest;
     };
-    const leave = () => { cursor.setAttribute("visibility", "hidden"); hide(); };
+    const leave = () => { focused = null; cursor.setAttribute("visibility", "hidden"); hide(); };
     chart.addEventListener("pointermove", (event) => {
       const box = chart.getBoundingClientRect();
       const longest = curves.reduce((a, b) => (b.x.length > a.x.length ? b : a));
-      at = nearest(longest.places.map((p) => p[0]), (event.clientX - box.x) * 640 / box.width);
+      at = nearest(longest.places.map((p) => p[0]), (event.clientX - box.x) * chart.viewBox.baseVal.width / box.width);
       tell();
     });
     chart.addEventListener("pointerleave", leave);
     chart.addEventListener("blur", leave);
     chart.addEventListener("keydown", (event) => {
       const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (move) { at += move; tell(); event.preventDefault(); }
+      if (move) { at += move; focused = tell; tell(); event.preventDefault(); }
     });
   }
 

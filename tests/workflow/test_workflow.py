@@ -20,7 +20,7 @@ from benchmark.records import read_records
 
 PROJECT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
-FIGURES = {"tables", "plots"}
+FIGURES = {"tables", "plots", "site"}
 OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"} | FIGURES
 MEASURED = {"evaluate", "evaluate_controls"} | FIGURES
 SMOKE = Path(__file__).parent / "smoke.yaml"
