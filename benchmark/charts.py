@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmark.formats import significant
+from benchmark.plots import pareto
 from benchmark.records import Cell, Record, Value
 from benchmark.rows import FAMILIES, Row, comparable
 from benchmark.verdict_tables import interval
@@ -259,15 +260,6 @@ def _axes(measured: Sequence[tuple[float, Value, Row]], label: str, n: int) -> t
     )
 
 
-def pareto(points: Iterable[tuple[float, float]]) -> set[tuple[float, float]]:
-    """Return the points that no other beats in both coordinates; lower is better."""
-    front: list[tuple[float, float]] = []
-    for point in sorted(set(points)):
-        if not front or point[1] < front[-1][1]:
-            front.append(point)
-    return set(front)
-
-
 def _seconds(row: Row) -> float:
     assert row.sample
     assert row.sample.timing
@@ -298,8 +290,9 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 of each decade, or fewer where there are many."""
+    """Return 1, 2 and 5 of each decade; fewer where there are many, others where there are none."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     few = math.log10(high / low) > 2.5
     numbers = (float(f"{k}e{d}") for d in decades for k in ((1,) if few else (1, 2, 5)))
-    return [number for number in numbers if low <= number <= high]
+    found = [number for number in numbers if low <= number <= high]
+    return found if len(found) > 1 else _ticks(low, high)

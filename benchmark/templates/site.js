@@ -14,7 +14,7 @@
   addEventListener("beforeprint", () => {
     before = root.dataset.theme;
     paint("light");
-    document.querySelectorAll("details:not(.video)").forEach((d) => { d.open = true; });
+    document.querySelectorAll("details:not(.video, .claims details)").forEach((d) => { d.open = true; });
   });
   addEventListener("afterprint", () => before && paint(before));
 
@@ -111,7 +111,8 @@
       const large = zoom.querySelector("img");
       large.src = small.src;
       large.alt = small.alt;
-      zoom.querySelector("p").textContent = small.closest("figure").querySelector("figcaption").innerText;
+      large.style.width = `min(90vw, ${76 * small.naturalWidth / small.naturalHeight}vh)`;
+      zoom.querySelector("p").textContent = [...small.closest("figure").querySelectorAll("figcaption *")].map((part) => part.textContent).join(": ");
       zoom.showModal();
     });
   }
