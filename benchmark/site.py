@@ -23,7 +23,7 @@ from benchmark.records import Cell, Record, Value, read_records
 from benchmark.rows import Row, collect, read_published
 from benchmark.tables import COLUMNS, all_tables
 from benchmark.verdict_tables import evidence, interval, samples, verdicts_table
-from benchmark.verdicts import Judged, Verdict, judge, read_claims
+from benchmark.verdicts import Finding, Judged, Verdict, judge, read_claims
 
 TEMPLATES = Path(__file__).parent / "templates"
 LARGEST_TILE = 96  # pixels of an image in the slider
@@ -80,7 +80,6 @@ def write_site(run: Run, reference: Path | None, claims: Path = CLAIMS) -> list[
         width=charts.WIDTH,
         height=charts.HEIGHT,
         facts=_facts(records, rows),
-        verdicts=Verdict,
         counts=[(v, sum(claim.verdict is v for claim in judged)) for v in Verdict],
         claims=_claims(judged, verdicts_table(judged, published)),
         results=[_shown(table) for name, table in tables.items() if name not in OWN_PLACE],
@@ -172,6 +171,16 @@ class Movie:
 
 
 @dataclass(frozen=True)
+class StatedTest:
+    """A test of a claim as the page shows it; its parts stand for each other."""
+
+    verdict: Verdict
+    found: str
+    wanted: str
+    parts: list[StatedTest]
+
+
+@dataclass(frozen=True)
 class StatedClaim:
     """A claim as the page shows it."""
 
@@ -182,7 +191,7 @@ class StatedClaim:
     report_data: str
     settle: str
     found: str
-    tests: list[tuple[Verdict, str, str]]
+    tests: list[StatedTest]
 
 
 def _template(name: str) -> Template:
@@ -226,14 +235,15 @@ def _claims(judged: Sequence[Judged], table: Table) -> list[StatedClaim]:
             report_data=str(row["report_data"] or ""),
             settle=samples(claim.settle) or "",
             found=_decisive(claim),
-            tests=[
-                (finding.verdict, evidence(part), part.wanted)
-                for finding in claim.findings
-                for part in finding.parts or [finding]
-            ],
+            tests=[_stated(finding) for finding in claim.findings],
         )
         for claim, row in zip(judged, table.rows, strict=True)
     ]
+
+
+def _stated(finding: Finding) -> StatedTest:
+    found = "" if finding.parts else evidence(finding)
+    return StatedTest(finding.verdict, found, finding.wanted, list(map(_stated, finding.parts)))
 
 
 def _decisive(claim: Judged) -> str:

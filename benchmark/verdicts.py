@@ -6,6 +6,7 @@ test asks whether a 95 % interval lies wholly inside a range, wholly outside of 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -156,15 +157,13 @@ class Lookup:
         """Return all cells of a family in which copies were looked for.
 
         Raises:
-            UndecidedError: there are none, or on several data sets.
+            UndecidedError: there are none.
         """
         found = [
             r for r in self.rows if r.cell and r.cell.family == name and _copies(r) is not None
         ]
         if not found:
             raise UndecidedError(f"no copies of {name} were looked for", Verdict.NOT_RUN)
-        if len(sets := sorted({row.dataset for row in found})) > 1:
-            raise UndecidedError(f"{name} was sampled on several data sets: {', '.join(sets)}")
         return found
 
     def control(self, kind: str, dataset: str) -> Row:
@@ -406,10 +405,11 @@ class Copies(Strict):
                 were not found, so that to find none says nothing.
         """
         rows = lookup.family(self.family)
-        control = lookup.control("copies", rows[0].dataset).retrieval
-        planted = control.facts.get(f"{PART}exact") if control else None
-        if not isinstance(planted, float) or planted < self.power:
-            raise UndecidedError("exact copies that were planted are not found reliably enough")
+        for dataset in sorted({row.dataset for row in rows}):
+            control = lookup.control("copies", dataset).retrieval
+            planted = control.facts.get(f"{PART}exact") if control else None
+            if not isinstance(planted, float) or planted < self.power:
+                raise UndecidedError(f"copies planted among {dataset} are not found often enough")
         number = sum(_copies(row) or 0 for row in rows)
         n = sum(row.cell.samples for row in rows if row.cell)
         found = Share(proportion(np.arange(n) < number), None, self.limit, rows, n)
@@ -620,18 +620,18 @@ def _run_either(test: Either, lookup: Lookup, tests: int) -> Finding:
     verdict = any_of(alternative.verdict for alternative in tried)
     parts = [finding for alternative in tried for finding in alternative.findings]
     needed = [alternative.settle for alternative in tried if alternative.settle is not None]
+    numbers = map("({})".format, itertools.count(1))
+    wanted = [" and ".join(next(numbers) for _ in alternative.findings) for alternative in tried]
     return Finding(
-        measure="; or ".join("; and ".join(_asked(f) for f in a.findings) for a in tried),
-        wanted="one of them",
+        measure="; ".join(
+            f"({i}) {part.measure}, {part.wanted}" for i, part in enumerate(parts, 1)
+        ),
+        wanted=", or ".join(wanted),
         verdict=verdict,
         settle=min(needed, default=None) if verdict is Verdict.CANNOT_TELL else None,
         parts=tuple(parts),
         rows=tuple(row for finding in parts for row in finding.rows),
     )
-
-
-def _asked(finding: Finding) -> str:
-    return f"{finding.measure}, {finding.wanted}"
 
 
 def _flat(tests: Iterable[Test]) -> Iterator[Plain]:

@@ -178,6 +178,22 @@ def test_no_accused_say_nothing_where_planted_copies_are_not_found() -> None:
     assert "planted" in found.findings[0].why
 
 
+def test_copies_are_looked_for_on_every_data_set() -> None:
+    rows = report_rows()
+    moved = [
+        Row(**{**vars(row), "dataset": "others"})
+        if row.cell and row.cell.weights == "from-scratch"
+        else row
+        for row in rows
+    ]
+    found = claim(9, moved)
+    assert found.verdict is Verdict.CANNOT_TELL
+    assert "the control 'copies' is missing" in found.findings[0].why
+    [control] = [r for r in rows if r.control and r.control.kind == "copies"]
+    with_control = [*moved, Row(**{**vars(control), "dataset": "others"})]
+    assert claim(9, with_control).verdict is Verdict.REPRODUCED
+
+
 def test_collapse_is_not_told_without_the_control_of_noise() -> None:
     found = claim(4, report_rows(noise=False))
     assert found.verdict is Verdict.CANNOT_TELL
