@@ -65,7 +65,7 @@ class Run:
         return self.root / "samples" / cell / "chain.png"
 
     def movie(self, cell: str) -> Path:
-        """The way from noise to image as an animated PNG."""
+        """Picture of the way from noise to image, with a row for each step of a short one."""
         return self.root / "samples" / cell / "movie.png"
 
     def features(self, extractor: str, name: str) -> Path:

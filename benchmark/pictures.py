@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from benchmark.atomic import atomic_path
 
 SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
 GAP = 2
-FRAME_MILLISECONDS = 80
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
@@ -31,27 +31,16 @@ def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
 
 
 def save_movie(frames: NDArray[np.uint8], path: Path) -> None:
-    """Write frames of several images, uint8 frames×n×H×W×3, as an animated PNG, atomically.
-
-    It loses nothing; in each frame the images lie side by side as they are.
-    """
-    strips = [Image.fromarray(np.concatenate(list(images), axis=1)) for images in frames]
-    with atomic_path(path) as temporary:
-        strips[0].save(
-            temporary,
-            format="PNG",
-            save_all=True,
-            append_images=strips[1:],
-            duration=FRAME_MILLISECONDS,
-            loop=0,
-        )
+    """Write frames of several images, uint8 frames×n×H×W×3, as PNG: a row for each frame."""
+    rows = [np.concatenate(list(images), axis=1) for images in frames]
+    save_png(Image.fromarray(np.concatenate(rows)), path)
 
 
-def read_movie(path: Path, side: int) -> NDArray[np.uint8]:
-    """Return the frames of an animated PNG of images `side` pixels wide: frames×n×H×W×3."""
-    with Image.open(path) as movie:
-        strips = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(movie)]
-    return np.stack([np.stack(np.split(strip, strip.shape[1] // side, axis=1)) for strip in strips])
+def read_movie(file: Path | BinaryIO, side: int) -> NDArray[np.uint8]:
+    """Return the frames of a movie of images `side` pixels wide: uint8, frames×n×H×W×3."""
+    pixels = np.asarray(Image.open(file).convert("RGB"))
+    count, across = pixels.shape[0] // side, pixels.shape[1] // side
+    return pixels.reshape(count, side, across, side, 3).swapaxes(1, 2)
 
 
 def save_png(picture: Image.Image, path: Path) -> None:

@@ -18,7 +18,7 @@ from benchmark import charts, style
 from benchmark.atomic import atomic_path, write_text
 from benchmark.formats import Column, Entry, Marked, Table, significant
 from benchmark.paths import CLAIMS, Run
-from benchmark.pictures import FRAME_MILLISECONDS, read_movie
+from benchmark.pictures import read_movie
 from benchmark.records import Cell, Record, Value, read_records
 from benchmark.rows import Row, collect, read_published
 from benchmark.tables import COLUMNS, all_tables
@@ -26,11 +26,12 @@ from benchmark.verdict_tables import evidence, interval, samples, verdicts_table
 from benchmark.verdicts import Finding, Judged, Verdict, judge, read_claims
 
 TEMPLATES = Path(__file__).parent / "templates"
-LARGEST_TILE = 96  # pixels of an image in the slider
+LARGEST_TILE = 80  # pixels of an image in the slider: 65 frames of three fit into a WebP
 QUALITY = 90  # of pictures that lose something
 LOSSLESS = 200_000  # bytes; larger pictures lose something
 WIDEST = 1600  # pixels
 VIDEO_SCALE = 2
+FRAME_MILLISECONDS = 80
 # Columns that are shown on demand.
 MORE = {
     "seed",
@@ -303,7 +304,7 @@ def _item(text: str, entry: Entry) -> Item:
 
 
 def _grids(run: Run, rows: Iterable[Row]) -> list[Picture]:
-    cells = [row.cell for row in rows if row.cell and run.grid(row.cell.id).exists()]
+    cells = [row.cell for row in rows if row.cell and _exists(run.grid(row.cell.id))]
     return [_picture(run.grid(cell.id), charts.title_of(cell), _drawn(cell)) for cell in cells]
 
 
@@ -313,13 +314,13 @@ def _drawn(cell: Cell) -> str:
 
 def _movies(run: Run, rows: Iterable[Row], first: Cell | None) -> list[Movie]:
     """Return the generation of every cell."""
-    cells = [row.cell for row in rows if row.cell and run.movie(row.cell.id).exists()]
+    cells = [row.cell for row in rows if row.cell and _exists(run.movie(row.cell.id))]
     cells.sort(key=lambda cell: cell != first)
     return [_movie(run, cell) for cell in cells]
 
 
 def _movie(run: Run, cell: Cell) -> Movie:
-    frames = _smaller(read_movie(run.movie(cell.id), cell.resolution))
+    frames = _smaller(read_movie(_file(run.movie(cell.id)), cell.resolution))
     sprite = Image.fromarray(np.concatenate([_panel(images) for images in frames], axis=1))
     count = len(frames)
     steps = [round(k * cell.steps / (count - 1)) for k in range(count)]
@@ -347,14 +348,14 @@ def _panel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _video_cell(run: Run, rows: Iterable[Row]) -> Cell | None:
     """Return the cell of 50 steps of DDIM, of pretrained weights where there are any."""
-    cells = [row.cell for row in rows if row.cell and run.movie(row.cell.id).exists()]
+    cells = [row.cell for row in rows if row.cell and _exists(run.movie(row.cell.id))]
     found = [cell for cell in cells if (cell.family, cell.steps) == ("DDIM", 50)]
     return max(found, key=lambda cell: cell.weights == "pretrained", default=None)
 
 
 def _write_video(run: Run, cell: Cell) -> Picture:
     """Write the movie of a cell as a GIF that rests at its end."""
-    frames = _smaller(read_movie(run.movie(cell.id), cell.resolution))
+    frames = _smaller(read_movie(_file(run.movie(cell.id)), cell.resolution))
     images = [Image.fromarray(_panel(images)) for images in frames]
     size = (images[0].width * VIDEO_SCALE, images[0].height * VIDEO_SCALE)
     enlarged = [image.resize(size, Image.Resampling.NEAREST) for image in images]
@@ -369,7 +370,7 @@ def _write_video(run: Run, cell: Cell) -> Picture:
 def _neighbours(run: Run, rows: Iterable[Row]) -> list[Picture]:
     """Return the panels of nearest neighbours, the most suspicious first; controls come last."""
     found = [(_subject(row), row) for row in rows if row.retrieval]
-    found = [(name, row) for name, row in found if run.neighbours(name).exists()]
+    found = [(name, row) for name, row in found if _exists(run.neighbours(name))]
     found.sort(key=lambda pair: _suspicion(pair[1]))
     return [_picture(run.neighbours(name), _title(row), _suspected(row)) for name, row in found]
 
@@ -406,8 +407,16 @@ def _suspected(row: Row) -> str:
 
 
 def _picture(path: Path, name: str, text: str) -> Picture:
-    with Image.open(path) as image:
+    with Image.open(_file(path)) as image:
         return _encoded(image.convert("RGB"), name, text)
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+def _file(path: Path) -> io.BytesIO:
+    return io.BytesIO(path.read_bytes())
 
 
 def _encoded(image: Image.Image, name: str, text: str = "", *, lossy: bool = False) -> Picture:

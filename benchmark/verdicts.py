@@ -26,7 +26,7 @@ from benchmark.metrics.uncertainty import (
     across_seeds,
     difference,
     proportion,
-    ratio,
+    quotient,
     with_error,
 )
 from benchmark.records import PART, Value
@@ -537,7 +537,7 @@ def distance_ratio(
     n, first, second = shared_distances(a, b)
     if min(_ends(first)[1], _ends(second)[1]) <= 0:
         raise UndecidedError(f"the interval of a distance at n = {n} reaches 0")
-    return Measured(ratio(first, second), low, high, (*a, *b), n, n, relative=True)
+    return Measured(quotient(first, second), low, high, (*a, *b), n, n, relative=True)
 
 
 def time_ratio(

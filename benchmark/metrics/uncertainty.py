@@ -129,7 +129,7 @@ def difference(a: Value, b: Value) -> Value:
     )
 
 
-def ratio(a: Value, b: Value) -> Value:
+def quotient(a: Value, b: Value) -> Value:
     """Return a / b, both positive and independent, with the interval that follows from their own.
 
     It is that of `difference`, of the logarithms.
@@ -139,7 +139,7 @@ def ratio(a: Value, b: Value) -> Value:
     """
     parts = [(v.value, v.low, v.high) for v in (a, b)]
     if any(part is not None and part <= 0 for value in parts for part in value):
-        raise BenchmarkError("ratio: an interval that reaches zero has no ratio")
+        raise BenchmarkError("quotient: an interval that reaches zero has none")
     logarithms = [
         Value(value=math.log(v), low=low and math.log(low), high=high and math.log(high))
         for v, low, high in parts

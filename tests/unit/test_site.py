@@ -22,6 +22,7 @@ from benchmark.verdicts import Verdict
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"
+MOVIE_STEPS = 64  # as in benchmark.sample, which imports torch
 NASTY = '<img src=x onerror="alert(1)">&\'"'
 VOID = {"meta", "link", "img", "br", "input", "path", "line", "circle"}
 
@@ -195,6 +196,28 @@ def test_the_video_shows_every_step_and_rests_at_the_end(golden: Run) -> None:
             video.seek(number)
             durations.append(video.info["duration"])
     assert durations == [80] * 10 + [2000]
+
+
+@pytest.mark.parametrize("side", [80, 81, 256])
+def test_the_longest_movie_of_large_images_fits_into_the_page(side: int, tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=1)
+    [cell] = [record.cell for record in read_records(run.root) if record.kind == "sample"]
+    assert cell
+    frames = np.zeros((MOVIE_STEPS + 1, 3, side, side, 3), np.uint8)
+    save_movie(frames, run.movie(cell.id))
+    for record in read_records(run.root):
+        if record.cell:
+            path = run.record(record.kind, record.id)
+            path.write_text(path.read_text().replace('"resolution": 32', f'"resolution": {side}'))
+    assert f'data-frames="{MOVIE_STEPS + 1}"' in page(run)
+
+
+def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=0)
+    for path in (run.root / "records").glob("*/*.json"):
+        if path.parent.name != "data":
+            path.unlink()
+    assert page(run).count('class="verdict" data-sort="not run"') == 9
 
 
 def test_a_movie_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from benchmark.metrics.uncertainty import (
     differs,
     jackknife,
     proportion,
-    ratio,
+    quotient,
     with_error,
 )
 from benchmark.records import Value
@@ -157,7 +157,7 @@ def test_seeds_give_their_mean_and_students_interval() -> None:
 
 def test_the_interval_of_a_ratio_is_that_of_the_difference_of_logarithms() -> None:
     a, b = Value(value=8.0, low=4.0, high=16.0), Value(value=2.0, low=1.0, high=4.0)
-    found = ratio(a, b)
+    found = quotient(a, b)
     assert found.value == pytest.approx(4)
     factor = 2 ** math.sqrt(2)  # each side is known to a factor of 2
     assert found.low == pytest.approx(4 / factor)
@@ -169,7 +169,7 @@ def test_the_interval_of_a_ratio_covers_the_true_one() -> None:
     covered = 0
     for _ in range(2000):
         a, b = draws.normal(100, 8), draws.normal(80, 6)
-        found = ratio(
+        found = quotient(
             Value(value=a, low=a - 1.96 * 8, high=a + 1.96 * 8),
             Value(value=b, low=b - 1.96 * 6, high=b + 1.96 * 6),
         )
@@ -183,4 +183,4 @@ def test_the_interval_of_a_ratio_covers_the_true_one() -> None:
 def test_a_ratio_of_what_may_be_zero_is_refused(low: float) -> None:
     sure = Value(value=1.0, low=0.9, high=1.1)
     with pytest.raises(BenchmarkError, match="reaches zero"):
-        ratio(sure, Value(value=1.0, low=low, high=2.0))
+        quotient(sure, Value(value=1.0, low=low, high=2.0))
