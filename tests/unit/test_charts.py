@@ -37,6 +37,8 @@ def test_distances_stand_at_the_largest_number_of_images_that_all_have(tmp_path:
     time, evaluations = trade_offs(rows(tmp_path))
     assert time.y.label == evaluations.y.label == "FD-EffNetLite0 of 16 images (lower is better)"
     assert len(time.points) == len(evaluations.points) == 10
+    four = collect(read_records(write_run(tmp_path / "four", cells=4).root))
+    assert {chart.y.label.split()[2] for chart in trade_offs(four)} == {"64"}
 
 
 def test_the_front_is_that_of_the_plots(tmp_path: Path) -> None:
