@@ -25,3 +25,4 @@ rule all:
         TABLES,
         PLOTS,
         PANELS,
+        RUN.site,

@@ -245,7 +245,7 @@ def plots(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) 
 
 @app.command(
     epilog=_examples("bundle results/quickstart", "bundle results/quickstart sent.zip")
-    + "\n\n`compare`, `tables` and `plots` read a bundle as they read a folder."
+    + "\n\n`compare`, `tables`, `plots` and `site` read a bundle as they read a folder."
 )
 def bundle(
     run: Annotated[
@@ -306,6 +306,15 @@ def compare(
     print(FORMATS[output](changed(found) if only_changed else found), end="")
     if not exit_zero:
         raise typer.Exit(found.status)
+
+
+@app.command(epilog=_examples("site results/quickstart", "site sent.zip --output seen"))
+def site(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) -> None:
+    """Write the page that shows everything of a run, from its records and pictures: one file."""
+    from benchmark.bundle import output_folder
+    from benchmark.site import write_site
+
+    _print_paths(write_site(Run(run), reference, Run(output_folder(run, output))))
 
 
 @app.command(

@@ -21,6 +21,7 @@ CONTENT = (
     "plots/*.pdf",
     "samples/*/*.png",
     "neighbours/*.png",
+    "report/*",
 )
 
 

@@ -26,12 +26,16 @@ Entry = str | int | float | Value | Marked | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in the CSV, and in Markdown and LaTeX, where None leaves it out."""
+    """A column: its name in the CSV, and in Markdown and LaTeX, where None leaves it out.
+
+    In LaTeX the texts of a column with a `width` are broken into lines.
+    """
 
     key: str
     heading: str | None
     number: bool = True
     group: str = ""
+    width: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     r"""Return a table for `\input`, scaled to the line; it needs booktabs and graphicx."""
-    alignment = "".join("r" if column.number else "l" for column in table.shown)
+    alignment = "".join(map(_alignment, table.shown))
     header = [latex_escape(column.heading or "") for column in table.shown]
     body = [[latex_escape(text) or "--" for text in row] for row in table.texts()]
     lines = [
@@ -124,6 +128,8 @@ LATEX = {
     "†": r"$\dagger$",
     "σ": r"$\sigma$",
     "′": r"$'$",
+    "√": r"$\surd$",
+    ">": "$>$",
 }
 
 
@@ -158,6 +164,12 @@ def _markdown_line(cells: Sequence[str], widths: Sequence[int], columns: Sequenc
         for cell, width, column in zip(cells, widths, columns, strict=True)
     ]
     return f"| {' | '.join(padded)} |"
+
+
+def _alignment(column: Column) -> str:
+    if column.width:
+        return rf"p{{{column.width}}}"
+    return "r" if column.number else "l"
 
 
 def _latex_groups(columns: Sequence[Column]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 RESULTS = Path("results")
 REFERENCE = Path(__file__).parent.parent / "config" / "reference" / "report.csv"
+CLAIMS = REFERENCE.with_name("claims.yaml")
 PLOTS = (
     "distance-by-model",
     "time-by-model",
@@ -64,6 +65,10 @@ class Run:
         """Picture of the way from noise to image."""
         return self.root / "samples" / cell / "chain.png"
 
+    def movie(self, cell: str) -> Path:
+        """Picture of the way from noise to image, with a row for each step of a short one."""
+        return self.root / "samples" / cell / "movie.png"
+
     def features(self, extractor: str, name: str) -> Path:
         """Features of a data set's or a cell's images, in their order: float32, N×d."""
         return self.root / "features" / extractor / f"{name}.npy"
@@ -96,3 +101,13 @@ class Run:
     def plot(self, name: str) -> Path:
         """One plot."""
         return self.root / "plots" / f"{name}.png"
+
+    @property
+    def site(self) -> Path:
+        """The page that shows everything of a run."""
+        return self.root / "report" / "index.html"
+
+    @property
+    def video(self) -> Path:
+        """The 50 steps of DDIM as a GIF."""
+        return self.root / "report" / "ddim.gif"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,19 @@ def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
         enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
         sheet[top : top + height * scale, left : left + width * scale] = enlarged
     return Image.fromarray(sheet)
+
+
+def save_movie(frames: NDArray[np.uint8], path: Path) -> None:
+    """Write frames of several images, uint8 frames×n×H×W×3, as PNG: a row for each frame."""
+    rows = [np.concatenate(list(images), axis=1) for images in frames]
+    save_png(Image.fromarray(np.concatenate(rows)), path)
+
+
+def read_movie(file: Path | BinaryIO, side: int) -> NDArray[np.uint8]:
+    """Return the frames of a movie of images `side` pixels wide: uint8, frames×n×H×W×3."""
+    pixels = np.asarray(Image.open(file).convert("RGB"))
+    count, across = pixels.shape[0] // side, pixels.shape[1] // side
+    return pixels.reshape(count, side, across, side, 3).swapaxes(1, 2)
 
 
 def save_png(picture: Image.Image, path: Path) -> None:

@@ -23,7 +23,6 @@ from benchmark.archive import open_run
 from benchmark.paths import Run
 from benchmark.records import Cell, Curve, Record, Value, read_records
 from benchmark.rows import (
-    FAMILIES,
     Key,
     Published,
     Row,
@@ -31,6 +30,8 @@ from benchmark.rows import (
     find_published,
     floor_of,
     in_table,
+    name_of,
+    rank_of,
     read_published,
     table_names,
 )
@@ -250,19 +251,10 @@ def _spread(count: int) -> list[float]:
     return [(i - (count - 1) / 2) * 0.5 / count for i in range(count)]
 
 
-def _name(cell: Cell) -> str:
-    """Name a cell in a plot; the sampler goes without saying where it has the family's name."""
-    if cell.weights == "elsewhere":
-        return cell.model
-    schedule, sampler, steps = cell.sampling
-    named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
-    return f"{cell.family} {schedule}{named} {steps}"
-
-
 def _title(row: Row) -> str:
     """Name a row in a plot."""
     if row.cell:
-        return _name(row.cell)
+        return name_of(row.cell)
     assert row.control
     return f"control: {row.control.kind}"
 
@@ -271,16 +263,12 @@ def _count(row: Row) -> int | None:
     return row.protocol.n_fake if row.protocol else None
 
 
-def _rank(cell: Cell) -> int:
-    return FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
-
-
 def _dot(axes: Axes, value: Value, y: float, cell: Cell | None) -> None:
     """Draw a value with its interval in the colour of the cell's family, of a control in grey."""
-    colour = style.colour(_rank(cell)) if cell else style.MUTED
+    colour = style.colour(rank_of(cell)) if cell else style.MUTED
     if value.low is not None and value.high is not None:
         axes.plot([value.low, value.high], [y, y], color=colour, lw=1.2)
-    axes.plot(value.value, y, style.marker(_rank(cell)) if cell else "D", color=colour)
+    axes.plot(value.value, y, style.marker(rank_of(cell)) if cell else "D", color=colour)
 
 
 def _legend_above(axes: Axes) -> None:
@@ -358,7 +346,7 @@ def _points(rows: Sequence[Row]) -> list[Point]:
     for row in rows:
         seconds, distance = _seconds(row), row.distances[common] if common else row.distance
         if seconds and distance and row.cell:
-            label = _name(row.cell) + ("" if common else f" (n={row.cell.samples})")
+            label = name_of(row.cell) + ("" if common else f" (n={row.cell.samples})")
             points.append(Point(seconds, distance, row.cell, label))
     return points
 
@@ -385,7 +373,7 @@ def _trade_off(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _scatter(axes: Axes, point: Point) -> None:
-    rank, trained = _rank(point.cell), point.cell.weights == "from-scratch"
+    rank, trained = rank_of(point.cell), point.cell.weights == "from-scratch"
     colour = style.colour(rank)
     label = f"{point.cell.family}, {'trained here' if trained else 'pretrained'}"
     if point.distance.low is not None and point.distance.high is not None:

@@ -13,8 +13,14 @@ from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Protocol, Record, Value
 
 FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
-RESERVED = ("neighbours", "stages")  # names of the tables that every run has
+RESERVED = (
+    "findings",
+    "neighbours",
+    "stages",
+    "verdicts",
+)  # names of the tables that every run has
 FRECHET, TIME = "fd", "time"  # what a comparison calls the distance and the time of an image
+FEW = "†"  # marks a distance of few images
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,12 @@ class Row:
         if not self.metrics or not self.protocol or not self.distance:
             return {}
         return {**self.metrics.sized, self.protocol.n_fake: self.distance}
+
+    @property
+    def few(self) -> int | None:
+        """The number of images below which a distance is marked."""
+        few = self.metrics.facts.get("few") if self.metrics else None
+        return few if isinstance(few, int) else None
 
     @property
     def is_floor(self) -> bool:
@@ -170,10 +182,13 @@ def read_published(path: Path | None) -> dict[Key, Published]:
 
 def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
     """Return the row of the report that a cell repeats."""
-    if cell is None or cell.weights == "elsewhere":
-        return None
+    return published.get(key_of(cell)) if cell and cell.weights != "elsewhere" else None
+
+
+def key_of(cell: Cell) -> Key:
+    """Return what tells the row of the report that a cell repeats."""
     schedule, sampler, steps = cell.sampling
-    return published.get((cell.family, schedule, sampler, str(steps), cell.weights))
+    return (cell.family, schedule, sampler, str(steps), cell.weights)
 
 
 def floor_of(row: Row, rows: Iterable[Row]) -> Value | None:
@@ -190,18 +205,45 @@ def comparable(row: Row) -> tuple[object, ...]:
     return tuple(row.protocol.model_dump(exclude={"n_fake"}).values())
 
 
+def timed_alike(row: Row) -> dict[str, object]:
+    """Return what two sampling times must have in common to be compared, by name."""
+    assert row.sample
+    assert row.sample.timing
+    machine = row.sample.provenance
+    return {
+        "hardware": machine.gpu or f"{machine.cpu}, {machine.cores} cores",
+        "threads": machine.threads,
+        "precision": machine.precision,
+        "compiled": machine.compiled,
+        "batch": row.sample.timing.batch,
+    }
+
+
+def name_of(cell: Cell) -> str:
+    """Name a cell for readers; the sampler goes without saying where it has the family's name."""
+    if cell.weights == "elsewhere":
+        return cell.model
+    schedule, sampler, steps = cell.sampling
+    named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
+    return f"{cell.family} {schedule}{named} {steps}"
+
+
+def rank_of(cell: Cell) -> int:
+    """Return the place of a cell's family among all; what the report has not comes last."""
+    return FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
+
+
 def _control_order(item: tuple[str, Control]) -> tuple[object, ...]:
     name, control = item
     return (control.dataset, control.kind != HELD_OUT, name)
 
 
 def _order(cell: Cell) -> tuple[object, ...]:
-    rank = FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
     return (
         cell.weights != "from-scratch",
         cell.weights == "elsewhere",
         cell.table,
-        rank,
+        rank_of(cell),
         cell.family,
         cell.model,
         cell.schedule or "",

@@ -23,7 +23,7 @@ from benchmark.gauges import Laps, gpu_state
 from benchmark.images import to_uint8
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
-from benchmark.pictures import contact_sheet, save_grid, save_png
+from benchmark.pictures import contact_sheet, save_grid, save_movie, save_png
 from benchmark.progress import track
 from benchmark.records import (
     Cell,
@@ -37,6 +37,7 @@ from benchmark.records import (
 )
 
 CHAIN_IMAGES, CHAIN_FRAMES = 6, 10  # rows and columns of the picture from noise to image
+MOVIE_STEPS = 64  # of samplers with at most so many every state is kept for the movie
 WARMUP_STEPS = 2
 
 
@@ -57,6 +58,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     images = np.load(run.samples(name), mmap_mode="r")
     save_grid(images, run.grid(name))
     save_png(drawing.chain.picture(images), run.chain(name))
+    save_movie(drawing.chain.movie(images), run.movie(name))
     record = Record(
         kind="sample",
         id=name,
@@ -203,7 +205,7 @@ def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
 
 
 class Chain:
-    """Keeps evenly spaced states of the first images on their way from noise.
+    """Keeps states of the first images on their way from noise: all, or evenly spaced ones.
 
     Args:
         process: whose states they are.
@@ -211,7 +213,7 @@ class Chain:
     """
 
     def __init__(self, process: Process, steps: int) -> None:
-        count = min(CHAIN_FRAMES - 1, steps)
+        count = steps if steps <= MOVIE_STEPS else CHAIN_FRAMES - 1
         self.wanted = {round(k * steps / count) for k in range(count)}
         self.process = process
         self.frames: list[Tensor] = []
@@ -221,9 +223,14 @@ class Chain:
         if i in self.wanted:
             self.frames.append(x_t[:CHAIN_IMAGES].clone())
 
+    def movie(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return all frames, the final `images` last: uint8, frames×n×H×W×3."""
+        states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
+        return np.stack([*states, images[: len(self.frames[0])]])
+
     def picture(self, images: NDArray[np.uint8]) -> Image:
         """Return one row for each of the first images, from noise to the final one in `images`."""
-        states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
-        columns = [*states, images[: len(states[0])]]
-        rows = np.stack(columns, axis=1)  # (images, frames, H, W, 3)
-        return contact_sheet(rows.reshape(-1, *rows.shape[2:]), len(columns))
+        frames = self.movie(images)
+        count = min(CHAIN_FRAMES, len(frames))
+        chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+        return contact_sheet(chosen.swapaxes(0, 1).reshape(-1, *chosen.shape[2:]), count)

@@ -13,7 +13,7 @@ from benchmark.atomic import write_text
 from benchmark.comparison import Compared, compare
 from benchmark.formats import FORMATS, Column, Entry, Marked, Table
 from benchmark.metrics.uncertainty import across_seeds, differs
-from benchmark.paths import TABLE_FORMATS, Run
+from benchmark.paths import CLAIMS, TABLE_FORMATS, Run
 from benchmark.records import (
     LEAST,
     MISSING,
@@ -28,6 +28,7 @@ from benchmark.records import (
     read_records,
 )
 from benchmark.rows import (
+    FEW,
     TIME,
     Key,
     Published,
@@ -40,6 +41,8 @@ from benchmark.rows import (
     read_published,
     table_names,
 )
+from benchmark.verdict_tables import findings_table, verdicts_table
+from benchmark.verdicts import Claims, judge, read_claims
 
 STAGES: dict[Kind, str] = {
     "data": "prepare",
@@ -52,28 +55,39 @@ STAGES: dict[Kind, str] = {
 }
 
 
-def write_tables(run: Run, reference: Path | None, output: Run | None = None) -> list[Path]:
+def write_tables(
+    run: Run, reference: Path | None, output: Run | None = None, claims: Path = CLAIMS
+) -> list[Path]:
     """Write every table of a run in every format.
 
     Args:
         run: the run, a folder or a bundle; only its records are read.
         reference: CSV of published figures to set beside ours.
         output: what gets the tables; by default the run's own folder.
+        claims: what is judged.
 
     Returns:
-        The files written: one table for each `table` of the grid, `neighbours` and `stages`.
+        The files written.
 
     Raises:
-        BenchmarkError: there are no records, or the published figures cannot be read.
+        BenchmarkError: there are no records, or the figures or the claims cannot be read.
     """
     records = read_records(run.root)
-    published = read_published(reference)
+    tables = all_tables(records, read_published(reference), read_claims(claims))
+    return [path for table in tables for path in _write(output or run, table)]
+
+
+def all_tables(
+    records: Sequence[Record], published: dict[Key, Published], claims: Claims
+) -> list[Table]:
+    """Return verdicts, one table for each `table` of the grid, neighbours, stages and findings."""
     rows = collect(records)
-    tables = [results_table(name, rows, published) for name in table_names(rows)]
+    judged = judge(claims, rows)
+    tables = [verdicts_table(judged, published)]
+    tables += [results_table(name, rows, published) for name in table_names(rows)]
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
-    tables.append(stages_table(records))
-    return [path for table in tables for path in _write(output or run, table)]
+    return [*tables, stages_table(records), findings_table(judged)]
 
 
 IDENTITY = [
@@ -116,7 +130,6 @@ LETTERS = Column("letters", "letters", number=False)
 DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
 # A metric may take none of these names.
 COLUMNS = frozenset([TIME, *(c.key for c in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])])
-FEW = "†"
 STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),
@@ -214,13 +227,7 @@ def _distances(row: Row, rows: Sequence[Row], compared: Sequence[Compared]) -> d
 
 def _marked(row: Row, value: Value, n: int) -> Entry:
     """Return a distance of n images, with a mark where they are few."""
-    return Marked(value, FEW) if n < (_few(row) or 0) else value
-
-
-def _few(row: Row) -> int | None:
-    """Return the number of images below which a distance is marked."""
-    few = row.metrics.facts.get("few") if row.metrics else None
-    return few if isinstance(few, int) else None
+    return Marked(value, FEW) if n < (row.few or 0) else value
 
 
 def _seeds(row: Row, rows: Iterable[Row]) -> list[Value]:
@@ -344,7 +351,7 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
     """Say what floor, marks and letters mean, where there are any."""
     lines = [
         f"{FEW}: of fewer than {few} images, whose covariance says little; the bias dominates."
-        for few in sorted({_few(row) or 0 for row in rows})
+        for few in sorted({row.few or 0 for row in rows})
         if any(n < few for row in rows for n in row.distances)
     ]
     if any(floor_of(row, rows) for row in rows):

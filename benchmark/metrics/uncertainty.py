@@ -154,6 +154,27 @@ def difference(a: Value, b: Value) -> Value:
     )
 
 
+def quotient(a: Value, b: Value) -> Value:
+    """Return a / b, both positive and independent, with the interval that follows from their own.
+
+    It is that of `difference`, of the logarithms.
+
+    Raises:
+        BenchmarkError: a value has no interval, or one that reaches zero.
+    """
+    parts = [(v.value, v.low, v.high) for v in (a, b)]
+    if any(part is not None and part <= 0 for value in parts for part in value):
+        raise BenchmarkError("quotient: an interval that reaches zero has none")
+    logarithms = [
+        Value(value=math.log(v), low=low and math.log(low), high=high and math.log(high))
+        for v, low, high in parts
+    ]
+    found = difference(*logarithms)
+    assert found.low is not None
+    assert found.high is not None
+    return Value(value=a.value / b.value, low=math.exp(found.low), high=math.exp(found.high))
+
+
 def differs(a: Value, b: Value) -> bool:
     """Return whether the 95 % interval of the difference excludes zero.
 

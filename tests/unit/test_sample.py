@@ -12,14 +12,16 @@ from PIL import Image
 
 from benchmark.config import Config, parse
 from benchmark.device import arithmetic
+from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.models import build
 from benchmark.models.refinenet import RefineNet
 from benchmark.models.specs import RefineNetSpec
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.paths import Run
+from benchmark.pictures import read_movie
 from benchmark.records import read_record
-from benchmark.sample import Drawing, stage
+from benchmark.sample import CHAIN_FRAMES, MOVIE_STEPS, Chain, Drawing, stage
 
 CELL = "DDPM-linear-ddpm-10-s0"
 
@@ -88,6 +90,22 @@ def test_the_chain_goes_from_noise_to_the_samples(smoke: Config, weighted: Run) 
     assert np.array_equal(last, grid[gap : gap + tile, gap : gap + tile])
     first = chain[gap : gap + tile, gap : gap + tile]
     assert first[::4, ::4].std() > 60  # clipped standard normal noise
+
+
+def test_the_movie_has_every_state_from_noise_to_the_samples(smoke: Config, weighted: Run) -> None:
+    stage(smoke, CELL, weighted)
+    frames = read_movie(weighted.movie(CELL), 16)
+    assert frames.shape == (11, 6, 16, 16, 3)  # before each of the 10 steps, and at the end
+    assert np.array_equal(frames[-1], np.load(weighted.samples(CELL))[:6])
+    differences = np.abs(np.diff(frames.astype(int), axis=0)).mean(axis=(1, 2, 3, 4))
+    assert (differences > 0).all()
+
+
+def test_the_movie_of_many_steps_has_as_many_frames_as_the_chain() -> None:
+    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    few, many = Chain(process, MOVIE_STEPS), Chain(process, MOVIE_STEPS + 1)
+    assert len(few.wanted) == MOVIE_STEPS
+    assert len(many.wanted) == CHAIN_FRAMES - 1
 
 
 def test_progress_is_told_within_a_batch(

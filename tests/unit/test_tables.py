@@ -264,6 +264,18 @@ def test_markdown_escapes_pipes_and_has_as_many_cells_as_columns() -> None:
     assert {line.replace(r"\|", "").count("|") for line in lines} == {3}
 
 
+def test_long_texts_are_broken_into_lines_in_latex() -> None:
+    columns = [Column("a", "a"), Column("b", "b", number=False, width="5cm")]
+    text = to_latex(Table("t", [], columns, [{"a": 1, "b": "long"}]))
+    assert r"\begin{tabular}{rp{5cm}}" in text
+
+
+def test_latex_has_no_letters_that_pdflatex_does_not_know(tmp_path: Path) -> None:
+    write_tables(write_run(tmp_path), REFERENCE)
+    text = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("tables/*.tex"))
+    assert {letter for letter in text if ord(letter) > 127} <= {"é"}
+
+
 def test_latex_lines_have_as_many_cells_as_columns() -> None:
     text = to_latex(AWKWARD)
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -14,6 +16,7 @@ from benchmark.metrics.uncertainty import (
     differs,
     jackknife,
     proportion,
+    quotient,
     ratio,
     with_error,
     with_interval,
@@ -187,3 +190,34 @@ def test_an_interval_is_kept_or_follows_from_the_error() -> None:
     expected = scipy.stats.norm.interval(0.95, 3, 2)
     assert (found.low, found.high) == pytest.approx(expected)
     assert with_interval(Value(value=3.0)) is None
+
+
+def test_the_interval_of_a_ratio_is_that_of_the_difference_of_logarithms() -> None:
+    a, b = Value(value=8.0, low=4.0, high=16.0), Value(value=2.0, low=1.0, high=4.0)
+    found = quotient(a, b)
+    assert found.value == pytest.approx(4)
+    factor = 2 ** math.sqrt(2)  # each side is known to a factor of 2
+    assert found.low == pytest.approx(4 / factor)
+    assert found.high == pytest.approx(4 * factor)
+
+
+def test_the_interval_of_a_ratio_covers_the_true_one() -> None:
+    draws = rng()
+    covered = 0
+    for _ in range(2000):
+        a, b = draws.normal(100, 8), draws.normal(80, 6)
+        found = quotient(
+            Value(value=a, low=a - 1.96 * 8, high=a + 1.96 * 8),
+            Value(value=b, low=b - 1.96 * 6, high=b + 1.96 * 6),
+        )
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 1.25 <= found.high
+    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_a_ratio_of_what_may_be_zero_is_refused(low: float) -> None:
+    sure = Value(value=1.0, low=0.9, high=1.1)
+    with pytest.raises(BenchmarkError, match="reaches zero"):
+        quotient(sure, Value(value=1.0, low=low, high=2.0))

@@ -24,7 +24,7 @@ from benchmark.records import Record, read_records
 
 PROJECT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
-FIGURES = {"tables", "plots"}
+FIGURES = {"tables", "plots", "site"}
 OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"} | FIGURES
 MEASURED = {"evaluate", "evaluate_controls"} | FIGURES
 SMOKE = Path(__file__).parent / "smoke.yaml"
@@ -81,14 +81,16 @@ def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
         assert {("sample", cell.id), ("metrics", cell.id), ("retrieval", cell.id)} <= found
         assert run.grid(cell.id).stat().st_size > 0
         assert run.chain(cell.id).stat().st_size > 0
+        assert run.movie(cell.id).stat().st_size > 0
         assert run.neighbours(cell.id).stat().st_size > 0
     assert {("train", name) for name in config.trainings} <= found
     assert {("controls", "controls-tiny"), ("data", "tiny")} <= found
     for control in ("held-out", "noise", "blur", "dropped-mode", "copies"):
         assert {(kind, f"{control}-tiny") for kind in ("metrics", "retrieval")} <= found
         assert run.neighbours(f"{control}-tiny").stat().st_size > 0
-    for table in ("trained", "neighbours", "stages"):
+    for table in ("trained", "neighbours", "stages", "verdicts", "findings"):
         assert all(path.stat().st_size > 0 for path in run.tables(table))
+    assert run.site.stat().st_size > 0
 
 
 def test_what_is_done_is_not_done_again(project: Path) -> None:
@@ -233,8 +235,9 @@ def test_touching_the_sources_reruns_nothing(project: Path) -> None:
     ("module", "rules"),
     [
         ("metrics/kernel.py", MEASURED),
-        ("tables.py", {"tables"}),
-        ("comparison.py", {"tables"}),
+        ("tables.py", {"tables", "site"}),
+        ("comparison.py", {"tables", "site"}),
+        ("templates/site.css", {"site"}),
         ("retrieve.py", {"retrieve", "retrieve_controls"} | FIGURES),
         ("controls.py", OF_CONTROLS),
     ],
@@ -290,7 +293,7 @@ def test_tables_are_made_again_byte_for_byte_from_the_records_alone(
     copy = tmp_path / "elsewhere" / "smoke"
     shutil.copytree(run.root / "records", copy / "records")
     subprocess.run([sys.executable, "-m", "benchmark", "tables", str(copy)], check=True)
-    for table in ("trained", "neighbours", "stages"):
+    for table in ("trained", "neighbours", "stages", "verdicts", "findings"):
         for original, again in zip(run.tables(table), Run(copy).tables(table), strict=True):
             assert original.read_bytes() == again.read_bytes()
 

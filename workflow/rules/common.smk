@@ -15,7 +15,15 @@ from benchmark.config import parse as parse_config  # Snakemake has a `parse` of
 from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import local_files
-from benchmark.paths import CONTROLS, HELD_OUT, PLOTS as PLOT_NAMES, RESULTS, Run
+from benchmark.paths import (
+    CLAIMS,
+    CONTROLS,
+    HELD_OUT,
+    PLOTS as PLOT_NAMES,
+    REFERENCE,
+    RESULTS,
+    Run,
+)
 from benchmark.records import canonical_json, read_records
 from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers

@@ -23,14 +23,20 @@ VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
 PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
 
 
+# What the report published and claims. Paths from here, as Snakemake wants them.
+PUBLISHED = [os.path.relpath(path) for path in (REFERENCE, CLAIMS)]
+
+
 rule tables:
     input:
         records=RECORDS,
+        published=PUBLISHED,
         code=code(
             "tables.py",
             "comparison.py",
             "rows.py",
             "formats.py",
+            "verdict*.py",
             "metrics/uncertainty.py",
         ),
     output:
@@ -97,3 +103,37 @@ rule comparison:
 rule compare:
     input:
         expand(RUN.comparison("{suffix}"), suffix=["md", "html", "json"]),
+
+
+rule site:
+    input:
+        records=RECORDS,
+        pictures=[
+            *(RUN.grid(name) for name in CELLS),
+            *(RUN.movie(name) for name in SAMPLED),
+            *PANELS,
+        ],
+        published=PUBLISHED,
+        code=code(
+            "site.py",
+            "charts.py",
+            "templates/site.*",
+            "tables.py",
+            "comparison.py",
+            "rows.py",
+            "formats.py",
+            "verdict*.py",
+            "style.py",
+            "pictures.py",
+            "metrics/uncertainty.py",
+        ),
+    output:
+        report(RUN.site, category="Page", caption="../report/site.rst"),
+    log:
+        RUN.log("site", "all"),
+    conda:
+        ENVIRONMENT
+    params:
+        run=RUN.root,
+    shell:
+        command("site {params.run}")

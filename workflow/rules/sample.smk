@@ -19,6 +19,7 @@ rule sample:
         chain=report(
             RUN.chain("{cell}"), category="Samples", caption="../report/chain.rst"
         ),
+        movie=RUN.movie("{cell}"),
         record=RUN.record("sample", "{cell}"),
     log:
         RUN.log("sample", "{cell}"),

@@ -1,0 +1,161 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const paint = (theme) => { root.dataset.theme = theme; };
+  let chosen = null;
+  paint(dark.matches ? "dark" : "light");
+  dark.addEventListener("change", () => chosen || paint(dark.matches ? "dark" : "light"));
+  document.getElementById("theme").addEventListener("click", () => {
+    chosen = root.dataset.theme === "dark" ? "light" : "dark";
+    paint(chosen);
+  });
+  let before = null;
+  addEventListener("beforeprint", () => {
+    before = root.dataset.theme;
+    paint("light");
+    document.querySelectorAll("details:not(.video, .claims details)").forEach((d) => { d.open = true; });
+  });
+  addEventListener("afterprint", () => before && paint(before));
+
+  // Tables sort by the head that is clicked; empty entries stay last.
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const heads = [...table.tHead.rows[0].cells];
+    const body = table.tBodies[0];
+    const value = (row, column) => {
+      const cell = row.cells[column];
+      return cell.dataset.sort || (cell.dataset.sort === "" && heads[column].classList.contains("number") ? "" : cell.textContent.trim());
+    };
+    heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const compare = (a, b) => {
+        const [x, y] = [value(a, column), value(b, column)];
+        if (!x || !y) return (x ? 0 : 1) - (y ? 0 : 1);
+        const numbers = Number(x) - Number(y);
+        return (down ? -1 : 1) * (Number.isNaN(numbers) ? x.localeCompare(y) : numbers);
+      };
+      body.append(...[...body.rows].sort(compare));
+    }));
+  }
+
+  // Values on hovering and on focus.
+  const tip = document.getElementById("tip");
+  const show = (title, lines, x, y) => {
+    const name = document.createElement("b");
+    name.textContent = title;
+    tip.replaceChildren(name, ...lines.flatMap((line) => [line, document.createElement("br")]));
+    tip.hidden = false;
+    const box = tip.getBoundingClientRect();
+    tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - box.width - 8))}px`;
+    tip.style.top = `${y - box.height - 14 > 0 ? y - box.height - 14 : y + 18}px`;
+  };
+  let focused = null;  // tells the values of what has the focus, which scrolling moves
+  const hide = () => { tip.hidden = true; };
+  addEventListener("scroll", () => (focused && !tip.hidden ? focused() : hide()), { passive: true });
+  addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  for (const point of document.querySelectorAll(".point")) {
+    const tell = () => {
+      const box = point.querySelector(".reach").getBoundingClientRect();
+      show(point.dataset.name, JSON.parse(point.dataset.lines), box.x + box.width / 2, box.y);
+    };
+    point.addEventListener("pointerenter", tell);
+    point.addEventListener("focus", () => { focused = tell; tell(); });
+    point.addEventListener("pointerleave", hide);
+    point.addEventListener("blur", () => { focused = null; hide(); });
+  }
+  for (const chart of document.querySelectorAll("svg.lines")) {
+    const cursor = chart.querySelector(".cursor");
+    const curves = [...chart.querySelectorAll(".curve")].map((path) => ({
+      name: path.dataset.name,
+      x: JSON.parse(path.dataset.x),
+      y: JSON.parse(path.dataset.y),
+      places: JSON.parse(path.dataset.places),
+    }));
+    let at = 0;
+    const nearest = (numbers, wanted) => numbers.reduce((best, x, i) => (Math.abs(x - wanted) < Math.abs(numbers[best] - wanted) ? i : best), 0);
+    const tell = () => {
+      const longest = curves.reduce((a, b) => (b.x.length > a.x.length ? b : a));
+      at = Math.max(0, Math.min(at, longest.x.length - 1));
+      const x = longest.x[at];
+      const place = longest.places[at][0];
+      cursor.setAttribute("x1", place);
+      cursor.setAttribute("x2", place);
+      cursor.setAttribute("visibility", "visible");
+      const box = chart.getBoundingClientRect();
+      const lines = curves.map((c) => `${c.name}: ${c.y[nearest(c.x, x)]}`);
+      show(`step ${x}`, lines, box.x + place * box.width / chart.viewBox.baseVal.width, box.y + 40);
+      return longest;
+    };
+    const leave = () => { focused = null; cursor.setAttribute("visibility", "hidden"); hide(); };
+    chart.addEventListener("pointermove", (event) => {
+      const box = chart.getBoundingClientRect();
+      const longest = curves.reduce((a, b) => (b.x.length > a.x.length ? b : a));
+      at = nearest(longest.places.map((p) => p[0]), (event.clientX - box.x) * chart.viewBox.baseVal.width / box.width);
+      tell();
+    });
+    chart.addEventListener("pointerleave", leave);
+    chart.addEventListener("blur", leave);
+    chart.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (move) { at += move; focused = tell; tell(); event.preventDefault(); }
+    });
+  }
+
+  // Pictures grow on a click.
+  const zoom = document.getElementById("zoom");
+  for (const button of document.querySelectorAll(".enlarge")) {
+    button.addEventListener("click", () => {
+      const small = button.querySelector("img");
+      const large = zoom.querySelector("img");
+      large.src = small.src;
+      large.alt = small.alt;
+      large.style.width = `min(90vw, ${76 * small.naturalWidth / small.naturalHeight}vh)`;
+      zoom.querySelector("p").textContent = [...small.closest("figure").querySelectorAll("figcaption *")].map((part) => part.textContent).join(": ");
+      zoom.showModal();
+    });
+  }
+  zoom.addEventListener("click", (event) => event.target === zoom && zoom.close());
+
+  // The slider through the generation.
+  const slider = document.getElementById("frame");
+  if (!slider) return;
+  const select = document.getElementById("movie");
+  const screens = [...document.querySelectorAll(".screen")];
+  const output = document.getElementById("step");
+  const play = document.getElementById("play");
+  let timer = null;
+  const turn = () => {
+    const screen = screens[select.selectedIndex];
+    const steps = JSON.parse(screen.dataset.steps);
+    const frame = Number(slider.value);
+    screen.querySelector("img").style.transform = `translateX(${-100 * frame / Number(screen.dataset.frames)}%)`;
+    output.textContent = `step ${steps[frame]} of ${steps[steps.length - 1]}`;
+    slider.setAttribute("aria-valuetext", output.textContent);
+  };
+  const stop = () => { clearInterval(timer); timer = null; play.textContent = "Play"; };
+  const choose = () => {
+    stop();
+    screens.forEach((screen, i) => { screen.hidden = i !== select.selectedIndex; });
+    slider.max = Number(screens[select.selectedIndex].dataset.frames) - 1;
+    slider.value = slider.max;
+    turn();
+  };
+  slider.addEventListener("input", () => { stop(); turn(); });
+  select.addEventListener("change", choose);
+  play.addEventListener("click", () => {
+    if (timer) { stop(); return; }
+    if (slider.value === slider.max) slider.value = 0;
+    play.textContent = "Pause";
+    const pause = Math.max(60, 4000 / (Number(slider.max) + 1));
+    timer = setInterval(() => {
+      if (slider.value === slider.max) { stop(); return; }
+      slider.value = Number(slider.value) + 1;
+      turn();
+    }, pause);
+  });
+  choose();
+  const save = document.getElementById("save");
+  if (save) save.href = document.querySelector(".video img").src;
+})();

@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Page, browser, find_browser
+from PIL import Image
+from records_fixture import write_run
+
+from benchmark.paths import REFERENCE, Run
+from benchmark.pictures import contact_sheet, read_movie, save_movie, save_png
+from benchmark.records import read_records
+from benchmark.site import write_site
+from benchmark.verdicts import Verdict
+
+PROJECT = Path(__file__).parents[2]
+GOLDEN = PROJECT / "tests" / "golden" / "run"
+MOVIE_STEPS = 64  # as in benchmark.sample, which imports torch
+NASTY = '<img src=x onerror="alert(1)">&\'"'
+VOID = {"meta", "link", "img", "br", "input", "path", "line", "circle"}
+
+
+class Reader(HTMLParser):
+    """Reads a page: its tags with their attributes, its text, and whether tags are closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def with_pictures(run: Run) -> Run:
+    """Add pictures to a run of records: grids, movies, panels."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    for record in read_records(run.root):
+        if record.kind == "sample":
+            save_png(contact_sheet(images, 2), run.grid(record.id))
+            frames = rng.integers(0, 256, (11, 4, 32, 32, 3), dtype=np.uint8)
+            save_movie(frames, run.movie(record.id))
+        if record.kind == "retrieval":
+            save_png(contact_sheet(images, 2), run.neighbours(record.id))
+    return run
+
+
+def page(run: Run) -> str:
+    write_site(run, REFERENCE)
+    return run.site.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("golden")
+    shutil.copytree(GOLDEN / "records", folder / "records")
+    run = with_pictures(Run(folder))
+    write_site(run, REFERENCE)
+    return run
+
+
+@pytest.fixture(scope="module")
+def text(golden: Run) -> str:
+    return golden.site.read_text(encoding="utf-8")
+
+
+def test_every_claim_has_a_verdict(text: str) -> None:
+    table = text.split('<table class="sortable claims">')[1].split("</table>")[0]
+    verdicts = re.findall(r'<td class="verdict" data-sort="([^"]+)">', table)
+    assert len(verdicts) == 9
+    assert set(verdicts) <= set(Verdict)
+    assert verdicts[0] == "reproduced"
+    assert verdicts[3] == "not run"
+
+
+def test_the_verdicts_come_first(text: str) -> None:
+    sections = [attributes["id"] for attributes in Reader(text).named("section")]
+    assert sections == [
+        "verdicts",
+        "results",
+        "trade-off",
+        "samples",
+        "generation",
+        "neighbours",
+        "training",
+        "time",
+        "provenance",
+    ]
+
+
+def test_the_page_is_well_formed_and_its_ids_are_used_once(text: str) -> None:
+    reader = Reader(text)
+    assert reader.open == []
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [a["href"] for a in reader.named("a")]
+    assert {link for link in links if link.startswith("#")} <= {f"#{name}" for name in ids}
+
+
+def test_the_page_needs_no_other_file(text: str) -> None:
+    reader = Reader(text)
+    loaded = [a[name] for _, a in reader.tags for name in ("src", "srcset", "poster") if name in a]
+    loaded += [a["href"] for a in reader.named("link")]
+    assert loaded
+    assert all(source.startswith("data:") for source in loaded)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp", text)
+    policy = next(a for a in reader.named("meta") if "http-equiv" in a)
+    assert policy["content"].startswith("default-src 'none'")
+
+
+def test_every_picture_has_a_text(text: str) -> None:
+    pictures = [a for a in Reader(text).named("img") if "src" in a]
+    assert len(pictures) == 4 + 4 + 1 + 7  # grids, movies, the video, panels
+    assert all(len(picture["alt"]) > 10 for picture in pictures)
+
+
+def test_published_figures_stand_beside_ours(text: str) -> None:
+    heads = re.findall(r'<th scope="col" class="([^"]*)"><button type="button">([^<]+)', text)
+    names = [name.replace("\u200b", "") for _, name in heads]
+    assert names[names.index("report FID") - 1] == "FD-EffNetLite0"
+    assert names[names.index("report training min") - 1] == "training min"
+    assert names[names.index("report sampling min") - 1] == "s/image"
+    assert all(("published" in c) == n.startswith("report") for c, n in heads)
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", cells=4)
+    for path in (run.root / "records").glob("*/*.json"):
+        nasty = NASTY.replace("\\", "\\\\").replace('"', '\\"')
+        path.write_text(re.sub(r'"model": "[^"]+"', f'"model": "{nasty}"', path.read_text()))
+    for path in (run.root / "records" / "train").glob("*.json"):
+        path.write_text(path.read_text().replace('"id": "dd', f'"id": "{nasty}dd'))
+    found = page(with_pictures(run))
+    assert "<img src=x" not in found
+    assert "onerror" not in {name for _, a in Reader(found).tags for name in a}
+    assert any(NASTY in text for text in Reader(found).texts)  # and shown as it is
+
+
+def test_a_run_without_pictures_has_no_empty_sections(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=10)
+    reader = Reader(page(run))
+    sections = [attributes["id"] for attributes in reader.named("section")]
+    assert {"samples", "generation"}.isdisjoint(sections)
+    links = [a["href"][1:] for a in reader.named("a")]
+    assert set(links) == set(sections)
+    assert not run.video.exists()
+
+
+def test_the_same_records_give_the_same_bytes(golden: Run, text: str) -> None:
+    assert page(golden) == text
+
+
+def test_panels_are_ordered_by_suspicion_and_controls_come_last(text: str) -> None:
+    section = text.split('<section id="neighbours">')[1].split("</section>")[0]
+    names = re.findall(r"<figcaption><strong>([^<]+)", section)
+    assert names == [
+        "DDIM linear 50",  # the smallest distance ratio
+        "DDIM cosine 50",
+        "DDPM linear 1000",
+        "DDPM cosine 1000",
+        "control: copies",  # accused
+        "control: held out",
+        "control: blur",
+    ]
+
+
+def test_the_video_shows_every_step_and_rests_at_the_end(golden: Run) -> None:
+    with Image.open(golden.video) as video:
+        assert video.n_frames == 11
+        durations = []
+        for number in range(video.n_frames):
+            video.seek(number)
+            durations.append(video.info["duration"])
+    assert durations == [80] * 10 + [2000]
+
+
+@pytest.mark.parametrize("side", [80, 81, 256])
+def test_the_longest_movie_of_large_images_fits_into_the_page(side: int, tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=1)
+    [cell] = [record.cell for record in read_records(run.root) if record.kind == "sample"]
+    assert cell
+    frames = np.zeros((MOVIE_STEPS + 1, 3, side, side, 3), np.uint8)
+    save_movie(frames, run.movie(cell.id))
+    for record in read_records(run.root):
+        if record.cell:
+            path = run.record(record.kind, record.id)
+            path.write_text(path.read_text().replace('"resolution": 32', f'"resolution": {side}'))
+    assert f'data-frames="{MOVIE_STEPS + 1}"' in page(run)
+
+
+def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=0)
+    for path in (run.root / "records").glob("*/*.json"):
+        if path.parent.name != "data":
+            path.unlink()
+    assert page(run).count('class="verdict" data-sort="not run"') == 9
+
+
+def test_a_movie_is_read_as_it_was_written(tmp_path: Path) -> None:
+    frames = np.random.default_rng(1).integers(0, 256, (5, 3, 8, 8, 3), dtype=np.uint8)
+    save_movie(frames, tmp_path / "movie.png")
+    np.testing.assert_array_equal(read_movie(tmp_path / "movie.png", 8), frames)
+
+
+def test_the_page_imports_no_torch(golden: Run) -> None:
+    code = "import sys; import benchmark.site; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+
+
+BROWSER = find_browser()
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here: install chromium")
+
+
+@pytest.fixture(scope="module")
+def shown(golden: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    assert BROWSER
+    with browser(BROWSER, tmp_path_factory.mktemp("profile")) as found:
+        found.size(1200)
+        found.prefer("light")
+        found.open(golden.site)
+        yield found
+
+
+@needs_browser
+def test_nothing_is_complained_about_or_loaded(shown: Page) -> None:
+    assert shown.problems == []
+
+
+@needs_browser
+def test_the_browser_reports_what_is_wrong(tmp_path: Path) -> None:
+    assert BROWSER
+    bad = tmp_path / "bad.html"
+    bad.write_text("<img src='none.png'><script>throw Error('x')</script>")
+    with browser(BROWSER, tmp_path / "profile") as found:
+        found.open(bad)
+        assert any("none.png" in problem for problem in found.problems)
+        assert any("Error: x" in problem for problem in found.problems)
+
+
+@needs_browser
+def test_every_picture_loads(shown: Page) -> None:
+    count, loaded = shown.run(
+        "(() => { const all = [...document.querySelectorAll('main img')];"
+        "return [all.length, all.filter((i) => i.complete && i.naturalWidth > 0).length]; })()"
+    )
+    assert count == loaded == 16
+
+
+@needs_browser
+def test_the_slider_moves_the_frames_by_mouse_and_keyboard(shown: Page) -> None:
+    place = "getComputedStyle(document.querySelector('.screen:not([hidden]) img')).transform"
+    last = shown.run(place)
+    shown.run("document.getElementById('frame').focus()")
+    shown.press("Home")
+    first = shown.run(place)
+    assert first != last
+    assert shown.run("document.getElementById('step').textContent") == "step 0 of 50"
+    shown.press("ArrowRight")
+    assert shown.run(place) not in (first, last)
+    assert shown.run("document.getElementById('step').textContent") == "step 5 of 50"
+
+
+@needs_browser
+def test_another_sampler_can_be_chosen(shown: Page) -> None:
+    shown.run(
+        "(() => { const s = document.getElementById('movie'); s.selectedIndex = 1;"
+        "s.dispatchEvent(new Event('change')); })()"
+    )
+    visible = "[...document.querySelectorAll('.screen')].map((s) => s.offsetHeight > 0)"
+    assert shown.run(visible) == [False, True, False, False]
+
+
+@needs_browser
+def test_tables_sort_by_number_up_and_down_with_empty_entries_last(shown: Page) -> None:
+    found = shown.run(
+        "(() => { const table = document.querySelector('#results table');"
+        "const heads = [...table.tHead.rows[0].cells];"
+        "const at = heads.findIndex((h) => h.textContent.includes('report FID'));"
+        "const read = () => [heads[at].ariaSort,"
+        " ...[...table.tBodies[0].rows].map((r) => r.cells[at].textContent.trim())];"
+        "const button = heads[at].querySelector('button');"
+        "button.click(); const up = read(); button.click(); return [up, read()]; })()"
+    )
+    up = ["99.802", "103.322", "113.433", "115.659"]
+    assert found[0] == ["ascending", *up, "–", "–", "–"]
+    assert found[1] == ["descending", *reversed(up), "–", "–", "–"]
+
+
+@needs_browser
+def test_a_head_is_sorted_by_the_keyboard(shown: Page) -> None:
+    shown.run("document.querySelectorAll('.claims thead button')[2].focus()")
+    shown.press("Enter")
+    verdicts = shown.run(
+        "[...document.querySelectorAll('.claims .verdict')].map((v) => v.innerText)"
+    )
+    assert verdicts == sorted(verdicts)
+    assert len(set(verdicts)) > 1
+
+
+@needs_browser
+def test_pictures_grow_in_a_dialog_that_escape_closes(shown: Page) -> None:
+    shown.run("document.querySelector('.enlarge').focus()")
+    shown.press("Enter")
+    assert shown.run("document.getElementById('zoom').open")
+    assert shown.run("document.querySelector('#zoom img').naturalWidth > 0")
+    shown.press("Escape")
+    assert not shown.run("document.getElementById('zoom').open")
+
+
+@needs_browser
+def test_points_tell_their_values_on_focus(shown: Page) -> None:
+    shown.run("document.querySelector('.point').focus()")
+    tip = shown.run("document.getElementById('tip').innerText")
+    assert tip.startswith("DDPM cosine 1000")
+    assert "distance 116 [111, 121]" in tip
+
+
+@needs_browser
+def test_curves_tell_their_values_by_arrow_keys(shown: Page) -> None:
+    shown.run("document.querySelector('svg.lines').focus()")
+    shown.press("ArrowRight")
+    assert shown.run("document.getElementById('tip').innerText").startswith("step 20\nddim+ddpm-")
+
+
+@needs_browser
+def test_columns_are_shown_on_demand(shown: Page) -> None:
+    hidden = "document.querySelector('#results th.more').offsetWidth === 0"
+    assert shown.run(hidden)
+    shown.run("document.querySelector('#results .all input').click()")
+    assert not shown.run(hidden)
+
+
+@needs_browser
+def test_light_and_dark_follow_the_system_until_one_is_chosen(shown: Page) -> None:
+    theme = "document.documentElement.dataset.theme"
+    assert shown.run(theme) == "light"
+    shown.prefer("dark")
+    assert shown.run(theme) == "dark"
+    shown.run("document.getElementById('theme').click()")
+    assert shown.run(theme) == "light"
+    shown.prefer("light")
+
+
+CONTRAST = """
+(() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = new Set();
+  for (const e of document.querySelectorAll('main *, header *, nav *')) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || e.closest('svg') || !e.offsetWidth) continue;
+    const two = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+    const contrast = (Math.max(...two) + 0.05) / (Math.min(...two) + 0.05);
+    if (contrast < 4.5) poor.add(`${e.tagName}.${e.className}`);
+  }
+  return [...poor];
+})()
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(scheme: str, golden: Run, tmp_path: Path) -> None:
+    assert BROWSER
+    with browser(BROWSER, tmp_path) as found:
+        found.prefer(scheme)
+        found.open(golden.site)
+        assert found.run(CONTRAST) == []
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 820, 1400])
+def test_the_page_is_as_wide_as_the_window(width: int, shown: Page) -> None:
+    shown.size(width)
+    assert shown.run("document.documentElement.scrollWidth") <= width
