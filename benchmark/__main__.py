@@ -449,7 +449,7 @@ def reference(
 def speed(context: typer.Context, output: Figures = None, quick: Quick = False) -> None:
     """Time parts of this program against others, in one run; without a verb, all of them.
 
-    `OMP_NUM_THREADS` sets the threads of all. On two cores the whole takes half an hour.
+    `OMP_NUM_THREADS` sets the threads of all.
     """
     if context.invoked_subcommand is None:
         _speed(f"{', '.join(SPEED[:-1])} and {SPEED[-1]}", output, quick, *SPEED)
@@ -473,7 +473,10 @@ def speed_training(output: Figures = None, quick: Quick = False) -> None:
 
 @speed_app.command("metrics", epilog=_examples("speed metrics --output speed.json"))
 def speed_metrics(output: Figures = None, quick: Quick = False) -> None:
-    """Features and metrics against pytorch-fid and prdc, as installed from PyPI."""
+    """Features and metrics against pytorch-fid and prdc, as installed from PyPI.
+
+    On two cores it takes ten minutes.
+    """
     _speed("metrics", output, quick, "metrics")
 
 
