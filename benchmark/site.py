@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ LOSSLESS = 200_000  # bytes; larger pictures lose something
 WIDEST = 1600  # pixels
 VIDEO_SCALE = 2
 FRAME_MILLISECONDS = 80
+REST = 25  # frames for which a video shows its end
 # Columns that are shown on demand.
 MORE = {
     "seed",
@@ -125,7 +127,7 @@ def write_site(
         sources=_sources(records),
     )
     write_text(to.site, page)
-    return [to.site, *([to.video] if video else [])]
+    return [to.site, *([to.video, to.video.with_suffix(".mp4")] if video else [])]
 
 
 OWN_PLACE = ("verdicts", "neighbours", "stages", "findings")
@@ -185,6 +187,13 @@ class Picture:
     width: int
     height: int
     text: str = ""
+
+
+@dataclass(frozen=True)
+class Video(Picture):
+    """A GIF, and the same as MP4."""
+
+    mp4: str = ""
 
 
 @dataclass(frozen=True)
@@ -382,18 +391,39 @@ def _video_cell(pictures: Pictures, rows: Iterable[Row]) -> Cell | None:
     return max(found, key=lambda cell: cell.weights == "pretrained", default=None)
 
 
-def _write_video(pictures: Pictures, cell: Cell, run: Run) -> Picture:
-    """Write the movie of a cell as a GIF that rests at its end."""
+def _write_video(pictures: Pictures, cell: Cell, run: Run) -> Video:
+    """Write the movie of a cell as GIF and as MP4 (H.264), which rest at their end."""
     frames = _smaller(read_movie(pictures.open(pictures.at.movie(cell.id)), cell.resolution))
     images = [Image.fromarray(_panel(images)) for images in frames]
     size = (images[0].width * VIDEO_SCALE, images[0].height * VIDEO_SCALE)
     enlarged = [image.resize(size, Image.Resampling.NEAREST) for image in images]
-    durations = [FRAME_MILLISECONDS] * (len(images) - 1) + [25 * FRAME_MILLISECONDS]
+    durations = [FRAME_MILLISECONDS] * (len(images) - 1) + [REST * FRAME_MILLISECONDS]
     with atomic_path(run.video) as temporary:
         enlarged[0].save(
             temporary, "GIF", save_all=True, append_images=enlarged[1:], duration=durations, loop=0
         )
-    return Picture(name_of(cell), _data("gif", run.video.read_bytes()), *size)
+    mp4 = run.video.with_suffix(".mp4")
+    _write_mp4([*enlarged, *[enlarged[-1]] * (REST - 1)], mp4)
+    gif = _data("image/gif", run.video.read_bytes())
+    return Video(name_of(cell), gif, *size, mp4=_data("video/mp4", mp4.read_bytes()))
+
+
+def _write_mp4(images: Sequence[Image.Image], path: Path) -> None:
+    """Write pictures of one even size as a video, of equal bytes for equal pictures."""
+    with atomic_path(path) as temporary:
+        writer = imageio_ffmpeg.write_frames(
+            str(temporary),
+            images[0].size,
+            fps=1000 / FRAME_MILLISECONDS,
+            codec="libx264",
+            quality=8,
+            macro_block_size=2,
+            output_params=["-threads", "1", "-flags", "+bitexact", "-movflags", "+faststart"],
+        )
+        writer.send(None)
+        for image in images:
+            writer.send(image.tobytes())
+        writer.close()
 
 
 def _neighbours(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
@@ -450,11 +480,11 @@ def _encoded(image: Image.Image, name: str, text: str = "", *, lossy: bool = Fal
     data = b"" if lossy else _webp(image, lossless=True)
     if not data or len(data) > LOSSLESS:
         data = _webp(image, lossless=False)
-    return Picture(name, _data("webp", data), image.width, image.height, text)
+    return Picture(name, _data("image/webp", data), image.width, image.height, text)
 
 
 def _data(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _webp(image: Image.Image, *, lossless: bool) -> bytes:

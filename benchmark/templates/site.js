@@ -156,6 +156,8 @@
     }, pause);
   });
   choose();
-  const save = document.getElementById("save");
-  if (save) save.href = document.querySelector(".video img").src;
+  for (const [id, made] of [["save", ".video img"], ["save-mp4", ".video video"]]) {
+    const save = document.getElementById(id);
+    if (save) save.href = document.querySelector(made).src;
+  }
 })();

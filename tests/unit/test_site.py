@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from browser import Page, browser, find_browser
@@ -196,6 +197,8 @@ def test_the_video_shows_every_step_and_rests_at_the_end(golden: Run) -> None:
             video.seek(number)
             durations.append(video.info["duration"])
     assert durations == [80] * 10 + [2000]
+    frames, seconds = imageio_ffmpeg.count_frames_and_secs(golden.video.with_suffix(".mp4"))
+    assert (frames, seconds) == (35, pytest.approx(35 * 0.08, abs=0.1))
 
 
 @pytest.mark.parametrize("side", [80, 81, 256])
