@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.config import check_writable
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.formats import Column, Table
@@ -130,7 +132,7 @@ def score(
         fake: what is judged; the intervals are over its images.
         embedding: makes features of images.
         metrics: names or short names; none: all that can be computed.
-        statistics_file: where those of `real` are kept, as by `save`.
+        statistics_file: where those of `real` are kept, as by `save`, once all is measured.
 
     Raises:
         BenchmarkError: an unusable path, statistics of another network, a metric that is unknown
@@ -138,12 +140,14 @@ def score(
     """
     names = [_metric(name) for name in metrics]
     opened = {path: open_input(path) for path in (real, fake)}
+    if statistics_file is not None:
+        _check_file(statistics_file, real, opened[real])
     names = _computable(names, real, fake, opened)
     sides, extractor = _embed(opened, embedding)
     reference, judged = sides[real], sides[fake]
-    if statistics_file is not None:
-        _save(real, reference, extractor, statistics_file)
     values = {name: _measure(name, judged, reference, extractor, embedding) for name in names}
+    if statistics_file is not None:
+        _save(reference, extractor, statistics_file)
     counts = (_count(reference), _count(judged))
     label = extractor.label if extractor else "the Fréchet distance"
     return Score(real, fake, counts, extractor, values, list(_warnings(sides, label)))
@@ -153,15 +157,28 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
     """Write mean and covariance of the features of `real`, and which network they are of.
 
     Raises:
-        BenchmarkError: an unusable path, missing weights, or a file that cannot be written.
+        BenchmarkError: an unusable path, missing weights, or a file that exists already or cannot
+            be written.
     """
-    sides, extractor = _embed({real: open_input(real)}, embedding)
-    _save(real, sides[real], extractor, file)
+    opened = open_input(real)
+    _check_file(file, real, opened)
+    sides, extractor = _embed({real: opened}, embedding)
+    _save(sides[real], extractor, file)
 
 
-def _save(path: Path, side: Features | Statistics, extractor: Extractor | None, file: Path) -> None:
-    if isinstance(side, Statistics):
-        raise BenchmarkError(f"{path}: holds statistics already: give images or features")
+def _check_file(file: Path, real: Path, opened: Input) -> None:
+    """Refuse statistics of statistics, and a file that would replace one or not be read back."""
+    if isinstance(opened, Statistics):
+        raise BenchmarkError(f"{real}: holds statistics already: give images or features")
+    if file.suffix.lower() != ".npz":
+        raise BenchmarkError(f"{file}: statistics are kept in a file whose name ends in .npz")
+    if os.path.lexists(file):
+        raise BenchmarkError(f"{file}: exists already: name a new file for the statistics")
+    check_writable(file.parent)
+
+
+def _save(side: Features | Statistics, extractor: Extractor | None, file: Path) -> None:
+    assert not isinstance(side, Statistics)
     facts = {**(identity(extractor) if extractor else {}), "count": len(side)}
     save_statistics(file, Statistics(statistics(side), facts))
 

@@ -220,6 +220,43 @@ def test_own_statistics_name_their_extractor_and_count(tmp_path: Path) -> None:
         np.testing.assert_allclose(one["mu"], embedded(pictures(0)).mean(0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["fake.npz", "old.npz", "a", "new", "new.npy", "f.npz", "a/x/y"])
+def test_statistics_replace_nothing_and_no_image_is_read_before(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), tmp_path / "fake.npz"
+    array(fake, pictures(1, sizes=((6, 8),)))
+    (tmp_path / "old.npz").write_text("kept")
+    (tmp_path / "f.npz").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(inputs, "_decode", None)
+    monkeypatch.setattr(module, "embed_images", None)
+    file = tmp_path / name
+    reason = "exists already" if name.endswith(".npz") else r"kept in a file whose name ends in"
+    for call in (
+        lambda: score(real, fake, embedding(tmp_path), ["fd"], file),
+        lambda: score(fake, real, embedding(tmp_path), ["fd"], file),
+        lambda: save(real, embedding(tmp_path), file),
+    ):
+        with pytest.raises(BenchmarkError, match=f"^{file}: .*{reason}"):
+            call()
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_statistics_below_a_file_are_refused_at_once(tmp_path: Path) -> None:
+    real = folder(tmp_path / "a", pictures(0))
+    with pytest.raises(BenchmarkError, match=r"notes\.txt is not a writable folder"):
+        save(real, embedding(tmp_path), real / "notes.txt" / "s.npz")
+
+
+def test_a_refused_score_leaves_no_statistics_behind(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1, count=4))
+    with pytest.raises(BenchmarkError, match="k = 5 neighbours among 4 images"):
+        score(real, fake, embedding(tmp_path), ["recall"], tmp_path / "new" / "s.npz")
+    assert not (tmp_path / "new").exists()
+
+
 def test_inception_score_is_that_of_the_logits(tmp_path: Path) -> None:
     a, b = pictures(0), pictures(1)
     real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
