@@ -18,7 +18,7 @@ from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.formats import Column, Table
 from benchmark.inputs import Images, Input, Picture, Statistics, open_input, save_statistics
 from benchmark.metrics import METRICS, takes_logits
-from benchmark.metrics.base import Features
+from benchmark.metrics.base import Features, check_features
 from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
 from benchmark.records import Value
 from benchmark.strict import nearest
@@ -250,10 +250,12 @@ def _extractor(opened: dict[Path, Input], name: str | None) -> Extractor | None:
 
 
 def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
-    """Refuse too few images, and features that are not the extractor's."""
+    """Refuse too few images, unusable features, and such as are not the extractor's."""
     count = _count(side)
     if count is not None and count < FEWEST:
         raise BenchmarkError(f"{path}: {count} images are too few: at least {FEWEST}")
+    if not isinstance(side, Images | Statistics):
+        check_features(side, str(path), FEWEST)
     if extractor is None or isinstance(side, Images):
         return
     if isinstance(side, Statistics):

@@ -325,6 +325,32 @@ UNUSABLE = {
         "features of dimension 7, not 12 as those of quarters",
     ),
     "flat.npz": ({"mu": np.zeros(12), "sigma": np.ones(12)}, "they must be d and d×d"),
+    "d0.npz": ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, "d and d×d, d at least 1"),
+    "d0.npy": (np.zeros((5, 0)), "features must be N×d with d at least 1, not of shape (5, 0)"),
+    "n0.npy": (np.zeros((0, 12)), "0 images are too few: at least 3"),
+    "h0.npy": (np.zeros((5, 0, 4, 3), np.uint8), "of shape (5, 0, 4, 3): images must be uint8"),
+    "h0.npz": ({"x": np.zeros((5, 0, 4, 3), np.uint8)}, "of shape (5, 0, 4, 3): images must be"),
+    "1e200.npy": (np.full((5, 12), 1e200), "features of 1e+200 overflow when they are multiplied"),
+    "-1e150.npy": (np.full((5, 12), -1e150), "features of 1e+150 overflow"),
+    "long.npy": (np.full((5, 12), np.longdouble("1e4000")), "the features of image 0 hold NaN or"),
+    "1e200.npz": ({"mu": np.full(12, 1e200), "sigma": np.eye(12)}, "features above 1e+15"),
+    "1e40.npz": ({"mu": np.zeros(12), "sigma": 1e40 * np.eye(12)}, "features above 1e+15"),
+    "count.npz": ({"mu": np.zeros(12), "sigma": np.eye(12), "count": np.array("abc")}, "is 'abc'"),
+    "below.npz": ({"mu": np.zeros(12), "sigma": np.eye(12), "count": np.array(-5)}, "count is -5"),
+    "part.npz": ({"mu": np.zeros(12), "sigma": np.eye(12), "count": np.array(2.7)}, "count is 2.7"),
+    "negated.npz": (
+        {"mu": np.zeros(12), "sigma": -np.eye(12)},
+        "sigma is no covariance: it has the eigenvalue -1, and none may be below 0",
+    ),
+    "triangle.npz": (
+        {"mu": np.zeros(12), "sigma": np.eye(12) + np.triu(np.full((12, 12), 1e-4))},
+        "sigma is no covariance: it must be symmetric",
+    ),
+    "complex.npz": (
+        {"mu": np.zeros(12), "sigma": np.eye(12) + 0j},
+        "mu is float64 and sigma complex128: they must be real numbers",
+    ),
+    "text.npz": ({"mu": np.full(12, "a"), "sigma": np.eye(12)}, "they must be real numbers"),
     "nan.npz": ({"mu": np.full(12, np.nan), "sigma": np.eye(12)}, "holds NaN or infinity"),
     "other.npz": (
         {"mu": np.zeros(12), "sigma": np.eye(12), "extractor": np.array("negatives")},
@@ -378,7 +404,39 @@ def test_nan_in_features_is_refused(tmp_path: Path) -> None:
     features = embedded(pictures(0))
     features[4, 2] = np.nan
     np.save(tmp_path / "f.npy", features)
-    assert "fake: the features of image 4 hold NaN" in wrong(tmp_path, fake=tmp_path / "f.npy")
+    path = tmp_path / "f.npy"
+    assert wrong(tmp_path, fake=path) == f"{path}: the features of image 4 hold NaN or infinity"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble, ">f8", ">f4"])
+def test_features_of_any_float_type_score_as_in_float64(tmp_path: Path, dtype: str) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        features = np.random.default_rng(seed).normal(size=(20, 12)).astype(np.float16)
+        np.save(tmp_path / f"{name}.npy", features.astype(np.float64))
+        np.save(tmp_path / f"{name}-typed.npy", features.astype(dtype))
+    own = embedding(tmp_path)
+    expected = score(tmp_path / "a.npy", tmp_path / "b.npy", own).values
+    found = score(tmp_path / "a-typed.npy", tmp_path / "b-typed.npy", own).values
+    for name, value in expected.items():
+        assert found[name].value == pytest.approx(value.value, rel=1e-5), name
+
+
+def test_features_up_to_the_largest_have_every_figure(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        features = np.random.default_rng(seed).uniform(-1, 1, (20, 12))
+        np.save(tmp_path / f"{name}.npy", 1e15 * features)
+    found = score(tmp_path / "a.npy", tmp_path / "b.npy", embedding(tmp_path))
+    assert found.values.keys() == set(module.DEFAULT)
+
+
+def test_rounding_in_float32_leaves_a_covariance_one(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
+    sigma = np.cov(features, rowvar=False, dtype=np.float32)
+    sigma[0, 1] *= np.float32(1 + 1e-6)
+    np.savez(tmp_path / "a.npz", mu=features.mean(0), sigma=sigma)
+    np.save(tmp_path / "a.npy", features)
+    found = score(tmp_path / "a.npz", tmp_path / "a.npy", embedding(tmp_path))
+    assert found.values["frechet"].value < 1e-3
 
 
 def test_metrics_that_cannot_be_computed_are_refused_by_name(tmp_path: Path) -> None:
