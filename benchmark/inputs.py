@@ -194,7 +194,7 @@ def _statistics(path: Path, content: Any) -> Statistics:
     arrays = content["mu"], content["sigma"]
     if any(array.dtype.kind not in "fiu" for array in arrays):
         raise BenchmarkError(
-            f"{path}: mu is {arrays[0].dtype} and sigma {arrays[1].dtype}: they must be real numbers"
+            f"{path}: mu is {arrays[0].dtype}, sigma {arrays[1].dtype}: they must be real numbers"
         )
     mean, covariance = (array.astype(np.float64) for array in arrays)
     if mean.ndim != 1 or not mean.size or covariance.shape != (mean.size, mean.size):
@@ -206,7 +206,7 @@ def _statistics(path: Path, content: Any) -> Statistics:
         raise BenchmarkError(f"{path}: mu or sigma holds NaN or infinity: compute them again")
     if max(np.abs(mean).max(), np.sqrt(np.abs(covariance).max())) > LARGEST:
         raise BenchmarkError(
-            f"{path}: mu or sigma are of features above {LARGEST:.0e}, which overflow when they are "
+            f"{path}: mu or sigma are of features above {LARGEST:.0e}, which overflow when "
             "multiplied: scale them down"
         )
     try:

@@ -29,9 +29,12 @@ from benchmark.metrics.uncertainty import (
     from_left_out,
     jackknife,
     proportion,
+    wilson,
     with_error,
 )
 from benchmark.records import Value
+
+ROUNDING = 1e-12  # far below 1/M, the least error but 0
 
 
 @METRICS.register("precision")
@@ -52,12 +55,20 @@ def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
 def density(fake: Features, real: Features, *, k: int = 5) -> Value:
     """Return in how many balls of real images (M×d) a fake one (N×d) lies on average, over k.
 
-    The error is that of a mean over the fake images.
+    The error is that of a mean over the fake images. Where all of them lie in equally many balls,
+    as in none, it would be 0. Instead, up to a share w of the model's images may do otherwise, of
+    which N show none: w is Wilson's upper end of 0 in N, close to the rule of three (Hanley and
+    Lippman-Hand 1983). They lie in no ball or in k more, as many as an image of the real
+    distribution on average (Naeem et al. 2020, section 3.3), so the interval reaches w·density
+    down and w up.
 
     Raises:
         BenchmarkError: as `manifold`.
     """
     balls = manifold(fake, real, k).balls / k
+    if balls.min() == balls.max():
+        value, share = float(balls[0]), wilson(0, len(balls))[1]
+        return Value(value=value, low=value * (1 - share), high=value + share)
     error = float(balls.std(ddof=1) / np.sqrt(len(balls)))
     return with_error(float(balls.mean()), error, len(balls) - 1)
 
@@ -66,6 +77,10 @@ def density(fake: Features, real: Features, *, k: int = 5) -> Value:
 @higher_is_better
 def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed: int = 0) -> Value:
     """Return the share of real images (M×d) in the ball of some fake one (N×d).
+
+    At 0 and 1, and where the jackknife sees no spread (there is no standard error then), the
+    interval is at least Wilson's of min(N/k, M) images: balls that hold k of N images overlap, so
+    that about N/k of them stand for themselves (clusters of k, Kish 1965, section 5.4).
 
     Args:
         fake: N×d.
@@ -96,7 +111,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
             for group in range(radii.shape[1]):
                 hits[points, group] |= (distances < radii[balls, group]).any(axis=1)
     *left_out, value = hits.mean(axis=0).tolist()
-    return _share(from_left_out(value, left_out, n, size))
+    return _share(from_left_out(value, left_out, n, size), min(n / k, len(real)))
 
 
 @METRICS.register("coverage")
@@ -105,6 +120,9 @@ def coverage(
     fake: Features, real: Features, *, k: int = 5, groups: int = 50, seed: int = 0
 ) -> Value:
     """Return the share of real images (M×d) whose ball holds some fake one (N×d).
+
+    At 0 and 1, and where the jackknife sees no spread, the interval is at least Wilson's of
+    min(N, M/k) images: one fake image lies in the balls of about k real ones at once; see `recall`.
 
     Args:
         fake: N×d.
@@ -126,7 +144,8 @@ def coverage(
         return len(np.unique(ball[kept[inside]])) / len(real)
 
     value = share(np.arange(len(fake)))
-    return _share(jackknife(value, share, len(fake), groups, np.random.default_rng(seed)))
+    found = jackknife(value, share, len(fake), groups, np.random.default_rng(seed))
+    return _share(found, min(len(fake), len(real) / k))
 
 
 class Manifold(NamedTuple):
@@ -209,7 +228,12 @@ def _pairs(centres: Array, radii: Array, points: Array) -> tuple[Rows, Rows]:
     return np.concatenate([b for b, _ in found]), np.concatenate([p for _, p in found])
 
 
-def _share(value: Value) -> Value:
-    """Cut the interval to [0, 1]."""
-    low, high = value.low or 0.0, value.high or 0.0
-    return value.model_copy(update={"low": max(0.0, low), "high": min(1.0, high)})
+def _share(value: Value, independent: float) -> Value:
+    """Cut the interval to [0, 1]; at either, and without an error, Wilson's is its least."""
+    low, high = max(0.0, value.low or 0.0), min(1.0, value.high or 0.0)
+    none = (value.std_error or 0.0) < ROUNDING
+    if none or value.value in (0, 1):
+        least = wilson(value.value, independent)
+        low, high = min(low, least[0]), max(high, least[1])
+    error = None if none else value.std_error
+    return Value(value=value.value, std_error=error, low=low, high=high)

@@ -348,7 +348,7 @@ UNUSABLE = {
     ),
     "complex.npz": (
         {"mu": np.zeros(12), "sigma": np.eye(12) + 0j},
-        "mu is float64 and sigma complex128: they must be real numbers",
+        "mu is float64, sigma complex128: they must be real numbers",
     ),
     "text.npz": ({"mu": np.full(12, "a"), "sigma": np.eye(12)}, "they must be real numbers"),
     "nan.npz": ({"mu": np.full(12, np.nan), "sigma": np.eye(12)}, "holds NaN or infinity"),
