@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark.atomic import write_text
 from benchmark.comparison import Compared, compare
-from benchmark.formats import FORMATS, Column, Entry, Marked, Table
+from benchmark.formats import FEW, FORMATS, Column, Entry, Marked, Table
 from benchmark.metrics.uncertainty import across_seeds
 from benchmark.paths import TABLE_FORMATS, Run
 from benchmark.records import (
@@ -115,7 +115,6 @@ LETTERS = Column("letters", "letters", number=False)
 DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
 # A metric may take none of these names.
 COLUMNS = frozenset([TIME, *(c.key for c in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])])
-FEW = "†"
 STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),

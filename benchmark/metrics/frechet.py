@@ -125,6 +125,14 @@ class GaussianStats:
         return cls(mean, np.sqrt(values[kept])[:, None] * vectors.T[kept])
 
 
+def few(dimension: int) -> int:
+    """Return the number of images below which no covariance has full rank, d + 1.
+
+    The bias of a distance of fewer dominates it.
+    """
+    return dimension + 1
+
+
 def statistics(features: Features) -> GaussianStats:
     """Return mean and unbiased covariance (divisor N − 1) of features, N×d with N ≥ 2, in float64.
 

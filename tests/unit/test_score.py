@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -274,11 +275,39 @@ def test_only_inception_features_are_called_fid(tmp_path: Path) -> None:
     assert "KID" not in text
 
 
-def test_fewer_images_than_dimensions_is_a_warning(tmp_path: Path) -> None:
+def test_a_distance_of_fewer_images_than_dimensions_and_one_is_marked(tmp_path: Path) -> None:
     real = folder(tmp_path / "a", pictures(0, count=13))
-    fake = folder(tmp_path / "b", pictures(1, count=11))
-    (warning,) = score(real, fake, embedding(tmp_path), ["fd"]).warnings
-    assert warning.startswith(f"{fake}: 11 images are fewer than the 12 dimensions")
+    fake = folder(tmp_path / "b", pictures(1, count=12))
+    found = score(real, fake, embedding(tmp_path), ["fd", "kid"])
+    (warning,) = found.warnings
+    assert warning.startswith(f"{fake}: 12 images are fewer than 13, which 12 dimensions need")
+    *_, distance, kernel, note = found.to_text().splitlines()
+    assert re.match(r"FD-quarters +[0-9.]+† \[", distance)
+    assert "†" not in kernel
+    assert note.split(maxsplit=1) == ["†", warning]
+    assert json.loads(found.to_json())["warnings"] == [warning]
+    assert "†" not in score(real, fake, embedding(tmp_path), ["kid"]).to_text()
+    enough = score(real, real, embedding(tmp_path), ["fd"])
+    assert (enough.warnings, "†" in enough.to_text()) == ([], False)
+
+
+def test_what_four_images_do_not_allow_is_missing_with_its_reason(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1, count=4))
+    found = score(real, fake, embedding(tmp_path))
+    assert found.values.keys() == {"frechet", "kernel", "coverage"}
+    assert found.missing.keys() == {"precision", "recall", "density"}
+    assert "recall: not computed: fake: k = 5 neighbours among 4 images" in "".join(found.warnings)
+    assert re.search("\nrecall +not computed: fake: k = 5 neighbours among 4", found.to_text())
+    with pytest.raises(BenchmarkError, match="fake: k = 5 neighbours among 4 images"):
+        score(real, fake, embedding(tmp_path), ["fd", "recall"])
+
+
+@pytest.mark.parametrize("metrics", [",", "", " , "])
+def test_metrics_that_name_none_are_refused(tmp_path: Path, metrics: str) -> None:
+    real = folder(tmp_path / "a", pictures(0))
+    run = CliRunner().invoke(app, ["score", str(real), str(real), "--metrics", metrics])
+    assert isinstance(run.exception, BenchmarkError)
+    assert str(run.exception) == f"--metrics: {metrics!r} names none: give names, as fd,kid"
 
 
 def wrong(tmp_path: Path, **sides: Path) -> str:
@@ -479,7 +508,7 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
     assert printed["real"] == {"path": str(real), "images": 10}
     assert printed["values"].keys() == set(module.DEFAULT)
     assert len(printed["warnings"]) == 2
-    assert "fewer than the 12 dimensions" in as_json.stderr
+    assert "10 images are fewer than 13, which 12 dimensions need" in as_json.stderr
     assert run.invoke(app, ["score", str(real), *options, "--save-stats", str(kept)]).exit_code == 0
     table = run.invoke(app, ["score", str(kept), str(fake), *options, "--metrics", "fd, is"])
     assert [line.split()[0] for line in table.stdout.splitlines()] == [
@@ -488,6 +517,8 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
         "features",
         "FD-quarters",
         "inception-score",
+        "†",
+        "†",
     ]
     alone = run.invoke(app, ["score", str(real), *options])
     assert isinstance(alone.exception, BenchmarkError)
@@ -498,7 +529,7 @@ def test_the_embedded_extractor_scores_folders(tmp_path: Path) -> None:
     real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
     found = score(real, fake, embedding(tmp_path, "efficientnet-lite0"), ["fd"])
     assert found.values["frechet"].value > 1
-    assert found.to_text().splitlines()[-1].startswith("FD-EffNetLite0")
+    assert "\nFD-EffNetLite0" in found.to_text()
 
 
 @pytest.fixture(scope="module")
@@ -539,7 +570,7 @@ def test_statistics_of_pytorch_fid_are_read_back(
         np.testing.assert_allclose(b["sigma"], a["sigma"], atol=1e-4 * a["sigma"].max())
         trace = np.trace(a["sigma"])
     found = score(theirs, real, own, ["fd"])
-    assert found.to_text().splitlines()[-1].startswith("FID ")
+    assert "\nFID " in found.to_text()
     assert found.values["frechet"].value < 1e-4 * trace
 
 
