@@ -2,8 +2,9 @@
 
 Each image of a set is the centre of a ball that reaches to its k-th nearest other image of that
 set. Precision and recall are of Kynkäänniemi et al. (2019, eq. 1 and 2), density and coverage of
-Naeem et al. (2020, eq. 6 and 7). Balls are open, as in the latter authors' program `prdc`, which
-matters for ties only.
+Naeem et al. (2020, eq. 6 and 7). Balls are open, as in the latter authors' program `prdc`: an
+image on the border is outside. That is so for repeated images and for features of few values, and
+it is decided within the rounding of a distance, which may not tell such images from inner ones.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from benchmark.metrics.uncertainty import (
 )
 from benchmark.records import Value
 
+EPS = float(np.finfo(np.float64).eps)
+BORDER = 8  # roundings that a comparison of two distances may differ by, over √d
 ROUNDING = 1e-12  # far below 1/M, the least error but 0
 
 
@@ -45,9 +48,9 @@ def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
     The interval is Wilson's over the fake images.
 
     Raises:
-        BenchmarkError: as `manifold`.
+        BenchmarkError: unusable features, or k ≥ M.
     """
-    return proportion(manifold(fake, real, k).balls > 0)
+    return proportion(_balls(fake, real, k) > 0)
 
 
 @METRICS.register("density")
@@ -63,9 +66,9 @@ def density(fake: Features, real: Features, *, k: int = 5) -> Value:
     down and w up.
 
     Raises:
-        BenchmarkError: as `manifold`.
+        BenchmarkError: unusable features, or k ≥ M.
     """
-    balls = manifold(fake, real, k).balls / k
+    balls = _balls(fake, real, k) / k
     if balls.min() == balls.max():
         value, share = float(balls[0]), wilson(0, len(balls))[1]
         return Value(value=value, low=value * (1 - share), high=value + share)
@@ -102,7 +105,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
             f"k must be 1 to {n - size - 1}"
         )
     fake = fake[order]
-    radii = kth_neighbour_without(fake, k, n // size, size)
+    radii = _open(fake, kth_neighbour_without(fake, k, n // size, size))
     _refuse_empty(radii[:, -1], k, "fake")
     hits = np.zeros((len(real), radii.shape[1]), bool)
     for points in blocks(len(real)):
@@ -202,9 +205,21 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
 
 def _radii(x: Array, k: int, name: str) -> Array:
     """Return the squared radii of the balls of the rows of x."""
-    radii = kth_neighbour(x, k, name)
+    radii = _open(x, kth_neighbour(x, k, name))
     _refuse_empty(radii, k, name)
     return radii
+
+
+def _open(centres: Array, radii: Array) -> Array:
+    """Return squared radii, n or n×groups, less what rounding may add, so that balls are open.
+
+    A squared distance within the ball round x of radius r is one of lengths |x|² and at most
+    2|x|² + 2r², with an error of about √d roundings of either.
+    """
+    lengths = np.einsum("ij,ij->i", centres, centres)
+    share = BORDER * EPS * np.sqrt(centres.shape[1])
+    shrunk: Array = (radii.T * (1 - share) - share * lengths).T
+    return np.maximum(shrunk, 0, out=shrunk)
 
 
 def _refuse_empty(radii: Array, k: int, name: str) -> None:
@@ -213,6 +228,14 @@ def _refuse_empty(radii: Array, k: int, name: str) -> None:
             f"{name}: every image has {k} equal ones, so its neighbourhood is empty: the features "
             "are constant, or k is too small for so many copies"
         )
+
+
+def _balls(fake: Features, real: Features, k: int) -> NDArray[np.intp]:
+    """Return in how many balls of real images (M×d) each fake one (N×d) lies (N)."""
+    check_pair(fake, real)
+    fake, real = centre(fake, real)
+    _, inside = _pairs(real, _radii(real, k, "real"), fake)
+    return np.bincount(inside, minlength=len(fake))
 
 
 def _pairs(centres: Array, radii: Array, points: Array) -> tuple[Rows, Rows]:

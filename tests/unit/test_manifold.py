@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import METRICS, distances
@@ -55,6 +56,45 @@ def test_matches_prdc() -> None:
     found = manifold(fake, real, 5)
     for name in NAMES:
         assert getattr(found, name) == pytest.approx(expected[name], abs=1e-12)
+
+
+def with_ties(kind: str, seed: int) -> tuple[Array, Array]:
+    """Sets of few values, or in which images are there many times."""
+    generator = np.random.default_rng(seed)
+    if kind == "binary":
+        base = generator.integers(0, 2, (40, 12)).astype(float)
+    else:
+        base = features(seed, 40, d=50, shift=1000.0 if kind == "far" else 0.0)
+    near = base + 0.01 * generator.normal(size=base.shape)
+    fake = np.concatenate(
+        [base[generator.integers(0, 40, 60)], near, features(seed, 20, len(base[0]))]
+    )
+    return fake, base[generator.integers(0, 40, 120)]
+
+
+@pytest.mark.parametrize("block", [7, 2048])
+@pytest.mark.parametrize("kind", ["copies", "far", "binary"])
+@pytest.mark.parametrize("seed", range(5))
+def test_ties_are_decided_as_by_exact_distances(
+    kind: str, seed: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cdist sums squares of differences, so that equal distances are equal."""
+    fake, real = with_ties(kind, seed)
+    monkeypatch.setattr(distances, "BLOCK", block)
+    k = 5
+    apart = cdist(real, fake)
+    in_real = apart < np.sort(cdist(real, real), axis=1)[:, k, None]
+    in_fake = apart < np.sort(cdist(fake, fake), axis=1)[:, k]
+    expected = {
+        "precision": in_real.any(axis=0).mean(),
+        "recall": in_fake.any(axis=1).mean(),
+        "density": in_real.sum(axis=0).mean() / k,
+        "coverage": in_real.any(axis=1).mean(),
+    }
+    whole = manifold(fake, real, k)
+    for name in NAMES:
+        assert METRICS.get(name)(fake, real, k=k).value == pytest.approx(expected[name], abs=1e-12)
+        assert getattr(whole, name) == pytest.approx(expected[name], abs=1e-12)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

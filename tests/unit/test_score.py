@@ -294,8 +294,8 @@ def test_a_distance_of_fewer_images_than_dimensions_and_one_is_marked(tmp_path: 
 def test_what_four_images_do_not_allow_is_missing_with_its_reason(tmp_path: Path) -> None:
     real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1, count=4))
     found = score(real, fake, embedding(tmp_path))
-    assert found.values.keys() == {"frechet", "kernel", "coverage"}
-    assert found.missing.keys() == {"precision", "recall", "density"}
+    assert found.values.keys() == set(module.DEFAULT) - {"recall"}
+    assert found.missing.keys() == {"recall"}
     assert "recall: not computed: fake: k = 5 neighbours among 4 images" in "".join(found.warnings)
     assert re.search("\nrecall +not computed: fake: k = 5 neighbours among 4", found.to_text())
     with pytest.raises(BenchmarkError, match="fake: k = 5 neighbours among 4 images"):
