@@ -376,9 +376,9 @@ def score(
         ),
     ] = None,
     metrics: Annotated[
-        str,
+        str | None,
         typer.Option(help="As fd,kid,is,precision; see docs/metrics.md.", show_default="most"),
-    ] = "",
+    ] = None,
     output: Annotated[
         Literal["table", "json"], typer.Option("--format", help="For people or for machines.")
     ] = "table",
@@ -410,7 +410,9 @@ def score(
             raise BenchmarkError("FAKE: is missing: give a second set of images, or --save-stats")
         save(real, embedding, save_stats)
         return
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    names = [name.strip() for name in (metrics or "").split(",") if name.strip()]
+    if metrics is not None and not names:
+        raise BenchmarkError(f"--metrics: {metrics!r} names none: give names, as fd,kid")
     found = measure(real, fake, embedding, names, save_stats)
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -10,7 +10,7 @@ from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.kept import kept
 from benchmark.metrics import METRICS, takes_logits
-from benchmark.metrics.frechet import GaussianStats, frechet_to, statistics
+from benchmark.metrics.frechet import GaussianStats, few, frechet_to, statistics
 from benchmark.paths import CACHE, HELD_OUT, Run
 from benchmark.records import Protocol, Record, Stopwatch, Value, provenance, spec_hash
 from benchmark.registry import Options
@@ -58,7 +58,7 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
         protocol=protocol(extractor, subject, run, n_fake=len(own)),
         facts={
             "dataset": subject.dataset,
-            "few": config.evaluation.few or extractor.dimension + 1,
+            "few": config.evaluation.few or few(extractor.dimension),
         },
     )
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from benchmark.records import Value
 
+FEW = "†"  # of fewer images than their covariance needs
+
 
 @dataclass(frozen=True)
 class Marked:

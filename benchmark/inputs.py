@@ -21,7 +21,7 @@ from PIL import UnidentifiedImageError
 from benchmark.atomic import atomic_path
 from benchmark.data.folder import find_images, open_file
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import Features
+from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
 
 Picture: TypeAlias = NDArray[np.uint8]  # H×W×3
@@ -123,7 +123,10 @@ def _decode(path: Path) -> Picture:
 def _array(path: Path, array: NDArray[Any]) -> Images | Features:
     """Return a mapped array as what it holds."""
     if array.dtype.kind == "f" and array.ndim == 2:
-        return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
+        with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinity
+            if array.itemsize <= 4:
+                return array.astype(np.float32, copy=False)
+            return array.astype(np.float64, copy=False)
     _check_images(path, array.shape, array.dtype)
 
     def batches(batch: int, _: int) -> Batches:
@@ -183,20 +186,40 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _check_images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
+    if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
         raise BenchmarkError(
             f"{path}: {dtype} of shape {shape}: images must be uint8 N×H×W×3, features float N×d"
         )
 
 
 def _statistics(path: Path, content: Any) -> Statistics:
-    mean, covariance = (np.asarray(content[key], np.float64) for key in ("mu", "sigma"))
-    if mean.ndim != 1 or covariance.shape != (mean.size, mean.size):
+    arrays = content["mu"], content["sigma"]
+    if any(array.dtype.kind not in "fiu" for array in arrays):
+        raise BenchmarkError(
+            f"{path}: mu is {arrays[0].dtype}, sigma {arrays[1].dtype}: they must be real numbers"
+        )
+    mean, covariance = (array.astype(np.float64) for array in arrays)
+    if mean.ndim != 1 or not mean.size or covariance.shape != (mean.size, mean.size):
         raise BenchmarkError(
             f"{path}: mu of shape {mean.shape} and sigma of shape {covariance.shape}: "
-            "they must be d and d×d"
+            "they must be d and d×d, d at least 1"
         )
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise BenchmarkError(f"{path}: mu or sigma holds NaN or infinity: compute them again")
+    if max(np.abs(mean).max(), np.sqrt(np.abs(covariance).max())) > LARGEST:
+        raise BenchmarkError(
+            f"{path}: mu or sigma are of features above {LARGEST:.0e}, which overflow when "
+            "multiplied: scale them down"
+        )
+    try:
+        return Statistics(GaussianStats.from_moments(mean, covariance), _facts(content))
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{path}: {error}") from None
+
+
+def _facts(content: Any) -> dict[str, str | int]:
     facts = {key: content[key].item() for key in content.files if not content[key].ndim}
-    return Statistics(GaussianStats.from_moments(mean, (covariance + covariance.T) / 2), facts)
+    count = facts.get("count", 1)
+    if type(count) is not int or count < 1:
+        raise BenchmarkError(f"count is {count!r}: it must be the number of images")
+    return facts

@@ -20,7 +20,6 @@ RESERVED = (
     "verdicts",
 )  # names of the tables that every run has
 FRECHET, TIME = "fd", "time"  # what a comparison calls the distance and the time of an image
-FEW = "†"  # marks a distance of few images
 
 
 @dataclass(frozen=True)

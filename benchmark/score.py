@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.config import check_writable
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, Extractor
-from benchmark.formats import Column, Table
+from benchmark.formats import FEW, Column, Entry, Marked, Table
 from benchmark.inputs import Images, Input, Picture, Statistics, open_input, save_statistics
 from benchmark.metrics import METRICS, takes_logits
-from benchmark.metrics.base import Features
-from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
+from benchmark.metrics.base import Features, check_features
+from benchmark.metrics.frechet import few, frechet_distance, frechet_to, statistics
 from benchmark.records import Value
 from benchmark.strict import nearest
 
@@ -64,7 +66,8 @@ class Score:
         counts: images of the two; None: the statistics do not tell.
         extractor: whose features were compared; None: those of a network that no file names.
         values: by metric.
-        warnings: what a reader must know, one line each.
+        few: why the distance is biased, one line for each side of too few images.
+        missing: why a metric has no value, by its name.
     """
 
     real: Path
@@ -72,7 +75,13 @@ class Score:
     counts: tuple[int | None, int | None]
     extractor: Extractor | None
     values: dict[str, Value]
-    warnings: list[str]
+    few: list[str]
+    missing: dict[str, str]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know, one line each."""
+        return [*self.few, *(f"{name}: not computed: {why}" for name, why in self.missing.items())]
 
     def to_json(self) -> str:
         """Return all of it at full precision."""
@@ -91,9 +100,12 @@ class Score:
         )
 
     def to_text(self) -> str:
-        """Return lines for people; intervals are of 95 %."""
+        """Return lines for people; intervals are of 95 %, and what is marked is explained below."""
         columns = [Column(name, self._heading(name)) for name in self.values]
-        (texts,) = Table("score", [], columns, [dict(self.values)]).texts()
+        entries: dict[str, Entry] = dict(self.values)
+        if self.few and DISTANCE in self.values:
+            entries[DISTANCE] = Marked(self.values[DISTANCE], FEW)
+        (texts,) = Table("score", [], columns, [entries]).texts()
         extractor = self.extractor
         features = f"{extractor.name} ({extractor.preprocessing})" if extractor else "not named"
         rows = [
@@ -105,8 +117,10 @@ class Score:
             ),
             ("features", features),
             *((column.heading or "", text) for column, text in zip(columns, texts, strict=True)),
+            *((self._heading(name), f"not computed: {why}") for name, why in self.missing.items()),
         ]
         width = max(len(name) for name, _ in rows)
+        rows += [(FEW, note) for note in self.few if DISTANCE in self.values]
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
     def _heading(self, name: str) -> str:
@@ -129,39 +143,61 @@ def score(
         real: the reference.
         fake: what is judged; the intervals are over its images.
         embedding: makes features of images.
-        metrics: names or short names; none: all that can be computed.
-        statistics_file: where those of `real` are kept, as by `save`.
+        metrics: names or short names; none: those of `DEFAULT` that can be computed.
+        statistics_file: where those of `real` are kept, as by `save`, once all is measured.
 
     Raises:
         BenchmarkError: an unusable path, statistics of another network, a metric that is unknown
-            or not defined for these, or missing weights.
+            or cannot be computed of these, or missing weights.
     """
-    names = [_metric(name) for name in metrics]
+    asked = [_metric(name) for name in metrics]
     opened = {path: open_input(path) for path in (real, fake)}
-    names = _computable(names, real, fake, opened)
+    if statistics_file is not None:
+        _check_file(statistics_file, real, opened[real])
+    names = _computable(asked, real, fake, opened)
     sides, extractor = _embed(opened, embedding)
     reference, judged = sides[real], sides[fake]
+    values, missing = {}, {}
+    for name in names:
+        try:
+            values[name] = _measure(name, judged, reference, extractor, embedding)
+        except BenchmarkError as error:
+            if asked or name == DISTANCE:  # without which the features are of no use
+                raise
+            missing[name] = str(error)
     if statistics_file is not None:
-        _save(real, reference, extractor, statistics_file)
-    values = {name: _measure(name, judged, reference, extractor, embedding) for name in names}
+        _save(reference, extractor, statistics_file)
     counts = (_count(reference), _count(judged))
     label = extractor.label if extractor else "the Fréchet distance"
-    return Score(real, fake, counts, extractor, values, list(_warnings(sides, label)))
+    return Score(real, fake, counts, extractor, values, list(_few(sides, label)), missing)
 
 
 def save(real: Path, embedding: Embedding, file: Path) -> None:
     """Write mean and covariance of the features of `real`, and which network they are of.
 
     Raises:
-        BenchmarkError: an unusable path, missing weights, or a file that cannot be written.
+        BenchmarkError: an unusable path, missing weights, or a file that exists already or cannot
+            be written.
     """
-    sides, extractor = _embed({real: open_input(real)}, embedding)
-    _save(real, sides[real], extractor, file)
+    opened = open_input(real)
+    _check_file(file, real, opened)
+    sides, extractor = _embed({real: opened}, embedding)
+    _save(sides[real], extractor, file)
 
 
-def _save(path: Path, side: Features | Statistics, extractor: Extractor | None, file: Path) -> None:
-    if isinstance(side, Statistics):
-        raise BenchmarkError(f"{path}: holds statistics already: give images or features")
+def _check_file(file: Path, real: Path, opened: Input) -> None:
+    """Refuse statistics of statistics, and a file that would replace one or not be read back."""
+    if isinstance(opened, Statistics):
+        raise BenchmarkError(f"{real}: holds statistics already: give images or features")
+    if file.suffix.lower() != ".npz":
+        raise BenchmarkError(f"{file}: statistics are kept in a file whose name ends in .npz")
+    if os.path.lexists(file):
+        raise BenchmarkError(f"{file}: exists already: name a new file for the statistics")
+    check_writable(file.parent)
+
+
+def _save(side: Features | Statistics, extractor: Extractor | None, file: Path) -> None:
+    assert not isinstance(side, Statistics)
     facts = {**(identity(extractor) if extractor else {}), "count": len(side)}
     save_statistics(file, Statistics(statistics(side), facts))
 
@@ -233,10 +269,12 @@ def _extractor(opened: dict[Path, Input], name: str | None) -> Extractor | None:
 
 
 def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
-    """Refuse too few images, and features that are not the extractor's."""
+    """Refuse too few images, unusable features, and such as are not the extractor's."""
     count = _count(side)
     if count is not None and count < FEWEST:
         raise BenchmarkError(f"{path}: {count} images are too few: at least {FEWEST}")
+    if not isinstance(side, Images | Statistics):
+        check_features(side, str(path), FEWEST)
     if extractor is None or isinstance(side, Images):
         return
     if isinstance(side, Statistics):
@@ -324,12 +362,13 @@ def _count(side: Input) -> int | None:
     return len(side)
 
 
-def _warnings(sides: dict[Path, Features | Statistics], label: str) -> Iterator[str]:
+def _few(sides: dict[Path, Features | Statistics], label: str) -> Iterator[str]:
     for path, side in sides.items():
         count = _count(side)
         dimension = side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
-        if count is not None and count < dimension:
+        if count is not None and count < few(dimension):
             yield (
-                f"{path}: {count} images are fewer than the {dimension} dimensions: the bias of "
-                f"{label} is large; compare it only at equal numbers of images"
+                f"{path}: {count} images are fewer than {few(dimension)}, which {dimension} "
+                f"dimensions need: the bias of {label} is large; compare it only at equal numbers "
+                "of images"
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark.atomic import write_text
 from benchmark.comparison import Compared, compare
-from benchmark.formats import FORMATS, Column, Entry, Marked, Table
+from benchmark.formats import FEW, FORMATS, Column, Entry, Marked, Table
 from benchmark.metrics.uncertainty import across_seeds, differs
 from benchmark.paths import CLAIMS, TABLE_FORMATS, Run
 from benchmark.records import (
@@ -28,7 +28,6 @@ from benchmark.records import (
     read_records,
 )
 from benchmark.rows import (
-    FEW,
     TIME,
     Key,
     Published,

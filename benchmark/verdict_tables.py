@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from benchmark.formats import Column, Entry, Table, significant
+from benchmark.formats import FEW, Column, Entry, Table, significant
 from benchmark.records import Value
-from benchmark.rows import FEW, Key, Published, find_published
+from benchmark.rows import Key, Published, find_published
 from benchmark.verdicts import Finding, Judged
 
 MOST = 50_000  # the number of samples for which FIDs are published

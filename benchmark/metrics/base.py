@@ -17,6 +17,10 @@ Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Metric: TypeAlias = Callable[..., Value]
 M = TypeVar("M", bound=Metric)
 
+# Its square fits into float32, of the search for neighbours; its twelfth power, of the jackknife of
+# the kernel distance, into float64.
+LARGEST = 1e15
+
 METRICS: Registry[Metric] = Registry("metric")
 _HIGHER_IS_BETTER: set[Metric] = set()
 
@@ -45,20 +49,29 @@ def check_features(features: Features, name: str, least: int = 2) -> None:
     """Refuse features from which nothing can be computed.
 
     Args:
-        features: should be N×d with N ≥ `least`, all finite.
+        features: should be N×d with N ≥ `least` and d ≥ 1, all finite and within ±`LARGEST`.
         name: what the message calls them.
         least: the smallest N.
 
     Raises:
-        BenchmarkError: another number of axes, too few rows, NaN or infinity.
+        BenchmarkError: another number of axes, too few rows, no columns, NaN, infinity, or so
+            large that their products overflow.
     """
-    if features.ndim != 2:
-        raise BenchmarkError(f"{name}: features must be N×d, not of shape {features.shape}")
+    if features.ndim != 2 or not features.shape[1]:
+        raise BenchmarkError(
+            f"{name}: features must be N×d with d at least 1, not of shape {features.shape}"
+        )
     if len(features) < least:
         raise BenchmarkError(f"{name}: {len(features)} images are too few: at least {least}")
     if not np.isfinite(features).all():
         row = int(np.argmin(np.isfinite(features).all(axis=1)))
         raise BenchmarkError(f"{name}: the features of image {row} hold NaN or infinity")
+    largest = max(float(features.max()), -float(features.min()))
+    if largest > LARGEST:
+        raise BenchmarkError(
+            f"{name}: features of {largest:.0e} overflow when they are multiplied: at most "
+            f"{LARGEST:.0e}, so scale both sets down"
+        )
 
 
 def check_pair(fake: Features, real: Features, least: int = 2) -> None:

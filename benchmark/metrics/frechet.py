@@ -25,6 +25,7 @@ EPS = float(np.finfo(np.float64).eps)
 PRECISION = (
     1e-8  # relative, of the distance; where a fast method may be worse, an exact one follows
 )
+ASYMMETRY = 1e-5  # of the largest entry or eigenvalue: what sums in float32 may leave
 LEAST_PIVOT = 1e-4  # of the largest; a covariance with smaller ones is not formed
 
 
@@ -104,13 +105,32 @@ class GaussianStats:
     def from_moments(
         cls, mean: NDArray[np.float64], covariance: NDArray[np.float64]
     ) -> GaussianStats:
-        """Return the Gaussian with this mean (d) and covariance (d×d, positive semidefinite).
+        """Return the Gaussian with this mean (d ≥ 1) and covariance (d×d, positive semidefinite).
 
         Eigenvalues that are rounding alone are left out, so that few images have a thin factor.
+
+        Raises:
+            BenchmarkError: beyond rounding in float32, the covariance is not symmetric or has a
+                negative eigenvalue.
         """
-        values, vectors = np.linalg.eigh(covariance)
+        if np.abs(covariance - covariance.T).max() > ASYMMETRY * np.abs(covariance).max():
+            raise BenchmarkError("sigma is no covariance: it must be symmetric")
+        values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+        if values[0] < -ASYMMETRY * np.abs(values).max():
+            raise BenchmarkError(
+                f"sigma is no covariance: it has the eigenvalue {values[0]:.3g}, and none may be "
+                "below 0"
+            )
         kept = values > values[-1] * len(values) * EPS
         return cls(mean, np.sqrt(values[kept])[:, None] * vectors.T[kept])
+
+
+def few(dimension: int) -> int:
+    """Return the number of images below which no covariance has full rank, d + 1.
+
+    The bias of a distance of fewer dominates it.
+    """
+    return dimension + 1
 
 
 def statistics(features: Features) -> GaussianStats:

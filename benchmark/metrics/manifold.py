@@ -2,8 +2,9 @@
 
 Each image of a set is the centre of a ball that reaches to its k-th nearest other image of that
 set. Precision and recall are of Kynkäänniemi et al. (2019, eq. 1 and 2), density and coverage of
-Naeem et al. (2020, eq. 6 and 7). Balls are open, as in the latter authors' program `prdc`, which
-matters for ties only.
+Naeem et al. (2020, eq. 6 and 7). Balls are open, as in the latter authors' program `prdc`: an
+image on the border is outside. That is so for repeated images and for features of few values, and
+it is decided within the rounding of a distance, which may not tell such images from inner ones.
 """
 
 from __future__ import annotations
@@ -29,9 +30,14 @@ from benchmark.metrics.uncertainty import (
     from_left_out,
     jackknife,
     proportion,
+    wilson,
     with_error,
 )
 from benchmark.records import Value
+
+EPS = float(np.finfo(np.float64).eps)
+BORDER = 8  # roundings that a comparison of two distances may differ by, over √d
+ROUNDING = 1e-12  # far below 1/M, the least error but 0
 
 
 @METRICS.register("precision")
@@ -42,9 +48,9 @@ def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
     The interval is Wilson's over the fake images.
 
     Raises:
-        BenchmarkError: as `manifold`.
+        BenchmarkError: unusable features, or k ≥ M.
     """
-    return proportion(manifold(fake, real, k).balls > 0)
+    return proportion(_balls(fake, real, k) > 0)
 
 
 @METRICS.register("density")
@@ -52,12 +58,20 @@ def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
 def density(fake: Features, real: Features, *, k: int = 5) -> Value:
     """Return in how many balls of real images (M×d) a fake one (N×d) lies on average, over k.
 
-    The error is that of a mean over the fake images.
+    The error is that of a mean over the fake images. Where all of them lie in equally many balls,
+    as in none, it would be 0. Instead, up to a share w of the model's images may do otherwise, of
+    which N show none: w is Wilson's upper end of 0 in N, close to the rule of three (Hanley and
+    Lippman-Hand 1983). They lie in no ball or in k more, as many as an image of the real
+    distribution on average (Naeem et al. 2020, section 3.3), so the interval reaches w·density
+    down and w up.
 
     Raises:
-        BenchmarkError: as `manifold`.
+        BenchmarkError: unusable features, or k ≥ M.
     """
-    balls = manifold(fake, real, k).balls / k
+    balls = _balls(fake, real, k) / k
+    if balls.min() == balls.max():
+        value, share = float(balls[0]), wilson(0, len(balls))[1]
+        return Value(value=value, low=value * (1 - share), high=value + share)
     error = float(balls.std(ddof=1) / np.sqrt(len(balls)))
     return with_error(float(balls.mean()), error, len(balls) - 1)
 
@@ -66,6 +80,10 @@ def density(fake: Features, real: Features, *, k: int = 5) -> Value:
 @higher_is_better
 def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed: int = 0) -> Value:
     """Return the share of real images (M×d) in the ball of some fake one (N×d).
+
+    At 0 and 1, and where the jackknife sees no spread (there is no standard error then), the
+    interval is at least Wilson's of min(N/k, M) images: balls that hold k of N images overlap, so
+    that about N/k of them stand for themselves (clusters of k, Kish 1965, section 5.4).
 
     Args:
         fake: N×d.
@@ -87,7 +105,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
             f"k must be 1 to {n - size - 1}"
         )
     fake = fake[order]
-    radii = kth_neighbour_without(fake, k, n // size, size)
+    radii = _open(fake, kth_neighbour_without(fake, k, n // size, size))
     _refuse_empty(radii[:, -1], k, "fake")
     hits = np.zeros((len(real), radii.shape[1]), bool)
     for points in blocks(len(real)):
@@ -96,7 +114,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
             for group in range(radii.shape[1]):
                 hits[points, group] |= (distances < radii[balls, group]).any(axis=1)
     *left_out, value = hits.mean(axis=0).tolist()
-    return _share(from_left_out(value, left_out, n, size))
+    return _share(from_left_out(value, left_out, n, size), min(n / k, len(real)))
 
 
 @METRICS.register("coverage")
@@ -105,6 +123,9 @@ def coverage(
     fake: Features, real: Features, *, k: int = 5, groups: int = 50, seed: int = 0
 ) -> Value:
     """Return the share of real images (M×d) whose ball holds some fake one (N×d).
+
+    At 0 and 1, and where the jackknife sees no spread, the interval is at least Wilson's of
+    min(N, M/k) images: one fake image lies in the balls of about k real ones at once; see `recall`.
 
     Args:
         fake: N×d.
@@ -126,7 +147,8 @@ def coverage(
         return len(np.unique(ball[kept[inside]])) / len(real)
 
     value = share(np.arange(len(fake)))
-    return _share(jackknife(value, share, len(fake), groups, np.random.default_rng(seed)))
+    found = jackknife(value, share, len(fake), groups, np.random.default_rng(seed))
+    return _share(found, min(len(fake), len(real) / k))
 
 
 class Manifold(NamedTuple):
@@ -183,9 +205,21 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
 
 def _radii(x: Array, k: int, name: str) -> Array:
     """Return the squared radii of the balls of the rows of x."""
-    radii = kth_neighbour(x, k, name)
+    radii = _open(x, kth_neighbour(x, k, name))
     _refuse_empty(radii, k, name)
     return radii
+
+
+def _open(centres: Array, radii: Array) -> Array:
+    """Return squared radii, n or n×groups, less what rounding may add, so that balls are open.
+
+    A squared distance within the ball round x of radius r is one of lengths |x|² and at most
+    2|x|² + 2r², with an error of about √d roundings of either.
+    """
+    lengths = np.einsum("ij,ij->i", centres, centres)
+    share = BORDER * EPS * np.sqrt(centres.shape[1])
+    shrunk: Array = (radii.T * (1 - share) - share * lengths).T
+    return np.maximum(shrunk, 0, out=shrunk)
 
 
 def _refuse_empty(radii: Array, k: int, name: str) -> None:
@@ -194,6 +228,14 @@ def _refuse_empty(radii: Array, k: int, name: str) -> None:
             f"{name}: every image has {k} equal ones, so its neighbourhood is empty: the features "
             "are constant, or k is too small for so many copies"
         )
+
+
+def _balls(fake: Features, real: Features, k: int) -> NDArray[np.intp]:
+    """Return in how many balls of real images (M×d) each fake one (N×d) lies (N)."""
+    check_pair(fake, real)
+    fake, real = centre(fake, real)
+    _, inside = _pairs(real, _radii(real, k, "real"), fake)
+    return np.bincount(inside, minlength=len(fake))
 
 
 def _pairs(centres: Array, radii: Array, points: Array) -> tuple[Rows, Rows]:
@@ -209,7 +251,12 @@ def _pairs(centres: Array, radii: Array, points: Array) -> tuple[Rows, Rows]:
     return np.concatenate([b for b, _ in found]), np.concatenate([p for _, p in found])
 
 
-def _share(value: Value) -> Value:
-    """Cut the interval to [0, 1]."""
-    low, high = value.low or 0.0, value.high or 0.0
-    return value.model_copy(update={"low": max(0.0, low), "high": min(1.0, high)})
+def _share(value: Value, independent: float) -> Value:
+    """Cut the interval to [0, 1]; at either, and without an error, Wilson's is its least."""
+    low, high = max(0.0, value.low or 0.0), min(1.0, value.high or 0.0)
+    none = (value.std_error or 0.0) < ROUNDING
+    if none or value.value in (0, 1):
+        least = wilson(value.value, independent)
+        low, high = min(low, least[0]), max(high, least[1])
+    error = None if none else value.std_error
+    return Value(value=value.value, std_error=error, low=low, high=high)

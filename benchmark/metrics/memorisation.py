@@ -106,7 +106,8 @@ def distance_ratio(own: Array, held_out: Array, rng: np.random.Generator) -> Val
         rng: of the bootstrap.
 
     Raises:
-        BenchmarkError: a quarter of the held-out images are in the training set.
+        BenchmarkError: a quarter of the held-out images are in the training set, or so many of few
+            that the median of a replicate is 0.
     """
     if np.percentile(held_out, 25) == 0:
         raise BenchmarkError(
@@ -117,7 +118,13 @@ def distance_ratio(own: Array, held_out: Array, rng: np.random.Generator) -> Val
         return bootstrap(lambda rows: float(np.median(distances[rows])), len(distances), 1000, rng)
 
     value = float(np.median(own) / np.median(held_out))
-    return centred(value, medians(own) / medians(held_out))
+    above, below = medians(own), medians(held_out)
+    if not below.all():
+        raise BenchmarkError(
+            f"held-out: {np.count_nonzero(held_out == 0)} of {len(held_out)} images are in the "
+            "training set too, so many of so few that the ratio has no interval: keep them apart"
+        )
+    return centred(value, above / below)
 
 
 def closer_share(own: Array, held_out: Array) -> Value:

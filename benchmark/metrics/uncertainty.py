@@ -105,10 +105,16 @@ def with_error(value: float, std_error: float, degrees: int) -> Value:
 def proportion(hits: NDArray[np.bool_]) -> Value:
     """Return the share of hits with Wilson's interval (1927), which is right near 0 and 1 too."""
     n, p = len(hits), float(hits.mean())
+    low, high = wilson(p, n)
+    return Value(value=p, std_error=math.sqrt(p * (1 - p) / n), low=low, high=high)
+
+
+def wilson(p: float, n: float) -> tuple[float, float]:
+    """Return Wilson's 95 % interval (1927) of a share p of n, which need not be a whole number."""
     middle = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
-    low, high = min(p, middle - half), max(p, middle + half)  # but for rounding at 0 and 1
-    return Value(value=p, std_error=math.sqrt(p * (1 - p) / n), low=low, high=high)
+    # but for rounding at 0 and 1
+    return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
 def ratio(totals: Sequence[float], sizes: Sequence[float]) -> Value:

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics import METRICS, distances
 from benchmark.metrics.manifold import coverage, density, manifold, precision, recall
-from benchmark.metrics.uncertainty import jackknife
+from benchmark.metrics.uncertainty import Z95, jackknife
 
 Array = NDArray[np.float64]
 NAMES = ("precision", "recall", "density", "coverage")
@@ -57,6 +58,45 @@ def test_matches_prdc() -> None:
         assert getattr(found, name) == pytest.approx(expected[name], abs=1e-12)
 
 
+def with_ties(kind: str, seed: int) -> tuple[Array, Array]:
+    """Sets of few values, or in which images are there many times."""
+    generator = np.random.default_rng(seed)
+    if kind == "binary":
+        base = generator.integers(0, 2, (40, 12)).astype(float)
+    else:
+        base = features(seed, 40, d=50, shift=1000.0 if kind == "far" else 0.0)
+    near = base + 0.01 * generator.normal(size=base.shape)
+    fake = np.concatenate(
+        [base[generator.integers(0, 40, 60)], near, features(seed, 20, len(base[0]))]
+    )
+    return fake, base[generator.integers(0, 40, 120)]
+
+
+@pytest.mark.parametrize("block", [7, 2048])
+@pytest.mark.parametrize("kind", ["copies", "far", "binary"])
+@pytest.mark.parametrize("seed", range(5))
+def test_ties_are_decided_as_by_exact_distances(
+    kind: str, seed: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cdist sums squares of differences, so that equal distances are equal."""
+    fake, real = with_ties(kind, seed)
+    monkeypatch.setattr(distances, "BLOCK", block)
+    k = 5
+    apart = cdist(real, fake)
+    in_real = apart < np.sort(cdist(real, real), axis=1)[:, k, None]
+    in_fake = apart < np.sort(cdist(fake, fake), axis=1)[:, k]
+    expected = {
+        "precision": in_real.any(axis=0).mean(),
+        "recall": in_fake.any(axis=1).mean(),
+        "density": in_real.sum(axis=0).mean() / k,
+        "coverage": in_real.any(axis=1).mean(),
+    }
+    whole = manifold(fake, real, k)
+    for name in NAMES:
+        assert METRICS.get(name)(fake, real, k=k).value == pytest.approx(expected[name], abs=1e-12)
+        assert getattr(whole, name) == pytest.approx(expected[name], abs=1e-12)
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real = features(4, 53), features(5, 47)
     whole = manifold(fake, real, 4)
@@ -104,6 +144,59 @@ def test_error_covers_the_spread_of_repeated_samples(name: str) -> None:
     assert 0.8 * spread < stated < 2 * spread
     covered = [f.low <= np.mean([g.value for g in found]) <= f.high for f in found]
     assert np.mean(covered) > 0.9
+
+
+@pytest.mark.parametrize("n", [8, 60])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_interval_at_zero_has_width_zero(name: str, n: int) -> None:
+    found = METRICS.get(name)(features(20, n, shift=50), features(21, 100), k=3)
+    assert (found.value, found.low) == (0, 0)
+    assert found.high > 0.03
+
+
+@pytest.mark.parametrize(("name", "scale", "share_of"), [("recall", 0.01, 20), ("coverage", 1, 10)])
+def test_no_interval_at_one_has_width_zero(name: str, scale: float, share_of: float) -> None:
+    fake, real = features(20, 2000), features(21, share_of * 3 if name == "coverage" else 20)
+    found = METRICS.get(name)(fake, scale * real, k=3)
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(share_of / (share_of + Z95**2))
+
+
+def test_intervals_at_zero_are_wilsons_of_the_images_that_limit_them() -> None:
+    def high(share_of: float) -> float:
+        return Z95**2 / (share_of + Z95**2)  # Wilson's at a share of 0
+
+    for n, m, k in ((8, 100, 3), (60, 100, 3), (60, 20, 5), (100, 8, 2)):
+        fake, real = features(20, n, shift=50), features(21, m)
+        found = {name: METRICS.get(name)(fake, real, k=k).high for name in NAMES}
+        assert found == {
+            "precision": pytest.approx(high(n)),
+            "density": pytest.approx(high(n)),
+            "recall": pytest.approx(high(min(n / k, m))),
+            "coverage": pytest.approx(high(min(n, m / k))),
+        }
+
+
+def test_density_of_samples_in_equally_many_balls_has_an_interval() -> None:
+    real = np.array([[0.0], [1], [2], [30], [31], [32]])
+    fake = np.array([[1.1], [1.2], [1.3], [31.1]])  # each in three balls, k = 2
+    found = density(fake, real, k=2)
+    share = Z95**2 / (4 + Z95**2)
+    assert (found.value, found.std_error) == (1.5, None)
+    assert found.low == pytest.approx(1.5 * (1 - share))
+    assert found.high == pytest.approx(1.5 + share)
+
+
+@pytest.mark.parametrize(("n", "shift"), [(8, 2.5), (8, 3.5), (30, 2.5), (30, 3.2), (60, 3.5)])
+@pytest.mark.parametrize("name", NAMES)
+def test_intervals_of_zero_cover_the_mean(name: str, n: int, shift: float) -> None:
+    """Of samples of which a few only lie among the real images; where one sees none of them."""
+    real = features(15, 60)
+    found = [METRICS.get(name)(features(100 + i, n, shift=shift), real, k=3) for i in range(100)]
+    mean = np.mean([f.value for f in found])
+    at_zero = [f for f in found if f.value == 0]
+    assert len(at_zero) > 5
+    assert sum(f.high < mean for f in at_zero) <= 0.05 * len(found)
 
 
 @pytest.mark.parametrize(("n", "groups", "block"), [(40, 10, 2048), (43, 5, 3), (7, 50, 2)])

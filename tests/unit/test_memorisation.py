@@ -193,6 +193,13 @@ def test_held_out_images_in_the_training_set_are_refused() -> None:
         distance_ratio(np.ones(8), np.array([0, 0, 0, 1.0, 1, 1]), rng())
 
 
+def test_some_of_few_held_out_images_in_the_training_set_are_refused() -> None:
+    held_out = np.array([0, 0, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
+    assert np.percentile(held_out, 25) > 0
+    with pytest.raises(BenchmarkError, match="held-out: 2 of 8 images are in the training set too"):
+        distance_ratio(rng(1).random(20) + 0.3, held_out, rng())
+
+
 lists = st.lists(st.integers(0, 9), min_size=1, max_size=25)
 
 

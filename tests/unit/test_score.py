@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -220,6 +221,43 @@ def test_own_statistics_name_their_extractor_and_count(tmp_path: Path) -> None:
         np.testing.assert_allclose(one["mu"], embedded(pictures(0)).mean(0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["fake.npz", "old.npz", "a", "new", "new.npy", "f.npz", "a/x/y"])
+def test_statistics_replace_nothing_and_no_image_is_read_before(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), tmp_path / "fake.npz"
+    array(fake, pictures(1, sizes=((6, 8),)))
+    (tmp_path / "old.npz").write_text("kept")
+    (tmp_path / "f.npz").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(inputs, "_decode", None)
+    monkeypatch.setattr(module, "embed_images", None)
+    file = tmp_path / name
+    reason = "exists already" if name.endswith(".npz") else r"kept in a file whose name ends in"
+    for call in (
+        lambda: score(real, fake, embedding(tmp_path), ["fd"], file),
+        lambda: score(fake, real, embedding(tmp_path), ["fd"], file),
+        lambda: save(real, embedding(tmp_path), file),
+    ):
+        with pytest.raises(BenchmarkError, match=f"^{file}: .*{reason}"):
+            call()
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_statistics_below_a_file_are_refused_at_once(tmp_path: Path) -> None:
+    real = folder(tmp_path / "a", pictures(0))
+    with pytest.raises(BenchmarkError, match=r"notes\.txt is not a writable folder"):
+        save(real, embedding(tmp_path), real / "notes.txt" / "s.npz")
+
+
+def test_a_refused_score_leaves_no_statistics_behind(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1, count=4))
+    with pytest.raises(BenchmarkError, match="k = 5 neighbours among 4 images"):
+        score(real, fake, embedding(tmp_path), ["recall"], tmp_path / "new" / "s.npz")
+    assert not (tmp_path / "new").exists()
+
+
 def test_inception_score_is_that_of_the_logits(tmp_path: Path) -> None:
     a, b = pictures(0), pictures(1)
     real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
@@ -237,11 +275,39 @@ def test_only_inception_features_are_called_fid(tmp_path: Path) -> None:
     assert "KID" not in text
 
 
-def test_fewer_images_than_dimensions_is_a_warning(tmp_path: Path) -> None:
+def test_a_distance_of_fewer_images_than_dimensions_and_one_is_marked(tmp_path: Path) -> None:
     real = folder(tmp_path / "a", pictures(0, count=13))
-    fake = folder(tmp_path / "b", pictures(1, count=11))
-    (warning,) = score(real, fake, embedding(tmp_path), ["fd"]).warnings
-    assert warning.startswith(f"{fake}: 11 images are fewer than the 12 dimensions")
+    fake = folder(tmp_path / "b", pictures(1, count=12))
+    found = score(real, fake, embedding(tmp_path), ["fd", "kid"])
+    (warning,) = found.warnings
+    assert warning.startswith(f"{fake}: 12 images are fewer than 13, which 12 dimensions need")
+    *_, distance, kernel, note = found.to_text().splitlines()
+    assert re.match(r"FD-quarters +[0-9.]+† \[", distance)
+    assert "†" not in kernel
+    assert note.split(maxsplit=1) == ["†", warning]
+    assert json.loads(found.to_json())["warnings"] == [warning]
+    assert "†" not in score(real, fake, embedding(tmp_path), ["kid"]).to_text()
+    enough = score(real, real, embedding(tmp_path), ["fd"])
+    assert (enough.warnings, "†" in enough.to_text()) == ([], False)
+
+
+def test_what_four_images_do_not_allow_is_missing_with_its_reason(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1, count=4))
+    found = score(real, fake, embedding(tmp_path))
+    assert found.values.keys() == set(module.DEFAULT) - {"recall"}
+    assert found.missing.keys() == {"recall"}
+    assert "recall: not computed: fake: k = 5 neighbours among 4 images" in "".join(found.warnings)
+    assert re.search("\nrecall +not computed: fake: k = 5 neighbours among 4", found.to_text())
+    with pytest.raises(BenchmarkError, match="fake: k = 5 neighbours among 4 images"):
+        score(real, fake, embedding(tmp_path), ["fd", "recall"])
+
+
+@pytest.mark.parametrize("metrics", [",", "", " , "])
+def test_metrics_that_name_none_are_refused(tmp_path: Path, metrics: str) -> None:
+    real = folder(tmp_path / "a", pictures(0))
+    run = CliRunner().invoke(app, ["score", str(real), str(real), "--metrics", metrics])
+    assert isinstance(run.exception, BenchmarkError)
+    assert str(run.exception) == f"--metrics: {metrics!r} names none: give names, as fd,kid"
 
 
 def wrong(tmp_path: Path, **sides: Path) -> str:
@@ -288,6 +354,32 @@ UNUSABLE = {
         "features of dimension 7, not 12 as those of quarters",
     ),
     "flat.npz": ({"mu": np.zeros(12), "sigma": np.ones(12)}, "they must be d and d×d"),
+    "d0.npz": ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, "d and d×d, d at least 1"),
+    "d0.npy": (np.zeros((5, 0)), "features must be N×d with d at least 1, not of shape (5, 0)"),
+    "n0.npy": (np.zeros((0, 12)), "0 images are too few: at least 3"),
+    "h0.npy": (np.zeros((5, 0, 4, 3), np.uint8), "of shape (5, 0, 4, 3): images must be uint8"),
+    "h0.npz": ({"x": np.zeros((5, 0, 4, 3), np.uint8)}, "of shape (5, 0, 4, 3): images must be"),
+    "1e200.npy": (np.full((5, 12), 1e200), "features of 1e+200 overflow when they are multiplied"),
+    "-1e150.npy": (np.full((5, 12), -1e150), "features of 1e+150 overflow"),
+    "long.npy": (np.full((5, 12), np.longdouble("1e4000")), "the features of image 0 hold NaN or"),
+    "1e200.npz": ({"mu": np.full(12, 1e200), "sigma": np.eye(12)}, "features above 1e+15"),
+    "1e40.npz": ({"mu": np.zeros(12), "sigma": 1e40 * np.eye(12)}, "features above 1e+15"),
+    "count.npz": ({"mu": np.zeros(12), "sigma": np.eye(12), "count": np.array("abc")}, "is 'abc'"),
+    "below.npz": ({"mu": np.zeros(12), "sigma": np.eye(12), "count": np.array(-5)}, "count is -5"),
+    "part.npz": ({"mu": np.zeros(12), "sigma": np.eye(12), "count": np.array(2.7)}, "count is 2.7"),
+    "negated.npz": (
+        {"mu": np.zeros(12), "sigma": -np.eye(12)},
+        "sigma is no covariance: it has the eigenvalue -1, and none may be below 0",
+    ),
+    "triangle.npz": (
+        {"mu": np.zeros(12), "sigma": np.eye(12) + np.triu(np.full((12, 12), 1e-4))},
+        "sigma is no covariance: it must be symmetric",
+    ),
+    "complex.npz": (
+        {"mu": np.zeros(12), "sigma": np.eye(12) + 0j},
+        "mu is float64, sigma complex128: they must be real numbers",
+    ),
+    "text.npz": ({"mu": np.full(12, "a"), "sigma": np.eye(12)}, "they must be real numbers"),
     "nan.npz": ({"mu": np.full(12, np.nan), "sigma": np.eye(12)}, "holds NaN or infinity"),
     "other.npz": (
         {"mu": np.zeros(12), "sigma": np.eye(12), "extractor": np.array("negatives")},
@@ -341,7 +433,39 @@ def test_nan_in_features_is_refused(tmp_path: Path) -> None:
     features = embedded(pictures(0))
     features[4, 2] = np.nan
     np.save(tmp_path / "f.npy", features)
-    assert "fake: the features of image 4 hold NaN" in wrong(tmp_path, fake=tmp_path / "f.npy")
+    path = tmp_path / "f.npy"
+    assert wrong(tmp_path, fake=path) == f"{path}: the features of image 4 hold NaN or infinity"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble, ">f8", ">f4"])
+def test_features_of_any_float_type_score_as_in_float64(tmp_path: Path, dtype: str) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        features = np.random.default_rng(seed).normal(size=(20, 12)).astype(np.float16)
+        np.save(tmp_path / f"{name}.npy", features.astype(np.float64))
+        np.save(tmp_path / f"{name}-typed.npy", features.astype(dtype))
+    own = embedding(tmp_path)
+    expected = score(tmp_path / "a.npy", tmp_path / "b.npy", own).values
+    found = score(tmp_path / "a-typed.npy", tmp_path / "b-typed.npy", own).values
+    for name, value in expected.items():
+        assert found[name].value == pytest.approx(value.value, rel=1e-5), name
+
+
+def test_features_up_to_the_largest_have_every_figure(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        features = np.random.default_rng(seed).uniform(-1, 1, (20, 12))
+        np.save(tmp_path / f"{name}.npy", 1e15 * features)
+    found = score(tmp_path / "a.npy", tmp_path / "b.npy", embedding(tmp_path))
+    assert found.values.keys() == set(module.DEFAULT)
+
+
+def test_rounding_in_float32_leaves_a_covariance_one(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
+    sigma = np.cov(features, rowvar=False, dtype=np.float32)
+    sigma[0, 1] *= np.float32(1 + 1e-6)
+    np.savez(tmp_path / "a.npz", mu=features.mean(0), sigma=sigma)
+    np.save(tmp_path / "a.npy", features)
+    found = score(tmp_path / "a.npz", tmp_path / "a.npy", embedding(tmp_path))
+    assert found.values["frechet"].value < 1e-3
 
 
 def test_metrics_that_cannot_be_computed_are_refused_by_name(tmp_path: Path) -> None:
@@ -384,7 +508,7 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
     assert printed["real"] == {"path": str(real), "images": 10}
     assert printed["values"].keys() == set(module.DEFAULT)
     assert len(printed["warnings"]) == 2
-    assert "fewer than the 12 dimensions" in as_json.stderr
+    assert "10 images are fewer than 13, which 12 dimensions need" in as_json.stderr
     assert run.invoke(app, ["score", str(real), *options, "--save-stats", str(kept)]).exit_code == 0
     table = run.invoke(app, ["score", str(kept), str(fake), *options, "--metrics", "fd, is"])
     assert [line.split()[0] for line in table.stdout.splitlines()] == [
@@ -393,6 +517,8 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
         "features",
         "FD-quarters",
         "inception-score",
+        "†",
+        "†",
     ]
     alone = run.invoke(app, ["score", str(real), *options])
     assert isinstance(alone.exception, BenchmarkError)
@@ -403,7 +529,7 @@ def test_the_embedded_extractor_scores_folders(tmp_path: Path) -> None:
     real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
     found = score(real, fake, embedding(tmp_path, "efficientnet-lite0"), ["fd"])
     assert found.values["frechet"].value > 1
-    assert found.to_text().splitlines()[-1].startswith("FD-EffNetLite0")
+    assert "\nFD-EffNetLite0" in found.to_text()
 
 
 @pytest.fixture(scope="module")
@@ -444,7 +570,7 @@ def test_statistics_of_pytorch_fid_are_read_back(
         np.testing.assert_allclose(b["sigma"], a["sigma"], atol=1e-4 * a["sigma"].max())
         trace = np.trace(a["sigma"])
     found = score(theirs, real, own, ["fd"])
-    assert found.to_text().splitlines()[-1].startswith("FID ")
+    assert "\nFID " in found.to_text()
     assert found.values["frechet"].value < 1e-4 * trace
 
 
