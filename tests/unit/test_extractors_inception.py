@@ -270,7 +270,7 @@ def test_logits_and_inception_score_match_torch_fidelity(weights: Path) -> None:
 @pytest.mark.parametrize("name", ["inception-v3-imagenet", "dinov2-vitl14", "efficientnet-lite0"])
 def test_only_the_fid_inception_has_logits(name: str, tmp_path: Path) -> None:
     pooled = np.zeros((3, EXTRACTORS[name].dimension), np.float32)
-    with pytest.raises(BenchmarkError, match=rf"inception-score: extractor {name} has no classes"):
+    with pytest.raises(BenchmarkError, match=rf"extractor {name} has no classes for"):
         EXTRACTORS[name].logits(pooled, tmp_path)
 
 

@@ -1,0 +1,75 @@
+"""What the README shows of adding parts works as it stands there."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from test_workflow import PROJECT, lay_out, snakemake
+
+from benchmark.paths import Run
+
+CONFIG = {
+    "run": "own",
+    "device": "cpu",
+    "data": {"mine": {"source": "stripes", "resolution": 16, "train": 24, "held_out": 8}},
+    "networks": {"mine": {"kind": "custom", "factory": "mine:small", "options": {"width": 16}}},
+    "training": {"short": {"steps": 4, "batch": 8}},
+    "models": {"OWN": {"family": "OWN", "data": "mine", "network": "mine", "training": "short"}},
+    "grid": [
+        {
+            "table": "own",
+            "model": "OWN",
+            "schedule": "linear",
+            "sampler": "renoise",
+            "steps": 5,
+            "samples": 6,
+        }
+    ],
+    "evaluation": {
+        "metrics": {"fd": {"kind": "frechet"}, "means": {"kind": "mean-distance"}},
+        "controls": [],
+        "neighbours": 3,
+    },
+}
+IMPORT = "from benchmark.data.stripes import Stripes"
+# The line that each file needs elsewhere: where it stands, what it follows, and itself.
+LINES = [
+    ("benchmark/diffusion/samplers/__init__.py", "import (\n", "    renoise,\n"),
+    ("benchmark/metrics/__init__.py", "import frechet", ", mean_distance"),
+    (
+        "benchmark/data/sources.py",
+        "import Folder\n",
+        "from benchmark.data.stripes import Stripes\n",
+    ),
+    ("benchmark/data/sources.py", "    | Folder\n", "    | Stripes\n"),
+]
+
+
+@pytest.mark.slow
+def test_the_four_examples_make_a_run_of_their_own(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    examples = re.findall(
+        r"```python\n# ([\w./]+\.py)[^\n]*\n(.*?)```", (PROJECT / "README.md").read_text(), re.S
+    )
+    assert len(examples) == 4
+    for path, code in examples:
+        assert not (folder / path).exists()
+        (folder / path).write_text(code)
+    for path, after, line in LINES:
+        text = (folder / path).read_text()
+        assert text.count(after) == 1
+        (folder / path).write_text(text.replace(after, after + line))
+    (folder / "own.yaml").write_text(yaml.safe_dump(CONFIG))
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config="own.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = Run(folder / "results" / "own")
+    assert np.load(run.samples("OWN-linear-renoise-5-s0")).shape == (6, 16, 16, 3)
+    [row] = [
+        row for row in csv.DictReader(run.tables("own")[0].read_text().splitlines()) if row["cell"]
+    ]
+    assert float(row["means"]) > 0
