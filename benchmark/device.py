@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +9,7 @@ import torch
 
 from benchmark.config import Precision
 from benchmark.errors import BenchmarkError
+from benchmark.memory import peak_of_process
 
 
 def resolve_device(name: str) -> torch.device:
@@ -42,8 +41,7 @@ def peak_memory(device: torch.device) -> int:
     """Return the peak bytes allocated on a GPU, or resident of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_of_process()
 
 
 @contextmanager

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.arrays import write_blocks
 from benchmark.atomic import write_text
+from benchmark.memory import peak_of_process
 from benchmark.records import Stopwatch, provenance
 
 DATA, CELL = "made", "DDIM-linear-ddim-{steps}-s0"
@@ -213,8 +212,7 @@ def retrieve_again(case: Case, folder: Path) -> float:
 
 def _use(work: Work, case: Case, folder: Path) -> Use:
     seconds = work(case, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Use(seconds, peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
+    return Use(seconds, peak_of_process() / 1e6)
 
 
 def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) -> float:

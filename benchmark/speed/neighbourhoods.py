@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.memory import peak_of_process
 from benchmark.metrics.manifold import manifold
 
 K = 5  # neighbours
@@ -41,7 +40,7 @@ def alone(work: Callable[[int, int], Use], n: int, d: int) -> Use:
 def ours_of(n: int, d: int) -> Use:
     """Measure `manifold`."""
     fake, real = _features(n, d)
-    before, start = _peak(), time.perf_counter()
+    before, start = peak_of_process(), time.perf_counter()
     found = manifold(fake, real, K)
     figures = {
         "precision": found.precision,
@@ -49,7 +48,7 @@ def ours_of(n: int, d: int) -> Use:
         "density": found.density,
         "coverage": found.coverage,
     }
-    return Use(time.perf_counter() - start, _peak() - before, figures)
+    return Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
 
 
 def theirs_of(n: int, d: int) -> Use:
@@ -57,18 +56,12 @@ def theirs_of(n: int, d: int) -> Use:
     from prdc import compute_prdc
 
     fake, real = _features(n, d)
-    before, start = _peak(), time.perf_counter()
+    before, start = peak_of_process(), time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         found = compute_prdc(real, fake, K)
     figures = {key: float(value) for key, value in found.items()}
-    return Use(time.perf_counter() - start, _peak() - before, figures)
+    return Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
 
 
 def _features(n: int, d: int) -> list[NDArray[np.float32]]:
     return [np.random.default_rng(seed).standard_normal((n, d), np.float32) for seed in (4, 5)]
-
-
-def _peak() -> float:
-    """Return the largest memory that this process has had, in megabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
