@@ -124,7 +124,9 @@ def _array(path: Path, array: NDArray[Any]) -> Images | Features:
     """Return a mapped array as what it holds."""
     if array.dtype.kind == "f" and array.ndim == 2:
         with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinity
-            return array.astype(np.float32 if array.itemsize <= 4 else np.float64, copy=False)
+            if array.itemsize <= 4:
+                return array.astype(np.float32, copy=False)
+            return array.astype(np.float64, copy=False)
     _check_images(path, array.shape, array.dtype)
 
     def batches(batch: int, _: int) -> Batches:
