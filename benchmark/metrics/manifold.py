@@ -73,7 +73,8 @@ def density(fake: Features, real: Features, *, k: int = 5) -> Value:
         value, share = float(balls[0]), wilson(0, len(balls))[1]
         return Value(value=value, low=value * (1 - share), high=value + share)
     error = float(balls.std(ddof=1) / np.sqrt(len(balls)))
-    return with_error(float(balls.mean()), error, len(balls) - 1)
+    found = with_error(float(balls.mean()), error, len(balls) - 1)
+    return found.model_copy(update={"low": max(0.0, found.low or 0.0)})
 
 
 @METRICS.register("recall")

@@ -187,6 +187,12 @@ def test_density_of_samples_in_equally_many_balls_has_an_interval() -> None:
     assert found.high == pytest.approx(1.5 + share)
 
 
+def test_no_interval_of_density_goes_below_zero() -> None:
+    found = density(features(20, 4, shift=1.2), features(21, 100), k=3)
+    assert 0 < found.value < 3 * found.std_error  # of which Student takes 3.2
+    assert found.low == 0
+
+
 @pytest.mark.parametrize(("n", "shift"), [(8, 2.5), (8, 3.5), (30, 2.5), (30, 3.2), (60, 3.5)])
 @pytest.mark.parametrize("name", NAMES)
 def test_intervals_of_zero_cover_the_mean(name: str, n: int, shift: float) -> None:
