@@ -105,7 +105,8 @@ def test_folders_of_mixed_sizes_score_as_their_images_one_by_one(tmp_path: Path)
     assert found.values.keys() == expected.keys()
     for name, value in expected.items():
         assert found.values[name].value == pytest.approx(value.value, rel=1e-6), name
-        assert found.values[name].std_error == pytest.approx(value.std_error, rel=1e-6), name
+        assert found.values[name].low == pytest.approx(value.low, rel=1e-6), name
+        assert found.values[name].high == pytest.approx(value.high, rel=1e-6), name
 
 
 @pytest.mark.parametrize("batch", [3, 64])
