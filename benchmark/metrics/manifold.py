@@ -62,7 +62,7 @@ def density(fake: Features, real: Features, *, k: int = 5) -> Value:
     as in none, it would be 0. Instead, up to a share w of the model's images may do otherwise, of
     which N show none: w is Wilson's upper end of 0 in N, close to the rule of three (Hanley and
     Lippman-Hand 1983). They lie in no ball or in k more, as many as an image of the real
-    distribution on average (Naeem et al. 2020, section 3.3), so the interval reaches w·density
+    distribution on average (Naeem et al. 2020), so the interval reaches w·density
     down and w up.
 
     Raises:
@@ -84,7 +84,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
 
     At 0 and 1, and where the jackknife sees no spread (there is no standard error then), the
     interval is at least Wilson's of min(N/k, M) images: balls that hold k of N images overlap, so
-    that about N/k of them stand for themselves (clusters of k, Kish 1965, section 5.4).
+    that about N/k of them stand for themselves (clusters of k, Kish 1965).
 
     Args:
         fake: N×d.
