@@ -41,7 +41,10 @@ def draw(curves: Sequence[Curve], path: Path) -> list[Path]:
             time.set(xscale="log", yscale="log", title=f"against {against}")
             time.legend(loc="lower center", bbox_to_anchor=(0.5, 1.12), fontsize=6)
             memory.set(xlabel=AXES[against])
-            style.plain_log(memory.xaxis)
+            if drawn:
+                memory.set_xticks(drawn[0].sizes, [f"{size:,}" for size in drawn[0].sizes])
+                memory.minorticks_off()
+                memory.tick_params(axis="x", labelsize=6)
         style.plain_log(panels[0, 0].yaxis)
         panels[1, 0].set_ylim(0)
         panels[0, 0].set_ylabel("seconds")
