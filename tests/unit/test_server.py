@@ -128,7 +128,8 @@ def test_jobs_have_their_own_folder_and_environment(warm: Warm, tmp_path: Path) 
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (2, "error: nowhere: no such run directory\n")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: nowhere: no such run: ")
     (tmp_path / "nowhere").mkdir()
     again = subprocess.run(
         command("plots", "nowhere"),
