@@ -138,7 +138,7 @@ def test_jobs_have_their_own_folder_and_environment(warm: Warm, tmp_path: Path) 
         capture_output=True,
         text=True,
     )
-    assert again.stderr.startswith("error: nowhere: no records")
+    assert again.stderr.startswith("error: nowhere: no run: ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
