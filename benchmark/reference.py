@@ -57,6 +57,8 @@ def reference(
 
 def _done(command: list[str], end: float) -> bool:
     """Run a command until it is done, or stop it at the end."""
+    # what is started in the background ignores Ctrl-C, by which Snakemake ends its jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)
     try:
         status = process.wait(max(0, end - time.monotonic()))

@@ -181,11 +181,14 @@ def read_published(path: Path | None) -> dict[Key, Published]:
 
 def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
     """Return the row of the report that a cell repeats."""
-    return published.get(key_of(cell)) if cell and cell.weights != "elsewhere" else None
+    key = key_of(cell) if cell else None
+    return published.get(key) if key else None
 
 
-def key_of(cell: Cell) -> Key:
-    """Return what tells the row of the report that a cell repeats."""
+def key_of(cell: Cell) -> Key | None:
+    """Return what tells the row of the report that a cell repeats, if it is sampled."""
+    if cell.weights == "elsewhere":
+        return None
     schedule, sampler, steps = cell.sampling
     return (cell.family, schedule, sampler, str(steps), cell.weights)
 

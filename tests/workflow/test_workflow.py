@@ -159,6 +159,7 @@ def test_a_changed_image_of_a_folder_is_noticed(project: Path) -> None:
         "retrieve",
         "tables",
         "plots",
+        "site",
     }
 
 
