@@ -14,7 +14,16 @@ from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, is_higher_better
 from benchmark.metrics.uncertainty import difference, ratio, with_interval
 from benchmark.records import RATE, Record, Value, read_records
-from benchmark.rows import FRECHET, TIME, Row, collect, is_frechet, metric_name, metric_options
+from benchmark.rows import (
+    FRECHET,
+    TIME,
+    Row,
+    collect,
+    is_frechet,
+    metric_name,
+    metric_options,
+    timed_alike,
+)
 from benchmark.strict import nearest
 
 Mark = Literal["better", "worse", "same", "cannot tell", "not comparable", "missing", "new"]
@@ -303,12 +312,9 @@ def _time(row: Row) -> dict[str, Measured]:
     """Return the seconds per image; steps and sampler are equal where the id of a cell is."""
     if row.cell is None or row.sample is None or row.sample.timing is None:
         return {}
-    timing, machine = row.sample.timing, row.sample.provenance
+    timing = row.sample.timing
     conditions = {
-        **machine.model_dump(
-            include={"device", "gpu", "cpu", "cores", "threads", "precision", "compiled"}
-        ),
-        "batch": timing.batch,
+        **timed_alike(row),
         "samples": sum(timing.batch_images),
         "resolution": row.cell.resolution,
     }

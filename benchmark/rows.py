@@ -19,6 +19,7 @@ RESERVED = (
     "stages",
     "verdicts",
 )  # names of the tables that every run has
+TIMED_ALIKE = {"cpu", "cores", "threads", "precision", "compiled", "device", "gpu"}
 FRECHET, TIME = "fd", "time"  # what a comparison calls the distance and the time of an image
 
 
@@ -211,14 +212,8 @@ def timed_alike(row: Row) -> dict[str, object]:
     """Return what two sampling times must have in common to be compared, by name."""
     assert row.sample
     assert row.sample.timing
-    machine = row.sample.provenance
-    return {
-        "hardware": machine.gpu or f"{machine.cpu}, {machine.cores} cores",
-        "threads": machine.threads,
-        "precision": machine.precision,
-        "compiled": machine.compiled,
-        "batch": row.sample.timing.batch,
-    }
+    machine = row.sample.provenance.model_dump(include=TIMED_ALIKE)
+    return {**machine, "batch": row.sample.timing.batch}
 
 
 def name_of(cell: Cell) -> str:
