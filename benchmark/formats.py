@@ -8,11 +8,15 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmark.records import Value
 
 FEW = "†"  # of fewer images than their covariance needs
+LINES_ON_A_PAGE = 35  # of LaTeX
+LETTERS_ACROSS = 130  # that can still be read in a line of a page's width
+LETTERS_PER_CM = 6
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ Entry = str | int | float | Value | Marked | None
 class Column:
     """A column: its name in the CSV, and in Markdown and LaTeX, where None leaves it out.
 
-    In LaTeX the texts of a column with a `width` are broken into lines.
+    LaTeX leaves it out too where it is not for print, since a page is narrow; there the texts of a
+    column with a `width` are broken into lines.
     """
 
     key: str
@@ -38,6 +43,7 @@ class Column:
     number: bool = True
     group: str = ""
     width: str = ""
+    printed: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Table:
 
     @property
     def shown(self) -> list[Column]:
-        """The columns of Markdown and LaTeX."""
+        """The columns of Markdown, of which LaTeX has the printed ones."""
         return [column for column in self.columns if column.heading is not None]
 
     def texts(self) -> list[list[str]]:
@@ -91,27 +97,36 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""Return a table for `\input`, scaled to the line; it needs booktabs and graphicx."""
-    alignment = "".join(map(_alignment, table.shown))
+    r"""Return a table for `\input`, no wider than the line.
+
+    It is turned by 90° if it would be illegible across a page, and goes over several pages if it
+    is longer than one. It needs booktabs, graphicx, longtable, lscape and rotating.
+    """
+    printed = [c for c in table.columns if c.printed and any(row.get(c.key) for row in table.rows)]
+    table = replace(table, columns=printed or table.columns)
+    title, *notes = [latex_escape(text) for text in table.caption] or [""]
+    caption = rf"\caption{{\textbf{{{latex_escape(table.name)}.}} {title}}}"
+    label = rf"\label{{tab:{table.name}}}"
+    columns = "".join(map(_alignment, table.shown))
     header = [latex_escape(column.heading or "") for column in table.shown]
-    body = [[latex_escape(text) or "--" for text in row] for row in table.texts()]
-    lines = [
-        "% needs booktabs and graphicx",
-        r"\begin{table}",
-        rf"\caption{{{latex_escape(' '.join(table.caption))}}}",
-        rf"\label{{tab:{table.name}}}",
-        r"\resizebox{\linewidth}{!}{%",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        *_latex_groups(table.shown),
-        _latex_line(header),
-        r"\midrule",
-        *map(_latex_line, body),
-        r"\bottomrule",
-        r"\end{tabular}}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+    head = [r"\toprule", *_latex_groups(table.shown), _latex_line(header), r"\midrule"]
+    body = [_latex_line([latex_escape(t) or "--" for t in texts]) for texts in table.texts()]
+    below = [rf"\par\smallskip{{\footnotesize\raggedright {' '.join(notes)}\par}}"] * bool(notes)
+    if len(body) > LINES_ON_A_PAGE:
+        start, end = (
+            [r"\begin{landscape}\scriptsize\setlength{\tabcolsep}{3pt}"],
+            [*below, r"\end{landscape}"],
+        )
+        first = [rf"\begin{{longtable}}{{{columns}}}", rf"{caption}{label} \\", *head]
+        later = [r"\endfirsthead", *head, r"\endhead"]
+        rows = [*first, *later, *body, r"\bottomrule", r"\end{longtable}"]
+    else:
+        environment = "sidewaystable" if _letters(table) > LETTERS_ACROSS else "table"
+        start = [rf"\begin{{{environment}}}", r"\centering", caption, label, FIT]
+        rows = [rf"\begin{{tabular}}{{{columns}}}", *head, *body, r"\bottomrule"]
+        end = [r"\end{tabular}}", *below, rf"\end{{{environment}}}"]
+    needed = "% needs booktabs, graphicx, longtable, lscape and rotating"
+    return "\n".join([needed, *start, *rows, *end]) + "\n"
 
 
 def markdown_escape(text: str) -> str:
@@ -166,6 +181,17 @@ def _markdown_line(cells: Sequence[str], widths: Sequence[int], columns: Sequenc
         for cell, width, column in zip(cells, widths, columns, strict=True)
     ]
     return f"| {' | '.join(padded)} |"
+
+
+def _letters(table: Table) -> int:
+    """Return about how many letters a line of a table has in LaTeX."""
+    columns = zip(*table.texts(), strict=True) if table.rows else [() for _ in table.shown]
+    return sum(
+        LETTERS_PER_CM * int(column.width.removesuffix("cm"))
+        if column.width
+        else 2 + max(len(text) for text in [*map(str, texts), *(column.heading or "").split()])
+        for column, texts in zip(table.shown, columns, strict=True)
+    )
 
 
 def _alignment(column: Column) -> str:

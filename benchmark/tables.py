@@ -106,20 +106,20 @@ IDENTITY = [
 ]
 COSTS = [
     Column("train_minutes", "training min"),
-    Column("sample_seconds", "sampling s"),
+    Column("sample_seconds", "sampling s", printed=False),
     Column("seconds_per_image", "s/image"),
-    Column("images_per_second", "images/s"),
+    Column("images_per_second", "images/s", printed=False),
     Column("network_evaluations", "evaluations/image"),
-    Column("batch", "batch"),
-    Column("threads", "threads"),
-    Column("device", "device", number=False),
+    Column("batch", "batch", printed=False),
+    Column("threads", "threads", printed=False),
+    Column("device", "device", number=False, printed=False),
 ]
 REPORT = [
     Column("report_dataset", None, number=False),
-    Column("report_resolution", "px", group="report"),
-    Column("report_n_fake", "n", group="report"),
+    Column("report_resolution", "px", group="report", printed=False),
+    Column("report_n_fake", "n", group="report", printed=False),
     Column("report_fid", "FID", group="report"),
-    Column("report_train_minutes", "training min", group="report"),
+    Column("report_train_minutes", "training min", group="report", printed=False),
     Column("report_sample_minutes", "sampling min", group="report"),
     Column("report_note", None, number=False),
 ]

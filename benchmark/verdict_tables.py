@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchmark.formats import FEW, Column, Entry, Table, significant
 from benchmark.records import Value
@@ -21,18 +21,18 @@ CLAIMS = [
     VERDICT,
     Column("data", "judged on", number=False, width="3cm"),
     Column("report_data", "the report's data", number=False, width="3cm"),
-    Column("found", "found", number=False, width="9cm"),
+    Column("found", "found", number=False, printed=False),  # the findings, each in its line
     SETTLE,
 ]
 FINDINGS = [
     CLAIM,
-    Column("measure", "measured", number=False, width="7cm"),
-    Column("wanted", "the claim wants", number=False, width="3cm"),
+    Column("measure", "measured", number=False, width="4cm"),
+    Column("wanted", "the claim wants", number=False, width="2cm"),
     Column("value", "found"),
     Column("n", "n"),
     VERDICT,
     SETTLE,
-    Column("why", "remark", number=False, width="5cm"),
+    Column("why", "remark", number=False, width="3cm"),
 ]
 READING = [
     "A claim is reproduced if the 95 % interval of every test lies where the claim wants it, "
@@ -62,23 +62,29 @@ def verdicts_table(judged: Sequence[Judged], published: dict[Key, Published]) ->
 
 
 def findings_table(judged: Sequence[Judged]) -> Table:
-    """Return a line for each test of each claim."""
-    rows: list[dict[str, Entry]] = [
-        {
-            "claim": claim.number,
-            "measure": finding.measure,
-            "wanted": finding.wanted,
-            "value": finding.value,
-            "n": finding.n,
-            "verdict": finding.verdict,
-            "samples_to_settle": samples(finding.settle),
-            "why": finding.why or "; ".join(map(evidence, finding.parts)),
-        }
+    """Return a line for each test of each claim; tests that stand for each other follow theirs."""
+    rows = [
+        {"claim": claim.number, **line}
         for claim in judged
         for finding in claim.findings
+        for line in _lines(finding)
     ]
     caption = ["The tests behind the verdicts.", *READING]
     return Table("findings", caption, FINDINGS, rows)
+
+
+def _lines(finding: Finding, number: str = "") -> Iterator[dict[str, Entry]]:
+    yield {
+        "measure": f"{number} {finding.measure}".strip(),
+        "wanted": finding.wanted,
+        "value": finding.value,
+        "n": finding.n,
+        "verdict": finding.verdict,
+        "samples_to_settle": samples(finding.settle),
+        "why": finding.why,
+    }
+    for index, part in enumerate(finding.parts, 1):
+        yield from _lines(part, f"({index})")
 
 
 def summary(findings: Iterable[Finding]) -> list[str]:

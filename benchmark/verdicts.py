@@ -623,9 +623,7 @@ def _run_either(test: Either, lookup: Lookup, tests: int) -> Finding:
     numbers = map("({})".format, itertools.count(1))
     wanted = [" and ".join(next(numbers) for _ in alternative.findings) for alternative in tried]
     return Finding(
-        measure="; ".join(
-            f"({i}) {part.measure}, {part.wanted}" for i, part in enumerate(parts, 1)
-        ),
+        measure=f"one of {len(tried)} that stand for each other",
         wanted=", or ".join(wanted),
         verdict=verdict,
         settle=min(needed, default=None) if verdict is Verdict.CANNOT_TELL else None,

@@ -276,6 +276,37 @@ def test_latex_has_no_letters_that_pdflatex_does_not_know(tmp_path: Path) -> Non
     assert {letter for letter in text if ord(letter) > 127} <= {"é"}
 
 
+PAPER = r"""\documentclass{article}
+\usepackage{booktabs,graphicx,longtable,lscape,rotating}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_tables_compile_and_none_is_wider_than_its_page(tmp_path: Path) -> None:
+    write_tables(write_run(tmp_path), REFERENCE)
+    long = Table("long", ["Title.", "A note."], AWKWARD.columns, 40 * AWKWARD.rows)
+    wide = Table(
+        "wide",
+        ["Title."],
+        [Column(str(i), f"a heading {i}") for i in range(20)],
+        [{str(i): 1 / 3 for i in range(20)}],
+    )
+    for table in (AWKWARD, long, wide):
+        (tmp_path / "tables" / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
+    found = sorted(path.stem for path in tmp_path.glob("tables/*.tex"))
+    inputs = "\n".join(rf"\input{{tables/{name}}}\clearpage" for name in found)
+    (tmp_path / "paper.tex").write_text(PAPER % inputs)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    for _ in range(2):  # a long table learns its widths in the first
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+    assert "too large for page" not in done.stdout
+
+
 def test_latex_lines_have_as_many_cells_as_columns() -> None:
     text = to_latex(AWKWARD)
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
