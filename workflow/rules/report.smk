@@ -40,7 +40,15 @@ rule tables:
             "metrics/uncertainty.py",
         ),
     output:
-        report(TABLES, category="Tables", caption="../report/table.rst"),
+        [
+            report(
+                path,
+                category="Tables",
+                labels={"table": path.stem, "format": path.suffix.lstrip(".")},
+                caption="../report/table.rst",
+            )
+            for path in TABLES
+        ],
     log:
         RUN.log("tables", "all"),
     conda:
@@ -57,7 +65,15 @@ rule plots:
         grids=[RUN.grid(name) for name in CELLS],
         code=code("plots.py", "rows.py", "style.py", "timeline.py"),
     output:
-        report(PLOTS, category="Plots", caption="../report/plot.rst"),
+        [
+            report(
+                path,
+                category="Plots",
+                labels={"plot": path.stem.replace("-", " ")},
+                caption="../report/plot.rst",
+            )
+            for path in PLOTS
+        ],
         VECTORS,
     log:
         RUN.log("plots", "all"),

@@ -1,0 +1,143 @@
+"""Every command that README.md and docs/ show is run, here or where this file says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from test_workflow import PROJECT, SMOKE, lay_out, snakemake
+
+from benchmark.bundle import pack
+
+PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/*.md"))]
+BLOCK = re.compile(r"```sh\n(.*?)```", re.S)
+PROGRAM = re.compile(r"(pip|uv|conda|python|pytest|snakemake|\.venv/bin/\w+|\.\.\.) \S")
+OPTIONS = re.compile(r"^uv run( --(no-)?group \w+)*( |$)")
+PYTHON = shlex.quote(sys.executable)
+
+# What stands in the place of a part of a command: small runs, and no network.
+SMALLER = [
+    ("config/report.yaml", "smoke.yaml"),
+    ("mine.yaml", "smoke.yaml"),
+    ("config FILE", "config smoke.yaml"),
+    ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),
+    ("interval_coverage.py 200", "interval_coverage.py 2"),
+    ("plot_orders.py docs", "plot_orders.py ."),
+    ("plots RUN", "plots results/quickstart"),
+]
+CONFIG = "quickstart.yaml"  # in the place of the quickstart's
+CI = (PROJECT / ".ci" / "run").read_text()
+WHEELS = "makes an environment of downloaded wheels"
+# Not run here, and why.
+ELSEWHERE = {
+    "pip install -q uv && uv run snakemake --cores all --resources gpu=1": "by .ci/run",
+    "pip install -q uv && uv run pytest": "by .ci/run",
+    "uv run pytest -m slow": "by .ci/run",
+    "conda env create -f environment.yml": "its pip part by .ci/run; conda has no index here",
+    "snakemake --cores all --resources gpu=1": "by .ci/run",
+    "snakemake --unlock": "with a killed run",
+    "python -m pytorch_fid": "of another project",
+    "python -m benchmark export": "by test_workflow.py, of a named training",
+    "python -m benchmark VERB ...": "any of the others",
+    "python -m benchmark speed": "part by part",
+    "uv run --group peers python -m benchmark speed": "part by part",
+    "uv run python -m benchmark reference": "in chunks, by test_workflow.py",
+    "python -m benchmark reference --minutes 10": "in chunks, by test_workflow.py",
+    "python -m benchmark speed growth --output growth.json --figure growth.png": "smaller, "
+    "by test_growth.py",
+    "uv export -q --no-default-groups --group gpu --no-hashes --no-emit-project --prune torch "
+    "--prune torchvision -o requirements.txt": WHEELS,
+    "python -m venv --system-site-packages .venv": WHEELS,
+    ".venv/bin/pip install -q --no-index --no-deps --find-links wheels -r requirements.txt": WHEELS,
+    ".venv/bin/python -m benchmark reference --minutes 10": WHEELS,
+}
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Yield what stands in blocks, indented, or between backquotes, and begins as a command."""
+    text = page.read_text(encoding="utf-8")
+    for block in BLOCK.findall(text):
+        yield from filter(None, block.replace("\\\n", "").splitlines())
+    rest = re.sub(r"```.*?```", "", text, flags=re.S)
+    yield from (line[4:] for line in rest.splitlines() if line.startswith("    "))
+    yield from (quoted.replace("\n", " ") for quoted in re.findall(r"`([^`]+)`", rest))
+
+
+def shown() -> list[str]:
+    """Return every command once, without remarks."""
+    found = (re.sub(r"\s+#.*", "", c).strip() for page in PAGES for c in commands(page))
+    return list(dict.fromkeys(c for c in found if PROGRAM.match(c) and OPTIONS.sub("", c)))
+
+
+def adapted(command: str) -> str:
+    """Return the command for the folder of the fixture and this Python."""
+    command = OPTIONS.sub("", command.replace("... ", "python -m benchmark ", 1))
+    for part, other in SMALLER:
+        command = command.replace(part, other)
+    if " speed " in command:
+        command += " --quick"
+    if command.startswith("snakemake") and "--configfile" not in command:
+        command += f" --configfile {CONFIG}"
+    if command.startswith("pytest"):  # that what it selects is there; .ci/run runs it
+        command += " --collect-only -q"
+    program, _, arguments = command.partition(" ")
+    return f"{PYTHON} {arguments}" if program == "python" else f"{PYTHON} -m {command}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with three small runs and two folders of images, as the pages name them."""
+    folder = lay_out(tmp_path_factory.mktemp("documents"))
+    shutil.copytree(PROJECT / "tests", folder / "tests")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    config = yaml.safe_load(SMOKE.read_text()) | {"run": "quickstart"}
+    (folder / CONFIG).write_text(yaml.safe_dump(config))
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config=CONFIG)
+    assert done.returncode == 0, done.stderr
+    rng = np.random.default_rng(0)
+    for name in ("real", "fake"):
+        (folder / name).mkdir()
+        for i in range(6):
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(
+                folder / name / f"{i}.png"
+            )
+    for name in ("before", "after"):
+        shutil.copytree(folder / "results" / "quickstart", folder / "results" / name)
+    pack(folder / "results" / "after", folder / "results" / "after.zip")
+    return folder
+
+
+def test_are_commands_found_on_the_pages() -> None:
+    assert len(shown()) > 30
+    assert "python -m benchmark bundle results/after" in shown()
+
+
+def test_is_nothing_excused_that_no_page_shows() -> None:
+    assert set(ELSEWHERE) <= set(shown())
+
+
+def test_does_ci_run_what_is_left_to_it() -> None:
+    for command in ("uv run snakemake --cores all --resources gpu=1", "uv run pytest", "-m slow"):
+        assert command in CI
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", dict.fromkeys(adapted(c) for c in shown() if c not in ELSEWHERE)
+)
+def test_does_the_command_work(command: str, folder: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
