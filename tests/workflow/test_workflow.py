@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -342,9 +343,20 @@ def test_a_wrong_other_run_is_one_line_before_any_job_starts(
 def test_the_workflow_passes_its_lint_and_makes_its_report(project: Path) -> None:
     lint = snakemake(project, "--lint")
     assert lint.returncode == 0, lint.stderr
-    report = snakemake(project, "--report", "report.html")
+    report = snakemake(project, "--report", "report.zip")
     assert report.returncode == 0, report.stderr
-    assert (project / "report.html").stat().st_size > 100_000
+    with zipfile.ZipFile(project / "report.zip") as packed:
+        kept = {Path(name).name for name in packed.namelist()}
+        page = packed.read("report/report.html").decode()
+    run = Run(project / "results" / "smoke")
+    shown = [*run.root.glob("tables/*"), *run.root.glob("plots/*.png"), run.site]
+    shown += [p for cell in load(SMOKE).cells for p in (run.grid(cell.id), run.neighbours(cell.id))]
+    assert {path.name for path in shown} <= kept
+    for path in shown:
+        assert str(path.relative_to(project)) in page
+    for category in ("Tables", "Plots", "Samples", "Neighbours", "Page"):
+        assert f'"{category}"' in page
+    assert "the most suspicious rows first" in page  # of a caption
 
 
 @pytest.mark.parametrize(
