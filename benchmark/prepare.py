@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.arrays import write_into
-from benchmark.atomic import atomic_path, write_text
+from benchmark.atomic import atomic_path, flush
 from benchmark.config import Config
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
 from benchmark.data.pixels import decode
@@ -95,16 +95,19 @@ def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Man
     total = source.train + source.held_out
     collector = Collector(source, offer)
     with (
+        atomic_path(folder / MANIFEST) as beside,
         atomic_path(folder / IMAGES) as temporary,
         reading(total, workers) as read,
     ):
         with temporary.open("wb") as file:
             rows = track(collector.rows(read), total, f"prepare {folder.name}")
             write_into(file, rows, (total, source.resolution, source.resolution, 3), np.uint8)
+        manifest = collector.manifest()
+        beside.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        flush(temporary)
+        flush(beside)
         # no moment at which a manifest stands beside images that are not its own
         (folder / MANIFEST).unlink(missing_ok=True)
-    manifest = collector.manifest()
-    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 
