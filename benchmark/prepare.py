@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -246,8 +247,20 @@ def reading(images: int, workers: int | None = None) -> Iterator[Reader]:
         return
     # spawned: a fork of a process with threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when who started it is killed; it would wait for work for ever."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _read_in(

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 # A name becomes part of file names: with these characters it cannot leave its folder.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=80)]
-LONGEST = 200  # characters of an id, so that names of files made of it are no longer than disks allow
+LONGEST = 200  # characters of an id: files are named after it
 Id = Annotated[str, StringConstraints(pattern=NAME, max_length=LONGEST)]
 
 
