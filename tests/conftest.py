@@ -49,15 +49,16 @@ FAULTS = pytest.StashKey[Faults]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write-faults",
-        action="store_true",
+        type=Path,
+        metavar="PAGE",
         help="with -m faults --collect-only: write the table of docs/faults.md again",
     )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     faults = session.config.stash[FAULTS] = Faults(session.items)
-    if session.config.getoption("--write-faults"):
-        write_table(faults)
+    if page := session.config.getoption("--write-faults"):
+        write_table(faults, page)
 
 
 def pytest_terminal_summary(

@@ -12,7 +12,7 @@ import pytest
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 HEAD = ("Fault", "Where", "What happens", "Tests")
 # The command that brings the page up to date.
-COMMAND = "python -m pytest -q -m faults --collect-only --write-faults"
+COMMAND = "python -m pytest -q -m faults --collect-only --write-faults docs/faults.md"
 
 
 class Fault(NamedTuple):
@@ -43,13 +43,13 @@ class Faults:
             yield _line((*fault, str(count), _result(found, count)))
 
 
-def write_table(faults: Faults) -> None:
+def write_table(faults: Faults, page: Path) -> None:
     """Put the table in the place of the one of the page."""
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    lines = page.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if not line.startswith("|")]
     first = next(index for index, line in enumerate(lines) if line.startswith("|"))
     text = "\n".join([*kept[:first], *faults.table(), *kept[first:]]) + "\n"
-    PAGE.write_text(text, encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
 
 
 def _result(reports: Sequence[pytest.TestReport], count: int) -> str:
