@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def test_a_file_that_two_processes_write_is_always_whole(tmp_path: Path) -> None
 
 
 def snakemake(folder: Path, *arguments: str) -> list[str]:
-    common = ["--configfile", str(SMOKE), "--cores", "2", "--directory", str(folder)]
+    common = ["--configfile", str(SMOKE), "--cores", "1", "--directory", str(folder)]
     return [sys.executable, "-m", "snakemake", *common, *arguments]
 
 
@@ -137,7 +138,8 @@ def test_a_killed_workflow_ends_as_an_undisturbed_one(undisturbed: Path, tmp_pat
         time.sleep(0.1)
     jobs = [first, *first.children(recursive=True)]
     for job in jobs:
-        job.send_signal(signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            job.send_signal(signal.SIGKILL)
     first.wait()
     psutil.wait_procs(jobs[1:], timeout=60)
     subprocess.run([*line, "--unlock"], cwd=PROJECT, check=True, capture_output=True)

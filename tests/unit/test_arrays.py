@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.arrays import MARK, read_blocks, write_blocks
+from benchmark.arrays import MARK, TRAILER, open_array, read_blocks, write_blocks
+from benchmark.errors import BenchmarkError
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -52,3 +53,31 @@ def test_blocks_that_are_read_are_those_rows(
     ]
     if blocks:
         assert np.array_equal(np.concatenate(blocks), whole[start:stop])
+
+
+def test_any_changed_byte_is_found_and_none_is_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    whole = np.arange(12, dtype=np.float32).reshape(4, 3)
+    write_blocks(path, [whole], whole.shape, whole.dtype)
+    assert np.array_equal(open_array(path), whole)
+    written = path.read_bytes()
+    data = len(written) - TRAILER
+    for at in range(data):
+        for bit in (1, 4, 128):
+            changed = bytearray(written)
+            changed[at] ^= bit
+            path.write_bytes(changed)
+            with pytest.raises(BenchmarkError, match="damaged: ") as error:
+                open_array(path)
+            assert "\n" not in str(error.value)
+    for length in range(data):
+        path.write_bytes(written[:length])
+        with pytest.raises(BenchmarkError, match="damaged: "):
+            open_array(path)
+
+
+def test_an_array_of_others_is_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones(3))
+    assert np.array_equal(open_array(tmp_path / "a.npy"), np.ones(3))
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        open_array(tmp_path / "b.npy")

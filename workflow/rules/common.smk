@@ -29,8 +29,9 @@ from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers
 
 try:
+    # Keys that stand twice are refused here: Snakemake takes the last.
     for path in workflow.configfiles:
-        read_config(Path(path))  # refuses keys that stand twice, which Snakemake does not
+        read_config(Path(path))
     CONFIG = parse_config(
         config, " + ".join(map(str, workflow.configfiles)) or "config"
     )
