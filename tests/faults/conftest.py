@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,11 +44,11 @@ def connections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def warm(connections: Path) -> Iterator[None]:
+def warm(connections: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes that have imported what jobs need, as in a run of the workflow."""
     os.environ.update(server.ONE_THREAD)
     processes = server.start(SMOKE)
-    yield
+    yield processes
     del os.environ[server.FOLDER]
     for process in processes:
         assert process.stdin is not None
@@ -56,13 +57,13 @@ def warm(connections: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def cold(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def cold(warm: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs are processes of their own."""
     monkeypatch.delenv(server.FOLDER, raising=False)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(warm: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(warm: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder in which the smallest grid is done; tests change nothing in it."""
     results = tmp_path_factory.mktemp("undisturbed") / "results"
     for verb, name in JOBS:
