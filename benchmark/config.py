@@ -36,8 +36,9 @@ from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Sampling, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
-from benchmark.strict import Name, Strict, explain, nearest
+from benchmark.strict import LONGEST, Name, Strict, explain, nearest
 from benchmark.tables import COLUMNS
+from benchmark.yaml_text import read_yaml
 
 V = TypeVar("V")
 
@@ -473,8 +474,11 @@ class Config(Strict):
         spec = self.models[model]
         known = sampling._asdict() if sampling else {}
         trained = sampling if spec.weights is None else None
+        name = "-".join([model, *map(str, known.values()), f"s{seed}"])
+        if len(name) > LONGEST:
+            raise ValueError(f"grid: {name:.40}… has {len(name)} characters: choose shorter names")
         return Cell(
-            id="-".join([model, *map(str, known.values()), f"s{seed}"]),
+            id=name,
             table=entry.table,
             family=spec.family,
             model=model,
@@ -671,8 +675,17 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     Raises:
         BenchmarkError: with the file, the path of the key, and the nearest right name.
     """
+    return parse({**read_config(path), **(overrides or {})}, str(path))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config file as plain data.
+
+    Raises:
+        BenchmarkError: it cannot be read, is no YAML or no mapping, or has a key twice.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -680,7 +693,7 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
         raise BenchmarkError(f"{path}: not YAML: {line}") from None
     if not isinstance(content, dict):
         raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {content!r:.40}")
-    return parse({**content, **(overrides or {})}, str(path))
+    return content
 
 
 def parse(content: Mapping[str, Any], origin: str = "config") -> Config:

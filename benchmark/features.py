@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
-from benchmark.arrays import read_blocks, write_blocks
+from benchmark.arrays import is_intact, open_array, read_blocks, write_blocks
 from benchmark.atomic import atomic_path
 from benchmark.config import Config
 from benchmark.data import load as load_data
 from benchmark.device import resolve_device, use_threads
 from benchmark.extractors import EXTRACTORS, feature_blocks, fingerprint
+from benchmark.kept import locked, say_not_kept
 from benchmark.paths import CACHE, Run
 from benchmark.progress import track
 from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
@@ -41,20 +41,23 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
 
     target = run.features(extractor.name, name)
     if name in config.data:
-        sets = load_data(run.data(name)).manifest.splits
+        sets = load_data(run.data(name), verify=True).manifest.splits
         identity = fingerprint(f"{sets.train.sha256}+{sets.held_out.sha256}", extractor)
         kept = cache / "features" / f"{identity}.npy"
-        with FileLock(_lock(kept)):
-            cached = kept.exists()
+        with locked(kept) as writable:
+            cached = is_intact(kept)
             if not cached:
-                parts = (range(split.start, split.stop) for split in (sets.train, sets.held_out))
-                compute(run.images(name), kept, *parts)
-        with atomic_path(target) as temporary:
-            shutil.copyfile(kept, temporary)
+                parts = [range(split.start, split.stop) for split in (sets.train, sets.held_out)]
+                compute(run.images(name), kept if writable else target, *parts)
+        if cached or writable:
+            with atomic_path(target) as temporary:
+                shutil.copyfile(kept, temporary)
+        else:
+            say_not_kept(kept)
     else:
         cached = False
         samples = run.samples(name)
-        compute(samples, target, range(len(np.load(samples, mmap_mode="r"))))
+        compute(samples, target, range(len(open_array(samples))))
     spec = {"name": name, "extractor": extractor.name, "batch": config.feature_batch}
     record = Record(
         kind="features",
@@ -67,8 +70,3 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     )
     record.write(run.record("features", name))
     return record
-
-
-def _lock(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_suffix(".lock")

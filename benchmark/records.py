@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from benchmark.archive import open_run
 from benchmark.atomic import write_text
 from benchmark.errors import BenchmarkError
-from benchmark.strict import Name, Strict, explain
+from benchmark.strict import Id, Name, Strict, explain
 
 SCHEMA_VERSION = 2
 
@@ -67,19 +67,19 @@ class Cell(Strict):
     Images that were made elsewhere have no schedule, sampler and steps.
     """
 
-    id: str
+    id: Id
     table: Name
     family: str
-    model: str
-    trained_as: str | None = Field(
+    model: Name
+    trained_as: Id | None = Field(
         default=None,
         description="Id of the training whose weights were sampled; null: they came ready",
     )
     weights: Literal["from-scratch", "pretrained", "elsewhere"]
-    dataset: str
+    dataset: Name
     resolution: int
-    schedule: str | None = None
-    sampler: str | None = None
+    schedule: Name | None = None
+    sampler: Name | None = None
     steps: int | None = None
     seed: int
     samples: int
@@ -99,8 +99,8 @@ class Cell(Strict):
 class Control(Strict):
     """Images of known quality that are judged as samples are."""
 
-    kind: str
-    dataset: str
+    kind: Name
+    dataset: Name
     text: str = Field(description="What the images are, for captions")
 
 
@@ -201,7 +201,7 @@ class Record(Strict):
 
     schema_version: int = SCHEMA_VERSION
     kind: Kind
-    id: str
+    id: Id
     spec: dict[str, Any]
     spec_hash: str
     provenance: Provenance
@@ -266,7 +266,9 @@ def _parse(data: bytes, path: Path) -> Record:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{path}: not a readable record: {error}") from None
+        raise BenchmarkError(
+            f"{path}: not a readable record: {error}: remove it and run its command again"
+        ) from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BenchmarkError(

@@ -44,7 +44,7 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
     assert recipe is not None
     network_spec, settings = recipe
     schedule = config.schedule(cell.sampling.schedule)
-    dataset = load_data(run.data(cell.dataset))
+    dataset = load_data(run.data(cell.dataset), verify=True)
     images = torch.from_numpy(dataset.train.copy()).to(device)
     state = run.state(spec_hash({**spec, "images": dataset.manifest.splits.train.sha256}))
     with seeded(stream_seed(config.seed, name, "weights")):

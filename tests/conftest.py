@@ -1,10 +1,12 @@
-"""What the tests share: a tiny run, prepared once."""
+"""What the tests share: a tiny run, prepared once, and the table of the faults that they inject."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from faults_table import Faults, write_table
 from hypothesis import settings
 
 from benchmark.config import Config, load
@@ -39,3 +41,32 @@ def run(tmp_path: Path, prepared: Run) -> Run:
     own.data("tiny").parent.mkdir(parents=True)
     own.data("tiny").symlink_to(prepared.data("tiny"))
     return own
+
+
+FAULTS = pytest.StashKey[Faults]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-faults",
+        type=Path,
+        metavar="PAGE",
+        help="with -m faults --collect-only: write the table of docs/faults.md again",
+    )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    faults = session.config.stash[FAULTS] = Faults(session.items)
+    if page := session.config.getoption("--write-faults"):
+        write_table(faults, page)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    faults = config.stash.get(FAULTS, None)
+    if config.option.markexpr == "faults" and faults and not config.option.collectonly:
+        reports: Iterable[object] = [r for found in terminalreporter.stats.values() for r in found]
+        terminalreporter.section("faults tried")
+        for line in faults.tried([r for r in reports if isinstance(r, pytest.TestReport)]):
+            terminalreporter.write_line(line)

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from benchmark.atomic import write_text
 from benchmark.compare import labels
-from benchmark.config import check_writable, resolved
+from benchmark.config import check_writable, read_config, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
@@ -29,6 +29,9 @@ from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers
 
 try:
+    # Keys that stand twice are refused here: Snakemake takes the last.
+    for path in workflow.configfiles:
+        read_config(Path(path))
     CONFIG = parse_config(
         config, " + ".join(map(str, workflow.configfiles)) or "config"
     )
