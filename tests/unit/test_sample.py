@@ -116,7 +116,7 @@ def test_progress_is_told_within_a_batch(
 ) -> None:
     monkeypatch.setattr("benchmark.progress.SECONDS_BETWEEN_LINES", 0.0)
     images(smoke, weighted)
-    assert f"sample {CELL}, batch 1 of 1, step: 5/10" in capsys.readouterr().err
+    assert f"sample {CELL}, images 0-8 of 8, step: 5/10" in capsys.readouterr().err
 
 
 def test_a_sample_that_is_not_finite_is_named(smoke: Config, weighted: Run) -> None:
@@ -305,4 +305,4 @@ def test_batches_of_every_size_are_warmed_up(
 
     monkeypatch.setattr(Drawing, "draw", watched)
     images(smoke, weighted, CELL, batch=3)
-    assert drawn == [(3, 2), (2, 2), (3, 10), (3, 10), (2, 10)]
+    assert drawn == [(3, 2), (3, 10), (3, 10), (2, 2), (2, 10)]

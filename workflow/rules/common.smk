@@ -27,6 +27,7 @@ from benchmark.paths import (
 from benchmark.records import canonical_json, read_records
 from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers
+from benchmark.shards import CODE, name_of, size_of, split
 
 try:
     CONFIG = parse_config(
@@ -140,6 +141,11 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def all_but(names):
+    """The pattern that all other names match."""
+    return f"(?!(?:{one_of(names)})$).+"
+
+
 def other_run():
     """The records, or the bundle, of the run that this one is compared with."""
     if CONFIG.against is None:
@@ -157,6 +163,7 @@ def other_run():
 
 wildcard_constraints:
     cell=one_of(CELLS),
+    part=r"\d+-\d+",
     dataset=one_of(DATASETS),
     suffix="md|html|json",
 
@@ -164,6 +171,7 @@ wildcard_constraints:
 # Jobs that hold all cores come first, then long ones on some of them: the many short ones that are
 # left fill the cores while the last long ones end.
 FIRST, NEXT = 2000, 1000
+MERGED = FIRST + 1  # before further shards, which take up as much room again
 GPU = wants_gpu()
 CORES = workflow.resource_settings.cores or 1
 ENVIRONMENT = Path(workflow.basedir) / "environment.yml"
