@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import NDArray
 
 from benchmark.arrays import read_blocks, write_blocks
 from benchmark.config import Config
@@ -57,17 +58,18 @@ def stage(
     cell = config.cell(name)
     batch = config.sampling_batch if kind == "sample" else config.feature_batch
     size = size or config.shard(name) or cell.samples
-    places = [run.shard(kind, name, name_of(part)) for part in split(cell.samples, batch, size)]
+    parts = split(cell.samples, batch, size)
+    places = [run.shard(kind, name, name_of(part)) for part in parts]
     records = [read_record(place.record(kind, name)) for place in places]
     spec = config.sample_spec(name) if kind == "sample" else config.features_spec(name)
     _check_alike(places, records, spec_hash(spec))
     if kind == "sample":
-        _concatenate([place.samples(name) for place in places], run.samples(name), np.uint8)
+        _concatenate([place.samples(name) for place in places], parts, run.samples(name))
         write_pictures(run, name, read_movie(places[0].movie(name), cell.resolution))
     else:
         extractor = config.evaluation.extractor
         arrays = [place.features(extractor, name) for place in places]
-        _concatenate(arrays, run.features(extractor, name), np.float32)
+        _concatenate(arrays, parts, run.features(extractor, name))
     record = merged(records, watch, size)
     record.write(run.record(kind, name))
     return record
@@ -122,17 +124,29 @@ def _check_alike(places: Sequence[Run], records: Sequence[Record], spec: str) ->
             )
 
 
-def _concatenate(paths: Sequence[Path], target: Path, dtype: DTypeLike) -> None:
+def _concatenate(paths: Sequence[Path], parts: Sequence[range], target: Path) -> None:
     """Write arrays behind each other, a block of their rows at a time."""
-    arrays = [np.load(path, mmap_mode="r") for path in paths]
-    rows = [range(len(array)) for array in arrays]
-    shape = (sum(map(len, rows)), *arrays[0].shape[1:])
+    first = _open(paths[0], parts[0])
+    for path, part in zip(paths, parts, strict=True):
+        _open(path, part)  # before anything is written
     blocks = (
         block
-        for path, part in zip(paths, rows, strict=True)
-        for block in read_blocks(path, part, BLOCK)
+        for path, part in zip(paths, parts, strict=True)
+        for block in read_blocks(path, range(len(part)), BLOCK)
     )
-    write_blocks(target, blocks, shape, dtype)
+    write_blocks(target, blocks, (parts[-1].stop, *first.shape[1:]), first.dtype)
+
+
+def _open(path: Path, part: range) -> NDArray[Any]:
+    """Return the array of a shard, which is not read yet."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: {reason}: make this shard again") from None
+    if len(array) != len(part):
+        raise BenchmarkError(f"{path}: {len(array)} of {len(part)} images: make this shard again")
+    return array
 
 
 def _timing(parts: Sequence[Timing]) -> Timing:

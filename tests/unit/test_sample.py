@@ -14,7 +14,6 @@ from benchmark.config import Config, parse
 from benchmark.device import arithmetic
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
-from benchmark.models import build
 from benchmark.models.refinenet import RefineNet
 from benchmark.models.specs import RefineNetSpec
 from benchmark.models.weights import load_weights, save_weights
@@ -24,17 +23,6 @@ from benchmark.records import read_record
 from benchmark.sample import CHAIN_FRAMES, MOVIE_STEPS, Chain, Drawing, stage
 
 CELL = "DDPM-linear-ddpm-10-s0"
-
-
-@pytest.fixture
-def weighted(smoke: Config, run: Run) -> Run:
-    """A run with random weights for every training."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    for name in smoke.trainings:
-        network = build(smoke.networks["net"], 16)
-        save_weights(run.weights(name), network.state_dict(), smoke.train_spec(name))
-    return run
 
 
 def images(config: Config, run: Run, cell: str = CELL, batch: int = 8) -> np.ndarray:

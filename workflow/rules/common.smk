@@ -141,11 +141,6 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def all_but(names):
-    """The pattern that all other names match."""
-    return f"(?!(?:{one_of(names)})$).+"
-
-
 def other_run():
     """The records, or the bundle, of the run that this one is compared with."""
     if CONFIG.against is None:

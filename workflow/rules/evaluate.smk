@@ -26,7 +26,7 @@ rule features:
     log:
         RUN.log("features", "{name}"),
     wildcard_constraints:
-        name=all_but(SHARDED["features"]),
+        name=one_of(EMBEDDED_WHOLE),
     conda:
         ENVIRONMENT
     threads: lambda w: share_of_cores(len(CELLS)) if w.name in CELLS else CORES

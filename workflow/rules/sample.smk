@@ -16,7 +16,7 @@ rule sample:
     log:
         RUN.log("sample", "{cell}"),
     wildcard_constraints:
-        cell=one_of([cell for cell in SAMPLED if cell not in SHARDED["sample"]]),
+        cell=one_of(SAMPLED_WHOLE),
     priority: FIRST
     conda:
         ENVIRONMENT

@@ -17,6 +17,12 @@ def shards_of(kind, cell):
 SHARDED = {
     kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1] for kind in CODE
 }
+SAMPLED_WHOLE = sorted({*SAMPLED} - {*SHARDED["sample"]})
+EMBEDDED_WHOLE = [
+    *DATASETS,
+    *map(CONFIG.controls_of, DATASETS),
+    *sorted({*CELLS} - {*SHARDED["features"]}),
+]
 
 
 rule sample_shard:
