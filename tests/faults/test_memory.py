@@ -9,7 +9,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,29 +73,21 @@ def job(arguments: list[str], limit: int | None = None) -> Job:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 @pytest.mark.faults(
     "out of memory on a CPU",
-    "sample, features",
+    "sample",
     "the batch is halved and a line says so; the images stay the same",
 )
-@pytest.mark.parametrize(
-    ("verb", "batch", "result"),
-    [("sample", 256, Run.samples), ("features", 16, partial(Run.features, extractor=EXTRACTOR))],
-)
-def test_where_memory_ends_batches_are_halved(
-    smoke: Config, tmp_path: Path, verb: str, batch: int, result: Callable[..., Path]
-) -> None:
+def test_where_memory_ends_batches_are_halved(smoke: Config, tmp_path: Path) -> None:
+    batch = 128
+
     def in_batches_of(size: int, name: str, limit: int | None = None) -> tuple[Job, NDArray[Any]]:
         config = of_large_images(smoke, samples=batch, batch=size)
         run = Run(tmp_path / name / smoke.run)
         with_random_weights(config, run)
-        if verb == "features":
-            images = np.random.default_rng(0).integers(0, 256, (batch, 64, 64, 3), np.uint8)
-            run.samples(CELL).parent.mkdir(parents=True)
-            np.save(run.samples(CELL), images)
         file = tmp_path / f"{name}.yaml"
         file.write_text(resolved(config))
-        done = job([verb, str(file), CELL, "--results", str(run.root.parent)], limit)
+        done = job(["sample", str(file), CELL, "--results", str(run.root.parent)], limit)
         assert done.status == 0, done.errors
-        return done, np.load(result(run, **{"cell" if verb == "sample" else "name": CELL}))
+        return done, np.load(run.samples(CELL))
 
     (all_at_once, whole), (in_two, halves) = (
         in_batches_of(size, str(size)) for size in (batch, batch // 2)
@@ -105,7 +96,7 @@ def test_where_memory_ends_batches_are_halved(
     assert between - in_two.address_space > 20e6, "the limit would be within what varies"
     limited, found = in_batches_of(batch, "limited", between)
     assert limited.errors == (
-        f"{verb} {CELL}: out of memory with {batch} images at once: going on with {batch // 2}\n"
+        f"sample {CELL}: out of memory with {batch} images at once: going on with {batch // 2}\n"
     )
     assert np.array_equal(found, halves)
     # sums run in another order in batches of another size
