@@ -144,7 +144,7 @@ class Timing(Strict):
     def batches(self) -> int | str:
         """Images in each batch, but for a smaller last one; where that changed, all sizes."""
         sizes = sorted({*(self.batch_images[:-1] or self.batch_images)})
-        return sizes[0] if len(sizes) == 1 else " + ".join(map(str, sizes))
+        return self.batch if len(sizes) == 1 else " + ".join(map(str, sizes))
 
     @property
     def seconds(self) -> float:
