@@ -43,6 +43,10 @@ app.add_typer(speed_app, name="speed")
 ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
+Shard = Annotated[
+    str | None,
+    typer.Option(help="Only these images, as 0-1000, to be merged later.", show_default="all"),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
 AnyRun = Annotated[
     Path,
@@ -151,7 +155,12 @@ def train(
     _stage("train", config, training, results, dry_run, threads=threads)
 
 
-@app.command(epilog=_examples("sample config/config.yaml DDIM-linear-ddim-50-s0 --threads 2"))
+@app.command(
+    epilog=_examples(
+        "sample config/config.yaml DDIM-linear-ddim-50-s0 --threads 2",
+        "sample config/config.yaml DDIM-linear-ddim-50-s0 --shard 0-64",
+    )
+)
 def sample(
     config: ConfigFile,
     cell: Annotated[
@@ -160,10 +169,36 @@ def sample(
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
+    shard: Shard = None,
     dry_run: DryRun = False,
 ) -> None:
     """Sample a cell and time the sampler alone."""
-    _stage("sample", config, cell, results, dry_run, threads=threads)
+    _stage("sample", config, cell, results, dry_run, threads=threads, shard=shard)
+
+
+@app.command(
+    epilog=_examples(
+        "merge config/report.yaml DDIM-128-linear-ddim-50-s0",
+        "merge config/report.yaml DDIM-128-linear-ddim-50-s0 --kind features",
+    )
+)
+def merge(
+    config: ConfigFile,
+    cell: Annotated[
+        str,
+        typer.Argument(help="MODEL-SCHEDULE-SAMPLER-STEPS-sSEED.", show_default=False),
+    ],
+    kind: Annotated[
+        Literal["sample", "features"], typer.Option(help="The verb that made the shards.")
+    ] = "sample",
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Images in a shard.", show_default="the config's")
+    ] = None,
+    results: Results = RESULTS,
+    dry_run: DryRun = False,
+) -> None:
+    """Join the shards of a cell to what one job makes of the whole."""
+    _stage("merge", config, cell, results, dry_run, kind=kind, size=size)
 
 
 @app.command(epilog=_examples("gather config/gan.yaml GAN-s0"))
@@ -190,7 +225,9 @@ def controls(
 
 @app.command(
     epilog=_examples(
-        "features config/config.yaml avatars", "features config/config.yaml DDIM-linear-ddim-50-s0"
+        "features config/config.yaml avatars",
+        "features config/config.yaml DDIM-linear-ddim-50-s0",
+        "features config/config.yaml DDIM-linear-ddim-50-s0 --shard 0-64",
     )
 )
 def features(
@@ -203,10 +240,11 @@ def features(
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
+    shard: Shard = None,
     dry_run: DryRun = False,
 ) -> None:
     """Embed the images of a data set, of a cell or of all controls with the config's extractor."""
-    _stage("features", config, name, results, dry_run, threads=threads)
+    _stage("features", config, name, results, dry_run, threads=threads, shard=shard)
 
 
 @app.command(epilog=_examples("evaluate config/config.yaml DDIM-linear-ddim-50-s0"))
@@ -509,7 +547,9 @@ def speed_growth(
     grow(QUICK if quick else Sizes(), output, figure)
 
 
-def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:
+def _stage(
+    verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: object
+) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
     from benchmark.config import check_writable, load
     from benchmark.records import Stopwatch, created
@@ -519,6 +559,7 @@ def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **opt
         "prepare": loaded.data_spec,
         "train": loaded.train_spec,
         "sample": loaded.sample_spec,
+        "merge": loaded.sample_spec,
         "gather": loaded.gather_spec,
         "features": loaded.embedded,
         "controls": loaded.controls_spec,

@@ -169,6 +169,11 @@ class Entry(Strict):
         default=[], description="Left out for images made elsewhere"
     )
     samples: int = Field(ge=3, description="Images for each cell")
+    shard: int | None = Field(
+        default=None,
+        ge=1,
+        description="Images that one job draws, rounded up to whole batches; null: all",
+    )
     seed: Several[int] = Field(
         default=[0], description="Of the samples; which images of a folder are taken"
     )
@@ -315,6 +320,10 @@ class Config(Strict):
                     f"{at}.{key}: models.{model}.images were made elsewhere: leave it out, and "
                     "give other models an entry of their own"
                 )
+        if entry.shard and ready:
+            raise ValueError(
+                f"{at}.shard: models.{model}.images are gathered, not sampled: leave it out"
+            )
 
     def _check_learns(self, model: str, schedule: str) -> None:
         recipe = self.recipe(model)
@@ -464,11 +473,23 @@ class Config(Strict):
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells of the grid, in the order in which the config names them."""
+        return [cell for cell, _ in self._grid]
+
+    @cached_property
+    def _grid(self) -> list[tuple[Cell, Entry]]:
         return [
-            self._cell(entry, *point)
+            (self._cell(entry, *point), entry)
             for entry in self.grid
             for point in itertools.product(entry.model, entry.samplings, entry.seed)
         ]
+
+    def shard(self, name: str) -> int | None:
+        """Return how many images of a cell one job samples, or embeds; None: all.
+
+        The images do not depend on it, so that it is in no specification.
+        """
+        cell = self.cell(name)
+        return next(entry.shard for other, entry in self._grid if other == cell)
 
     def _cell(self, entry: Entry, model: str, sampling: Sampling | None, seed: int) -> Cell:
         spec = self.models[model]
@@ -648,6 +669,18 @@ class Config(Strict):
         controls = [self.controls_of(cell.dataset) for cell in self.cells]
         known = [*(cell.id for cell in self.cells), *self.data, *controls]
         return _find(name, {name: name for name in known}, "cell, data set or controls-DATA")
+
+    def features_spec(self, name: str) -> dict[str, Any]:
+        """Return what features depend on, besides the images of `name`.
+
+        Raises:
+            BenchmarkError: nothing of this name is embedded.
+        """
+        return {
+            "name": self.embedded(name),
+            "extractor": self.evaluation.extractor,
+            "batch": self.feature_batch,
+        }
 
     def controls_spec(self, dataset: str) -> dict[str, Any]:
         """Return all that the controls of a data set depend on."""

@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -121,7 +122,7 @@ class Timing(Strict):
     """What the sampler alone took, after warm-up, with the device synchronised."""
 
     warmup_batches: int
-    batch: int
+    batch: int = Field(description="Images in the first batch")
     batch_seconds: list[float] = Field(description="Wall time of each timed batch")
     batch_images: list[int] = Field(description="Images in each timed batch")
     network_evaluations: float = Field(description="Forward passes per image, counted")
@@ -140,6 +141,12 @@ class Timing(Strict):
     )
 
     @property
+    def batches(self) -> int | str:
+        """Images in each batch, but for a smaller last one; where that changed, all sizes."""
+        sizes = sorted({*(self.batch_images[:-1] or self.batch_images)})
+        return self.batch if len(sizes) == 1 else " + ".join(map(str, sizes))
+
+    @property
     def seconds(self) -> float:
         """Total seconds of the timed batches."""
         return sum(self.batch_seconds)
@@ -148,6 +155,14 @@ class Timing(Strict):
     def images_per_second(self) -> float:
         """Images per second over all timed batches."""
         return sum(self.batch_images) / self.seconds
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The values of the record of the samples."""
+        return {
+            "sample_seconds": Value(value=self.seconds),
+            "images_per_second": Value(value=self.images_per_second),
+        }
 
 
 class Checkpoint(Strict):
@@ -188,6 +203,15 @@ class Provenance(Strict):
     )
 
 
+class Job(Strict):
+    """When one of the jobs of a record ran; see `Provenance`."""
+
+    threads: int
+    started: str
+    wall_seconds: float
+    startup_seconds: float | None = None
+
+
 class Curve(Strict):
     """A training's loss against its step."""
 
@@ -216,6 +240,14 @@ class Record(Strict):
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None
     curve: Curve | None = None
+    jobs: list[Job] | None = Field(
+        default=None, description="Those of its shards, and the one that merged them"
+    )
+
+    @property
+    def ran(self) -> Sequence[Provenance | Job]:
+        """When its job ran, or all of them."""
+        return self.jobs or [self.provenance]
 
     def write(self, path: Path) -> None:
         """Write the record as JSON, atomically."""

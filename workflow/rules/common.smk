@@ -27,6 +27,7 @@ from benchmark.paths import (
 from benchmark.records import canonical_json, read_records
 from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers
+from benchmark.shards import CODE, name_of, size_of, split
 
 try:
     # Keys that stand twice are refused here: Snakemake takes the last.
@@ -160,6 +161,7 @@ def other_run():
 
 wildcard_constraints:
     cell=one_of(CELLS),
+    part=r"\d+-\d+",
     dataset=one_of(DATASETS),
     suffix="md|html|json",
 
@@ -167,6 +169,7 @@ wildcard_constraints:
 # Jobs that hold all cores come first, then long ones on some of them: the many short ones that are
 # left fill the cores while the last long ones end.
 FIRST, NEXT = 2000, 1000
+MERGED = FIRST + 1  # before further shards, which take up as much room again
 GPU = wants_gpu()
 CORES = workflow.resource_settings.cores or 1
 ENVIRONMENT = Path(workflow.basedir) / "environment.yml"

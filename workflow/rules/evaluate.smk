@@ -19,12 +19,14 @@ rule controls:
 rule features:
     input:
         images=lambda w: images_of(w.name),
-        code=code("features.py", "arrays.py", "extractors/*.py"),
+        code=code(*CODE["features"]),
     output:
         features=RUN.features(EXTRACTOR, "{name}"),
         record=RUN.record("features", "{name}"),
     log:
         RUN.log("features", "{name}"),
+    wildcard_constraints:
+        name=one_of(EMBEDDED_WHOLE),
     conda:
         ENVIRONMENT
     threads: lambda w: share_of_cores(len(CELLS)) if w.name in CELLS else CORES

@@ -2,15 +2,7 @@
 rule sample:
     input:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
-        code=code(
-            "sample.py",
-            "arrays.py",
-            "pictures.py",
-            "images.py",
-            "seeds.py",
-            "models/*.py",
-            "diffusion/**/*.py",
-        ),
+        code=code(*CODE["sample"]),
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
@@ -24,7 +16,7 @@ rule sample:
     log:
         RUN.log("sample", "{cell}"),
     wildcard_constraints:
-        cell=one_of(SAMPLED),
+        cell=one_of(SAMPLED_WHOLE),
     priority: FIRST
     conda:
         ENVIRONMENT
