@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 import typer
 
+from benchmark import stopping
 from benchmark.errors import BenchmarkError
 from benchmark.paths import CACHE, REFERENCE, RESULTS, Run
 
@@ -137,7 +138,14 @@ def prepare(
     _stage("prepare", config, dataset, results, dry_run)
 
 
-@app.command(epilog=_examples("train config/config.yaml DDPM-linear --threads 2"))
+@app.command(
+    epilog=_examples(
+        "train config/config.yaml DDPM-linear --threads 2",
+        "train config/report.yaml DDPM-linear --processes 4 --minutes 240",
+    )
+    + "\n\n**Status**: 75, stopped by `--minutes`; 130 or 143, by a signal. Each time the state "
+    "is saved: run the command again to continue. See docs/training.md."
+)
 def train(
     config: ConfigFile,
     training: Annotated[
@@ -145,10 +153,23 @@ def train(
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="Share each batch, with a GPU each, or the threads on a CPU."),
+    ] = 1,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Time from the start of the command, shortly before which it saves and stops.",
+            show_default="no end",
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Train one network; when killed and started again, continue."""
-    _stage("train", config, training, results, dry_run, threads=threads)
+    """Train one network; when stopped or killed and started again, continue."""
+    options = {"threads": threads, "processes": processes, "minutes": minutes}
+    _stage("train", config, training, results, dry_run, **options)
 
 
 @app.command(epilog=_examples("sample config/config.yaml DDIM-linear-ddim-50-s0 --threads 2"))
@@ -431,7 +452,7 @@ def reference(
 ) -> None:
     """Make this machine's speed tables and run the report's first experiment, bit by bit.
 
-    Call it again until it ends with status 0; with 3, something is left. What is done stays, and
+    Call it again until it ends with status 0; with 75, something is left. What is done stays, and
     trainings go on where they were stopped. Records, tables and plots end up in
     `results/reference/`, in a folder that bears the processor's name.
     """
@@ -440,7 +461,7 @@ def reference(
     folder = go_on(config, RESULTS, minutes, SPEED if speed else ())
     if folder is None:
         print("not done yet: call this again", file=sys.stderr)
-        sys.exit(3)
+        sys.exit(stopping.AGAIN)
     print(folder)
 
 
@@ -509,7 +530,9 @@ def speed_growth(
     grow(QUICK if quick else Sizes(), output, figure)
 
 
-def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:
+def _stage(
+    verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: float | None
+) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
     from benchmark.config import check_writable, load
     from benchmark.records import Stopwatch, created
@@ -548,9 +571,17 @@ def _print_paths(paths: list[Path]) -> None:
 
 
 def main() -> None:
-    """Run a verb; a user's mistake is one line on stderr and status 2."""
+    """Run a verb; a user's mistake is one line on stderr and status 2.
+
+    A signal ends it with what is half written removed, and with status 128 and the signal's number.
+    """
+    stopping.listen()
     try:
         app()
+    except stopping.Stopped as stop:
+        if message := str(stop):
+            print(message, file=sys.stderr)
+        sys.exit(stop.status)
     except BenchmarkError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:

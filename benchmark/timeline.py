@@ -77,7 +77,7 @@ def place(records: Iterable[Record]) -> list[Bar]:
     free: list[float] = []  # from when on each lane is free
     bars = []
     for begin, stage, end, record in sorted(map(_times, records), key=lambda times: times[:3]):
-        cores = record.provenance.threads
+        cores = record.provenance.threads * record.provenance.processes
         lanes = [lane for lane, since in enumerate(free) if since <= begin + OVERLAP][:cores]
         lanes += range(len(free), len(free) + cores - len(lanes))
         free += [0.0] * (max(lanes) + 1 - len(free))
