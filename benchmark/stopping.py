@@ -76,7 +76,7 @@ def deferred() -> Iterator[Callable[[], int]]:
 
 def reason(status: int) -> str:
     """Say why a program ends with this status of a `Stopped`."""
-    return "its time is nearly up" if status == AGAIN else signal.Signals(status - 128).name
+    return "the time is nearly up" if status == AGAIN else "told to stop"
 
 
 class Budget:

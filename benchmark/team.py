@@ -107,6 +107,8 @@ def joined(device: torch.device) -> Iterator[Team]:
     rank = dist.get_rank()
     try:
         yield Team(rank, dist.get_world_size(), os.getppid())
+    except Stopped as stop:  # the launcher is told, too
+        raise Stopped(stop.status) from None
     except Exception as error:
         # What all have met is told once, and of a process that has died the launcher tells.
         if rank or isinstance(error, RuntimeError):
@@ -134,7 +136,7 @@ def launch(arguments: Sequence[str], processes: int, device: torch.device) -> No
 
     Raises:
         BenchmarkError: there are fewer GPUs, or a process has died.
-        Stopped: the processes have stopped, or have told why they could not go on.
+        Stopped: the processes have stopped, or one has told why it could not go on.
     """
     if device.index is not None:
         raise BenchmarkError(f"device: {device} is one GPU: --processes needs cuda or auto")
@@ -167,9 +169,8 @@ def launch(arguments: Sequence[str], processes: int, device: torch.device) -> No
         codes = {failure.local_rank: failure.exitcode for failure in error.failures.values()}
         _explain(codes, processes)
     except Stopped as stop:  # of which the first process has told
-        raise Stopped(stop.status) from None
-    finally:
-        _end_all()
+        _end_children()
+        os._exit(stop.status)  # a second signal leaves threads that the end would wait for
 
 
 def _explain(codes: dict[int, int], processes: int) -> None:
@@ -186,7 +187,7 @@ def _explain(codes: dict[int, int], processes: int) -> None:
     raise Stopped(min(statuses - stops or statuses))
 
 
-def _end_all() -> None:
-    for process in psutil.Process().children():
+def _end_children() -> None:
+    for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
