@@ -112,7 +112,10 @@ def joined(device: torch.device) -> Iterator[Team]:
     except Exception as error:
         # What all have met is told once, and of a process that has died the launcher tells.
         if rank or isinstance(error, RuntimeError):
-            time.sleep(ECHO)
+            with contextlib.suppress(Stopped):
+                time.sleep(ECHO)
+                raise
+            raise Stopped(128 + signal.SIGTERM) from None
         raise
     dist.destroy_process_group()
 
