@@ -4,6 +4,7 @@ rule train:
         code=code(
             "train.py",
             "state.py",
+            "team.py",
             "images.py",
             "seeds.py",
             "models/*.py",
