@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 import typer
 
+from benchmark import stopping
 from benchmark.errors import BenchmarkError
 from benchmark.paths import CACHE, REFERENCE, RESULTS, Run
 
@@ -141,7 +142,14 @@ def prepare(
     _stage("prepare", config, dataset, results, dry_run)
 
 
-@app.command(epilog=_examples("train config/config.yaml DDPM-linear --threads 2"))
+@app.command(
+    epilog=_examples(
+        "train config/config.yaml DDPM-linear --threads 2",
+        "train config/report.yaml DDPM-linear --processes 4 --minutes 240",
+    )
+    + "\n\n**Status**: 75, stopped by `--minutes`; 130 or 143, by a signal. Each time the state "
+    "is saved: run the command again to continue. See docs/training.md."
+)
 def train(
     config: ConfigFile,
     training: Annotated[
@@ -149,10 +157,23 @@ def train(
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="Share each batch, with a GPU each, or the threads on a CPU."),
+    ] = 1,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Time from the start of the command, shortly before which it saves and stops.",
+            show_default="no end",
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Train one network; when killed and started again, continue."""
-    _stage("train", config, training, results, dry_run, threads=threads)
+    """Train one network; when stopped or killed and started again, continue."""
+    options = {"threads": threads, "processes": processes, "minutes": minutes}
+    _stage("train", config, training, results, dry_run, **options)
 
 
 @app.command(
@@ -469,7 +490,7 @@ def reference(
 ) -> None:
     """Make this machine's speed tables and run the report's first experiment, bit by bit.
 
-    Call it again until it ends with status 0; with 3, something is left. What is done stays, and
+    Call it again until it ends with status 0; with 75, something is left. What is done stays, and
     trainings go on where they were stopped. Records, tables and plots end up in
     `results/reference/`, in a folder that bears the processor's name.
     """
@@ -478,7 +499,7 @@ def reference(
     folder = go_on(config, RESULTS, minutes, SPEED if speed else ())
     if folder is None:
         print("not done yet: call this again", file=sys.stderr)
-        sys.exit(3)
+        sys.exit(stopping.AGAIN)
     print(folder)
 
 
@@ -589,9 +610,17 @@ def _print_paths(paths: list[Path]) -> None:
 
 
 def main() -> None:
-    """Run a verb; a user's mistake is one line on stderr and status 2."""
+    """Run a verb; a user's mistake is one line on stderr and status 2.
+
+    A signal ends it with what is half written removed, and with status 128 and the signal's number.
+    """
+    stopping.listen()
     try:
         app()
+    except stopping.Stopped as stop:
+        if message := str(stop):
+            print(message, file=sys.stderr)
+        sys.exit(stop.status)
     except BenchmarkError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:

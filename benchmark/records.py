@@ -182,6 +182,9 @@ class Provenance(Strict):
     cpu: str
     cores: int
     threads: int
+    processes: int = Field(
+        default=1, description="That shared the job, each with so many threads and a GPU of its own"
+    )
     memory_bytes: int
     device: str
     gpu: str | None = None
@@ -207,6 +210,7 @@ class Job(Strict):
     """When one of the jobs of a record ran; see `Provenance`."""
 
     threads: int
+    processes: int = 1
     started: str
     wall_seconds: float
     startup_seconds: float | None = None
@@ -349,6 +353,7 @@ def provenance(
     watch: Stopwatch,
     *,
     threads: int = 1,
+    processes: int = 1,
     device: str = "cpu",
     precision: str = "float32",
     compiled: bool = False,
@@ -360,6 +365,7 @@ def provenance(
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
         threads=threads,
+        processes=processes,
         memory_bytes=psutil.virtual_memory().total,
         device=device,
         gpu=gpu,

@@ -114,7 +114,8 @@ def shares(bars: Sequence[Bar]) -> tuple[float, float]:
 def _times(job: Provenance | Job, kind: Kind) -> tuple[float, float, float, int, Kind]:
     stage = datetime.fromisoformat(job.started).timestamp()
     begin = stage - (job.startup_seconds or 0)
-    return begin, stage, stage + job.wall_seconds, job.threads, kind
+    cores = job.threads * job.processes
+    return begin, stage, stage + job.wall_seconds, cores, kind
 
 
 def _lanes(bars: Iterable[Bar]) -> int:

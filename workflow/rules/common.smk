@@ -104,6 +104,12 @@ def share_of_cores(jobs):
     return CORES // max(1, min(jobs, CORES))
 
 
+def minutes(resources):
+    """The option that tells a job its run time, where a profile or the command line sets one."""
+    runtime = resources.get("runtime")
+    return f"--minutes {runtime}" if runtime else ""
+
+
 def images_of(name):
     """The images of a data set, of a cell or of all controls."""
     return RUN.images(name) if name in DATASETS else RUN.samples(name)
