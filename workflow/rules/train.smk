@@ -19,7 +19,7 @@ rule train:
         ENVIRONMENT
     threads: share_of_cores(len(CONFIG.trainings))
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         spec=lambda w: canonical_json(CONFIG.train_spec(w.training)),
     shell:
