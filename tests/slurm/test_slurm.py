@@ -1,0 +1,196 @@
+"""Runs on a real SLURM, of one node with one pretended GPU."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import yaml
+from cluster import cluster, missing
+
+from benchmark.paths import Run
+from benchmark.records import read_record
+from benchmark.state import save_state
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(missing() is not None, reason=missing() or ""),
+]
+
+SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
+ONE_THREAD = [f"{rule}=1" for rule in ("prepare", "train", "sample", "features")]
+# What this cluster has other than the profile says, which asks seldom and waits for slow disks.
+SITE = ("--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "5")
+MARK = 1000.0  # seconds that no training here takes
+CANCELLED = "rule_train_wildcards_DDPM-linear"
+
+
+class Job(NamedTuple):
+    """A job as `scontrol show job` tells it."""
+
+    number: str
+    comment: str
+    state: str
+    gpus: int
+    start: datetime
+    end: datetime
+
+
+class Site:
+    """Where workflows are submitted from."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = environment
+        self.run = Run(folder / "results" / "smoke")
+
+    def submit(self, *arguments: str) -> subprocess.Popen[str]:
+        profile = ("--profile", "workflow/profiles/slurm", "--configfile", "grid.yaml")
+        return start(self.folder, self.environment, *profile, *SITE, *arguments)
+
+    def ask(self, *command: str) -> str:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        return done.stdout
+
+    def jobs(self) -> list[Job]:
+        texts = self.ask("scontrol", "show", "job", "--oneliner").splitlines()
+        return [job_of(text) for text in texts if "JobId=" in text]
+
+
+def job_of(text: str) -> Job:
+    def field(name: str) -> str:
+        match = re.search(rf"\b{name}=(\S+)", text)
+        return match.group(1) if match else ""
+
+    start, end = (
+        datetime.max if field(name) in ("", "Unknown") else datetime.fromisoformat(field(name))
+        for name in ("StartTime", "EndTime")
+    )
+    gpus = re.search(r"gres/gpu=(\d+)", text)
+    number, comment, state = map(field, ("JobId", "Comment", "JobState"))
+    return Job(number, comment, state, int(gpus.group(1)) if gpus else 0, start, end)
+
+
+def start(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in environment.items() if k != "PYTHONPATH"}
+    command = [sys.executable, "-m", "snakemake", "--set-threads", *ONE_THREAD, *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "what is waited for has not come"
+        time.sleep(0.1)
+    return found
+
+
+def grid() -> dict[str, Any]:
+    """The smoke config with one schedule, and a training that is long enough to be cancelled."""
+    content: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
+    long = content["training"]["short"] | {"steps": 1000, "log_every": 10}
+    content["training"]["long"] = long
+    content["models"]["DDPM"]["training"] = "long"
+    for entry in content["grid"]:
+        entry["schedule"] = "linear"
+    return content | {"device": "auto"}  # on a cluster that is: with a GPU
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory,
+    environment: dict[str, str],
+    lay_out: Callable[[Path], Path],
+) -> Site:
+    """A run that is done, in which a training was cancelled and a mark was left in its state."""
+    folder = lay_out(tmp_path_factory.mktemp("site"))
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid()))
+    site = Site(folder, environment)
+    workflow = site.submit()
+    cancel_and_mark(site)
+    out, _ = workflow.communicate()
+    assert workflow.returncode == 0, out
+    return site
+
+
+def cancel_and_mark(site: Site) -> None:
+    wait_for(lambda: site.run.record("data", "tiny").exists())
+    [state] = wait_for(lambda: [p.parent for p in site.run.root.glob("state/*/*5*0-*.pt")][:1])
+
+    def training() -> Job:
+        return next(job for job in site.jobs() if job.comment == CANCELLED)
+
+    site.ask("scancel", training().number)
+    wait_for(lambda: training().state == "CANCELLED")
+    newest = max(state.glob("[0-9]*-*.pt"))
+    content = torch.load(newest, weights_only=True)
+    content["reached"]["seconds"] += MARK
+    newest.unlink()
+    save_state(state, int(newest.name.split("-")[0]), content)
+
+
+def test_a_grid_gives_the_records_and_samples_of_a_local_run(
+    site: Site,
+    tmp_path: Path,
+    lay_out: Callable[[Path], Path],
+    found: Callable[[Run], dict[str, Any]],
+) -> None:
+    folder = lay_out(tmp_path)
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid()))
+    local = start(folder, dict(os.environ), "--cores", "2", "--configfile", "grid.yaml")
+    out, _ = local.communicate()
+    assert local.returncode == 0, out
+    assert found(site.run) == found(Run(folder / "results" / "smoke"))
+
+
+def test_a_cancelled_training_is_submitted_again_and_continues_from_its_state(site: Site) -> None:
+    states = [job.state for job in site.jobs() if job.comment == CANCELLED]
+    assert sorted(states) == ["CANCELLED", "COMPLETED"]
+    seconds = read_record(site.run.record("train", "DDPM-linear")).values["train_seconds"].value
+    assert MARK < seconds < 2 * MARK
+
+
+def test_jobs_that_use_a_gpu_ask_for_one_and_never_overlap(site: Site) -> None:
+    jobs = sorted((job for job in site.jobs() if job.gpus), key=lambda job: job.start)
+    rules = {"train", "sample", "features"}
+    assert {job.comment.split("_")[1] for job in jobs} == rules
+    assert not rules & {job.comment.split("_")[1] for job in site.jobs() if not job.gpus}
+    for before, after in zip(jobs, jobs[1:], strict=False):
+        assert before.end <= after.start
+
+
+def test_a_failing_job_is_reported_with_its_log(site: Site) -> None:
+    content = grid()
+    content["training"]["long"]["lr"] = 1e30
+    (site.folder / "grid.yaml").write_text(yaml.safe_dump(content))
+    failing = site.submit(
+        "--retries", "0", str(site.run.weights("DDPM-linear").relative_to(site.folder))
+    )
+    out, _ = failing.communicate()
+    assert failing.returncode != 0
+    assert "Error in rule train:" in out
+    assert "results/smoke/logs/train/DDPM-linear.log" in out
+    assert re.search(r"slurm_logs/rule_train/DDPM-linear/\d+\.log", out)
+    assert "error: training: the loss became" in out
