@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -177,7 +178,7 @@ def test_jobs_that_use_a_gpu_ask_for_one_and_never_overlap(site: Site) -> None:
     rules = {"train", "sample", "features"}
     assert {job.comment.split("_")[1] for job in jobs} == rules
     assert not rules & {job.comment.split("_")[1] for job in site.jobs() if not job.gpus}
-    for before, after in zip(jobs, jobs[1:], strict=False):
+    for before, after in itertools.pairwise(jobs):
         assert before.end <= after.start
 
 
