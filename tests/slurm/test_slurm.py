@@ -30,7 +30,8 @@ pytestmark = [
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 ONE_THREAD = [f"{rule}=1" for rule in ("prepare", "train", "sample", "features")]
 # What this cluster has other than the profile says, which asks seldom and waits for slow disks.
-SITE = ("--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "5")
+SITE = ("--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "5")
+OUTPUT = "snakemake.out"
 MARK = 1000.0  # seconds that no training here takes
 CANCELLED = "rule_train_wildcards_DDPM-linear"
 
@@ -76,7 +77,7 @@ def job_of(text: str) -> Job:
         datetime.max if field(name) in ("", "Unknown") else datetime.fromisoformat(field(name))
         for name in ("StartTime", "EndTime")
     )
-    gpus = re.search(r"gres/gpu=(\d+)", text)
+    gpus = re.search(r"\bTresPerJob=gres:gpu:(\d+)", text)
     number, comment, state = map(field, ("JobId", "Comment", "JobState"))
     return Job(number, comment, state, int(gpus.group(1)) if gpus else 0, start, end)
 
@@ -84,14 +85,16 @@ def job_of(text: str) -> Job:
 def start(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     environment = {k: v for k, v in environment.items() if k != "PYTHONPATH"}
     command = [sys.executable, "-m", "snakemake", "--set-threads", *ONE_THREAD, *arguments]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with (folder / OUTPUT).open("w") as out:
+        return subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def end(folder: Path, workflow: subprocess.Popen[str]) -> str:
+    """Wait for the end of a workflow; return what it has printed, after its status."""
+    status = workflow.wait()
+    return f"status {status}\n{(folder / OUTPUT).read_text()}"
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
@@ -103,13 +106,12 @@ def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
 
 
 def grid() -> dict[str, Any]:
-    """The smoke config with one schedule, and a training that is long enough to be cancelled."""
+    """One cell of the smoke config, with a training that is long enough to be cancelled."""
     content: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
     long = content["training"]["short"] | {"steps": 1000, "log_every": 10}
     content["training"]["long"] = long
-    content["models"]["DDPM"]["training"] = "long"
-    for entry in content["grid"]:
-        entry["schedule"] = "linear"
+    content["models"] = {"DDPM": content["models"]["DDPM"] | {"training": "long"}}
+    content["grid"] = [content["grid"][0] | {"schedule": "linear"}]
     return content | {"device": "auto"}  # on a cluster that is: with a GPU
 
 
@@ -120,19 +122,37 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
+def local(
+    tmp_path_factory: pytest.TempPathFactory, lay_out: Callable[[Path], Path]
+) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """The same run on this machine alone, which goes on while the cluster's jobs queue."""
+    folder = lay_out(tmp_path_factory.mktemp("local"))
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid()))
+    workflow = start(folder, dict(os.environ), "--cores", "1", "--configfile", "grid.yaml")
+    yield folder, workflow
+    workflow.terminate()
+    workflow.wait()
+
+
+@pytest.fixture(scope="module")
 def site(
     tmp_path_factory: pytest.TempPathFactory,
     environment: dict[str, str],
     lay_out: Callable[[Path], Path],
+    local: tuple[Path, subprocess.Popen[str]],
 ) -> Site:
     """A run that is done, in which a training was cancelled and a mark was left in its state."""
     folder = lay_out(tmp_path_factory.mktemp("site"))
     (folder / "grid.yaml").write_text(yaml.safe_dump(grid()))
     site = Site(folder, environment)
     workflow = site.submit()
-    cancel_and_mark(site)
-    out, _ = workflow.communicate()
-    assert workflow.returncode == 0, out
+    try:
+        cancel_and_mark(site)
+    except BaseException:
+        workflow.kill()
+        raise
+    out = end(folder, workflow)
+    assert out.startswith("status 0\n"), out
     return site
 
 
@@ -154,16 +174,12 @@ def cancel_and_mark(site: Site) -> None:
 
 def test_a_grid_gives_the_records_and_samples_of_a_local_run(
     site: Site,
-    tmp_path: Path,
-    lay_out: Callable[[Path], Path],
+    local: tuple[Path, subprocess.Popen[str]],
     found: Callable[[Run], dict[str, Any]],
 ) -> None:
-    folder = lay_out(tmp_path)
-    (folder / "grid.yaml").write_text(yaml.safe_dump(grid()))
-    local = start(folder, dict(os.environ), "--cores", "2", "--configfile", "grid.yaml")
-    out, _ = local.communicate()
-    assert local.returncode == 0, out
-    assert found(site.run) == found(Run(folder / "results" / "smoke"))
+    out = end(*local)
+    assert out.startswith("status 0\n"), out
+    assert found(site.run) == found(Run(local[0] / "results" / "smoke"))
 
 
 def test_a_cancelled_training_is_submitted_again_and_continues_from_its_state(site: Site) -> None:
@@ -183,15 +199,14 @@ def test_jobs_that_use_a_gpu_ask_for_one_and_never_overlap(site: Site) -> None:
 
 
 def test_a_failing_job_is_reported_with_its_log(site: Site) -> None:
-    content = grid()
-    content["training"]["long"]["lr"] = 1e30
-    (site.folder / "grid.yaml").write_text(yaml.safe_dump(content))
-    failing = site.submit(
-        "--retries", "0", str(site.run.weights("DDPM-linear").relative_to(site.folder))
+    broken = site.folder / "benchmark" / "train.py"
+    broken.write_text(
+        "from benchmark.errors import BenchmarkError\nraise BenchmarkError('no such luck')\n"
     )
-    out, _ = failing.communicate()
-    assert failing.returncode != 0
+    target = site.run.weights("DDPM-linear").relative_to(site.folder)
+    out = end(site.folder, site.submit("--retries", "0", str(target)))
+    assert not out.startswith("status 0\n")
     assert "Error in rule train:" in out
     assert "results/smoke/logs/train/DDPM-linear.log" in out
     assert re.search(r"slurm_logs/rule_train/DDPM-linear/\d+\.log", out)
-    assert "error: training: the loss became" in out
+    assert "error: no such luck" in out
