@@ -72,7 +72,12 @@ def found() -> Callable[[Run], dict[str, Any]]:
         assert samples
         return {path.parent.name: path.read_bytes() for path in samples} | {
             f"{record.kind}/{record.id}": record.model_dump(
-                exclude={"provenance": True, "timing": True, "values": times}
+                exclude={
+                    "provenance": True,
+                    "timing": True,
+                    "values": times,
+                    "facts": {"from_cache"},
+                }
             )
             | (record.timing.model_dump(include=timing) if record.timing else {})
             for record in records
