@@ -20,6 +20,16 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
+# Seconds of work on records alone: not worth a place in the queue of a cluster.
+localrules:
+    all,
+    compare,
+    comparison,
+    tables,
+    plots,
+    site,
+
+
 rule all:
     default_target: True
     input:

@@ -65,7 +65,7 @@ def stage(
         BenchmarkError: the loss became NaN or infinite, or a process has died.
         Stopped: by a signal or before the wall, with the state saved.
     """
-    device = resolve_device(config.device)
+    device = resolve_device(config.device, 1 if is_member() else processes)
     if processes > 1 and not is_member():
         launch(sys.argv[1:], processes, device)
         return read_record(run.record("train", name))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults_table import Faults, write_table
@@ -11,6 +13,7 @@ from hypothesis import settings
 
 from benchmark.config import Config, load
 from benchmark.paths import Run
+from benchmark.records import read_records
 
 # How long an example takes says nothing of the code on a machine that is shared.
 settings.register_profile("unhurried", deadline=None)
@@ -92,3 +95,44 @@ def weighted(smoke: Config, run: Run) -> Run:
     """A run of its own with random weights for every training."""
     with_random_weights(smoke, run)
     return run
+
+
+@pytest.fixture(scope="session")
+def lay_out() -> Callable[[Path], Path]:
+    """Copies the project into a folder, where a workflow can run by itself."""
+    project = Path(__file__).parents[1]
+    parts = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
+
+    def copy(folder: Path) -> Path:
+        for part in parts:
+            source = project / part
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def found() -> Callable[[Run], dict[str, Any]]:
+    """Tells what a run has found: its records but for times and machines, and all its samples."""
+    times = {"train_seconds", "train_images_per_second", "sample_seconds", "images_per_second"}
+    timing = {"batch", "batch_images", "network_evaluations", "warmup_batches"}
+
+    def read(run: Run) -> dict[str, Any]:
+        records = read_records(run.root)
+        samples = sorted((run.root / "samples").glob("*/samples.npy"))
+        assert samples
+        return {path.parent.name: path.read_bytes() for path in samples} | {
+            f"{record.kind}/{record.id}": record.model_dump(
+                exclude={
+                    "provenance": True,
+                    "timing": True,
+                    "values": times,
+                    "facts": {"from_cache"},
+                }
+            )
+            | (record.timing.model_dump(include=timing) if record.timing else {})
+            for record in records
+        }
+
+    return read

@@ -92,16 +92,35 @@ def code(*patterns):
     return [os.path.relpath(file) for file in files]
 
 
-def wants_gpu():
+def submitted():
+    """Whether jobs are submitted to other machines: known only when the rules have been read.
+
+    The Snakemake that runs a job there must find the same resources as the one that submits it.
+    """
+    planned = workflow.dryrun and workflow.resource_settings.nodes is not None
+    return workflow.remote_exec or not workflow.local_exec or planned
+
+
+def wants_gpu(wildcards):
     """1 when jobs will run on a GPU: always off this machine, here where there is one."""
     if CONFIG.device == "auto":
-        return int(not workflow.local_exec or shutil.which("nvidia-smi") is not None)
+        return int(submitted() or shutil.which("nvidia-smi") is not None)
     return int(CONFIG.device != "cpu")
+
+
+def all_cores(wildcards):
+    """Threads for a job that has this machine to itself; elsewhere the profile's set-threads."""
+    return 1 if submitted() else workflow.resource_settings.cores or 1
 
 
 def share_of_cores(jobs):
     """Threads for each of `jobs` that can run side by side on this machine's cores."""
-    return CORES // max(1, min(jobs, CORES))
+
+    def threads(wildcards):
+        cores = all_cores(wildcards)
+        return cores // max(1, min(jobs, cores))
+
+    return threads
 
 
 def minutes(resources):
@@ -176,6 +195,4 @@ wildcard_constraints:
 # left fill the cores while the last long ones end.
 FIRST, NEXT = 2000, 1000
 MERGED = FIRST + 1  # before further shards, which take up as much room again
-GPU = wants_gpu()
-CORES = workflow.resource_settings.cores or 1
 ENVIRONMENT = Path(workflow.basedir) / "environment.yml"

@@ -29,9 +29,9 @@ rule features:
         name=one_of(EMBEDDED_WHOLE),
     conda:
         ENVIRONMENT
-    threads: lambda w: share_of_cores(len(CELLS)) if w.name in CELLS else CORES
+    threads: lambda w: (share_of_cores(len(CELLS)) if w.name in CELLS else all_cores)(w)
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         extractor=EXTRACTOR,
     shell:

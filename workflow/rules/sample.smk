@@ -20,9 +20,9 @@ rule sample:
     priority: FIRST
     conda:
         ENVIRONMENT
-    threads: CORES
+    threads: all_cores
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
     shell:

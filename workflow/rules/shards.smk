@@ -36,9 +36,9 @@ rule sample_shard:
     priority: FIRST
     conda:
         ENVIRONMENT
-    threads: CORES
+    threads: all_cores
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
     shell:
@@ -89,7 +89,7 @@ rule features_shard:
         ENVIRONMENT
     threads: share_of_cores(len(CELLS))
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         extractor=EXTRACTOR,
     shell:

@@ -20,7 +20,7 @@ rule train:
         ENVIRONMENT
     threads: share_of_cores(len(CONFIG.trainings))
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         spec=lambda w: canonical_json(CONFIG.train_spec(w.training)),
         # What follows from resources reruns nothing when it changes.
