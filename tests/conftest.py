@@ -75,24 +75,11 @@ def pytest_terminal_summary(
             terminalreporter.write_line(line)
 
 
-def with_random_weights(config: Config, run: Run) -> None:
-    """Write random weights for every training."""
-    import torch
-
-    from benchmark.models import build
-    from benchmark.models.weights import save_weights
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    for name in config.trainings:
-        resolution = config.data[config.trainings[name].dataset].resolution
-        network = build(config.networks["net"], resolution)
-        save_weights(run.weights(name), network.state_dict(), config.train_spec(name))
-
-
 @pytest.fixture
 def weighted(smoke: Config, run: Run) -> Run:
     """A run of its own with random weights for every training."""
+    from random_weights import with_random_weights
+
     with_random_weights(smoke, run)
     return run
 

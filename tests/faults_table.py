@@ -12,7 +12,7 @@ import pytest
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 HEAD = ("Fault", "Where", "What happens", "Tests")
 # The command that brings the page up to date.
-COMMAND = "python -m pytest -q -m faults --collect-only --write-faults docs/faults.md"
+COMMAND = "python -m pytest -q -m faults --collect-only --write-faults=docs/faults.md"
 
 
 class Fault(NamedTuple):

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from conftest import with_random_weights
 from numpy.typing import NDArray
+from random_weights import with_random_weights
 from torch import Tensor, nn
 
 from benchmark import features, sample

@@ -71,7 +71,7 @@ def test_a_shard_is_in_no_specification(smoke: Config) -> None:
 @pytest.fixture(scope="module")
 def made(smoke: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     """The same cell by one job, and by one for each shard."""
-    from conftest import with_random_weights
+    from random_weights import with_random_weights
 
     config = sharded(smoke, 5)
     whole, parts = (Run(tmp_path_factory.mktemp(name) / "smoke") for name in ("whole", "parts"))
