@@ -83,6 +83,9 @@ def open_array(path: Path) -> NDArray[Any]:
         if not _is_whole(path):
             raise ValueError("its bytes are not as they were written")
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        behind = path.stat().st_size - array.offset - array.nbytes  # type: ignore[attr-defined]
+        if behind not in (0, TRAILER):
+            raise ValueError(f"{behind} bytes follow its values")
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read: {error.strerror}: {again}") from None
     except Exception as error:  # on a damaged header numpy's reader raises almost anything

@@ -9,10 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.arrays import read_blocks, write_blocks
+from benchmark.arrays import open_array, read_blocks, write_blocks
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
@@ -138,12 +137,8 @@ def _concatenate(paths: Sequence[Path], parts: Sequence[range], target: Path) ->
 
 
 def _open(path: Path, part: range) -> NDArray[Any]:
-    """Return the array of a shard, which is not read yet."""
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise BenchmarkError(f"{path}: {reason}: make this shard again") from None
+    """Return the array of a shard, checked and memory-mapped."""
+    array = open_array(path)
     if len(array) != len(part):
         raise BenchmarkError(f"{path}: {len(array)} of {len(part)} images: make this shard again")
     return array

@@ -12,7 +12,7 @@ from types import FrameType
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the same command, started again, goes on
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME = 1.0  # seconds in which a signal comes twice: terminals, SLURM and launchers pass it on
-RESERVE, SHARE = 30.0, 0.05  # seconds, and share of a budget, that are not measured: see Budget
+RESERVE, SHARE = 30.0, 0.1  # seconds, and share of a budget, that are not measured: see Budget
 
 
 class Stopped(BaseException):

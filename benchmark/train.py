@@ -72,12 +72,13 @@ def stage(
     if is_member():
         Stopwatch.created = created(os.getppid())  # the command began with the launcher
     watch = Stopwatch()
+    budget = Budget(minutes, watch.startup or 0.0)
     device = own_device(device)
     with joined(device) as team:
         threads = max(1, threads // team.size)
         use_threads(threads)
         trainer = _trainer(config, name, run, team, device)
-        trainer.run(name, Budget(minutes, watch.startup or 0.0))
+        trainer.run(name, budget)
         return _finish(config, name, run, trainer, watch, threads)
 
 
@@ -323,9 +324,9 @@ class Trainer:
             self.reached.window.clear()
 
     def _save(self) -> None:
+        # Each process has its own clock: the others do not know of it, and wait in the next step.
         if self.team.rank == 0:
             save_state(self.state, self.reached.step, self._state())
-        self.team.wait()
 
     def _stop(self, name: str, status: int) -> NoReturn:
         if self.team.rank == 0:

@@ -29,7 +29,7 @@ def test_a_dead_worker_ends_the_training_and_it_goes_on(
 ) -> None:
     run = copy_run(undisturbed, tmp_path / "results")
     content = yaml.safe_load(SMOKE.read_text())
-    content["training"]["short"] |= {"steps": 3000, "save_seconds": 0.5}
+    content["training"]["short"] |= {"steps": 800, "save_seconds": 0.5}
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "benchmark", "train", str(config), NAME]
@@ -52,7 +52,7 @@ def test_a_dead_worker_ends_the_training_and_it_goes_on(
     reached = int(last.name.partition("-")[0])
     again = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert f"0/{3000 - reached}" in again.stderr or f"/{3000 - reached}," in again.stderr
+    assert f"0/{800 - reached}" in again.stderr or f"/{800 - reached}," in again.stderr
     record = read_record(run.record("train", NAME))
     assert record.curve is not None
-    assert record.curve.steps[-1] == 3000
+    assert record.curve.steps[-1] == 800

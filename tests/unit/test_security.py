@@ -126,7 +126,7 @@ def test_a_state_executes_nothing(save: Save, marker: Path, tmp_path: Path) -> N
     digest = hashlib.sha256((tmp_path / "state").read_bytes()).hexdigest()
     (tmp_path / "state").rename(tmp_path / f"000000001-{digest}.pt")
     with contextlib.suppress(pickle.UnpicklingError, RuntimeError, BenchmarkError):
-        assert load_state(tmp_path, torch.device("cpu")) is None
+        assert load_state(tmp_path, torch.device("cpu"), lambda state: True) is None
 
 
 @pytest.mark.parametrize("save", KINDS)

@@ -206,7 +206,7 @@ def test_a_shard_cut_short_is_one_line(made: tuple[Run, Run], smoke: Config) -> 
     try:
         for content in (before[:-1], before[:100]):
             path.write_bytes(content)
-            with pytest.raises(BenchmarkError, match=r"shards/sample/6-12.*make this shard again"):
+            with pytest.raises(BenchmarkError, match=r"shards/sample/6-12.*damaged.*make it again"):
                 merge.stage(sharded(smoke, 5), CELL, run)
         np.save(path, np.load(run.samples(CELL))[:5])
         with pytest.raises(BenchmarkError, match=r"6-12.*5 of 6 images: make this shard again"):
