@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -82,21 +81,6 @@ def weighted(smoke: Config, run: Run) -> Run:
 
     with_random_weights(smoke, run)
     return run
-
-
-@pytest.fixture(scope="session")
-def lay_out() -> Callable[[Path], Path]:
-    """Copies the project into a folder, where a workflow can run by itself."""
-    project = Path(__file__).parents[1]
-    parts = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
-
-    def copy(folder: Path) -> Path:
-        for part in parts:
-            source = project / part
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
-        return folder
-
-    return copy
 
 
 @pytest.fixture(scope="session")

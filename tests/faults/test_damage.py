@@ -102,6 +102,24 @@ def test_a_damaged_array_is_named(
 
 @pytest.mark.slow
 @pytest.mark.faults(
+    "trained weights truncated, or with a flipped bit",
+    "sample",
+    "one line that names the file; trained again, all goes on",
+)
+@pytest.mark.parametrize("damage", [truncate, flip_in_the_middle])
+def test_damaged_weights_are_named(damage: Damage, results: Path, undisturbed: Path) -> None:
+    path = Run(results / CONFIG.run).weights(TRAININGS[0])
+    damage(path)
+    said = fail(results, "sample", CELL)
+    assert f"{path}: damaged weights" in said
+    assert said.endswith("fetch or train them again")
+    succeed(results, "train", TRAININGS[0])
+    succeed(results, "sample", CELL)
+    assert outcome(results) == outcome(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.faults(
     "a record that ends half-way",
     "tables, plots, site",
     "one line that names it; the tables of before stay",

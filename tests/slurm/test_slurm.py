@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import yaml
+from checkout import lay_out
 from cluster import cluster, missing
 
 from benchmark.paths import Run
@@ -106,12 +107,11 @@ def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
 
 
 def grid() -> dict[str, Any]:
-    """One cell of the smoke config, with a training that is long enough to be cancelled."""
+    """The smoke config, with one training that is long enough to be cancelled."""
     content: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
-    long = content["training"]["short"] | {"steps": 1000, "log_every": 10}
-    content["training"]["long"] = long
-    content["models"] = {"DDPM": content["models"]["DDPM"] | {"training": "long"}}
-    content["grid"] = [content["grid"][0] | {"schedule": "linear"}]
+    content["training"]["long"] = content["training"]["short"] | {"steps": 1000, "log_every": 10}
+    content["models"]["DDPM"]["training"] = "long"
+    content["grid"][0]["schedule"] = "linear"  # DDIM has both
     return content | {"device": "auto"}  # on a cluster that is: with a GPU
 
 
@@ -122,9 +122,7 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def local(
-    tmp_path_factory: pytest.TempPathFactory, lay_out: Callable[[Path], Path]
-) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     """The same run on this machine alone, which goes on while the cluster's jobs queue."""
     folder = lay_out(tmp_path_factory.mktemp("local"))
     (folder / "grid.yaml").write_text(yaml.safe_dump(grid()))
@@ -138,7 +136,6 @@ def local(
 def site(
     tmp_path_factory: pytest.TempPathFactory,
     environment: dict[str, str],
-    lay_out: Callable[[Path], Path],
     local: tuple[Path, subprocess.Popen[str]],
 ) -> Site:
     """A run that is done, in which a training was cancelled and a mark was left in its state."""

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
+import checkout
 import numpy as np
 import pytest
 import yaml
@@ -23,8 +23,6 @@ from benchmark.config import load
 from benchmark.paths import Run
 from benchmark.records import Record, read_records
 
-PROJECT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
 FIGURES = {"tables", "plots", "site"}
 OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"} | FIGURES
 MEASURED = {"evaluate", "evaluate_controls"} | FIGURES
@@ -44,11 +42,8 @@ def snakemake(
 
 
 def lay_out(folder: Path) -> Path:
-    """Copy the project, so that its modules can be edited."""
-    for part in PARTS:
-        source = PROJECT / part
-        copy: Callable[[Path, Path], object] = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / part)
+    """Copy the project and the configs of these tests."""
+    checkout.lay_out(folder)
     for config in (SMOKE, FAMILIES, READY):
         shutil.copy(config, folder)
     return folder

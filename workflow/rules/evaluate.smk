@@ -98,6 +98,7 @@ rule retrieve:
             RUN.neighbours("{cell}"),
             category="Neighbours",
             caption="../report/neighbours.rst",
+            labels={"images": "{cell}"},
         ),
     log:
         RUN.log("retrieve", "{cell}"),
@@ -118,11 +119,15 @@ rule retrieve_controls:
         code=RETRIEVAL,
     output:
         records=[RUN.record("retrieval", f"{kind}-{{dataset}}") for kind in KINDS],
-        panels=report(
-            [RUN.neighbours(f"{kind}-{{dataset}}") for kind in KINDS],
-            category="Neighbours",
-            caption="../report/neighbours.rst",
-        ),
+        panels=[
+            report(
+                RUN.neighbours(f"{kind}-{{dataset}}"),
+                category="Neighbours",
+                caption="../report/neighbours.rst",
+                labels={"images": f"{kind}-{{dataset}}"},
+            )
+            for kind in KINDS
+        ],
     log:
         RUN.log("retrieve", f"{CONTROLS}-{{dataset}}"),
     conda:

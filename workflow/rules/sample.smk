@@ -6,10 +6,16 @@ rule sample:
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
-            RUN.grid("{cell}"), category="Samples", caption="../report/grid.rst"
+            RUN.grid("{cell}"),
+            category="Samples",
+            caption="../report/grid.rst",
+            labels={"samples": "{cell}", "picture": "grid"},
         ),
         chain=report(
-            RUN.chain("{cell}"), category="Samples", caption="../report/chain.rst"
+            RUN.chain("{cell}"),
+            category="Samples",
+            caption="../report/chain.rst",
+            labels={"samples": "{cell}", "picture": "chain"},
         ),
         movie=RUN.movie("{cell}"),
         record=RUN.record("sample", "{cell}"),
@@ -35,7 +41,10 @@ rule gather:
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
-            RUN.grid("{cell}"), category="Samples", caption="../report/grid.rst"
+            RUN.grid("{cell}"),
+            category="Samples",
+            caption="../report/grid.rst",
+            labels={"samples": "{cell}", "picture": "grid"},
         ),
         record=RUN.record("sample", "{cell}"),
     log:

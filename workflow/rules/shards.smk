@@ -55,10 +55,16 @@ rule merge_samples:
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
-            RUN.grid("{cell}"), category="Samples", caption="../report/grid.rst"
+            RUN.grid("{cell}"),
+            category="Samples",
+            caption="../report/grid.rst",
+            labels={"samples": "{cell}", "picture": "grid"},
         ),
         chain=report(
-            RUN.chain("{cell}"), category="Samples", caption="../report/chain.rst"
+            RUN.chain("{cell}"),
+            category="Samples",
+            caption="../report/chain.rst",
+            labels={"samples": "{cell}", "picture": "chain"},
         ),
         movie=RUN.movie("{cell}"),
         record=RUN.record("sample", "{cell}"),
