@@ -76,6 +76,10 @@ GATHERED = [cell.id for cell in CONFIG.cells if not cell.sampler]
 DATASETS = sorted({cell.dataset for cell in CONFIG.cells})
 KINDS = [HELD_OUT, *CONFIG.evaluation.controls]
 EXTRACTOR = CONFIG.evaluation.extractor
+# How many images of a cell each job samples, and embeds; None: one job all.
+SIZES = {
+    kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED} for kind in CODE
+}
 
 
 def command(arguments):
@@ -196,3 +200,22 @@ wildcard_constraints:
 FIRST, NEXT = 2000, 1000
 MERGED = FIRST + 1  # before further shards, which take up as much room again
 ENVIRONMENT = Path(workflow.basedir) / "environment.yml"
+
+
+def shards_of(kind, cell):
+    """The folders in which the parts of a cell wait until they are merged."""
+    batch = {"sample": CONFIG.sampling_batch, "features": CONFIG.feature_batch}[kind]
+    parts = split(CONFIG.cell(cell).samples, batch, SIZES[kind][cell])
+    return [RUN.shard(kind, cell, name_of(part)).root for part in parts]
+
+
+# Cells of which several jobs each make a part; of all else one job makes all.
+SHARDED = {
+    kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1] for kind in CODE
+}
+SAMPLED_WHOLE = sorted({*SAMPLED} - {*SHARDED["sample"]})
+EMBEDDED_WHOLE = [
+    *DATASETS,
+    *map(CONFIG.controls_of, DATASETS),
+    *sorted({*CELLS} - {*SHARDED["features"]}),
+]

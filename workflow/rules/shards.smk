@@ -1,29 +1,6 @@
 # Cells that several jobs sample, and embed: each a part, and one that makes of them what one job
 # would have made. What is downstream knows nothing of it.
 
-# How many images of a cell each job samples, and embeds; None: one job all.
-SIZES = {
-    kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED} for kind in CODE
-}
-
-
-def shards_of(kind, cell):
-    """The folders in which the parts of a cell wait until they are merged."""
-    batch = {"sample": CONFIG.sampling_batch, "features": CONFIG.feature_batch}[kind]
-    parts = split(CONFIG.cell(cell).samples, batch, SIZES[kind][cell])
-    return [RUN.shard(kind, cell, name_of(part)).root for part in parts]
-
-
-SHARDED = {
-    kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1] for kind in CODE
-}
-SAMPLED_WHOLE = sorted({*SAMPLED} - {*SHARDED["sample"]})
-EMBEDDED_WHOLE = [
-    *DATASETS,
-    *map(CONFIG.controls_of, DATASETS),
-    *sorted({*CELLS} - {*SHARDED["features"]}),
-]
-
 
 rule sample_shard:
     input:
