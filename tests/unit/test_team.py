@@ -131,9 +131,9 @@ def test_a_training_saves_and_stops_before_the_wall(
     config = lay_out(tmp_path, prepared, "linear", steps=10**6, save_seconds=3600)
     run = run_of(tmp_path / "run", prepared)
     start = time.monotonic()
-    options = ["--processes", str(processes), "--minutes", "0.7"]
+    options = ["--processes", str(processes), "--minutes", "1"]
     job = train(config, run, "linear", *options)
     _, errors = job.communicate()
     assert job.returncode == AGAIN, errors
-    assert time.monotonic() - start < 42  # the wall
+    assert time.monotonic() - start < 60  # the wall
     assert len(list(run.root.glob("state/*/0*.pt"))) == 1
