@@ -70,17 +70,21 @@ class _Hashing:
         return self.file.write(data)
 
 
-def open_array(path: Path) -> NDArray[Any]:
+def open_array(path: Path, is_hashed: bool = True) -> NDArray[Any]:
     """Return the array of an .npy file, memory-mapped and read-only, once its bytes are checked.
 
     An array that was not written here has no SHA-256: of it the length alone is checked.
+
+    Args:
+        path: the file.
+        is_hashed: False: only the length is checked, as somebody else checks the bytes.
 
     Raises:
         BenchmarkError: the file is missing, truncated or damaged.
     """
     again = "remove it and make it again by the command that wrote it"
     try:
-        if not _is_whole(path):
+        if is_hashed and not _is_whole(path):
             raise ValueError("its bytes are not as they were written")
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         behind = path.stat().st_size - array.offset - array.nbytes  # type: ignore[attr-defined]

@@ -50,6 +50,8 @@ def stage(
     cached = False
     if shard:
         part = parse(shard, config.cell(name).samples, config.feature_batch)
+        # Their hash is checked once, by `merge`.
+        open_array(run.samples(name), is_hashed=False)
         embedding.write(run.samples(name), target, part)
     elif name in config.data:
         cached = embedding.write_data(target)

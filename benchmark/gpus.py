@@ -35,7 +35,8 @@ def lease(
     CUDA_VISIBLE_DEVICES is set to them, so this must come before CUDA is initialised. They are
     taken all together or not at all, so that two jobs never wait for each other, from those that
     CUDA_VISIBLE_DEVICES shows, where it is set. They are free again when this process has ended, in
-    whatever way. SLURM hands out GPUs by itself: in its jobs nothing is leased.
+    whatever way. SLURM hands out GPUs by itself: in its jobs nothing is leased, unless there are
+    more than are asked for, since then jobs run side by side there.
 
     Args:
         count: how many.
@@ -47,16 +48,20 @@ def lease(
         The leased GPUs; empty, where there is none or where SLURM hands them out.
 
     Raises:
-        BenchmarkError: fewer are visible than are asked for.
+        BenchmarkError: fewer are visible than are asked for, or several at one place.
     """
-    if "SLURM_JOB_ID" in os.environ:
-        return []
+    if position is not None and count > 1:
+        raise BenchmarkError(
+            f"device: cuda:{position} is one GPU and {count} are needed: use cuda or auto"
+        )
     if LEASED in os.environ:
         return os.environ[LEASED].split(",")
     found = visible(_installed() if installed is None else installed, os.environ.get(VISIBLE))
     if not found:
         return []
     wanted = max(count, 1 + (position or 0))
+    if "SLURM_JOB_ID" in os.environ and len(found) <= count:
+        return []
     if len(found) < wanted:
         raise BenchmarkError(
             f"device: {wanted} GPUs are needed and {len(found)} visible: {','.join(found)}: ask "
@@ -73,14 +78,15 @@ def visible(installed: Sequence[str], shown: str | None) -> list[str]:
     Args:
         installed: UUIDs of the machine's GPUs in nvidia-smi's order.
         shown: the variable's value: numbers, UUIDs or their beginnings; None: it is not set. As in
-            CUDA, an unknown one ends the list. Parts of a GPU (MIG) are kept as they are named.
+            CUDA, an unknown or a repeated one ends the list. Parts of a GPU (MIG) are kept as they
+            are named.
     """
     if shown is None:
         return list(installed)
     found: list[str] = []
     for name in map(str.strip, shown.split(",")):
         match = [name] if name.startswith("MIG-") and installed else _matching(name, installed)
-        if len(match) != 1:
+        if len(match) != 1 or match[0] in found:
             break
         found += match
     return found

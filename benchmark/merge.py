@@ -66,6 +66,7 @@ def stage(
         _concatenate([place.samples(name) for place in places], parts, run.samples(name))
         write_pictures(run, name, read_movie(places[0].movie(name), cell.resolution))
     else:
+        open_array(run.samples(name))  # of which each shard has embedded a part, unchecked
         extractor = config.evaluation.extractor
         arrays = [place.features(extractor, name) for place in places]
         _concatenate(arrays, parts, run.features(extractor, name))

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from benchmark.atomic import atomic_path
+from benchmark.errors import BenchmarkError
+from benchmark.halving import is_out_of_memory
 
 KEPT = 2  # a damaged newest state leaves the one before it
 NAME = re.compile(r"(\d{9,})-([0-9a-f]{64})\.pt")  # step and SHA-256
@@ -35,7 +37,10 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def load_state(
-    folder: Path, device: torch.device, fits: Callable[[dict[str, Any]], bool]
+    folder: Path,
+    device: torch.device,
+    fits: Callable[[dict[str, Any]], bool],
+    clear: bool = True,
 ) -> dict[str, Any] | None:
     """Return the newest state that is whole and fits, or None where there is none.
 
@@ -45,7 +50,14 @@ def load_state(
         folder: of the states.
         device: for its tensors.
         fits: whether a state has the parts that are looked for in it.
+        clear: whether this process removes, and tells of it; of several one does.
+
+    Raises:
+        BenchmarkError: there is not enough memory for it.
     """
+    if not clear:
+        found = (_read(path, device) for path in reversed(_states(folder)))
+        return next((state for state in found if state is not None and fits(state)), None)
     for unfinished in folder.glob("*writing*.pt"):  # of a process that was killed while saving
         unfinished.unlink()
     states = _states(folder)
@@ -73,7 +85,11 @@ def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
+    except (RuntimeError, MemoryError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        if is_out_of_memory(error):  # which says nothing of the file
+            raise BenchmarkError(
+                f"{path}: out of memory while it is read: free some and run the command again"
+            ) from None
         return None
     return state if isinstance(state, dict) else None
 

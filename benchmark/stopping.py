@@ -60,6 +60,13 @@ def listen() -> None:
             signal.signal(number, _EAR)
 
 
+def ignore() -> None:
+    """Let no signal end a program that listens: its work is done but for what is written last."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is _EAR:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], int]]:
     """Only take note of a first signal inside the block; a second one raises `Stopped`.

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -79,6 +79,14 @@ class Team:
         dist.all_reduce(largest, dist.ReduceOp.MAX)
         return int(largest)
 
+    def is_same(self, number: int) -> bool:
+        """Return, when all processes have come here, whether they have told the same number."""
+        if self.size == 1:
+            return True
+        ends = torch.tensor([number, -number])
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return int(ends[0]) == -int(ends[1])
+
     def wait(self) -> None:
         """Return when all processes have come here."""
         self.agree(0)
@@ -129,20 +137,21 @@ def own_device(device: torch.device) -> torch.device:
     return own
 
 
-def launch(arguments: Sequence[str], processes: int, device: torch.device) -> None:
+def launch(
+    arguments: Sequence[str], processes: int, device: torch.device, is_done: Callable[[], bool]
+) -> None:
     """Have the command of this program done by several processes, and wait for their end.
 
     Args:
         arguments: of the command line.
         processes: how many.
         device: that a single process would have.
+        is_done: whether their work is done, though this one is told to stop.
 
     Raises:
         BenchmarkError: there are fewer GPUs, or a process has died.
         Stopped: the processes have stopped, or one has told why it could not go on.
     """
-    if device.index is not None:
-        raise BenchmarkError(f"device: {device} is one GPU: --processes needs cuda or auto")
     if device.type == "cuda" and processes > (count := torch.cuda.device_count()):
         raise BenchmarkError(f"--processes {processes}: torch finds {count} GPUs: give {count}")
     # Not at the top: a warm process imports this module and starts no threads.
@@ -173,7 +182,9 @@ def launch(arguments: Sequence[str], processes: int, device: torch.device) -> No
         _explain(codes, processes)
     except Stopped as stop:  # of which the first process has told
         _end_children()
-        os._exit(stop.status)  # a second signal leaves threads that the end would wait for
+        os._exit(
+            0 if is_done() else stop.status
+        )  # a second signal leaves threads that the end would wait for
 
 
 def _explain(codes: dict[int, int], processes: int) -> None:

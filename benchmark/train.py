@@ -39,7 +39,7 @@ from benchmark.records import (
 )
 from benchmark.seeds import stream_seed
 from benchmark.state import last_state, load_state, save_state
-from benchmark.stopping import AGAIN, Budget, Stopped, deferred, reason
+from benchmark.stopping import AGAIN, Budget, Stopped, deferred, ignore, reason
 from benchmark.team import ALONE, Team, is_member, joined, launch, own_device
 
 
@@ -67,8 +67,10 @@ def stage(
     """
     device = resolve_device(config.device, 1 if is_member() else processes)
     if processes > 1 and not is_member():
-        launch(sys.argv[1:], processes, device)
-        return read_record(run.record("train", name))
+        record = run.record("train", name)
+        before = _content(record)
+        launch(sys.argv[1:], processes, device, lambda: _content(record) not in (None, before))
+        return read_record(record)
     if is_member():
         Stopwatch.created = created(os.getppid())  # the command began with the launcher
     watch = Stopwatch()
@@ -79,6 +81,7 @@ def stage(
         use_threads(threads)
         trainer = _trainer(config, name, run, team, device)
         trainer.run(name, budget)
+        ignore()  # what remains takes less time than to do it again
         return _finish(config, name, run, trainer, watch, threads)
 
 
@@ -348,17 +351,21 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        if self.team.rank > 0:
+        is_first = self.team.rank == 0
+        if not is_first:
             self.team.wait()
-        state = load_state(self.state, self.images.device, self._fits)
-        if self.team.rank == 0:
+        state = load_state(self.state, self.images.device, self._fits, clear=is_first)
+        if is_first:
             self.team.wait()  # it has removed what is damaged: all read the same one
-        if state is None:
-            return
-        self.network.load_state_dict(state["network"])
-        self.averaged = state["averaged"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.reached = Reached(**state["reached"])
+        if state is not None:
+            self.network.load_state_dict(state["network"])
+            self.averaged = state["averaged"]
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.reached = Reached(**state["reached"])
+        if not self.team.is_same(self.reached.step):  # nor does anybody go on before all have read
+            raise BenchmarkError(
+                f"{self.state}: the processes read states of different steps: run the command again"
+            )
 
     def _fits(self, state: dict[str, Any]) -> bool:
         """Return whether a state is of this network and this version of the program."""
@@ -376,6 +383,10 @@ def learning_rate(settings: Training, step: int, total: int) -> float:
         return settings.lr
     progress = (step - settings.warmup) / max(1, total - settings.warmup)
     return settings.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _layout(part: object) -> dict[str, object]:

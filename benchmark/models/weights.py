@@ -6,6 +6,7 @@ The header has the SHA-256 of the tensors' bytes too, by which a damaged file is
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,10 +26,14 @@ LENGTH = 8  # bytes of the header's length, with which a file begins
 def save_weights(path: Path, weights: dict[str, Tensor], spec: dict[str, Any]) -> None:
     """Write weights with the specification of their training; equal input gives equal bytes."""
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
-    metadata = {SPEC: canonical_json(spec)}
-    plain = save(contiguous, metadata=metadata)
-    digest = hashlib.sha256(memoryview(plain)[_start(plain) :]).hexdigest()
-    write_bytes(path, save(contiguous, metadata=metadata | {DIGEST: digest}))
+    plain = save(contiguous, metadata={SPEC: canonical_json(spec)})
+    start = _start(plain)
+    header = json.loads(plain[LENGTH:start])
+    header["__metadata__"][DIGEST] = hashlib.sha256(memoryview(plain)[start:]).hexdigest()
+    # Written here, as the library has no order of several keys; as it does, padded to 8 bytes.
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    write_bytes(path, len(text).to_bytes(LENGTH, "little") + text + plain[start:])
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

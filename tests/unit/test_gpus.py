@@ -168,7 +168,7 @@ def test_a_child_uses_what_its_parent_has_leased(
     assert leased_by(jobs.start(INSTALLED, count=2)) == ["GPU-c3", "GPU-b2"]
 
 
-def test_in_a_job_of_slurm_all_is_left_alone(
+def test_in_a_job_of_slurm_its_gpu_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -176,6 +176,20 @@ def test_in_a_job_of_slurm_all_is_left_alone(
     assert lease(installed=INSTALLED, folder=tmp_path / "locks") == []
     assert os.environ[VISIBLE] == "0"
     assert not (tmp_path / "locks").exists()
+
+
+def test_of_several_gpus_of_a_job_of_slurm_one_is_leased(
+    monkeypatch: pytest.MonkeyPatch, jobs: Jobs
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv(VISIBLE, "2,0")
+    assert lease(installed=INSTALLED, folder=jobs.folder) == ["GPU-c3"]
+    assert os.environ[VISIBLE] == "GPU-c3"
+
+
+def test_one_gpu_by_its_place_is_not_several(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="cuda:1 is one GPU and 2 are needed: use cuda or"):
+        lease(2, 1, installed=INSTALLED, folder=tmp_path / "locks")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +200,8 @@ def test_in_a_job_of_slurm_all_is_left_alone(
         ("GPU-b2, 0", ["GPU-b2", "GPU-a1"]),
         ("GPU-b", ["GPU-b2"]),
         ("0,7,1", ["GPU-a1"]),
+        ("0,0,1", ["GPU-a1"]),
+        ("0,GPU-a1,1", ["GPU-a1"]),
         ("0,GPU-,1", ["GPU-a1"]),
         ("-1", []),
         ("", []),

@@ -194,6 +194,23 @@ def test_shards_that_do_not_belong_together_are_one_line(
     assert run.samples(CELL).read_bytes() == samples
 
 
+def test_features_of_damaged_samples_are_not_merged(
+    made: tuple[Run, Run], smoke: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made[1]
+    path = run.samples(CELL)
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before[:-50] + bytes([before[-50] ^ 1]) + before[-49:])
+        with pytest.raises(BenchmarkError, match=r"samples\.npy: damaged"):
+            merge.stage(sharded(smoke, 5), CELL, run, "features")
+        path.write_bytes(before[:300])
+        with pytest.raises(BenchmarkError, match=r"samples\.npy: damaged"):
+            features.stage(sharded(smoke, 5), CELL, run, shard="0-8")
+    finally:
+        path.write_bytes(before)
+
+
 def test_a_missing_shard_is_one_line(made: tuple[Run, Run], smoke: Config) -> None:
     with pytest.raises(BenchmarkError, match=r"shards/sample/0-12/.*not a readable record"):
         merge.stage(sharded(smoke, 5), CELL, made[1], size=7)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +34,35 @@ def network(resolution):
     return Slow()
 """
 STEPS = 330  # of 0.2 s: longer than a minute, whatever the machine
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_of_a_job_leaves_its_last_words(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    content = yaml.safe_load(SMOKE.read_text())
+    content["training"]["short"]["steps"] = 10**6
+    (folder / "long.yaml").write_text(yaml.safe_dump(content))
+    run = Run(folder / "results" / "smoke")
+    target = str(run.weights("DDPM-linear").relative_to(folder))
+    made = str(run.images("tiny").relative_to(folder))
+    assert snakemake(folder, "--cores", "1", config="long.yaml", target=made).returncode == 0
+    plan = snakemake(folder, "--dry-run", "--printshellcmds", config="long.yaml", target=target)
+    [line] = [line for line in plan.stdout.splitlines() if "-m benchmark train" in line]
+    [config] = (folder / "results" / "smoke").glob("config-*.json")
+    log = run.log("train", "DDPM-linear")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    job = subprocess.Popen(
+        ["bash", "-c", line.split("Shell command: ")[-1]],
+        cwd=folder,
+        env=os.environ | {"BENCHMARK_CONFIG": str(config), "PYTHONPATH": str(folder)},
+        start_new_session=True,
+    )
+    while not list(run.root.glob("state/*/0*.pt")):
+        assert job.poll() is None
+        time.sleep(0.1)
+    os.killpg(job.pid, signal.SIGINT)
+    assert job.wait() == 128 + signal.SIGINT
+    assert "told to stop: stopped at step" in log.read_text()
 
 
 @pytest.mark.slow

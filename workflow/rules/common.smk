@@ -1,4 +1,5 @@
 # The checked config and what every stage depends on. No files are made here.
+import json
 import os
 import re
 import shlex
@@ -48,11 +49,25 @@ CONFIG_FILE = RUN.config(resolved(CONFIG))
 os.environ["BENCHMARK_CONFIG"] = str(CONFIG_FILE)
 
 
+SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
+
+# How many images of a cell each job samples, and embeds; None: one job all. That follows from
+# records which jobs make anew, so those on other machines are told what was planned.
+if workflow.is_main_process:
+    SIZES = {
+        kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED}
+        for kind in CODE
+    }
+    os.environ["BENCHMARK_SIZES"] = canonical_json(SIZES)
+else:
+    SIZES = json.loads(os.environ["BENCHMARK_SIZES"])
+
 SERVERS = []  # they end when the pipes that these processes hold are closed
 
 
 envvars:
     "BENCHMARK_CONFIG",
+    "BENCHMARK_SIZES",
 
 
 # A plan alone needs no files of weights.
@@ -71,21 +86,18 @@ onstart:
 
 
 CELLS = [cell.id for cell in CONFIG.cells]
-SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 GATHERED = [cell.id for cell in CONFIG.cells if not cell.sampler]
 DATASETS = sorted({cell.dataset for cell in CONFIG.cells})
 KINDS = [HELD_OUT, *CONFIG.evaluation.controls]
 EXTRACTOR = CONFIG.evaluation.extractor
-# How many images of a cell each job samples, and embeds; None: one job all.
-SIZES = {
-    kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED} for kind in CODE
-}
 
 
 def command(arguments):
     """The shell command of a job: the interpreter that runs Snakemake runs it, its log is kept."""
     return (
-        f"{shlex.quote(sys.executable)} -m benchmark {arguments} 2> >(tee {{log}} >&2)"
+        f"{shlex.quote(sys.executable)} -m benchmark {arguments} "
+        # A signal to all processes of the job must leave one that takes its last words.
+        "2> >(trap '' INT TERM HUP; tee {log} >&2)"
     )
 
 
