@@ -182,9 +182,8 @@ def launch(
         _explain(codes, processes)
     except Stopped as stop:  # of which the first process has told
         _end_children()
-        os._exit(
-            0 if is_done() else stop.status
-        )  # a second signal leaves threads that the end would wait for
+        # a second signal leaves threads that the end would wait for
+        os._exit(0 if is_done() else stop.status)
 
 
 def _explain(codes: dict[int, int], processes: int) -> None:
