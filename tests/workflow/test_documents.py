@@ -105,7 +105,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with three small runs and two folders of images, as the pages name them."""
     folder = lay_out(tmp_path_factory.mktemp("documents"))
     shutil.copytree(PROJECT / "tests", folder / "tests")
-    shutil.copytree(PROJECT / "docs", folder / "docs")
+    for part in (".ci", "docs"):
+        shutil.copytree(PROJECT / part, folder / part)
     shutil.copy(PROJECT / "pyproject.toml", folder)
     config = yaml.safe_load(SMOKE.read_text()) | {"run": "quickstart"}
     (folder / CONFIG).write_text(yaml.safe_dump(config))
