@@ -108,12 +108,13 @@ def test_a_damaged_array_is_named(
 )
 @pytest.mark.parametrize("damage", [truncate, flip_in_the_middle])
 def test_damaged_weights_are_named(damage: Damage, results: Path, undisturbed: Path) -> None:
-    path = Run(results / CONFIG.run).weights(TRAININGS[0])
+    training = str(CONFIG.cell(CELL).trained_as)
+    path = Run(results / CONFIG.run).weights(training)
     damage(path)
     said = fail(results, "sample", CELL)
     assert f"{path}: damaged weights" in said
     assert said.endswith("fetch or train them again")
-    succeed(results, "train", TRAININGS[0])
+    succeed(results, "train", training)
     succeed(results, "sample", CELL)
     assert outcome(results) == outcome(undisturbed)
 
