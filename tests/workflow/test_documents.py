@@ -107,7 +107,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(PROJECT / "tests", folder / "tests")
     for part in (".ci", "docs"):
         shutil.copytree(PROJECT / part, folder / part)
-    shutil.copy(PROJECT / "pyproject.toml", folder)
+    for file in ("README.md", "pyproject.toml"):
+        shutil.copy(PROJECT / file, folder)
     config = yaml.safe_load(SMOKE.read_text()) | {"run": "quickstart"}
     (folder / CONFIG).write_text(yaml.safe_dump(config))
     done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config=CONFIG)
