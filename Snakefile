@@ -12,11 +12,22 @@ if not workflow.configfiles and not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+
+
+# Seconds of work on records alone: not worth a place in the queue of a cluster.
+localrules:
+    all,
+    compare,
+    comparison,
+    tables,
+    plots,
+    site,
 
 
 rule all:

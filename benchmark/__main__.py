@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 import typer
 
+from benchmark import stopping
 from benchmark.errors import BenchmarkError
 from benchmark.paths import CACHE, REFERENCE, RESULTS, Run
 
@@ -43,6 +44,10 @@ app.add_typer(speed_app, name="speed")
 ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
+Shard = Annotated[
+    str | None,
+    typer.Option(help="Only these images, as 0-1000, to be merged later.", show_default="all"),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
 AnyRun = Annotated[
     Path,
@@ -137,7 +142,14 @@ def prepare(
     _stage("prepare", config, dataset, results, dry_run)
 
 
-@app.command(epilog=_examples("train config/config.yaml DDPM-linear --threads 2"))
+@app.command(
+    epilog=_examples(
+        "train config/config.yaml DDPM-linear --threads 2",
+        "train config/report.yaml DDPM-linear --processes 4 --minutes 240",
+    )
+    + "\n\n**Status**: 75, stopped by `--minutes`; 130 or 143, by a signal. Each time the state "
+    "is saved: run the command again to continue. See docs/training.md."
+)
 def train(
     config: ConfigFile,
     training: Annotated[
@@ -145,13 +157,31 @@ def train(
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="Share each batch, with a GPU each, or the threads on a CPU."),
+    ] = 1,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Time from the start of the command, shortly before which it saves and stops.",
+            show_default="no end",
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Train one network; when killed and started again, continue."""
-    _stage("train", config, training, results, dry_run, threads=threads)
+    """Train one network; when stopped or killed and started again, continue."""
+    options = {"threads": threads, "processes": processes, "minutes": minutes}
+    _stage("train", config, training, results, dry_run, **options)
 
 
-@app.command(epilog=_examples("sample config/config.yaml DDIM-linear-ddim-50-s0 --threads 2"))
+@app.command(
+    epilog=_examples(
+        "sample config/config.yaml DDIM-linear-ddim-50-s0 --threads 2",
+        "sample config/config.yaml DDIM-linear-ddim-50-s0 --shard 0-64",
+    )
+)
 def sample(
     config: ConfigFile,
     cell: Annotated[
@@ -160,10 +190,36 @@ def sample(
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
+    shard: Shard = None,
     dry_run: DryRun = False,
 ) -> None:
     """Sample a cell and time the sampler alone."""
-    _stage("sample", config, cell, results, dry_run, threads=threads)
+    _stage("sample", config, cell, results, dry_run, threads=threads, shard=shard)
+
+
+@app.command(
+    epilog=_examples(
+        "merge config/report.yaml DDIM-128-linear-ddim-50-s0",
+        "merge config/report.yaml DDIM-128-linear-ddim-50-s0 --kind features",
+    )
+)
+def merge(
+    config: ConfigFile,
+    cell: Annotated[
+        str,
+        typer.Argument(help="MODEL-SCHEDULE-SAMPLER-STEPS-sSEED.", show_default=False),
+    ],
+    kind: Annotated[
+        Literal["sample", "features"], typer.Option(help="The verb that made the shards.")
+    ] = "sample",
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Images in a shard.", show_default="the config's")
+    ] = None,
+    results: Results = RESULTS,
+    dry_run: DryRun = False,
+) -> None:
+    """Join the shards of a cell to what one job makes of the whole."""
+    _stage("merge", config, cell, results, dry_run, kind=kind, size=size)
 
 
 @app.command(epilog=_examples("gather config/gan.yaml GAN-s0"))
@@ -190,7 +246,9 @@ def controls(
 
 @app.command(
     epilog=_examples(
-        "features config/config.yaml avatars", "features config/config.yaml DDIM-linear-ddim-50-s0"
+        "features config/config.yaml avatars",
+        "features config/config.yaml DDIM-linear-ddim-50-s0",
+        "features config/config.yaml DDIM-linear-ddim-50-s0 --shard 0-64",
     )
 )
 def features(
@@ -203,10 +261,11 @@ def features(
     ],
     results: Results = RESULTS,
     threads: Threads = 1,
+    shard: Shard = None,
     dry_run: DryRun = False,
 ) -> None:
     """Embed the images of a data set, of a cell or of all controls with the config's extractor."""
-    _stage("features", config, name, results, dry_run, threads=threads)
+    _stage("features", config, name, results, dry_run, threads=threads, shard=shard)
 
 
 @app.command(epilog=_examples("evaluate config/config.yaml DDIM-linear-ddim-50-s0"))
@@ -431,7 +490,7 @@ def reference(
 ) -> None:
     """Make this machine's speed tables and run the report's first experiment, bit by bit.
 
-    Call it again until it ends with status 0; with 3, something is left. What is done stays, and
+    Call it again until it ends with status 0; with 75, something is left. What is done stays, and
     trainings go on where they were stopped. Records, tables and plots end up in
     `results/reference/`, in a folder that bears the processor's name.
     """
@@ -440,7 +499,7 @@ def reference(
     folder = go_on(config, RESULTS, minutes, SPEED if speed else ())
     if folder is None:
         print("not done yet: call this again", file=sys.stderr)
-        sys.exit(3)
+        sys.exit(stopping.AGAIN)
     print(folder)
 
 
@@ -509,7 +568,9 @@ def speed_growth(
     grow(QUICK if quick else Sizes(), output, figure)
 
 
-def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: int) -> None:
+def _stage(
+    verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: object
+) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
     from benchmark.config import check_writable, load
     from benchmark.records import Stopwatch, created
@@ -519,6 +580,7 @@ def _stage(verb: str, path: Path, name: str, results: Path, dry_run: bool, **opt
         "prepare": loaded.data_spec,
         "train": loaded.train_spec,
         "sample": loaded.sample_spec,
+        "merge": loaded.sample_spec,
         "gather": loaded.gather_spec,
         "features": loaded.embedded,
         "controls": loaded.controls_spec,
@@ -548,9 +610,17 @@ def _print_paths(paths: list[Path]) -> None:
 
 
 def main() -> None:
-    """Run a verb; a user's mistake is one line on stderr and status 2."""
+    """Run a verb; a user's mistake is one line on stderr and status 2.
+
+    A signal ends it with what is half written removed, and with status 128 and the signal's number.
+    """
+    stopping.listen()
     try:
         app()
+    except stopping.Stopped as stop:
+        if message := str(stop):
+            print(message, file=sys.stderr)
+        sys.exit(stop.status)
     except BenchmarkError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import glob
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL_DISK = "the disk is full: make room and run the command again"
+PROBE = bytes(2**20)  # what a disk that is not full has room for
 
 
 def write_text(path: Path, text: str) -> None:
@@ -27,37 +34,86 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield an empty file beside `path` that takes its name when the block ends well.
 
     The name keeps the suffix of `path`, for writers that go by it. Missing folders are made. When
-    the block raises, the file is removed and `path` is as it was.
+    the block raises, the file is removed and `path` is as it was. What killed processes left of
+    `path` is removed too.
 
     Raises:
-        BenchmarkError: the folder cannot be written.
+        BenchmarkError: the folder cannot be written, or the disk is full.
     """
-    temporary = _new_file_beside(path)
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush(path.parent)
+    with _new_file_beside(path) as temporary:
+        try:
+            yield temporary
+            flush(temporary)
+            temporary.replace(path)
+        except BenchmarkError:
+            raise
+        except Exception as error:
+            if _is_full(error, temporary):
+                raise BenchmarkError(f"{path}: {FULL_DISK}") from None
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
+    flush(path.parent)
 
 
-def _new_file_beside(path: Path) -> Path:
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise BenchmarkError(
-            f"{path}: cannot be written: {error.strerror}: choose a folder that can be written"
-        ) from None
-    return temporary
-
-
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Hand `path`, a file or a folder, to the disk, so that a power cut cannot undo the rename."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _new_file_beside(path: Path) -> Iterator[Path]:
+    """Yield a file of a new name, which is locked for as long as this process works on it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        temporary, handle = _create(path)
+    except OSError as error:
+        raise BenchmarkError(f"{path}: {_why_not(error)}") from None
+    try:
+        yield temporary
+    finally:
+        os.close(handle)
+
+
+def _create(path: Path) -> tuple[Path, int]:
+    while True:
+        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return temporary, handle
+        os.close(handle)  # another process took it for a leftover before it was locked
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the unfinished files of `path` that nobody locks: who wrote them has been killed."""
+    unfinished = f".{glob.escape(path.stem)}-{'[0-9a-f]' * 8}{glob.escape(path.suffix)}"
+    for leftover in path.parent.glob(unfinished):
+        with contextlib.suppress(OSError), leftover.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink(missing_ok=True)
+
+
+def _is_full(error: Exception, temporary: Path) -> bool:
+    """Tell whether `error` comes of a full disk, which many writers do not say."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    try:
+        with temporary.open("ab") as file:
+            file.write(PROBE)
+            os.fsync(file.fileno())
+    except OSError as found:
+        return found.errno in FULL
+    return False
+
+
+def _why_not(error: OSError) -> str:
+    if error.errno in FULL:
+        return FULL_DISK
+    return f"cannot be written: {error.strerror}: choose a folder that can be written"

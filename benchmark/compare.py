@@ -34,7 +34,8 @@ UNCHANGED: tuple[Mark, ...] = ("same", "cannot tell")
 # Figures of memorisation of which less is better; the others have no better end.
 COPYING = ("accused_share", "closer_share")
 NOT_OF_A_MACHINE = {"started", "wall_seconds", "libraries"}
-OF_A_JOB = ("device", "threads", "precision", "compiled")  # differ by the kind of job in one run
+# differ by the kind of job in one run
+OF_A_JOB = ("device", "threads", "processes", "precision", "compiled")
 HASH = 12  # characters of a hash that are shown
 
 

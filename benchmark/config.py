@@ -36,8 +36,9 @@ from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Sampling, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
-from benchmark.strict import Name, Strict, explain, nearest
+from benchmark.strict import LONGEST, Name, Strict, explain, nearest
 from benchmark.tables import COLUMNS
+from benchmark.yaml_text import read_yaml
 
 V = TypeVar("V")
 
@@ -168,6 +169,11 @@ class Entry(Strict):
         default=[], description="Left out for images made elsewhere"
     )
     samples: int = Field(ge=3, description="Images for each cell")
+    shard: int | None = Field(
+        default=None,
+        ge=1,
+        description="Images that one job draws, rounded up to whole batches; null: all",
+    )
     seed: Several[int] = Field(
         default=[0], description="Of the samples; which images of a folder are taken"
     )
@@ -314,6 +320,10 @@ class Config(Strict):
                     f"{at}.{key}: models.{model}.images were made elsewhere: leave it out, and "
                     "give other models an entry of their own"
                 )
+        if entry.shard and ready:
+            raise ValueError(
+                f"{at}.shard: models.{model}.images are gathered, not sampled: leave it out"
+            )
 
     def _check_learns(self, model: str, schedule: str) -> None:
         recipe = self.recipe(model)
@@ -463,18 +473,33 @@ class Config(Strict):
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells of the grid, in the order in which the config names them."""
+        return [cell for cell, _ in self._grid]
+
+    @cached_property
+    def _grid(self) -> list[tuple[Cell, Entry]]:
         return [
-            self._cell(entry, *point)
+            (self._cell(entry, *point), entry)
             for entry in self.grid
             for point in itertools.product(entry.model, entry.samplings, entry.seed)
         ]
+
+    def shard(self, name: str) -> int | None:
+        """Return how many images of a cell one job samples, or embeds; None: all.
+
+        The images do not depend on it, so that it is in no specification.
+        """
+        cell = self.cell(name)
+        return next(entry.shard for other, entry in self._grid if other == cell)
 
     def _cell(self, entry: Entry, model: str, sampling: Sampling | None, seed: int) -> Cell:
         spec = self.models[model]
         known = sampling._asdict() if sampling else {}
         trained = sampling if spec.weights is None else None
+        name = "-".join([model, *map(str, known.values()), f"s{seed}"])
+        if len(name) > LONGEST:
+            raise ValueError(f"grid: {name:.40}… has {len(name)} characters: choose shorter names")
         return Cell(
-            id="-".join([model, *map(str, known.values()), f"s{seed}"]),
+            id=name,
             table=entry.table,
             family=spec.family,
             model=model,
@@ -645,6 +670,18 @@ class Config(Strict):
         known = [*(cell.id for cell in self.cells), *self.data, *controls]
         return _find(name, {name: name for name in known}, "cell, data set or controls-DATA")
 
+    def features_spec(self, name: str) -> dict[str, Any]:
+        """Return what features depend on, besides the images of `name`.
+
+        Raises:
+            BenchmarkError: nothing of this name is embedded.
+        """
+        return {
+            "name": self.embedded(name),
+            "extractor": self.evaluation.extractor,
+            "batch": self.feature_batch,
+        }
+
     def controls_spec(self, dataset: str) -> dict[str, Any]:
         """Return all that the controls of a data set depend on."""
         data = self.data_spec(dataset)
@@ -671,8 +708,17 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     Raises:
         BenchmarkError: with the file, the path of the key, and the nearest right name.
     """
+    return parse({**read_config(path), **(overrides or {})}, str(path))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config file as plain data.
+
+    Raises:
+        BenchmarkError: it cannot be read, is no YAML or no mapping, or has a key twice.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -680,7 +726,7 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
         raise BenchmarkError(f"{path}: not YAML: {line}") from None
     if not isinstance(content, dict):
         raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {content!r:.40}")
-    return parse({**content, **(overrides or {})}, str(path))
+    return content
 
 
 def parse(content: Mapping[str, Any], origin: str = "config") -> Config:

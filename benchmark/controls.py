@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.atomic import atomic_path
+from benchmark.arrays import write_blocks
 from benchmark.data import load as load_data
 from benchmark.data.prepared import Images
 from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
@@ -54,14 +54,14 @@ def stage(config: Config, dataset: str, run: Run) -> Record:
     """Make all controls of a data set, one below the other in one array, and write the record."""
     watch = Stopwatch()
     name = config.controls_of(dataset)
-    train = load_data(run.data(dataset)).train
+    train = load_data(run.data(dataset), verify=True).train
     count = config.control_count(dataset)
     made = [
         CONTROLS[kind].make(train, count, np.random.default_rng(stream_seed(config.seed, kind)))
         for kind in config.evaluation.controls
     ]
-    with atomic_path(run.samples(name)) as temporary:
-        np.save(temporary, np.concatenate(made))
+    shape = (len(made) * count, *train.shape[1:])
+    write_blocks(run.samples(name), made, shape, np.uint8)
     spec = config.controls_spec(dataset)
     record = Record(
         kind="controls",

@@ -9,21 +9,33 @@ import torch
 
 from benchmark.config import Precision
 from benchmark.errors import BenchmarkError
+from benchmark.gpus import lease
 from benchmark.memory import peak_of_process
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, gpus: int = 1) -> torch.device:
     """Return the device of a config's `device`: `auto` takes a GPU where there is one.
 
+    A GPU is leased first, so that no other job of this machine uses it meanwhile; this waits until
+    one is free.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:N`, the one at place N of those that are visible.
+        gpus: how many this process and its children will use; the first one is returned.
+
     Raises:
-        BenchmarkError: a GPU is asked for by name and there is none.
+        BenchmarkError: a GPU is asked for by name and there is none, or there are too few.
     """
-    available = torch.cuda.is_available()
+    if name == "cpu":
+        return torch.device("cpu")
+    _, _, position = name.partition(":")
+    built = torch.version.cuda is not None
+    leased = lease(gpus, int(position) if position else None) if built else []
+    if torch.cuda.is_available():
+        return torch.device("cuda" if leased or name == "auto" else name)
     if name == "auto":
-        return torch.device("cuda" if available else "cpu")
-    if name.startswith("cuda") and not available:
-        raise BenchmarkError(f"device: {name} is asked for and torch finds no GPU: use auto or cpu")
-    return torch.device(name)
+        return torch.device("cpu")
+    raise BenchmarkError(f"device: {name} is asked for and torch finds no GPU: use auto or cpu")
 
 
 def use_threads(count: int) -> None:

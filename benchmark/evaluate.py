@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.arrays import open_array
 from benchmark.config import Config, Subject
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS, Extractor
@@ -68,22 +69,22 @@ def load_features(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the features of a subject, n×d, and of the training images, m×d."""
     extractor = config.evaluation.extractor
-    real = np.load(run.features(extractor, subject.dataset), mmap_mode="r")
+    real = open_array(run.features(extractor, subject.dataset))
     splits = load_data(run.data(subject.dataset)).manifest.splits
     if _is_held_out(subject):
         own = real[splits.held_out.start : splits.held_out.stop]
     else:
         name, rows = _place(config, subject)
-        own = np.load(run.features(extractor, name), mmap_mode="r")[rows]
+        own = open_array(run.features(extractor, name))[rows]
     return own, real[splits.train.start : splits.train.stop]
 
 
 def load_images(config: Config, subject: Subject, run: Run) -> NDArray[np.uint8]:
     """Return the images of a subject: uint8, n×H×W×3."""
     if _is_held_out(subject):
-        return load_data(run.data(subject.dataset)).held_out
+        return load_data(run.data(subject.dataset), verify=True).held_out
     name, rows = _place(config, subject)
-    images: NDArray[np.uint8] = np.load(run.samples(name), mmap_mode="r")[rows]
+    images: NDArray[np.uint8] = open_array(run.samples(name))[rows]
     return images
 
 

@@ -130,8 +130,8 @@ def to_latex(table: Table) -> str:
 
 
 def markdown_escape(text: str) -> str:
-    """Return text that Markdown prints as it is."""
-    return re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
+    """Return text that Markdown prints as it is, on one line."""
+    return re.sub(r"([\\|*_`<\[\]])", r"\\\1", " ".join(text.splitlines()))
 
 
 LATEX = {
@@ -151,8 +151,8 @@ LATEX = {
 
 
 def latex_escape(text: str) -> str:
-    """Return text that LaTeX prints as it is."""
-    return "".join(LATEX.get(character, character) for character in text)
+    """Return text that LaTeX prints as it is, on one line."""
+    return "".join(LATEX.get(character, character) for character in " ".join(text.splitlines()))
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}

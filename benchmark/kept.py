@@ -1,10 +1,17 @@
-"""What follows from features alone and takes long, kept for other jobs and runs."""
+"""What takes long and other jobs and runs can use, kept in a cache that need not be trusted.
+
+An entry that is damaged is named on stderr and made anew. A cache that cannot be written is used
+for what it holds.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +22,8 @@ from benchmark.atomic import atomic_path
 from benchmark.metrics.base import Features
 
 T = TypeVar("T")
+
+READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def kept(compute: Callable[[Features], T], features: Features, folder: Path, kind: type[T]) -> T:
@@ -27,14 +36,56 @@ def kept(compute: Callable[[Features], T], features: Features, folder: Path, kin
         kind: the dataclass of arrays that `compute` returns.
     """
     path = folder / f"{_identity(compute, features)}.npz"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
+    with locked(path) as writable:
+        found = _read(path, kind)
+        if found is None:
             found = compute(features)
-            with atomic_path(path) as temporary:
-                np.savez(temporary, **vars(found))
-    with np.load(path) as arrays:
-        return kind(**arrays)
+            if writable:
+                with atomic_path(path) as temporary:
+                    np.savez(temporary, **vars(found))
+            else:
+                say_not_kept(path)
+    return found
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock of an entry of a cache, and yield whether the cache can be written."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def say_not_kept(path: Path) -> None:
+    """Say that a cache cannot keep what it lacks."""
+    print(
+        f"warning: {path.parent}: cannot be written: what is missing there is computed and not "
+        "kept; make the folder writable",
+        file=sys.stderr,
+    )
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Return what is kept; the file has a checksum of each array."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return kind(**arrays)
+    except Exception as error:  # on a damaged file the readers raise almost anything
+        reason = " ".join(str(error).split())
+        print(f"warning: {path}: damaged: {reason}: made anew", file=sys.stderr)
+        return None
 
 
 def _identity(compute: Callable[[Features], T], features: Features) -> str:

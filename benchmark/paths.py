@@ -57,6 +57,10 @@ class Run:
         """Samples of a cell: uint8, N×H×W×3."""
         return self.root / "samples" / cell / "samples.npy"
 
+    def shard(self, kind: str, cell: str, part: str) -> Run:
+        """Where a part of a cell, as 0-1000, keeps the files of one kind until all are merged."""
+        return Run(self.root / "samples" / cell / "shards" / kind / part)
+
     def grid(self, cell: str) -> Path:
         """Picture of the first samples of a cell."""
         return self.root / "samples" / cell / "grid.png"

@@ -14,6 +14,7 @@ from benchmark.atomic import atomic_path
 SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
 GAP = 2
 GRID_IMAGES, GRID_COLUMNS = 64, 8
+CHAIN_FRAMES = 10  # columns of the picture from noise to image
 
 
 def save_grid(images: NDArray[np.uint8], path: Path) -> None:
@@ -40,6 +41,14 @@ def save_movie(frames: NDArray[np.uint8], path: Path) -> None:
     """Write frames of several images, uint8 frames×n×H×W×3, as PNG: a row for each frame."""
     rows = [np.concatenate(list(images), axis=1) for images in frames]
     save_png(Image.fromarray(np.concatenate(rows)), path)
+
+
+def save_chain(frames: NDArray[np.uint8], path: Path) -> None:
+    """Write some frames of a movie, uint8 frames×n×H×W×3, as PNG: a row for each image."""
+    count = min(CHAIN_FRAMES, len(frames))
+    chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+    sheet = contact_sheet(chosen.swapaxes(0, 1).reshape(-1, *chosen.shape[2:]), count)
+    save_png(sheet, path)
 
 
 def read_movie(file: Path | BinaryIO, side: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.arrays import write_into
-from benchmark.atomic import atomic_path, write_text
+from benchmark.atomic import atomic_path, flush
 from benchmark.config import Config
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
 from benchmark.data.pixels import decode
@@ -95,16 +96,19 @@ def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Man
     total = source.train + source.held_out
     collector = Collector(source, offer)
     with (
+        atomic_path(folder / MANIFEST) as beside,
         atomic_path(folder / IMAGES) as temporary,
         reading(total, workers) as read,
     ):
         with temporary.open("wb") as file:
             rows = track(collector.rows(read), total, f"prepare {folder.name}")
             write_into(file, rows, (total, source.resolution, source.resolution, 3), np.uint8)
+        manifest = collector.manifest()
+        beside.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        flush(temporary)
+        flush(beside)
         # no moment at which a manifest stands beside images that are not its own
         (folder / MANIFEST).unlink(missing_ok=True)
-    manifest = collector.manifest()
-    write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
 
@@ -243,8 +247,20 @@ def reading(images: int, workers: int | None = None) -> Iterator[Reader]:
         return
     # spawned: a fork of a process with threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when who started it is killed; it would wait for work for ever."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _read_in(

@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import Field, ValidationError
 from benchmark.archive import open_run
 from benchmark.atomic import write_text
 from benchmark.errors import BenchmarkError
-from benchmark.strict import Name, Strict, explain
+from benchmark.strict import Id, Name, Strict, explain
 
 SCHEMA_VERSION = 2
 
@@ -67,19 +68,19 @@ class Cell(Strict):
     Images that were made elsewhere have no schedule, sampler and steps.
     """
 
-    id: str
+    id: Id
     table: Name
     family: str
-    model: str
-    trained_as: str | None = Field(
+    model: Name
+    trained_as: Id | None = Field(
         default=None,
         description="Id of the training whose weights were sampled; null: they came ready",
     )
     weights: Literal["from-scratch", "pretrained", "elsewhere"]
-    dataset: str
+    dataset: Name
     resolution: int
-    schedule: str | None = None
-    sampler: str | None = None
+    schedule: Name | None = None
+    sampler: Name | None = None
     steps: int | None = None
     seed: int
     samples: int
@@ -99,8 +100,8 @@ class Cell(Strict):
 class Control(Strict):
     """Images of known quality that are judged as samples are."""
 
-    kind: str
-    dataset: str
+    kind: Name
+    dataset: Name
     text: str = Field(description="What the images are, for captions")
 
 
@@ -121,7 +122,7 @@ class Timing(Strict):
     """What the sampler alone took, after warm-up, with the device synchronised."""
 
     warmup_batches: int
-    batch: int
+    batch: int = Field(description="Images in the first batch")
     batch_seconds: list[float] = Field(description="Wall time of each timed batch")
     batch_images: list[int] = Field(description="Images in each timed batch")
     network_evaluations: float = Field(description="Forward passes per image, counted")
@@ -140,6 +141,12 @@ class Timing(Strict):
     )
 
     @property
+    def batches(self) -> int | str:
+        """Images in each batch, but for a smaller last one; where that changed, all sizes."""
+        sizes = sorted({*(self.batch_images[:-1] or self.batch_images)})
+        return self.batch if len(sizes) == 1 else " + ".join(map(str, sizes))
+
+    @property
     def seconds(self) -> float:
         """Total seconds of the timed batches."""
         return sum(self.batch_seconds)
@@ -148,6 +155,14 @@ class Timing(Strict):
     def images_per_second(self) -> float:
         """Images per second over all timed batches."""
         return sum(self.batch_images) / self.seconds
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The values of the record of the samples."""
+        return {
+            "sample_seconds": Value(value=self.seconds),
+            "images_per_second": Value(value=self.images_per_second),
+        }
 
 
 class Checkpoint(Strict):
@@ -167,6 +182,9 @@ class Provenance(Strict):
     cpu: str
     cores: int
     threads: int
+    processes: int = Field(
+        default=1, description="That shared the job, each with so many threads and a GPU of its own"
+    )
     memory_bytes: int
     device: str
     gpu: str | None = None
@@ -188,6 +206,16 @@ class Provenance(Strict):
     )
 
 
+class Job(Strict):
+    """When one of the jobs of a record ran; see `Provenance`."""
+
+    threads: int
+    processes: int = 1
+    started: str
+    wall_seconds: float
+    startup_seconds: float | None = None
+
+
 class Curve(Strict):
     """A training's loss against its step."""
 
@@ -201,7 +229,7 @@ class Record(Strict):
 
     schema_version: int = SCHEMA_VERSION
     kind: Kind
-    id: str
+    id: Id
     spec: dict[str, Any]
     spec_hash: str
     provenance: Provenance
@@ -216,6 +244,14 @@ class Record(Strict):
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None
     curve: Curve | None = None
+    jobs: list[Job] | None = Field(
+        default=None, description="Those of its shards, and the one that merged them"
+    )
+
+    @property
+    def ran(self) -> Sequence[Provenance | Job]:
+        """When its job ran, or all of them."""
+        return self.jobs or [self.provenance]
 
     def write(self, path: Path) -> None:
         """Write the record as JSON, atomically."""
@@ -266,7 +302,9 @@ def _parse(data: bytes, path: Path) -> Record:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{path}: not a readable record: {error}") from None
+        raise BenchmarkError(
+            f"{path}: not a readable record: {error}: remove it and run its command again"
+        ) from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BenchmarkError(
@@ -315,6 +353,7 @@ def provenance(
     watch: Stopwatch,
     *,
     threads: int = 1,
+    processes: int = 1,
     device: str = "cpu",
     precision: str = "float32",
     compiled: bool = False,
@@ -326,6 +365,7 @@ def provenance(
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
         threads=threads,
+        processes=processes,
         memory_bytes=psutil.virtual_memory().total,
         device=device,
         gpu=gpu,

@@ -76,7 +76,7 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
     suspects = find_copies(config, subject, run)
     panel(
         load_images(config, subject, run),
-        load_data(run.data(subject.dataset)).train,
+        load_data(run.data(subject.dataset), verify=True).train,
         distances,
         indices,
         run.neighbours(subject.name),
@@ -144,7 +144,7 @@ def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
     )
     try:
         queries = np.concatenate([images[rows], other_images[others]])
-        originals = load_data(run.data(subject.dataset)).train
+        originals = load_data(run.data(subject.dataset), verify=True).train
         bank = kept(distinct, pixels(originals), run.kept, Bank)
         judgement = copies(queries, originals, bank)
     except BenchmarkError as error:

@@ -213,7 +213,7 @@ def timed_alike(row: Row) -> dict[str, object]:
     assert row.sample
     assert row.sample.timing
     machine = row.sample.provenance.model_dump(include=TIMED_ALIKE)
-    return {**machine, "batch": row.sample.timing.batch}
+    return {**machine, "batch": row.sample.timing.batches}
 
 
 def name_of(cell: Cell) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import Image
 from torch import Tensor
 
 from benchmark.arrays import write_blocks
@@ -20,10 +19,11 @@ from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
 from benchmark.gauges import Laps, gpu_state
+from benchmark.halving import in_batches
 from benchmark.images import to_uint8
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
-from benchmark.pictures import contact_sheet, save_grid, save_movie, save_png
+from benchmark.pictures import CHAIN_FRAMES
 from benchmark.progress import track
 from benchmark.records import (
     Cell,
@@ -31,34 +31,46 @@ from benchmark.records import (
     Record,
     Stopwatch,
     Timing,
-    Value,
     provenance,
     spec_hash,
 )
+from benchmark.shards import identity, parse, write_pictures
 
-CHAIN_IMAGES, CHAIN_FRAMES = 6, 10  # rows and columns of the picture from noise to image
+CHAIN_IMAGES = 6  # rows of the picture from noise to image
 MOVIE_STEPS = 64  # of samplers with at most so many every state is kept for the movie
 WARMUP_STEPS = 2
 
 
-def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
+def stage(
+    config: Config, name: str, run: Run, threads: int = 1, shard: str | None = None
+) -> Record:
     """Sample the cell `name`; write images, pictures and the record with the times.
 
+    Args:
+        config: of the run.
+        name: of the cell.
+        run: where the weights are, and what is written goes.
+        threads: inside an operation.
+        shard: the images to draw, as 0-1000; they and their record wait for `merge` in a folder of
+            their own. None: all.
+
     Raises:
-        BenchmarkError: the weights cannot be loaded, or a sample is not finite.
+        BenchmarkError: the weights cannot be loaded, a sample is not finite, one alone needs more
+            memory than there is, or the shard is not of whole batches.
     """
     watch = Stopwatch()
     device = resolve_device(config.device)
     use_threads(threads)
     cell, spec = config.cell(name), config.sample_spec(name)
-    drawing = Drawing(config, cell, run, device)
-    shape = (cell.samples, cell.resolution, cell.resolution, 3)
-    write_blocks(run.samples(name), drawing.batches(), shape, np.uint8)
+    part = parse(shard, cell.samples, config.sampling_batch) if shard else None
+    place = run.shard("sample", name, shard) if shard else run
+    drawing = Drawing(config, cell, run, device, part)
+    shape = (len(drawing.images), cell.resolution, cell.resolution, 3)
+    write_blocks(place.samples(name), drawing.batches(), shape, np.uint8)
     timing = drawing.timing()
-    images = np.load(run.samples(name), mmap_mode="r")
-    save_grid(images, run.grid(name))
-    save_png(drawing.chain.picture(images), run.chain(name))
-    save_movie(drawing.chain.movie(images), run.movie(name))
+    if drawing.chain.frames:
+        frames = drawing.chain.movie(np.load(place.samples(name), mmap_mode="r"))
+        write_pictures(place, name, frames)
     record = Record(
         kind="sample",
         id=name,
@@ -72,14 +84,12 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
             compiled=config.compile,
         ),
         cell=cell,
-        values={
-            "sample_seconds": Value(value=timing.seconds),
-            "images_per_second": Value(value=timing.images_per_second),
-        },
+        values=timing.values,
         timing=timing,
         checkpoint=drawing.checkpoint if cell.trained_as is None else None,
+        facts=identity("sample", drawing.checkpoint.sha256) if part else {},
     )
-    record.write(run.record("sample", name))
+    record.write(place.record("sample", name))
     return record
 
 
@@ -91,9 +101,17 @@ class Drawing:
         cell: what is sampled.
         run: where the weights are.
         device: where the network runs.
+        images: those that are drawn, in whole batches of all; None: all.
     """
 
-    def __init__(self, config: Config, cell: Cell, run: Run, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        cell: Cell,
+        run: Run,
+        device: torch.device,
+        images: range | None = None,
+    ) -> None:
         loaded = load_network(config, cell, run)
         network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         if config.compile:
@@ -101,11 +119,15 @@ class Drawing:
         clip = config.models[cell.model].clip
         _, sampler, steps = cell.sampling
         options = config.sampler(sampler)
+        batch = config.sampling_batch
         self.cell = cell
         self.device = device
-        starts = range(0, cell.samples, config.sampling_batch)
-        self.parts = [range(i, min(i + starts.step, cell.samples)) for i in starts]
-        self.laps = Laps(device)  # of the parts that are drawn
+        self.images = range(cell.samples) if images is None else images
+        self.parts = [self.images[i : i + batch] for i in range(0, len(self.images), batch)]
+        self.laps = Laps(device)  # of the batches that are drawn
+        self.sizes: list[int] = []  # and their images
+        self.evaluations = 0  # and those of the network for them
+        self.warm: set[int] = set()  # sizes of batches that were drawn before they were timed
         self.precision = config.precision
         self.process = make_process(loaded.schedule)
         self.model = Denoiser(
@@ -126,26 +148,37 @@ class Drawing:
         )
 
     def batches(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield all samples, uint8 B×H×W×3, and take the times of their batches."""
-        self._warm_up()
-        for number, indices in enumerate(self.parts, start=1):
-            total = len(self.timesteps)
-            title = f"sample {self.cell.id}, batch {number} of {len(self.parts)}, step"
-            self.progress = track(range(total), total, title)
-            with self.laps.lap():
-                x_0 = self.draw(indices, self.timesteps)
-            self._check_finite(x_0, indices)
-            yield to_uint8(x_0).cpu().numpy()
+        """Yield the samples, uint8 B×H×W×3, and take the times of their batches.
+
+        Where the memory is too small for a batch, smaller ones follow: see `in_batches`.
+        """
+        return in_batches(self.parts, self._sample, f"sample {self.cell.id}")
+
+    def _sample(self, indices: range) -> NDArray[np.uint8]:
+        """Draw a batch and keep its time, network evaluations and size."""
+        if len(indices) not in self.warm:  # a few steps, so that nothing is timed cold
+            self.draw(indices, self.timesteps[:WARMUP_STEPS])
+            self.warm.add(len(indices))
+        self.model.evaluations = 0
+        steps = len(self.timesteps)
+        images = f"{indices.start}-{indices.stop} of {self.cell.samples}"
+        self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
+        with self.laps.lap():
+            x_0 = self.draw(indices, self.timesteps)
+        self._check_finite(x_0, indices)
+        self.sizes.append(len(indices))
+        self.evaluations += self.model.evaluations
+        return to_uint8(x_0).cpu().numpy()
 
     def timing(self) -> Timing:
         """Return the times of the batches, once all are drawn."""
         clock, throttled = gpu_state(self.device)
         return Timing(
-            warmup_batches=len({len(indices) for indices in self.parts}),
-            batch=len(self.parts[0]),
+            warmup_batches=len(self.warm),
+            batch=self.sizes[0],
             batch_seconds=self.laps.seconds,
-            batch_images=[len(indices) for indices in self.parts],
-            network_evaluations=self.model.evaluations / self.cell.samples,
+            batch_images=self.sizes,
+            network_evaluations=self.evaluations / len(self.images),
             peak_memory_bytes=peak_memory(self.device),
             peak_memory_of="device" if self.device.type == "cuda" else "process",
             joules=self.laps.joules,
@@ -160,6 +193,8 @@ class Drawing:
         noise = NoiseStream(self.cell.seed, indices, shape, self.device)
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
         first = indices[0] == 0
+        if first:
+            self.chain.frames.clear()  # of the warm-up
 
         def callback(i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
             next(self.progress, None)
@@ -171,13 +206,6 @@ class Drawing:
                 self.model, self.process, x_T, timesteps, noise, callback, **self.options
             )
         return self.process.decode(x_0)
-
-    def _warm_up(self) -> None:
-        """Run a few steps on a batch of each size that is timed, so that nothing is timed cold."""
-        for indices in {len(indices): indices for indices in self.parts}.values():
-            self.draw(indices, self.timesteps[:WARMUP_STEPS])
-        self.model.evaluations = 0
-        self.chain.frames.clear()
 
     def _check_finite(self, x_0: Tensor, indices: Sequence[int]) -> None:
         finite = x_0.isfinite().flatten(1).all(dim=1)
@@ -227,10 +255,3 @@ class Chain:
         """Return all frames, the final `images` last: uint8, frames×n×H×W×3."""
         states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
         return np.stack([*states, images[: len(self.frames[0])]])
-
-    def picture(self, images: NDArray[np.uint8]) -> Image:
-        """Return one row for each of the first images, from noise to the final one in `images`."""
-        frames = self.movie(images)
-        count = min(CHAIN_FRAMES, len(frames))
-        chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
-        return contact_sheet(chosen.swapaxes(0, 1).reshape(-1, *chosen.shape[2:]), count)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # runtimes, so that there are two.
 SERVED = {
     "torch": ("train", "sample", "features"),
-    "arrays": ("prepare", "gather", "controls", "evaluate", "retrieve", "tables", "plots"),
+    "arrays": ("prepare", "gather", "merge", "controls", "evaluate", "retrieve", "tables", "plots"),
 }
 # What most of these jobs import only when they come to need it.
 NEEDED_LATER = {

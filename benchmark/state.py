@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmark.atomic import atomic_path
+from benchmark.errors import BenchmarkError
+from benchmark.halving import is_out_of_memory
 
 KEPT = 2  # a damaged newest state leaves the one before it
+NAME = re.compile(r"(\d{9,})-([0-9a-f]{64})\.pt")  # step and SHA-256
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
@@ -22,7 +28,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "writing.pt") as temporary:
         torch.save(state, temporary)
-        digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        digest = _digest(temporary)
     path = folder / f"{step:09d}-{digest}.pt"
     (folder / "writing.pt").replace(path)
     for old in _states(folder)[:-KEPT]:
@@ -30,19 +36,40 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def load_state(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """Return the newest state that is whole, or None where there is none.
+def load_state(
+    folder: Path,
+    device: torch.device,
+    fits: Callable[[dict[str, Any]], bool],
+    clear: bool = True,
+) -> dict[str, Any] | None:
+    """Return the newest state that is whole and fits, or None where there is none.
 
-    A damaged state is named on stderr and removed, and the one before it is taken.
+    Another one is named on stderr and removed, and the one before it is taken.
+
+    Args:
+        folder: of the states.
+        device: for its tensors.
+        fits: whether a state has the parts that are looked for in it.
+        clear: whether this process removes, and tells of it; of several one does.
+
+    Raises:
+        BenchmarkError: there is not enough memory for it.
     """
-    for unfinished in folder.glob(".writing-*"):  # of a process that was killed while saving
+    if not clear:
+        found = (_read(path, device) for path in reversed(_states(folder)))
+        return next((state for state in found if state is not None and fits(state)), None)
+    for unfinished in folder.glob("*writing*.pt"):  # of a process that was killed while saving
         unfinished.unlink()
-    for path in reversed(_states(folder)):
-        if hashlib.sha256(path.read_bytes()).hexdigest() == path.stem.split("-", 1)[1]:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    states = _states(folder)
+    for path in reversed(states):
+        state = _read(path, device)
+        if state is not None and fits(state):
             return state
-        print(f"{path}: damaged, taking the state before it", file=sys.stderr)
+        wrong = "damaged" if state is None else "of another layout"
+        print(f"{path}: {wrong}: removed, taking the state before it", file=sys.stderr)
         path.unlink()
+    if states:
+        print(f"{folder}: no good state is left: beginning anew", file=sys.stderr)
     return None
 
 
@@ -52,5 +79,27 @@ def last_state(folder: Path) -> str:
     return str(states[-1]) if states else "none yet"
 
 
+def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """Return the content of a state, or None where it is not what was written."""
+    if path.stem.partition("-")[2] != _digest(path):
+        return None
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, MemoryError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        if is_out_of_memory(error):  # which says nothing of the file
+            raise BenchmarkError(
+                f"{path}: out of memory while it is read: free some and run the command again"
+            ) from None
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _states(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[0-9]*-*.pt"))
+    """Return the states by step: a clock that was set back changes nothing."""
+    found = [path for path in folder.glob("*.pt") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (int(path.name.partition("-")[0]), path.name))

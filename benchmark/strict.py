@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 # A name becomes part of file names: with these characters it cannot leave its folder.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=80)]
+LONGEST = 200  # characters of an id: files are named after it
+Id = Annotated[str, StringConstraints(pattern=NAME, max_length=LONGEST)]
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

@@ -303,7 +303,7 @@ def _costs(row: Row) -> dict[str, Entry]:
             "seconds_per_image": 1 / timing.images_per_second,
             "images_per_second": timing.images_per_second,
             "network_evaluations": int(evaluations) if evaluations.is_integer() else evaluations,
-            "batch": timing.batch,
+            "batch": timing.batches,
             "threads": machine.threads,
             "device": machine.gpu or "CPU",
         }
@@ -312,12 +312,13 @@ def _costs(row: Row) -> dict[str, Entry]:
 
 def _stage(kind: Kind, jobs: Sequence[Record]) -> dict[str, Entry]:
     seconds = math.fsum(job.provenance.wall_seconds for job in jobs)
+    count = sum(len(job.ran) for job in jobs)  # shards are jobs of their own
     memory = [job.timing.peak_memory_bytes for job in jobs if job.timing]
     return {
         "stage": STAGES[kind],
-        "jobs": len(jobs),
+        "jobs": count,
         "seconds": seconds,
-        "seconds_per_job": seconds / len(jobs),
+        "seconds_per_job": seconds / count,
         "threads": max(job.provenance.threads for job in jobs),
         "peak_memory_mb": round(max(memory) / 1e6) if memory else None,
     }

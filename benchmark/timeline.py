@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark import style
-from benchmark.records import Kind, Record
+from benchmark.records import Job, Kind, Provenance, Record
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PAUSE = 120.0  # seconds without a job after which another panel begins: the run was started again
@@ -25,7 +25,7 @@ START_UP: dict[str, Any] = {"alpha": 0.45, "hatch": "//////", "edgecolor": "whit
 
 @dataclass(frozen=True)
 class Bar:
-    """One record's job; all times in seconds since the epoch.
+    """One job of a record; all times in seconds since the epoch.
 
     Attributes:
         kind: of the record.
@@ -53,7 +53,7 @@ class Bar:
 
 
 def timeline(records: Iterable[Record]) -> Figure:
-    """Draw a bar for each record, start-up hatched, in the lanes of the cores that the job held.
+    """Draw a bar for each job, start-up hatched, in the lanes of the cores that it held.
 
     The title tells the share of start-up in the time of the jobs, and the share of the cores' time
     in which no job held them.
@@ -76,14 +76,14 @@ def place(records: Iterable[Record]) -> list[Bar]:
     """Return the bars in the order of their begin, each in as many free lanes as it held cores."""
     free: list[float] = []  # from when on each lane is free
     bars = []
-    for begin, stage, end, record in sorted(map(_times, records), key=lambda times: times[:3]):
-        cores = record.provenance.threads
+    jobs = ((job, record.kind) for record in records for job in record.ran)
+    for begin, stage, end, cores, kind in sorted(_times(job, kind) for job, kind in jobs):
         lanes = [lane for lane, since in enumerate(free) if since <= begin + OVERLAP][:cores]
         lanes += range(len(free), len(free) + cores - len(lanes))
         free += [0.0] * (max(lanes) + 1 - len(free))
         for lane in lanes:
             free[lane] = end
-        bars.append(Bar(record.kind, begin, stage, end, tuple(lanes)))
+        bars.append(Bar(kind, begin, stage, end, tuple(lanes)))
     return bars
 
 
@@ -111,10 +111,11 @@ def shares(bars: Sequence[Bar]) -> tuple[float, float]:
     return start_up, max(0.0, idle)
 
 
-def _times(record: Record) -> tuple[float, float, float, Record]:
-    machine = record.provenance
-    stage = datetime.fromisoformat(machine.started).timestamp()
-    return stage - (machine.startup_seconds or 0), stage, stage + machine.wall_seconds, record
+def _times(job: Provenance | Job, kind: Kind) -> tuple[float, float, float, int, Kind]:
+    stage = datetime.fromisoformat(job.started).timestamp()
+    begin = stage - (job.startup_seconds or 0)
+    cores = job.threads * job.processes
+    return begin, stage, stage + job.wall_seconds, cores, kind
 
 
 def _lanes(bars: Iterable[Bar]) -> int:

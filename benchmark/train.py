@@ -1,14 +1,17 @@
-"""Train one network from scratch; a killed training continues where its last state was saved."""
+"""Train one network from scratch; what was stopped or killed continues from its last state."""
 
 from __future__ import annotations
 
 import functools
 import math
+import os
 import shutil
+import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -24,44 +27,96 @@ from benchmark.models import build
 from benchmark.models.weights import save_weights
 from benchmark.paths import Run
 from benchmark.progress import track
-from benchmark.records import Curve, Record, Stopwatch, Value, provenance, spec_hash
+from benchmark.records import (
+    Curve,
+    Record,
+    Stopwatch,
+    Value,
+    created,
+    provenance,
+    read_record,
+    spec_hash,
+)
 from benchmark.seeds import stream_seed
 from benchmark.state import last_state, load_state, save_state
+from benchmark.stopping import AGAIN, Budget, Stopped, deferred, ignore, reason
+from benchmark.team import ALONE, Team, is_member, joined, launch, own_device
 
 
-def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
+def stage(
+    config: Config,
+    name: str,
+    run: Run,
+    threads: int = 1,
+    processes: int = 1,
+    minutes: float | None = None,
+) -> Record:
     """Train the network `name` (an id of `config.trainings`); write its weights and its record.
 
+    Args:
+        config: of the run.
+        name: of the training.
+        run: its folder.
+        threads: of all processes together.
+        processes: that share the batches; more than one do the command line of this program.
+        minutes: from the start of this program to the wall before which it saves and stops.
+
     Raises:
-        BenchmarkError: the loss became NaN or infinite.
+        BenchmarkError: the loss became NaN or infinite, or a process has died.
+        Stopped: by a signal or before the wall, with the state saved.
     """
+    device = resolve_device(config.device, 1 if is_member() else processes)
+    if processes > 1 and not is_member():
+        record = run.record("train", name)
+        before = _content(record)
+        launch(sys.argv[1:], processes, device, lambda: _content(record) not in (None, before))
+        return read_record(record)
+    if is_member():
+        Stopwatch.created = created(os.getppid())  # the command began with the launcher
     watch = Stopwatch()
-    device = resolve_device(config.device)
-    use_threads(threads)
-    spec = config.train_spec(name)
+    budget = Budget(minutes, watch.startup or 0.0)
+    device = own_device(device)
+    with joined(device) as team:
+        threads = max(1, threads // team.size)
+        use_threads(threads)
+        trainer = _trainer(config, name, run, team, device)
+        trainer.run(name, budget)
+        ignore()  # what remains takes less time than to do it again
+        return _finish(config, name, run, trainer, watch, threads)
+
+
+def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.device) -> Trainer:
     cell = config.trainings[name]
     recipe = config.recipe(cell.model)
     assert recipe is not None
     network_spec, settings = recipe
-    schedule = config.schedule(cell.sampling.schedule)
-    dataset = load_data(run.data(cell.dataset))
-    images = torch.from_numpy(dataset.train.copy()).to(device)
-    state = run.state(spec_hash({**spec, "images": dataset.manifest.splits.train.sha256}))
+    process = make_process(config.schedule(cell.sampling.schedule))
+    dataset = load_data(run.data(cell.dataset), verify=True)
+    sha256 = dataset.manifest.splits.train.sha256
     with seeded(stream_seed(config.seed, name, "weights")):
         network = build(network_spec, cell.resolution).to(device)
     if config.compile:
         network.compile()
-    trainer = Trainer(
+    return Trainer(
         network=network,
-        loss=loss_function(make_process(schedule), **settings.loss_options()),
-        images=images,
+        loss=loss_function(process, **settings.loss_options()),
+        images=torch.from_numpy(dataset.train.copy()).to(device),
         settings=settings,
         seed=stream_seed(config.seed, name, "batches"),
-        state=state,
+        state=run.state(spec_hash({**config.train_spec(name), "images": sha256})),
         precision=config.precision,
+        team=team,
     )
-    trainer.run(name)
-    save_weights(run.weights(name), trainer.averaged, spec)
+
+
+def _finish(
+    config: Config, name: str, run: Run, trainer: Trainer, watch: Stopwatch, threads: int
+) -> Record:
+    """Write the weights and the record of a finished training, if this is the first process."""
+    team = trainer.team
+    cell, spec = config.trainings[name], config.train_spec(name)
+    if team.rank == 0:
+        save_weights(run.weights(name), trainer.averaged, spec)
     record = Record(
         kind="train",
         id=name,
@@ -70,7 +125,8 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
         provenance=provenance(
             watch,
             threads=threads,
-            device=device.type,
+            processes=team.size,
+            device=trainer.images.device.type,
             precision=config.precision,
             compiled=config.compile,
         ),
@@ -79,16 +135,17 @@ def stage(config: Config, name: str, run: Run, threads: int = 1) -> Record:
             "models": sorted({c.model for c in config.cells if c.trained_as == name}),
             "schedule": cell.schedule,
             "dataset": cell.dataset,
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "images": len(images),
+            "parameters": sum(p.numel() for p in trainer.network.parameters()),
+            "images": len(trainer.images),
             "batch": trainer.settings.batch,
             "steps": trainer.total,
         },
         curve=trainer.curve(),
     )
-    record.write(run.record("train", name))
-    # A finished training that is asked for again, since code or data changed, begins anew.
-    shutil.rmtree(state, ignore_errors=True)
+    if team.rank == 0:
+        record.write(run.record("train", name))
+        # A finished training that is asked for again, since code or data changed, begins anew.
+        shutil.rmtree(trainer.state, ignore_errors=True)
     return record
 
 
@@ -99,6 +156,7 @@ class Reached:
     step: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)  # means over `log_every` steps
+    window: list[float] = field(default_factory=list)  # of the steps since then
 
 
 class Trainer:
@@ -115,6 +173,8 @@ class Trainer:
         seed: of data order, noise, times and flips.
         state: folder for saved states.
         precision: in which the network computes; weights and optimiser are float32.
+        team: processes that train together; each draws the times and the noise of whole batches,
+            and its network sees its share.
     """
 
     def __init__(
@@ -126,6 +186,7 @@ class Trainer:
         seed: int,
         state: Path,
         precision: Precision = "float32",
+        team: Team = ALONE,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.loss = loss
@@ -134,6 +195,8 @@ class Trainer:
         self.seed = seed
         self.state = state
         self.precision = precision
+        self.team = team
+        self.parallel = team.parallel(self.network)
         self.total = settings.total_steps(len(images))
         self.optimiser = torch.optim.AdamW(
             network.parameters(),
@@ -146,30 +209,45 @@ class Trainer:
         self.averaged = {k: v.detach().clone() for k, v in self.weights.items()}
         self.reached = Reached()
 
-    def run(self, name: str) -> None:
-        """Train from the last saved state, or from the start, to the last step."""
+    def run(self, name: str, budget: Budget | None = None) -> None:
+        """Train from the last saved state, or from the start, to the last step.
+
+        Raises:
+            BenchmarkError: the loss became NaN or infinite.
+            Stopped: by a signal or with the budget spent, but after a step, with the state saved.
+        """
+        budget = budget or Budget()
         self._resume()
         self.network.train()
         window: list[Tensor] = []
         clock = saved = time.monotonic()
-        first = self.reached.step
-        for step in track(range(first, self.total), self.total - first, f"train {name}"):
-            window.append(self.step(step))
-            if (step + 1) % self.settings.log_every and step + 1 < self.total:
-                continue
-            self._log(window, step)
-            window = []
-            now = time.monotonic()
-            self.reached.seconds += now - clock
-            self.reached.step = step + 1
-            clock = now
-            if now - saved >= self.settings.save_seconds or step + 1 == self.total:
-                save_state(self.state, step + 1, self._state())
-                clock = saved = time.monotonic()  # saving is not training
+        with deferred() as signalled:
+            for step in self._steps(name):
+                window.append(self.step(step))
+                done = step + 1
+                budget.took("step", (time.monotonic() - clock) / len(window))
+                stop = self.team.agree(signalled() or (AGAIN if budget.is_spent() else 0))
+                if not stop and done % self.settings.log_every and done < self.total:
+                    continue
+                self._log(window, step)
+                now = time.monotonic()
+                budget.took("step of the last window", (now - clock) / len(window))
+                self.reached.seconds += now - clock
+                self.reached.step = done
+                window, clock = [], now
+                if stop or now - saved >= self.settings.save_seconds or done == self.total:
+                    self._save()
+                    clock = saved = time.monotonic()  # saving is not training
+                    budget.took("saving", saved - now)
+                if stop and done < self.total:
+                    self._stop(name, stop)
         synchronise(self.images.device)
 
     def step(self, step: int) -> Tensor:
-        """Take one optimiser step and return its loss, a scalar still on the device."""
+        """Take one optimiser step and return its loss, a scalar still on the device.
+
+        Of several processes each returns its part of the loss.
+        """
         generator = torch.Generator(self.images.device).manual_seed(stream_seed(self.seed, step))
         x_0 = to_model_range(self.images[self._batch(step)])  # (B, 3, H, W)
         if self.settings.flip:
@@ -181,15 +259,16 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, step, self.total)
         self.optimiser.zero_grad(set_to_none=True)
+        rows, weight = self.team.share(len(x_0))
         # Once in a step each weight is used and then changed: halves of it are not worth keeping.
         with arithmetic(self.precision, self.images.device, cache=False):
-            loss = self.loss(self.network, x_0, generator)
-        loss.backward()  # type: ignore[no-untyped-call]
+            loss = self.loss(self.parallel, x_0, generator, rows)
+        (loss * (weight * self.team.size)).backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip, foreach=True)
         self.optimiser.step()
         self._average(step)
-        return loss.detach()
+        return weight * loss.detach()
 
     def values(self) -> dict[str, Value]:
         """Return time, speed and last loss."""
@@ -226,8 +305,13 @@ class Trainer:
             list(self.averaged.values()), [self.weights[k] for k in self.averaged], 1 - decay
         )
 
+    def _steps(self, name: str) -> Iterable[int]:
+        steps = range(self.reached.step, self.total)
+        return track(steps, len(steps), f"train {name}") if self.team.rank == 0 else steps
+
     def _log(self, window: list[Tensor], step: int) -> None:
-        losses = torch.stack(window).double().cpu()
+        """Take note of the losses of the steps since the last call, of which `step` is the last."""
+        losses = self.team.total(torch.stack(window).double()).cpu()
         wrong = (~losses.isfinite()).nonzero()
         if len(wrong):
             at = step + 1 - len(window) + int(wrong[0])
@@ -236,7 +320,27 @@ class Trainer:
                 f"learning rate {learning_rate(self.settings, at, self.total):.3g}; the last good "
                 f"state is {last_state(self.state)}: lower training.lr or training.clip"
             )
-        self.reached.losses.append(losses.mean().item())
+        self.reached.window += losses.tolist()
+        if (step + 1) % self.settings.log_every == 0 or step + 1 == self.total:
+            mean = torch.tensor(self.reached.window, dtype=torch.float64).mean().item()
+            self.reached.losses.append(mean)
+            self.reached.window.clear()
+
+    def _save(self) -> None:
+        # Each process has its own clock: the others do not know of it, and wait in the next step.
+        if self.team.rank == 0:
+            save_state(self.state, self.reached.step, self._state())
+
+    def _stop(self, name: str, status: int) -> NoReturn:
+        if self.team.rank == 0:
+            print(
+                f"train {name}: {reason(status)}: stopped at step {self.reached.step} of "
+                f"{self.total} with the state saved: run the command again to continue",
+                file=sys.stderr,
+                flush=True,
+            )
+        self.team.wait()  # the end of one process ends the others
+        raise Stopped(status)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -247,13 +351,28 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        state = load_state(self.state, self.images.device)
-        if state is None:
-            return
-        self.network.load_state_dict(state["network"])
-        self.averaged = state["averaged"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.reached = Reached(**state["reached"])
+        is_first = self.team.rank == 0
+        if not is_first:
+            self.team.wait()
+        state = load_state(self.state, self.images.device, self._fits, clear=is_first)
+        if is_first:
+            self.team.wait()  # it has removed what is damaged: all read the same one
+        if state is not None:
+            self.network.load_state_dict(state["network"])
+            self.averaged = state["averaged"]
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.reached = Reached(**state["reached"])
+        if not self.team.is_same(self.reached.step):  # nor does anybody go on before all have read
+            raise BenchmarkError(
+                f"{self.state}: the processes read states of different steps: run the command again"
+            )
+
+    def _fits(self, state: dict[str, Any]) -> bool:
+        """Return whether a state is of this network and this version of the program."""
+        own = self._state()
+        return state.keys() == own.keys() and all(
+            _layout(state[part]) == _layout(own[part]) for part in own
+        )
 
 
 def learning_rate(settings: Training, step: int, total: int) -> float:
@@ -264,3 +383,13 @@ def learning_rate(settings: Training, step: int, total: int) -> float:
         return settings.lr
     progress = (step - settings.warmup) / max(1, total - settings.warmup)
     return settings.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _layout(part: object) -> dict[str, object]:
+    """Return the names in a part of a state, with the shapes of tensors."""
+    items = part.items() if isinstance(part, dict) else ()
+    return {name: value.shape if isinstance(value, Tensor) else None for name, value in items}

@@ -32,6 +32,7 @@ from benchmark.metrics.uncertainty import (
 from benchmark.records import PART, Value
 from benchmark.rows import Key, Row, key_of, timed_alike
 from benchmark.strict import Strict, explain, nearest
+from benchmark.yaml_text import read_yaml
 
 SHA256 = 64  # hexadecimal digits
 
@@ -109,7 +110,7 @@ def read_claims(path: Path) -> Claims:
         BenchmarkError: the file cannot be read, or is not of this form.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         first = str(error).splitlines()[0]
         raise BenchmarkError(f"{path}: the claims cannot be read: {first}") from None

@@ -1,14 +1,18 @@
-"""What the tests share: a tiny run, prepared once."""
+"""What the tests share: a tiny run, prepared once, and the table of the faults that they inject."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from faults_table import Faults, write_table
 from hypothesis import settings
 
 from benchmark.config import Config, load
 from benchmark.paths import Run
+from benchmark.records import read_records
 
 # How long an example takes says nothing of the code on a machine that is shared.
 settings.register_profile("unhurried", deadline=None)
@@ -39,3 +43,67 @@ def run(tmp_path: Path, prepared: Run) -> Run:
     own.data("tiny").parent.mkdir(parents=True)
     own.data("tiny").symlink_to(prepared.data("tiny"))
     return own
+
+
+FAULTS = pytest.StashKey[Faults]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-faults",
+        type=Path,
+        metavar="PAGE",
+        help="with -m faults --collect-only: write the table of docs/faults.md again",
+    )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    faults = session.config.stash[FAULTS] = Faults(session.items)
+    if page := session.config.getoption("--write-faults"):
+        write_table(faults, page)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    faults = config.stash.get(FAULTS, None)
+    if config.option.markexpr == "faults" and faults and not config.option.collectonly:
+        reports: Iterable[object] = [r for found in terminalreporter.stats.values() for r in found]
+        terminalreporter.section("faults tried")
+        for line in faults.tried([r for r in reports if isinstance(r, pytest.TestReport)]):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def weighted(smoke: Config, run: Run) -> Run:
+    """A run of its own with random weights for every training."""
+    from random_weights import with_random_weights
+
+    with_random_weights(smoke, run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def found() -> Callable[[Run], dict[str, Any]]:
+    """Tells what a run has found: its records but for times and machines, and all its samples."""
+    times = {"train_seconds", "train_images_per_second", "sample_seconds", "images_per_second"}
+    timing = {"batch", "batch_images", "network_evaluations", "warmup_batches"}
+
+    def read(run: Run) -> dict[str, Any]:
+        records = read_records(run.root)
+        samples = sorted((run.root / "samples").glob("*/samples.npy"))
+        assert samples
+        return {path.parent.name: path.read_bytes() for path in samples} | {
+            f"{record.kind}/{record.id}": record.model_dump(
+                exclude={
+                    "provenance": True,
+                    "timing": True,
+                    "values": times,
+                    "facts": {"from_cache"},
+                }
+            )
+            | (record.timing.model_dump(include=timing) if record.timing else {})
+            for record in records
+        }
+
+    return read

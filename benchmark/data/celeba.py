@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import functools
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
 from benchmark.data.folder import file_candidates, find_images
+from benchmark.downloads import check_blob, check_hub
 from benchmark.errors import BenchmarkError
 
 COLUMN = "image"  # a struct of `bytes` and `path`, as the `datasets` library writes images
@@ -76,9 +76,9 @@ class HubFaces(Photographs, abc.ABC):
         )
 
     def _download(self) -> Path:
-        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         from huggingface_hub import snapshot_download
 
+        check_hub()
         try:
             folder = snapshot_download(
                 self.repository,
@@ -92,6 +92,9 @@ class HubFaces(Photographs, abc.ABC):
                 f"{self.repository} (revision {self.revision}) cannot be had from the Hugging Face "
                 f"hub: {reason}; give a local copy with path: FOLDER (of parquet files or images)"
             ) from None
+        for pattern in self.files:
+            for file in Path(folder).glob(pattern):
+                check_blob(file)
         return Path(folder)
 
 
@@ -99,7 +102,11 @@ class CelebAHQ(HubFaces):
     """CelebA-HQ at 256×256: 28,000 images to train on, 2,000 for validation."""
 
     source: Literal["celeba_hq"]
-    revision: str = "42078a1fb27b6079eaab8cf453efd3d79a8b7bda"
+    revision: str = Field(
+        default="42078a1fb27b6079eaab8cf453efd3d79a8b7bda",
+        pattern="^[0-9a-f]{40}$",
+        description="Commit on the hub",
+    )
 
     repository = "korexyz/celeba-hq-256x256"
     files = ("data/train-*.parquet", "data/validation-*.parquet")
@@ -114,7 +121,11 @@ class CelebA(HubFaces):
     """CelebA, aligned: 178×218, 162,770 images to train on, 19,867 for validation."""
 
     source: Literal["celeba"]
-    revision: str = "2d738f56e0e7f925ea36ae7c808ea925264aacec"
+    revision: str = Field(
+        default="2d738f56e0e7f925ea36ae7c808ea925264aacec",
+        pattern="^[0-9a-f]{40}$",
+        description="Commit on the hub",
+    )
 
     repository = "flwrlabs/celeba"
     files = (

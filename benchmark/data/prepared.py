@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -12,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from benchmark.atomic import write_text
 from benchmark.errors import BenchmarkError
 from benchmark.strict import Strict, explain
 
 IMAGES = "images.npy"
 MANIFEST = "manifest.json"
+CHECKED = ".checked.json"
 LISTED = 20  # names that a manifest lists of each kind; counts are complete
 
 Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, 3)
@@ -89,7 +95,8 @@ def load(folder: Path, verify: bool = False) -> Dataset:
 
     Args:
         folder: what `prepare` wrote.
-        verify: also read all pixels and compare their SHA-256 with the manifest's.
+        verify: also compare the SHA-256 of all pixels with the manifest's, once for as long as the
+            file is not touched; whoever reads pixels asks for it.
 
     Raises:
         BenchmarkError: with the file that is missing or does not fit.
@@ -105,12 +112,7 @@ def load(folder: Path, verify: bool = False) -> Dataset:
         )
     sets = {name: images[split.start : split.stop] for name, split in manifest.splits}
     if verify:
-        for name, split in manifest.splits:
-            if hashlib.sha256(sets[name].data).hexdigest() != split.sha256:
-                raise BenchmarkError(
-                    f"{path}: the {name} images are not the ones of the manifest; "
-                    "prepare the data again"
-                )
+        _verify(path, sets, manifest.splits)
     return Dataset(sets["train"], sets["held_out"], manifest)
 
 
@@ -130,6 +132,36 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate(content)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, content)}; prepare the data again") from None
+
+
+def _verify(path: Path, sets: Mapping[str, Images], splits: Splits) -> None:
+    """Compare pixels with their SHA-256, unless the file is as it was when this was last done."""
+    with path.open("rb") as file:
+        with contextlib.suppress(
+            OSError
+        ):  # of several jobs at once one reads; some disks have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        checked = _state(path, splits)
+        note = path.with_name(CHECKED)
+        if note.exists() and note.read_text() == checked:
+            return
+        for name, split in splits:
+            if hashlib.sha256(sets[name].data).hexdigest() != split.sha256:
+                raise BenchmarkError(
+                    f"{path}: the {name} images are not the ones of the manifest; "
+                    "prepare the data again"
+                )
+        try:
+            write_text(note, checked)
+        except BenchmarkError as error:
+            print(f"warning: {error}: its images are checked again by each job", file=sys.stderr)
+
+
+def _state(path: Path, splits: Splits) -> str:
+    """Return what changes with a file's content: its times, of which the second cannot be set."""
+    found = path.stat()
+    state = [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return json.dumps([state, splits.model_dump()])
 
 
 def _map(path: Path) -> Images:

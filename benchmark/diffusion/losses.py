@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from benchmark.diffusion.denoiser import estimate_from
 from benchmark.diffusion.processes import SDE, DiscreteVE, DiscreteVP, Prediction, Process
 
+EVERY = slice(None)
 LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
 
-# (network, images: B×C×H×W in [-1, 1], generator) -> mean loss, a scalar
-Loss: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
+# (network, images: B×C×H×W in [-1, 1], generator, rows of the batch) -> their mean loss, a scalar
+Loss: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator, slice], Tensor]
 
 
 def loss_function(
@@ -31,6 +32,9 @@ def loss_function(
 ) -> Loss:
     """Return the loss of a process; it draws its own times and noise from the generator.
 
+    It draws them for the whole batch, of which the network sees the given rows only: the losses of
+    its parts, weighted by their lengths, add up to that of the batch.
+
     Args:
         process: decides the loss: `l_simple`, `denoising_score_matching` or `continuous`.
         prediction: what the network's output means; None: what networks of the process predict.
@@ -38,10 +42,12 @@ def loss_function(
         likelihood_weighting: of the continuous loss.
     """
 
-    def loss(network: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
-        x_0 = process.encode(images)
-        t = _draw_times(process, len(images), generator)
-        eps = torch.randn(images.shape, generator=generator, device=generator.device)
+    def loss(
+        network: nn.Module, images: Tensor, generator: torch.Generator, rows: slice = EVERY
+    ) -> Tensor:
+        x_0 = process.encode(images[rows])
+        t = _draw_times(process, len(images), generator)[rows]
+        eps = torch.randn(images.shape, generator=generator, device=generator.device)[rows]
         if isinstance(process, DiscreteVP):
             return l_simple(network, process, x_0, t, eps, prediction)
         if isinstance(process, DiscreteVE):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.atomic import atomic_path
+from benchmark.downloads import fetch
 from benchmark.errors import BenchmarkError
 
 ENVIRONMENT = "BENCHMARK_WEIGHTS"  # a folder of weight files
-TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _download(weights: Weights, cache: Path) -> Path:
     for mirror in weights.mirrors:
         try:
             with atomic_path(cache / weights.file) as temporary:
-                _fetch(mirror, weights.size, temporary)
+                fetch(mirror, weights.size, temporary)
                 verify(temporary, weights)
             return cache / weights.file
         except (OSError, BenchmarkError) as error:
@@ -97,13 +96,3 @@ def _download(weights: Weights, cache: Path) -> Path:
         f"{weights.file}: missing, and cannot be downloaded ({why}): put the file with SHA-256 "
         f"{weights.sha256} ({weights.size} bytes) into {cache} or into the folder ${ENVIRONMENT}"
     )
-
-
-def _fetch(url: str, size: int, path: Path) -> None:
-    """Write what an https address holds to `path`, with progress."""
-    from benchmark.progress import track
-
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as file:
-        megabytes = -(-size >> 20)
-        for block in track(iter(lambda: answer.read(1 << 20), b""), megabytes, f"download {url}"):
-            file.write(block)

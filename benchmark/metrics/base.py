@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ M = TypeVar("M", bound=Metric)
 # Its square fits into float32, of the search for neighbours; its twelfth power, of the jackknife of
 # the kernel distance, into float64.
 LARGEST = 1e15
+BLOCK = 4096  # rows; more than the dimension of most features
 
 METRICS: Registry[Metric] = Registry("metric")
 _HIGHER_IS_BETTER: set[Metric] = set()
@@ -45,6 +46,12 @@ def takes_logits(name: str) -> bool:
     return next(iter(inspect.signature(METRICS.get(name)).parameters)) == "logits"
 
 
+def blocks(features: Features) -> Iterator[Features]:
+    """Yield successive rows of features, N×d, few enough to be copied in float64."""
+    for start in range(0, len(features), BLOCK):
+        yield features[start : start + BLOCK]
+
+
 def check_features(features: Features, name: str, least: int = 2) -> None:
     """Refuse features from which nothing can be computed.
 
@@ -63,7 +70,7 @@ def check_features(features: Features, name: str, least: int = 2) -> None:
         )
     if len(features) < least:
         raise BenchmarkError(f"{name}: {len(features)} images are too few: at least {least}")
-    if not np.isfinite(features).all():
+    if not all(np.isfinite(block).all() for block in blocks(features)):
         row = int(np.argmin(np.isfinite(features).all(axis=1)))
         raise BenchmarkError(f"{name}: the features of image {row} hold NaN or infinity")
     largest = max(float(features.max()), -float(features.min()))

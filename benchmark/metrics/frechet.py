@@ -10,6 +10,8 @@ images than dimensions a thin one: no covariance and no square root of a matrix 
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import METRICS, Features, check_features, check_pair
+from benchmark.metrics.base import METRICS, Features, blocks, check_features, check_pair
 from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
 from benchmark.records import Value
 
@@ -136,28 +138,66 @@ def few(dimension: int) -> int:
 def statistics(features: Features) -> GaussianStats:
     """Return mean and unbiased covariance (divisor N − 1) of features, N×d with N ≥ 2, in float64.
 
+    Features of more images than dimensions, as of a file, are read in blocks and not copied whole.
+
     Raises:
         BenchmarkError: one image, NaN or infinity.
     """
     check_features(features, "features")
     n, dimension = features.shape
-    mean = features.mean(axis=0, dtype=np.float64)
-    factor = (features - mean) / np.sqrt(n - 1)
-    return GaussianStats(mean, _square(factor) if n > dimension else factor)
+    if n <= dimension:
+        mean = features.mean(axis=0, dtype=np.float64)
+        return GaussianStats(mean, (features - mean) / np.sqrt(n - 1))
+    moments = functools.reduce(operator.add, map(Moments.of, blocks(features)))
+    return GaussianStats(moments.mean, _square(features, moments) / np.sqrt(n - 1))
 
 
-def _square(factor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the d×d factor of the same covariance as a longer one, n×d.
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What the Gaussian of a set of features follows from; those of two sets add up.
 
-    Cholesky's takes a quarter of the time of the QR decomposition, which singular covariances need.
+    Attributes:
+        count: N.
+        mean: d.
+        scatter: Σ (x − mean)(x − mean)ᵀ, d×d.
+    """
+
+    count: int
+    mean: NDArray[np.float64]
+    scatter: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: Features) -> Moments:
+        """Return the moments of features, N×d with N ≥ 1, in float64."""
+        mean = features.mean(axis=0, dtype=np.float64)
+        offset = features - mean
+        return cls(len(features), mean, offset.T @ offset)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Return the moments of both sets together: Chan, Golub and LeVeque 1983, eq. 2.1."""
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        scatter = np.outer(apart * (self.count * other.count / count), apart)
+        scatter += self.scatter
+        scatter += other.scatter
+        return Moments(count, self.mean + apart * (other.count / count), scatter)
+
+
+def _square(features: Features, moments: Moments) -> NDArray[np.float64]:
+    """Return the factor, d×d, of the scatter matrix of features, n×d with n > d.
+
+    Cholesky's takes a quarter of the time of the QR decomposition, which singular scatters need.
     """
     with contextlib.suppress(np.linalg.LinAlgError):
-        root = np.asarray(np.linalg.cholesky(factor.T @ factor, upper=True), np.float64)
+        root = np.asarray(np.linalg.cholesky(moments.scatter, upper=True), np.float64)
         pivots = np.diagonal(root)
         if pivots.min() > LEAST_PIVOT * pivots.max():
             return root
-    triangle: Any = np.linalg.qr(factor, mode="r")  # numpy's types promise Q as well
-    return np.asarray(triangle, np.float64)
+    triangle = np.empty((0, features.shape[1]))
+    for block in blocks(features):  # each on top of the triangle of those before it
+        stacked: Any = np.concatenate([triangle, block - moments.mean])
+        triangle = np.asarray(np.linalg.qr(stacked, mode="r"), np.float64)
+    return triangle
 
 
 def frechet_distance(a: GaussianStats, b: GaussianStats) -> float:

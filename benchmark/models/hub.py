@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.downloads import COMMIT, check_blob, check_hub
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import DiffusersCheckpoint
 
@@ -103,27 +104,39 @@ def revision_of(path: Path) -> str | None:
 
 def _download(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
     """Return the cached file, so that what was fetched once stays as it is and needs no hub."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
         cached, known = _cached(spec, name, cache)
         if known:
             return cached
+        _check_pinned(spec)
+        check_hub()
         with _silent("huggingface_hub"):
             # Asks once, where the download would try for half a minute to reach its hub.
             with contextlib.suppress(EntryNotFoundError):
                 get_hf_file_metadata(hf_hub_url(spec.source, name, revision=spec.revision))
-            return Path(
-                hf_hub_download(spec.source, name, revision=spec.revision, cache_dir=_folder(cache))
+            found = hf_hub_download(
+                spec.source, name, revision=spec.revision, cache_dir=_folder(cache)
             )
+            return check_blob(Path(found))
+    except BenchmarkError:
+        raise
     except LocalEntryNotFoundError as error:  # the hub does not answer any more
         raise _unreachable(spec, error) from None
     except EntryNotFoundError:
         return None
     except Exception as error:  # the client also lets out what its HTTP library raises
         raise _unreachable(spec, error) from None
+
+
+def _check_pinned(spec: DiffusersCheckpoint) -> None:
+    if spec.sha256 is None and not COMMIT.fullmatch(spec.revision):
+        raise BenchmarkError(
+            f"{spec.source}: revision {spec.revision} may become another one: to download it, give "
+            "its commit, 40 hexadecimal digits, as revision, or the weights' sha256"
+        )
 
 
 def _cached(spec: DiffusersCheckpoint, name: str, cache: Path) -> tuple[Path | None, bool]:

@@ -1,29 +1,67 @@
-"""Our own weight files: safetensors that say in their header what they are weights of."""
+"""Our own weight files: safetensors that say in their header what they are weights of.
+
+The header has the SHA-256 of the tensors' bytes too, by which a damaged file is found.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from benchmark.atomic import write_bytes
+from benchmark.errors import BenchmarkError
 from benchmark.models.description import SPEC, read_header
 from benchmark.records import canonical_json
+
+DIGEST = "sha256"  # the key of our header
+LENGTH = 8  # bytes of the header's length, with which a file begins
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], spec: dict[str, Any]) -> None:
     """Write weights with the specification of their training; equal input gives equal bytes."""
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
-    write_bytes(path, save(contiguous, metadata={SPEC: canonical_json(spec)}))
+    plain = save(contiguous, metadata={SPEC: canonical_json(spec)})
+    start = _start(plain)
+    header = json.loads(plain[LENGTH:start])
+    header["__metadata__"][DIGEST] = hashlib.sha256(memoryview(plain)[start:]).hexdigest()
+    # Written here, as the library has no order of several keys; as it does, padded to 8 bytes.
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    write_bytes(path, len(text).to_bytes(LENGTH, "little") + text + plain[start:])
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return weights and the specification of their training.
 
     Raises:
-        BenchmarkError: the file is missing, truncated, or not one of ours.
+        BenchmarkError: the file is missing, damaged, or not one of ours.
     """
     spec = read_header(path)
+    with safe_open(path, framework="numpy") as file:
+        digest = file.metadata().get(DIGEST)  # files of before have none
+    with path.open("rb") as data:
+        if digest and _digest(data) != digest:
+            raise BenchmarkError(
+                f"{path}: damaged weights (not the bytes that were written): "
+                "fetch or train them again"
+            )
     return load_file(path), spec
+
+
+def _start(content: bytes) -> int:
+    """Return where the tensors' bytes begin."""
+    return LENGTH + int.from_bytes(content[:LENGTH], "little")
+
+
+def _digest(file: BinaryIO) -> str:
+    file.seek(_start(file.read(LENGTH)))
+    digest = hashlib.sha256()
+    while part := file.read(2**20):
+        digest.update(part)
+    return digest.hexdigest()

@@ -6,6 +6,7 @@ no torch: what a process has in memory when it starts another counts in the othe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.arrays import write_blocks
+from benchmark.arrays import read_blocks, write_blocks
 from benchmark.atomic import write_text
 from benchmark.memory import peak_of_process
 from benchmark.records import Stopwatch, provenance
@@ -267,21 +268,6 @@ def _make_features(case: Case, folder: Path) -> None:
 
     config, run = _laid_out(case, folder)
     extractor, total = EXTRACTORS[config.evaluation.extractor], _all_images(case)
-    train = Split(start=0, stop=case.images, sha256="0" * 64)
-    manifest = Manifest(
-        source={},
-        origin="random",
-        licence="none",
-        attribution="",
-        resolution=case.resolution,
-        count=total,
-        splits=Splits(train=train, held_out=Split(start=train.stop, stop=total, sha256="1" * 64)),
-        duplicates=Duplicates(kept_groups=0, kept=[], passed_over_count=0, passed_over=[]),
-        bad_images=BadImages(count=0, first=[]),
-        conversions={},
-        ignored_files={},
-    )
-    write_text(run.manifest(DATA), manifest.model_dump_json())
     cell = config.cells[0].id
     for name, images, count in (
         (DATA, run.images(DATA), total),
@@ -290,6 +276,27 @@ def _make_features(case: Case, folder: Path) -> None:
         _write_random(images, _images_shape(case, count), np.uint8)
         shape = (count, extractor.dimension)
         _write_random(run.features(extractor.name, name), shape, np.float32)
+
+    def split(rows: range) -> Split:
+        sha256 = hashlib.sha256()
+        for block in read_blocks(run.images(DATA), rows, BLOCK):
+            sha256.update(block.data)
+        return Split(start=rows.start, stop=rows.stop, sha256=sha256.hexdigest())
+
+    manifest = Manifest(
+        source={},
+        origin="random",
+        licence="none",
+        attribution="",
+        resolution=case.resolution,
+        count=total,
+        splits=Splits(train=split(range(case.images)), held_out=split(range(case.images, total))),
+        duplicates=Duplicates(kept_groups=0, kept=[], passed_over_count=0, passed_over=[]),
+        bad_images=BadImages(count=0, first=[]),
+        conversions={},
+        ignored_files={},
+    )
+    write_text(run.manifest(DATA), manifest.model_dump_json())
 
 
 def _write_random(path: Path, shape: tuple[int, ...], dtype: type) -> None:

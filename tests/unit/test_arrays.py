@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.arrays import read_blocks, write_blocks
+from benchmark.arrays import MARK, TRAILER, open_array, read_blocks, write_blocks
+from benchmark.errors import BenchmarkError
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -17,7 +19,9 @@ def test_blocks_are_written_as_numpy_writes_the_whole(tmp_path: Path, dtype: typ
     whole = np.arange(7 * 4 * 3).reshape(7, 4, 3).astype(dtype)
     np.save(tmp_path / "numpy.npy", whole)
     write_blocks(tmp_path / "ours.npy", [whole[:3], whole[3:4], whole[4:]], whole.shape, dtype)
-    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+    ours, numpys = ((tmp_path / name).read_bytes() for name in ("ours.npy", "numpy.npy"))
+    assert ours[: len(numpys)] == numpys
+    assert ours[len(numpys) :] == MARK + hashlib.sha256(numpys).digest()
 
 
 def test_blocks_need_not_lie_in_memory_as_they_are_written(tmp_path: Path) -> None:
@@ -49,3 +53,31 @@ def test_blocks_that_are_read_are_those_rows(
     ]
     if blocks:
         assert np.array_equal(np.concatenate(blocks), whole[start:stop])
+
+
+def test_any_changed_byte_is_found_and_none_is_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    whole = np.arange(12, dtype=np.float32).reshape(4, 3)
+    write_blocks(path, [whole], whole.shape, whole.dtype)
+    assert np.array_equal(open_array(path), whole)
+    written = path.read_bytes()
+    data = len(written) - TRAILER
+    for at in range(data):
+        for bit in (1, 4, 128):
+            changed = bytearray(written)
+            changed[at] ^= bit
+            path.write_bytes(changed)
+            with pytest.raises(BenchmarkError, match="damaged: ") as error:
+                open_array(path)
+            assert "\n" not in str(error.value)
+    for length in range(data):
+        path.write_bytes(written[:length])
+        with pytest.raises(BenchmarkError, match="damaged: "):
+            open_array(path)
+
+
+def test_an_array_of_others_is_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones(3))
+    assert np.array_equal(open_array(tmp_path / "a.npy"), np.ones(3))
+    with pytest.raises(BenchmarkError, match="cannot be read"):
+        open_array(tmp_path / "b.npy")

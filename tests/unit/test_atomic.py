@@ -56,3 +56,18 @@ def test_reader_of_the_old_file_never_sees_the_new_one(tmp_path: Path) -> None:
     with (tmp_path / "a.txt").open() as reader:
         write_text(tmp_path / "a.txt", "new")
         assert reader.read() == "old"
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left = [tmp_path / f".a.b[1]-{number:08x}.json" for number in range(3)]
+    others = [tmp_path / name for name in (".a.b1-00000000.json", ".a.b[1]-0.json", "a.b[1].json")]
+    for path in (*left, *others):
+        path.write_text("half")
+    with atomic_path(tmp_path / "a.b[1].json") as own:
+        assert own.exists()
+        assert not any(path.exists() for path in left)
+        write_text(tmp_path / "a.b[1].json", "of a second writer")
+        assert own.exists()  # it is locked, so no leftover
+        own.write_text("of the first")
+    assert (tmp_path / "a.b[1].json").read_text() == "of the first"
+    assert sorted(tmp_path.iterdir()) == sorted(others)

@@ -29,6 +29,7 @@ STAGES = {
     "features": "controls-tiny",
     "evaluate": "controls-tiny",
     "retrieve": "held-out-tiny",
+    "merge": "DDPM-linear-ddpm-10-s0",
 }
 
 

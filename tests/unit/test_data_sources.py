@@ -293,7 +293,6 @@ def test_hub_is_asked_for_the_pinned_revision_and_no_telemetry_is_sent(
         asked.update(options, repository=repository)
         return str(tmp_path)
 
-    monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     shard(tmp_path / "data" / "train-00000-of-00001.parquet", [0])
     spec = source(source="celeba_hq")

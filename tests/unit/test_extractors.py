@@ -4,7 +4,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -143,13 +142,13 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes | Exception]:
     """What each address answers; the others do not exist."""
     answers: dict[str, bytes | Exception] = {}
 
-    def urlopen(url: str, timeout: float) -> BytesIO:
+    def fetch(url: str, size: int, path: Path) -> None:
         answer = answers.get(url, urllib.error.URLError("no such host"))
         if isinstance(answer, Exception):
             raise answer
-        return BytesIO(answer)
+        path.write_bytes(answer)
 
-    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr("benchmark.extractors.weights.fetch", fetch)
     return answers
 
 

@@ -1,3 +1,6 @@
+import functools
+import operator
+
 import numpy as np
 import pytest
 import scipy
@@ -9,6 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.metrics import frechet as module
 from benchmark.metrics.frechet import (
     GaussianStats,
+    Moments,
     SubsetDistance,
     frechet,
     frechet_distance,
@@ -55,6 +59,43 @@ def test_statistics_are_mean_and_unbiased_covariance() -> None:
         np.testing.assert_allclose(stats.mean, x.mean(axis=0), rtol=1e-12)
         np.testing.assert_allclose(stats.covariance, np.cov(x, rowvar=False), atol=1e-12)
         assert stats.factor.shape[0] <= 12
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    cuts=st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    shift=st.sampled_from([0.0, 1.0, 1e3]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_moments_of_any_parts_add_up_to_those_of_numpy(
+    seed: int, cuts: list[int], shift: float, dtype: type
+) -> None:
+    x = features(seed, sum(cuts) + 1, 5, shift).astype(dtype)
+    parts = np.split(x, np.cumsum(cuts))
+    assert sum(map(len, parts)) == len(x)
+    found = functools.reduce(operator.add, map(Moments.of, parts))
+    exact = x.astype(np.float64)
+    expected = np.atleast_2d(np.cov(exact, rowvar=False, bias=True)) * len(x)
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    assert found.count == len(x)
+    np.testing.assert_allclose(found.mean, exact.mean(axis=0), rtol=1e-12, atol=1e-12)
+    # subtracting a mean that is large beside the spread loses digits, in numpy too
+    assert np.abs(found.scatter - expected).max() <= 1e-12 * (scale.max() + shift)
+
+
+@pytest.mark.parametrize("rank", [6, 3])
+def test_statistics_of_many_blocks_are_those_of_one(
+    monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    x = features(0, 500, rank, shift=3) @ features(1, rank, 6)  # below 6 the covariance is singular
+    one = statistics(x)
+    monkeypatch.setattr("benchmark.metrics.base.BLOCK", 7)
+    many = statistics(x)
+    np.testing.assert_allclose(many.mean, one.mean, rtol=1e-12)
+    size = np.abs(one.covariance).max()
+    np.testing.assert_allclose(many.covariance, one.covariance, atol=1e-12 * size)
+    np.testing.assert_allclose(many.covariance, np.cov(x, rowvar=False), atol=1e-12 * size)
+    assert frechet_distance(one, many) < 1e-9 * size
 
 
 def test_from_moments_keeps_the_covariance() -> None:

@@ -70,3 +70,19 @@ def test_other_features_functions_and_code_have_results_of_their_own(
     monkeypatch.setattr("inspect.getfile", lambda function: str(changed))
     keep(FEATURES)
     assert count() == 8
+
+
+def test_any_changed_byte_of_what_is_kept_is_harmless(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = kept(statistics, FEATURES, tmp_path, GaussianStats)
+    [path] = tmp_path.glob("*.npz")
+    written = path.read_bytes()
+    for at in range(0, len(written), 7):
+        changed = bytearray(written)
+        changed[at] ^= 4
+        path.write_bytes(changed)
+        found = kept(statistics, FEATURES, tmp_path, GaussianStats)
+        for name, array in vars(expected).items():
+            np.testing.assert_array_equal(getattr(found, name), array)
+    assert "damaged: " in capsys.readouterr().err

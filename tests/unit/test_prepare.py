@@ -335,11 +335,15 @@ def test_failed_rerun_leaves_what_was_there(tmp_path: Path) -> None:
 def test_killed_rerun_leaves_no_manifest_beside_images_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    replace = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if target.name == MANIFEST:
+            raise KeyboardInterrupt
+        return replace(path, target)
 
     prepare(numbers([1, 2], 1, 1), tmp_path)
-    monkeypatch.setattr("benchmark.prepare.write_text", killed)
+    monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare(numbers([3, 4], 1, 1), tmp_path)
     assert list(content(tmp_path)) == [IMAGES]

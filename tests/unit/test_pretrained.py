@@ -124,7 +124,8 @@ def ncsn_checkpoint(path: Path, spec: RefineNetSpec, legacy: bool) -> nn.Module:
 
 
 def diffusers_spec(folder: Path | str, **options: Any) -> DiffusersCheckpoint:
-    return DiffusersCheckpoint(kind="diffusers", source=str(folder), **options)
+    pinned = {"revision": Hub.commit} | options
+    return DiffusersCheckpoint(kind="diffusers", source=str(folder), **pinned)
 
 
 def load(folder: Path | str, **options: Any) -> Loaded:
@@ -660,7 +661,6 @@ def hub(sde: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)
     threading.Thread(target=hub.server.serve_forever, daemon=True).start()
     yield hub
     hub.server.shutdown()
@@ -674,9 +674,8 @@ def test_hub_gives_what_a_folder_gives(hub: Hub, sde: Path, tmp_path: Path) -> N
     assert found.sha256 == load(sde).sha256
 
 
-@pytest.mark.parametrize("revision", ["main", Hub.commit])
-def test_what_was_fetched_once_needs_no_hub(hub: Hub, tmp_path: Path, revision: str) -> None:
-    spec = diffusers_spec("google/tiny", revision=revision)
+def test_what_was_fetched_once_needs_no_hub(hub: Hub, tmp_path: Path) -> None:
+    spec = diffusers_spec("google/tiny")
     first = load_pretrained(spec, tmp_path)
     asked = len(hub.requests)
     again = load_pretrained(spec, tmp_path)
@@ -699,9 +698,13 @@ def test_hub_is_told_nothing_of_this_machine(hub: Hub, tmp_path: Path) -> None:
 
 def test_hub_without_the_model_is_one_line(hub: Hub, tmp_path: Path) -> None:
     said = message(diffusers_spec("google/missing"), tmp_path)
-    assert said.startswith("google/missing: no such folder, and revision main cannot be fetched")
+    assert said.startswith(
+        f"google/missing: no such folder, and revision {Hub.commit} cannot be fetched"
+    )
     said = message(diffusers_spec("not/an/id"), tmp_path)
-    assert said.startswith("not/an/id: no such folder, and revision main cannot be fetched")
+    assert said.startswith(
+        f"not/an/id: no such folder, and revision {Hub.commit} cannot be fetched"
+    )
 
 
 @pytest.mark.parametrize("status", [None, 503])
@@ -721,7 +724,9 @@ def test_hub_that_does_not_answer_is_one_line_at_once(
     hub.status = status
     monkeypatch.setattr("time.sleep", pause)
     said = message(diffusers_spec("google/tiny"), tmp_path)
-    assert said.startswith("google/tiny: no such folder, and revision main cannot be fetched")
+    assert said.startswith(
+        f"google/tiny: no such folder, and revision {Hub.commit} cannot be fetched"
+    )
     assert ("Connection refused" if status is None else "503") in said
     assert said.endswith("): check the id and the network, or give a folder with the files")
     assert capfd.readouterr() == ("", "")

@@ -23,14 +23,15 @@ from benchmark.models.weights import load_weights
 from benchmark.paths import Run
 from benchmark.records import read_record
 from benchmark.state import load_state, save_state
+from benchmark.team import Team
 from benchmark.train import Trainer, learning_rate, stage
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 
 
-def mse(network: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
+def mse(network: nn.Module, images: Tensor, generator: torch.Generator, rows: slice) -> Tensor:
     noise = torch.randn(images.shape, generator=generator)
-    return (network(images + noise) - images).square().mean()
+    return (network((images + noise)[rows]) - images[rows]).square().mean()
 
 
 def trainer(state: Path, loss: Any = mse, **settings: Any) -> Trainer:
@@ -39,6 +40,10 @@ def trainer(state: Path, loss: Any = mse, **settings: Any) -> Trainer:
     images = torch.randint(0, 256, (10, 8, 8, 3), dtype=torch.uint8)
     chosen = {"steps": 20, "batch": 4, "warmup": 3, "log_every": 4, "save_seconds": 1e-9} | settings
     return Trainer(network, loss, images, Training(**chosen), seed=7, state=state)
+
+
+def anything(state: dict[str, Any]) -> bool:
+    return True
 
 
 class KilledError(Exception):
@@ -125,7 +130,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_last_good_state(
     assert "at step 10 " in message
     assert f"learning rate {learning_rate(trainer(tmp_path).settings, 10, 20):.3g}" in message
     assert "000000008-" in message  # the state saved after step 7
-    state = load_state(tmp_path, torch.device("cpu"))
+    state = load_state(tmp_path, torch.device("cpu"), anything)
     assert state is not None
     assert all(w.isfinite().all() for w in state["network"].values())
 
@@ -177,7 +182,7 @@ def test_a_damaged_state_gives_way_to_the_one_before_it(
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    assert load_state(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert load_state(tmp_path, torch.device("cpu"), anything) == {"step": 1}
     assert "damaged" in capsys.readouterr().err
 
 
@@ -220,8 +225,66 @@ def test_a_finished_training_that_is_asked_for_again_trains_again(
 def test_what_a_killed_save_leaves_is_cleared_away(tmp_path: Path) -> None:
     save_state(tmp_path, 1, {"step": 1})
     (tmp_path / ".writing-0badc0de.pt").write_bytes(b"half")
-    assert load_state(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert load_state(tmp_path, torch.device("cpu"), anything) == {"step": 1}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError(), RuntimeError("can't allocate memory: 1")]
+)
+def test_too_little_memory_is_no_damage(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_state(tmp_path, 1, {"step": 1})
+
+    def load(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(BenchmarkError, match=r"\.pt: out of memory while it is read: free some"):
+        load_state(tmp_path, torch.device("cpu"), anything)
+    assert path.exists()
+
+
+def test_a_process_that_is_not_to_clear_leaves_bad_states(tmp_path: Path) -> None:
+    save_state(tmp_path, 1, {"step": 1})
+    bad = save_state(tmp_path, 2, {"step": 2})
+    bad.write_bytes(b"bad")
+    assert load_state(tmp_path, torch.device("cpu"), anything, clear=False) == {"step": 1}
+    assert bad.exists()
+
+
+def test_processes_that_have_read_different_states_do_not_go_on(
+    smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.train import stage
+
+    monkeypatch.setattr(Team, "is_same", lambda self, number: False)
+    with pytest.raises(BenchmarkError, match="read states of different steps"):
+        stage(smoke, "DDPM-linear", run)
+
+
+SIGNALLED = """
+import os, signal, sys
+from benchmark import __main__, train
+write = train.save_weights
+def told_to_stop(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    write(*arguments)
+train.save_weights = told_to_stop
+__main__.main()
+"""
+
+
+def test_a_signal_after_the_last_step_does_not_undo_the_training(smoke: Config, run: Run) -> None:
+    config = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
+    command = [sys.executable, "-c", SIGNALLED, "train", str(config), "DDPM-linear"]
+    done = subprocess.run(
+        [*command, "--results", str(run.root.parent)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert run.record("train", "DDPM-linear").exists()
+    assert not list(run.root.glob("state/*"))
 
 
 def test_damaged_weights_are_refused_in_one_line(smoke: Config, run: Run) -> None:
@@ -246,9 +309,9 @@ def test_dequantised_grey_levels_fill_their_intervals() -> None:
 def test_training_dequantises_only_where_asked(tmp_path: Path) -> None:
     seen: list[Tensor] = []
 
-    def watching(network: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
+    def watching(network: nn.Module, images: Tensor, *others: Any) -> Tensor:
         seen.append(images)
-        return mse(network, images, generator)
+        return mse(network, images, *others)
 
     for asked in (False, True):
         trainer(tmp_path / str(asked), watching, dequantise=asked).step(0)

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from checkout import PROJECT
 from PIL import Image
-from test_workflow import PROJECT, SMOKE, lay_out, snakemake
+from test_workflow import SMOKE, lay_out, snakemake
 
 from benchmark.bundle import pack
 
@@ -42,6 +43,11 @@ WHEELS = "makes an environment of downloaded wheels"
 ELSEWHERE = {
     "pip install -q uv && uv run snakemake --cores all --resources gpu=1": "by .ci/run",
     "pip install -q uv && uv run pytest": "by .ci/run",
+    "uv run snakemake --profile workflow/profiles/slurm": "by tests/slurm",
+    "uv run python tests/slurm/cluster.py snakemake --profile workflow/profiles/slurm": "by "
+    "tests/slurm, on the same cluster",
+    "python -m benchmark merge": "by test_sharded_runs.py",
+    "python -m benchmark train CONFIG NAME --processes N": "by test_team.py",
     "uv run pytest -m slow": "by .ci/run",
     "conda env create -f environment.yml": "its pip part by .ci/run; conda has no index here",
     "snakemake --cores all --resources gpu=1": "by .ci/run",
@@ -88,7 +94,7 @@ def adapted(command: str) -> str:
         command += " --quick"
     if command.startswith("snakemake") and "--configfile" not in command:
         command += f" --configfile {CONFIG}"
-    if command.startswith("pytest"):  # that what it selects is there; .ci/run runs it
+    if re.search(r"\bpytest\b", command):  # that what it selects is there; .ci/run runs it
         command += " --collect-only -q"
     program, _, arguments = command.partition(" ")
     return f"{PYTHON} {arguments}" if program == "python" else f"{PYTHON} -m {command}"
@@ -99,7 +105,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with three small runs and two folders of images, as the pages name them."""
     folder = lay_out(tmp_path_factory.mktemp("documents"))
     shutil.copytree(PROJECT / "tests", folder / "tests")
-    shutil.copy(PROJECT / "pyproject.toml", folder)
+    for part in (".ci", "docs"):
+        shutil.copytree(PROJECT / part, folder / part)
+    for file in ("README.md", "pyproject.toml"):
+        shutil.copy(PROJECT / file, folder)
     config = yaml.safe_load(SMOKE.read_text()) | {"run": "quickstart"}
     (folder / CONFIG).write_text(yaml.safe_dump(config))
     done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config=CONFIG)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from test_workflow import PROJECT, lay_out, snakemake
+from checkout import PROJECT
+from test_workflow import lay_out, snakemake
 
 from benchmark.paths import Run
 

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
+import checkout
 import numpy as np
 import pytest
 import yaml
@@ -22,9 +22,8 @@ from benchmark.bundle import pack
 from benchmark.config import load
 from benchmark.paths import Run
 from benchmark.records import Record, read_records
+from benchmark.stopping import AGAIN
 
-PROJECT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
 FIGURES = {"tables", "plots", "site"}
 OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"} | FIGURES
 MEASURED = {"evaluate", "evaluate_controls"} | FIGURES
@@ -44,11 +43,8 @@ def snakemake(
 
 
 def lay_out(folder: Path) -> Path:
-    """Copy the project, so that its modules can be edited."""
-    for part in PARTS:
-        source = PROJECT / part
-        copy: Callable[[Path, Path], object] = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / part)
+    """Copy the project and the configs of these tests."""
+    checkout.lay_out(folder)
     for config in (SMOKE, FAMILIES, READY):
         shutil.copy(config, folder)
     return folder
@@ -407,14 +403,14 @@ def test_a_run_made_in_chunks_has_the_images_of_a_run_at_once(
     command = [sys.executable, "-m", "benchmark", "reference", "--config", SMOKE.name, "--no-speed"]
     statuses = []
     minutes = 0.1  # too short for all on any machine, and longer each time, to get to the end
-    while not statuses or statuses[-1] == 3:
+    while not statuses or statuses[-1] == AGAIN:
         assert minutes < 10, statuses
         chunk = subprocess.run(
             [*command, "--minutes", str(minutes)], cwd=folder, capture_output=True
         )
         statuses.append(chunk.returncode)
         minutes *= 1.5
-    assert statuses[0] == 3, "the first chunk is too short for all"
+    assert statuses[0] == AGAIN, "the first chunk is too short for all"
     assert statuses[-1] == 0
     for cell in load(SMOKE).cells:
         at_once, in_chunks = (

@@ -1,4 +1,5 @@
 # The checked config and what every stage depends on. No files are made here.
+import json
 import os
 import re
 import shlex
@@ -10,7 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from benchmark.atomic import write_text
 from benchmark.compare import labels
-from benchmark.config import check_writable, resolved
+from benchmark.config import check_writable, read_config, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
@@ -27,8 +28,12 @@ from benchmark.paths import (
 from benchmark.records import canonical_json, read_records
 from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers
+from benchmark.shards import CODE, name_of, size_of, split
 
 try:
+    # Keys that stand twice are refused here: Snakemake takes the last.
+    for path in workflow.configfiles:
+        read_config(Path(path))
     CONFIG = parse_config(
         config, " + ".join(map(str, workflow.configfiles)) or "config"
     )
@@ -44,11 +49,25 @@ CONFIG_FILE = RUN.config(resolved(CONFIG))
 os.environ["BENCHMARK_CONFIG"] = str(CONFIG_FILE)
 
 
+SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
+
+# How many images of a cell each job samples, and embeds; None: one job all. That follows from
+# records which jobs make anew, so those on other machines are told what was planned.
+if workflow.is_main_process:
+    SIZES = {
+        kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED}
+        for kind in CODE
+    }
+    os.environ["BENCHMARK_SIZES"] = canonical_json(SIZES)
+else:
+    SIZES = json.loads(os.environ["BENCHMARK_SIZES"])
+
 SERVERS = []  # they end when the pipes that these processes hold are closed
 
 
 envvars:
     "BENCHMARK_CONFIG",
+    "BENCHMARK_SIZES",
 
 
 # A plan alone needs no files of weights.
@@ -67,7 +86,6 @@ onstart:
 
 
 CELLS = [cell.id for cell in CONFIG.cells]
-SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 GATHERED = [cell.id for cell in CONFIG.cells if not cell.sampler]
 DATASETS = sorted({cell.dataset for cell in CONFIG.cells})
 KINDS = [HELD_OUT, *CONFIG.evaluation.controls]
@@ -77,7 +95,9 @@ EXTRACTOR = CONFIG.evaluation.extractor
 def command(arguments):
     """The shell command of a job: the interpreter that runs Snakemake runs it, its log is kept."""
     return (
-        f"{shlex.quote(sys.executable)} -m benchmark {arguments} 2> >(tee {{log}} >&2)"
+        f"{shlex.quote(sys.executable)} -m benchmark {arguments} "
+        # A signal to all processes of the job must leave one that takes its last words.
+        "2> >(trap '' INT TERM HUP; tee {log} >&2)"
     )
 
 
@@ -88,16 +108,41 @@ def code(*patterns):
     return [os.path.relpath(file) for file in files]
 
 
-def wants_gpu():
+def submitted():
+    """Whether jobs are submitted to other machines: known only when the rules have been read.
+
+    The Snakemake that runs a job there must find the same resources as the one that submits it.
+    """
+    planned = workflow.dryrun and workflow.resource_settings.nodes is not None
+    return workflow.remote_exec or not workflow.local_exec or planned
+
+
+def wants_gpu(wildcards):
     """1 when jobs will run on a GPU: always off this machine, here where there is one."""
     if CONFIG.device == "auto":
-        return int(not workflow.local_exec or shutil.which("nvidia-smi") is not None)
+        return int(submitted() or shutil.which("nvidia-smi") is not None)
     return int(CONFIG.device != "cpu")
+
+
+def all_cores(wildcards):
+    """Threads for a job that has this machine to itself; elsewhere the profile's set-threads."""
+    return 1 if submitted() else workflow.resource_settings.cores or 1
 
 
 def share_of_cores(jobs):
     """Threads for each of `jobs` that can run side by side on this machine's cores."""
-    return CORES // max(1, min(jobs, CORES))
+
+    def threads(wildcards):
+        cores = all_cores(wildcards)
+        return cores // max(1, min(jobs, cores))
+
+    return threads
+
+
+def minutes(resources):
+    """The option that tells a job its run time, where a profile or the command line sets one."""
+    runtime = resources.get("runtime")
+    return f"--minutes {runtime}" if runtime else ""
 
 
 def images_of(name):
@@ -157,6 +202,7 @@ def other_run():
 
 wildcard_constraints:
     cell=one_of(CELLS),
+    part=r"\d+-\d+",
     dataset=one_of(DATASETS),
     suffix="md|html|json",
 
@@ -164,6 +210,24 @@ wildcard_constraints:
 # Jobs that hold all cores come first, then long ones on some of them: the many short ones that are
 # left fill the cores while the last long ones end.
 FIRST, NEXT = 2000, 1000
-GPU = wants_gpu()
-CORES = workflow.resource_settings.cores or 1
+MERGED = FIRST + 1  # before further shards, which take up as much room again
 ENVIRONMENT = Path(workflow.basedir) / "environment.yml"
+
+
+def shards_of(kind, cell):
+    """The folders in which the parts of a cell wait until they are merged."""
+    batch = {"sample": CONFIG.sampling_batch, "features": CONFIG.feature_batch}[kind]
+    parts = split(CONFIG.cell(cell).samples, batch, SIZES[kind][cell])
+    return [RUN.shard(kind, cell, name_of(part)).root for part in parts]
+
+
+# Cells of which several jobs each make a part; of all else one job makes all.
+SHARDED = {
+    kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1] for kind in CODE
+}
+SAMPLED_WHOLE = sorted({*SAMPLED} - {*SHARDED["sample"]})
+EMBEDDED_WHOLE = [
+    *DATASETS,
+    *map(CONFIG.controls_of, DATASETS),
+    *sorted({*CELLS} - {*SHARDED["features"]}),
+]

@@ -11,7 +11,7 @@ rule prepare:
     priority: FIRST
     conda:
         ENVIRONMENT
-    threads: CORES
+    threads: all_cores
     params:
         spec=lambda w: canonical_json(CONFIG.data_spec(w.dataset)),
         files=lambda w: stamp_of(getattr(CONFIG.data[w.dataset], "path", None)),

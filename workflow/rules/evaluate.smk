@@ -19,17 +19,19 @@ rule controls:
 rule features:
     input:
         images=lambda w: images_of(w.name),
-        code=code("features.py", "arrays.py", "extractors/*.py"),
+        code=code(*CODE["features"]),
     output:
         features=RUN.features(EXTRACTOR, "{name}"),
         record=RUN.record("features", "{name}"),
     log:
         RUN.log("features", "{name}"),
+    wildcard_constraints:
+        name=one_of(EMBEDDED_WHOLE),
     conda:
         ENVIRONMENT
-    threads: lambda w: share_of_cores(len(CELLS)) if w.name in CELLS else CORES
+    threads: lambda w: (share_of_cores(len(CELLS)) if w.name in CELLS else all_cores)(w)
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         extractor=EXTRACTOR,
     shell:
@@ -96,6 +98,7 @@ rule retrieve:
             RUN.neighbours("{cell}"),
             category="Neighbours",
             caption="../report/neighbours.rst",
+            labels={"images": "{cell}"},
         ),
     log:
         RUN.log("retrieve", "{cell}"),
@@ -116,11 +119,15 @@ rule retrieve_controls:
         code=RETRIEVAL,
     output:
         records=[RUN.record("retrieval", f"{kind}-{{dataset}}") for kind in KINDS],
-        panels=report(
-            [RUN.neighbours(f"{kind}-{{dataset}}") for kind in KINDS],
-            category="Neighbours",
-            caption="../report/neighbours.rst",
-        ),
+        panels=[
+            report(
+                RUN.neighbours(f"{kind}-{{dataset}}"),
+                category="Neighbours",
+                caption="../report/neighbours.rst",
+                labels={"images": f"{kind}-{{dataset}}"},
+            )
+            for kind in KINDS
+        ],
     log:
         RUN.log("retrieve", f"{CONTROLS}-{{dataset}}"),
     conda:

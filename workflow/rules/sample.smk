@@ -2,35 +2,33 @@
 rule sample:
     input:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
-        code=code(
-            "sample.py",
-            "arrays.py",
-            "pictures.py",
-            "images.py",
-            "seeds.py",
-            "models/*.py",
-            "diffusion/**/*.py",
-        ),
+        code=code(*CODE["sample"]),
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
-            RUN.grid("{cell}"), category="Samples", caption="../report/grid.rst"
+            RUN.grid("{cell}"),
+            category="Samples",
+            caption="../report/grid.rst",
+            labels={"samples": "{cell}", "picture": "grid"},
         ),
         chain=report(
-            RUN.chain("{cell}"), category="Samples", caption="../report/chain.rst"
+            RUN.chain("{cell}"),
+            category="Samples",
+            caption="../report/chain.rst",
+            labels={"samples": "{cell}", "picture": "chain"},
         ),
         movie=RUN.movie("{cell}"),
         record=RUN.record("sample", "{cell}"),
     log:
         RUN.log("sample", "{cell}"),
     wildcard_constraints:
-        cell=one_of(SAMPLED),
+        cell=one_of(SAMPLED_WHOLE),
     priority: FIRST
     conda:
         ENVIRONMENT
-    threads: CORES
+    threads: all_cores
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
     shell:
@@ -43,7 +41,10 @@ rule gather:
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
-            RUN.grid("{cell}"), category="Samples", caption="../report/grid.rst"
+            RUN.grid("{cell}"),
+            category="Samples",
+            caption="../report/grid.rst",
+            labels={"samples": "{cell}", "picture": "grid"},
         ),
         record=RUN.record("sample", "{cell}"),
     log:

@@ -4,6 +4,7 @@ rule train:
         code=code(
             "train.py",
             "state.py",
+            "team.py",
             "images.py",
             "seeds.py",
             "models/*.py",
@@ -19,8 +20,14 @@ rule train:
         ENVIRONMENT
     threads: share_of_cores(len(CONFIG.trainings))
     resources:
-        gpu=GPU,
+        gpu=wants_gpu,
     params:
         spec=lambda w: canonical_json(CONFIG.train_spec(w.training)),
+        # What follows from resources reruns nothing when it changes.
+        processes=lambda w, resources: max(1, resources.gpu),
+        minutes=lambda w, resources: minutes(resources),
     shell:
-        command("train $BENCHMARK_CONFIG {wildcards.training} --threads {threads}")
+        command(
+            "train $BENCHMARK_CONFIG {wildcards.training} --threads {threads} "
+            "--processes {params.processes} {params.minutes}"
+        )

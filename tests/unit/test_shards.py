@@ -1,0 +1,252 @@
+"""Shards: whole batches of a cell, made by jobs of their own and merged to the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark import features, merge, sample
+from benchmark.config import Config, parse
+from benchmark.errors import BenchmarkError
+from benchmark.paths import Run
+from benchmark.records import Record, Stopwatch, read_record
+from benchmark.rows import Row, timed_alike
+from benchmark.shards import name_of, size_of, split
+from benchmark.shards import parse as parse_shard
+from benchmark.timeline import place
+
+CELL = "DDPM-linear-ddpm-10-s0"
+EXTRACTOR = "efficientnet-lite0"
+
+
+def sharded(config: Config, shard: int | None, samples: int = 20, **changes: object) -> Config:
+    content = config.model_dump(mode="json")
+    for entry in content["grid"]:
+        entry |= {"samples": samples, "shard": shard}
+    return parse({**content, **changes})
+
+
+@given(st.integers(1, 500), st.integers(1, 70), st.none() | st.integers(1, 600))
+def test_shards_are_whole_batches_of_all(count: int, batch: int, size: int | None) -> None:
+    parts = split(count, batch, size)
+    assert list(chain.from_iterable(parts)) == list(range(count))
+    assert all(part.start % batch == 0 for part in parts)
+    if size is None or size >= count:
+        assert parts == [range(count)]
+    else:
+        assert all(size <= len(part) < size + batch for part in parts[:-1])
+        assert len({len(part) for part in parts[:-1]}) <= 1
+    assert [parse_shard(name_of(part), count, batch) for part in parts] == parts
+
+
+@pytest.mark.parametrize("shard", ["3", "0-5", "3-12", "6-6", "12-6", "0-26", "a-6", "-6-0", ""])
+def test_what_is_no_shard_is_refused_with_one_that_is(shard: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"parts of 20 images are whole batches of 6, as 0-6$"):
+        parse_shard(shard, 20, 6)
+
+
+def test_images_made_elsewhere_have_no_shards(smoke: Config) -> None:
+    content = smoke.model_dump(mode="json")
+    content["models"]["gan"] = {"family": "GAN", "data": "tiny", "images": "elsewhere"}
+    content["grid"].append({"table": "gan", "model": "gan", "samples": 6, "shard": 3})
+    with pytest.raises(BenchmarkError, match=r"grid\.2\.shard: models\.gan\.images are gathered"):
+        parse(content)
+
+
+def test_a_shard_is_in_no_specification(smoke: Config) -> None:
+    one, other = sharded(smoke, None), sharded(smoke, 7)
+    assert one.sample_spec(CELL) == other.sample_spec(CELL)
+    assert one.features_spec(CELL) == other.features_spec(CELL)
+    assert one.cell(CELL) == other.cell(CELL)
+    assert (one.shard(CELL), other.shard(CELL)) == (None, 7)
+
+
+@pytest.fixture(scope="module")
+def made(smoke: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """The same cell by one job, and by one for each shard."""
+    from random_weights import with_random_weights
+
+    config = sharded(smoke, 5)
+    whole, parts = (Run(tmp_path_factory.mktemp(name) / "smoke") for name in ("whole", "parts"))
+    for run in (whole, parts):
+        with_random_weights(config, run)
+    sample.stage(config, CELL, whole)
+    features.stage(config, CELL, whole)
+    for part in split(20, 6, 5)[::-1]:
+        sample.stage(config, CELL, parts, shard=name_of(part))
+    merge.stage(config, CELL, parts)
+    for part in split(20, 8, 5):
+        features.stage(config, CELL, parts, shard=name_of(part))
+    merge.stage(config, CELL, parts, kind="features")
+    return whole, parts
+
+
+def test_shards_merge_to_the_bytes_of_one_job(made: tuple[Run, Run]) -> None:
+    files: list[Callable[[Run], Path]] = [
+        lambda run: run.samples(CELL),
+        lambda run: run.grid(CELL),
+        lambda run: run.chain(CELL),
+        lambda run: run.movie(CELL),
+        lambda run: run.features(EXTRACTOR, CELL),
+    ]
+    for file in files:
+        whole, parts = map(file, made)
+        assert whole.read_bytes() == parts.read_bytes(), whole.name
+
+
+@pytest.mark.parametrize("kind", ["sample", "features"])
+def test_the_record_of_shards_differs_in_times_alone(made: tuple[Run, Run], kind: str) -> None:
+    whole, parts = (read_record(run.record(kind, CELL)) for run in made)
+    timed = {"provenance", "timing", "values", "jobs", "facts"}
+    assert parts.model_dump(exclude=timed) == whole.model_dump(exclude=timed)
+    assert parts.facts == whole.facts | {"shard": 5}
+    assert parts.values.keys() == whole.values.keys()
+    assert parts.provenance.cpu == whole.provenance.cpu
+
+
+def test_the_timing_joins_the_batches_of_the_shards(made: tuple[Run, Run]) -> None:
+    run = made[1]
+    record = read_record(run.record("sample", CELL))
+    shards = [
+        read_record(run.shard("sample", CELL, name_of(part)).record("sample", CELL))
+        for part in split(20, 6, 5)
+    ]
+    timings = [shard.timing for shard in shards if shard.timing]
+    assert record.timing is not None
+    assert record.timing.batch_images == [6, 6, 6, 2]
+    assert record.timing.batch_seconds == [s for t in timings for s in t.batch_seconds]
+    assert record.timing.network_evaluations == 10
+    assert record.timing.peak_memory_bytes == max(t.peak_memory_bytes for t in timings)
+    assert record.values["sample_seconds"].value == sum(record.timing.batch_seconds)
+    assert record.timing.batches == record.timing.batch == 6
+    assert record.jobs is not None
+    assert [job.started for job in record.jobs[:-1]] == [s.provenance.started for s in shards]
+    wall = sum(job.wall_seconds for job in record.jobs)
+    assert record.provenance.wall_seconds == pytest.approx(wall, abs=1e-3)
+    assert len(place([record])) == 5  # of the timeline: four shards and their merging
+
+
+def joined(made: tuple[Run, Run], **changes: object) -> Record:
+    """The record of two shards, of which the second ran elsewhere."""
+    shard = read_record(made[1].shard("sample", CELL, "0-6").record("sample", CELL))
+    machines = [
+        shard.provenance.model_copy(update={"gpu": "A100"} | more) for more in ({}, changes)
+    ]
+    shards = [shard.model_copy(update={"provenance": machine}) for machine in machines]
+    return merge.merged(shards, Stopwatch(), 6)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"cpu": "another"}, {"cores": 999}, {"threads": 999}, {"gpu": "B300"}]
+)
+def test_times_of_shards_on_other_hardware_compare_with_none(
+    made: tuple[Run, Run], changes: dict[str, object]
+) -> None:
+    alike, mixed = joined(made), joined(made, **changes)
+    other = alike.model_copy(update={"provenance": alike.provenance.model_copy(update=changes)})
+    conditions = [timed_alike(Row("tiny", sample=record)) for record in (alike, other, mixed)]
+    assert conditions[2] not in conditions[:2]
+
+
+def test_what_differs_between_machines_is_told_with_its_number(made: tuple[Run, Run]) -> None:
+    libraries = {"torch": "9.9"}
+    alike = joined(made).provenance
+    mixed = joined(made, cpu="another", libraries=libraries).provenance
+    assert mixed.cpu == " + ".join(sorted([f"1 × {alike.cpu}", "1 × another"]))
+    assert mixed.libraries["torch"] == f"1 × {alike.libraries['torch']} + 1 × 9.9"
+    assert mixed.python == alike.python
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("spec_hash", "0" * 64, "made of another config"),
+        ("sources", "0" * 64, "made by other sources than 0-6: make both again"),
+        ("code", "0" * 64, "made by other code than 0-6: make both again"),
+        ("device", "cuda", "made on cuda, but 0-6 on cpu, which draws other noise"),
+    ],
+)
+def test_shards_that_do_not_belong_together_are_one_line(
+    made: tuple[Run, Run], smoke: Config, key: str, value: str, expected: str
+) -> None:
+    run = made[1]
+    path = run.shard("sample", CELL, "6-12").record("sample", CELL)
+    before, samples = path.read_text(), run.samples(CELL).read_bytes()
+    content = json.loads(before)
+    for part in (content, content["facts"], content["provenance"]):
+        if key in part:
+            part[key] = value
+    path.write_text(json.dumps(content))
+    try:
+        with pytest.raises(BenchmarkError, match=expected) as caught:
+            merge.stage(sharded(smoke, 5), CELL, run)
+    finally:
+        path.write_text(before)
+    assert "shards/sample/6-12" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert run.samples(CELL).read_bytes() == samples
+
+
+def test_features_of_damaged_samples_are_not_merged(
+    made: tuple[Run, Run], smoke: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made[1]
+    path = run.samples(CELL)
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before[:-50] + bytes([before[-50] ^ 1]) + before[-49:])
+        with pytest.raises(BenchmarkError, match=r"samples\.npy: damaged"):
+            merge.stage(sharded(smoke, 5), CELL, run, "features")
+        path.write_bytes(before[:300])
+        with pytest.raises(BenchmarkError, match=r"samples\.npy: damaged"):
+            features.stage(sharded(smoke, 5), CELL, run, shard="0-8")
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_missing_shard_is_one_line(made: tuple[Run, Run], smoke: Config) -> None:
+    with pytest.raises(BenchmarkError, match=r"shards/sample/0-12/.*not a readable record"):
+        merge.stage(sharded(smoke, 5), CELL, made[1], size=7)
+
+
+def test_a_shard_cut_short_is_one_line(made: tuple[Run, Run], smoke: Config) -> None:
+    run = made[1]
+    path = run.shard("sample", CELL, "6-12").samples(CELL)
+    before = path.read_bytes()
+    try:
+        for content in (before[:-1], before[:100]):
+            path.write_bytes(content)
+            with pytest.raises(BenchmarkError, match=r"shards/sample/6-12.*damaged.*make it again"):
+                merge.stage(sharded(smoke, 5), CELL, run)
+        np.save(path, np.load(run.samples(CELL))[:5])
+        with pytest.raises(BenchmarkError, match=r"6-12.*5 of 6 images: make this shard again"):
+            merge.stage(sharded(smoke, 5), CELL, run)
+    finally:
+        path.write_bytes(before)
+
+
+def test_what_is_done_keeps_the_size_of_its_shards(made: tuple[Run, Run], smoke: Config) -> None:
+    whole, parts = made
+    for kind in ("sample", "features"):
+        assert size_of(sharded(smoke, 7), CELL, whole, kind) is None  # type: ignore[arg-type]
+        assert size_of(sharded(smoke, 7), CELL, parts, kind) == 5  # type: ignore[arg-type]
+        assert size_of(sharded(smoke, None), CELL, parts, kind) == 5  # type: ignore[arg-type]
+        other = sharded(smoke, 7, samples=21)
+        assert size_of(other, CELL, parts, kind) == 7  # type: ignore[arg-type]
+
+
+def test_a_shard_as_large_as_the_cell_is_the_cell(smoke: Config, weighted: Run) -> None:
+    config = sharded(smoke, 100, samples=4)  # fewer than a batch
+    sample.stage(config, CELL, weighted)
+    whole = weighted.samples(CELL).read_bytes()
+    sample.stage(config, CELL, weighted, shard="0-4")
+    weighted.samples(CELL).unlink()
+    merge.stage(config, CELL, weighted)
+    assert weighted.samples(CELL).read_bytes() == whole

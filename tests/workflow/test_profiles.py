@@ -1,0 +1,60 @@
+"""The profiles: each parses, and plans the smallest run with what its jobs ask for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+def plan(profile: str, *config: str) -> str:
+    command = [
+        *(sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--snakefile"),
+        *(
+            str(PROJECT / "Snakefile"),
+            "--workflow-profile",
+            f"{PROJECT}/workflow/profiles/{profile}",
+        ),
+        *("--configfile", str(PROJECT / "tests" / "workflow" / "smoke.yaml")),
+        *("--config", "run=planned", *config),
+    ]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text
+    assert f"profiles/{profile} for setting default" in text
+    assert "prepare" in text.split("Job stats:")[1]
+    return text
+
+
+def resources(text: str, rule: str) -> dict[str, str]:
+    """What the first job of a rule asks for."""
+    line = re.search(rf"^rule {rule}:.*?resources: ([^\n]*)", text, re.MULTILINE | re.DOTALL)
+    assert line is not None
+    return dict(item.split("=", 1) for item in line.group(1).split(", "))
+
+
+@pytest.mark.parametrize("profile", ["default", "gpu"])
+def test_a_profile_of_one_machine_plans_the_run(profile: str) -> None:
+    assert resources(plan(profile), "train")["gpu"] == "0"
+
+
+def test_jobs_on_a_cluster_ask_for_partition_time_memory_and_gpu() -> None:
+    text = plan("slurm", "device=auto")
+    for rule in ("train", "sample", "features"):
+        asked = resources(text, rule)
+        assert (asked["gpu"], asked["slurm_partition"]) == ("1", "gpu")
+        assert int(asked["runtime"]) > 0
+        assert int(asked["mem_mb"]) > 0
+    asked = resources(text, "evaluate")
+    assert asked["slurm_partition"] == "cpu"
+    assert "gpu" not in asked
+    assert "slurm_partition" in resources(text, "prepare")
+
+
+def test_jobs_of_a_config_without_a_gpu_ask_for_none() -> None:
+    assert resources(plan("slurm", "device=cpu"), "train")["gpu"] == "0"

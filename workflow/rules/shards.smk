@@ -1,0 +1,106 @@
+# Cells that several jobs sample, and embed: each a part, and one that makes of them what one job
+# would have made. What is downstream knows nothing of it.
+
+
+rule sample_shard:
+    input:
+        weights=lambda w: weights_of(CONFIG.cell(w.cell)),
+        code=code(*CODE["sample"]),
+    output:
+        temp(directory(RUN.shard("sample", "{cell}", "{part}").root)),
+    log:
+        RUN.log("sample", "{cell}-{part}"),
+    priority: FIRST
+    conda:
+        ENVIRONMENT
+    threads: all_cores
+    resources:
+        gpu=wants_gpu,
+    params:
+        spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
+    shell:
+        command(
+            "sample $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}"
+            " --shard {wildcards.part}"
+        )
+
+
+rule merge_samples:
+    input:
+        shards=lambda w: shards_of("sample", w.cell),
+        code=code("merge.py"),
+    output:
+        samples=RUN.samples("{cell}"),
+        grid=report(
+            RUN.grid("{cell}"),
+            category="Samples",
+            caption="../report/grid.rst",
+            labels={"samples": "{cell}", "picture": "grid"},
+        ),
+        chain=report(
+            RUN.chain("{cell}"),
+            category="Samples",
+            caption="../report/chain.rst",
+            labels={"samples": "{cell}", "picture": "chain"},
+        ),
+        movie=RUN.movie("{cell}"),
+        record=RUN.record("sample", "{cell}"),
+    log:
+        RUN.log("merge", "sample-{cell}"),
+    wildcard_constraints:
+        cell=one_of(SHARDED["sample"]),
+    priority: MERGED
+    conda:
+        ENVIRONMENT
+    params:
+        spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
+        size=lambda w: SIZES["sample"][w.cell],
+    shell:
+        command("merge $BENCHMARK_CONFIG {wildcards.cell} --size {params.size}")
+
+
+rule features_shard:
+    input:
+        images=RUN.samples("{cell}"),
+        record=RUN.record("sample", "{cell}"),
+        code=code(*CODE["features"]),
+    output:
+        temp(directory(RUN.shard("features", "{cell}", "{part}").root)),
+    log:
+        RUN.log("features", "{cell}-{part}"),
+    conda:
+        ENVIRONMENT
+    threads: share_of_cores(len(CELLS))
+    resources:
+        gpu=wants_gpu,
+    params:
+        extractor=EXTRACTOR,
+    shell:
+        command(
+            "features $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}"
+            " --shard {wildcards.part}"
+        )
+
+
+rule merge_features:
+    input:
+        shards=lambda w: shards_of("features", w.cell),
+        code=code("merge.py"),
+    output:
+        features=RUN.features(EXTRACTOR, "{cell}"),
+        record=RUN.record("features", "{cell}"),
+    log:
+        RUN.log("merge", "features-{cell}"),
+    wildcard_constraints:
+        cell=one_of(SHARDED["features"]),
+    priority: MERGED
+    conda:
+        ENVIRONMENT
+    params:
+        extractor=EXTRACTOR,
+        size=lambda w: SIZES["features"][w.cell],
+    shell:
+        command(
+            "merge $BENCHMARK_CONFIG {wildcards.cell} --kind features"
+            " --size {params.size}"
+        )
