@@ -70,6 +70,8 @@ def explain(error: ValidationError, content: Any) -> str:
     """
     details = error.errors()
     where = ".".join(_path(details[0], content))
+    if not where.isprintable():  # a name with a line break in it
+        where = repr(where)[1:-1]
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     return f"{where}: {_what(details[0])}{more}" if where else _what(details[0]) + more
 

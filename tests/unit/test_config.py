@@ -284,6 +284,14 @@ def test_samples_of_ready_weights_depend_on_them(
     assert parse(smoke).sample_spec(cell) != before
 
 
+def test_a_name_with_a_line_break_is_told_in_one_line(smoke: dict[str, Any]) -> None:
+    smoke["data"]["con\nfusing"] = smoke["data"].pop("tiny")
+    with pytest.raises(BenchmarkError, match="should match pattern") as error:
+        parse(smoke)
+    assert len(str(error.value).splitlines()) == 1
+    assert "data.con\\nfusing: " in str(error.value)
+
+
 def test_a_config_may_train_nothing(smoke: dict[str, Any]) -> None:
     ready(smoke)
     del smoke["networks"], smoke["training"], smoke["models"]["DDIM"], smoke["grid"][1]
