@@ -60,6 +60,11 @@ def listen() -> None:
             signal.signal(number, _EAR)
 
 
+def is_told() -> bool:
+    """Return whether a signal has told this process to end."""
+    return bool(_EAR.number)
+
+
 def ignore() -> None:
     """Let no signal end a program that listens: its work is done but for what is written last."""
     for number in SIGNALS:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmark import server
 from benchmark.errors import BenchmarkError
-from benchmark.stopping import AGAIN, SIGNALS, Stopped
+from benchmark.stopping import AGAIN, SIGNALS, Stopped, is_told
 
 GRACE = 300  # seconds that the processes have to save once they are told to stop
 ECHO = 3.0  # seconds in which the launcher ends the others when one process has died
@@ -113,8 +113,10 @@ def joined(device: torch.device) -> Iterator[Team]:
     # the processor's is for what is no tensor of the network
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     rank = dist.get_rank()
+    pids = [0] * dist.get_world_size()
+    dist.all_gather_object(pids, os.getpid())
     try:
-        yield Team(rank, dist.get_world_size(), os.getppid())
+        yield Team(rank, len(pids), os.getppid())
     except Stopped as stop:  # the launcher is told, too
         raise Stopped(stop.status) from None
     except Exception as error:
@@ -122,7 +124,10 @@ def joined(device: torch.device) -> Iterator[Team]:
         if rank or isinstance(error, RuntimeError):
             with contextlib.suppress(Stopped):
                 time.sleep(ECHO)
-                raise
+                if all(map(_is_alive, pids)):
+                    raise
+                if not is_told():
+                    time.sleep(GRACE)  # a busy launcher is late
             raise Stopped(128 + signal.SIGTERM) from None
         raise
     dist.destroy_process_group()
@@ -198,6 +203,13 @@ def _explain(codes: dict[int, int], processes: int) -> None:
     statuses = {code if code > 0 else 128 - code for code in codes.values()}
     stops = {AGAIN, *(128 + number for number in SIGNALS)}
     raise Stopped(min(statuses - stops or statuses))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _end_children() -> None:

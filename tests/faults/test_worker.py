@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import yaml
 from harness import PROJECT, SMOKE, copy_run
 
 from benchmark.records import read_record
+from benchmark.team import ECHO
 
 NAME = "DDPM-linear"
 
@@ -23,9 +25,9 @@ NAME = "DDPM-linear"
     "train with two processes",
     "one line, none of the others is left; started again, it goes on from the last state",
 )
-@pytest.mark.parametrize("worker", [0, 1])
+@pytest.mark.parametrize(("worker", "is_late"), [(0, True), (1, False)])
 def test_a_dead_worker_ends_the_training_and_it_goes_on(
-    undisturbed: Path, cold: None, tmp_path: Path, worker: int
+    undisturbed: Path, cold: None, tmp_path: Path, worker: int, is_late: bool
 ) -> None:
     run = copy_run(undisturbed, tmp_path / "results")
     content = yaml.safe_load(SMOKE.read_text())
@@ -40,7 +42,12 @@ def test_a_dead_worker_ends_the_training_and_it_goes_on(
         time.sleep(0.05)
     workers = psutil.Process(job.pid).children()
     assert len(workers) == 2
+    if is_late:  # the other process hears of it long before the launcher
+        job.send_signal(signal.SIGSTOP)
     sorted(workers, key=lambda process: process.environ()["LOCAL_RANK"])[worker].kill()
+    if is_late:
+        time.sleep(ECHO + 2)
+        job.send_signal(signal.SIGCONT)
     _, errors = job.communicate(timeout=120)
     assert job.returncode == 2
     [line] = [line for line in errors.splitlines() if line.startswith("error: ")]
