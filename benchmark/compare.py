@@ -319,7 +319,8 @@ def _time(row: Row) -> dict[str, Measured]:
         "samples": sum(timing.batch_images),
         "resolution": row.cell.resolution,
     }
-    value = ratio(timing.batch_seconds, timing.batch_images)
+    laps = timing.laps
+    value = ratio([lap.seconds for lap in laps], [lap.images for lap in laps])
     return {TIME: Measured(value, "seconds per image", False, conditions)}
 
 

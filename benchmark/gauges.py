@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import os
 import subprocess
 import time
@@ -37,11 +38,15 @@ class Laps:
 
     Attributes:
         seconds: of each lap.
+        parts: the seconds of each lap's parts, which `mark` divides; a GPU is not synchronised
+            between them.
         joules: of all laps; None: the machine does not tell.
     """
 
     def __init__(self, device: torch.device, rapl: Path = RAPL) -> None:
         self.seconds: list[float] = []
+        self.parts: list[list[float]] = []
+        self._clock = _GpuClock(device) if device.type == "cuda" else _Clock()
         self._device = device
         self._counters = _gpu_counters(device) if device.type == "cuda" else _packages(rapl)
         self.joules: float | None = 0.0 if self._counters else None
@@ -51,13 +56,59 @@ class Laps:
         """Measure the block."""
         synchronise(self._device)
         before = [read() for read, _ in self._counters]
+        self._clock.start()
         start = time.perf_counter()
         yield
+        self.mark()
         synchronise(self._device)
         self.seconds.append(time.perf_counter() - start)
+        self.parts.append(self._clock.differences())
         if self.joules is not None:
             for (read, wraps_at), first in zip(self._counters, before, strict=True):
                 self.joules += (read() - first) % wraps_at
+
+    def mark(self) -> None:
+        """End a part of the lap and begin the next."""
+        self._clock.mark()
+
+
+class _Clock:
+    """Takes times of a processor."""
+
+    def __init__(self) -> None:
+        self._marks: list[float] = []
+
+    def start(self) -> None:
+        self._marks.clear()
+        self.mark()
+
+    def mark(self) -> None:
+        self._marks.append(time.perf_counter())
+
+    def differences(self) -> list[float]:
+        """Return the seconds from each mark to the next."""
+        return [after - before for before, after in itertools.pairwise(self._marks)]
+
+
+class _GpuClock:
+    """Takes times of a GPU, on which marks are events between what it was asked to do."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._marks: list[torch.cuda.Event] = []
+
+    def start(self) -> None:
+        self._marks.clear()
+        self.mark()
+
+    def mark(self) -> None:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        self._marks.append(event)
+
+    def differences(self) -> list[float]:
+        """Return the seconds from each mark to the next, all of which the GPU has passed."""
+        return [a.elapsed_time(b) / 1e3 for a, b in itertools.pairwise(self._marks)]
 
 
 # (reads joules since some time, the joules at which it starts again from 0)

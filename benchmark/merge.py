@@ -157,6 +157,7 @@ def _timing(parts: Sequence[Timing]) -> Timing:
         batch=parts[0].batch,
         batch_seconds=list(chain.from_iterable(part.batch_seconds for part in parts)),
         batch_images=list(chain.from_iterable(part.batch_images for part in parts)),
+        batch_laps=list(chain.from_iterable(part.batch_laps for part in parts)),
         network_evaluations=evaluations / sum(images),
         peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
         peak_memory_of=parts[0].peak_memory_of,

@@ -118,6 +118,14 @@ class Protocol(Strict):
     real_sha256: str
 
 
+class Lap(NamedTuple):
+    """A part of a batch that was timed."""
+
+    seconds: float
+    images: float  # as many as would take its share of the batch's network evaluations
+    batch: int  # images of the batch
+
+
 class Timing(Strict):
     """What the sampler alone took, after warm-up, with the device synchronised."""
 
@@ -125,6 +133,11 @@ class Timing(Strict):
     batch: int = Field(description="Images in the first batch")
     batch_seconds: list[float] = Field(description="Wall time of each timed batch")
     batch_images: list[int] = Field(description="Images in each timed batch")
+    batch_laps: list[list[tuple[float, int]]] = Field(
+        default_factory=list,
+        description="Wall time and network evaluations of each part of each timed batch; empty: "
+        "not told",
+    )
     network_evaluations: float = Field(description="Forward passes per image, counted")
     peak_memory_bytes: int = Field(description="Of the device on a GPU, else of the process")
     peak_memory_of: Literal["device", "process"]
@@ -150,6 +163,16 @@ class Timing(Strict):
     def seconds(self) -> float:
         """Total seconds of the timed batches."""
         return sum(self.batch_seconds)
+
+    @property
+    def laps(self) -> list[Lap]:
+        """The parts of all batches in the order of time; where none are told, the batches."""
+        whole = [[(seconds, 1)] for seconds in self.batch_seconds]
+        return [
+            Lap(seconds, images * evaluations / sum(n for _, n in laps), images)
+            for laps, images in zip(self.batch_laps or whole, self.batch_images, strict=True)
+            for seconds, evaluations in laps
+        ]
 
     @property
     def images_per_second(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -39,6 +40,7 @@ from benchmark.shards import identity, parse, write_pictures
 CHAIN_IMAGES = 6  # rows of the picture from noise to image
 MOVIE_STEPS = 64  # of samplers with at most so many every state is kept for the movie
 WARMUP_STEPS = 2
+LAPS = 20  # of all batches together, at least, where the sampler has so many steps
 
 
 def stage(
@@ -126,6 +128,8 @@ class Drawing:
         self.parts = [self.images[i : i + batch] for i in range(0, len(self.images), batch)]
         self.laps = Laps(device)  # of the batches that are drawn
         self.sizes: list[int] = []  # and their images
+        self.counts: list[list[int]] = []  # and the network evaluations in each part of a lap
+        self.marks: list[int] = []  # evaluations at the ends of the parts of the present lap
         self.evaluations = 0  # and those of the network for them
         self.warm: set[int] = set()  # sizes of batches that were drawn before they were timed
         self.precision = config.precision
@@ -163,10 +167,12 @@ class Drawing:
         steps = len(self.timesteps)
         images = f"{indices.start}-{indices.stop} of {self.cell.samples}"
         self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
+        self.marks = [0]
         with self.laps.lap():
             x_0 = self.draw(indices, self.timesteps)
         self._check_finite(x_0, indices)
         self.sizes.append(len(indices))
+        self.counts.append(np.diff([*self.marks, self.model.evaluations]).tolist())
         self.evaluations += self.model.evaluations
         return to_uint8(x_0).cpu().numpy()
 
@@ -178,6 +184,10 @@ class Drawing:
             batch=self.sizes[0],
             batch_seconds=self.laps.seconds,
             batch_images=self.sizes,
+            batch_laps=[
+                list(zip(seconds, counts, strict=True))
+                for seconds, counts in zip(self.laps.parts, self.counts, strict=True)
+            ],
             network_evaluations=self.evaluations / len(self.images),
             peak_memory_bytes=peak_memory(self.device),
             peak_memory_of="device" if self.device.type == "cuda" else "process",
@@ -196,8 +206,13 @@ class Drawing:
         if first:
             self.chain.frames.clear()  # of the warm-up
 
+        stride = math.ceil(len(timesteps) * len(self.parts) / LAPS)
+
         def callback(i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
             next(self.progress, None)
+            if (i + 1) % stride == 0 and i + 1 < len(timesteps):
+                self.laps.mark()
+                self.marks.append(self.model.evaluations)
             if first:
                 self.chain(i, t, x_t, x0_hat)
 

@@ -17,7 +17,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.errors import BenchmarkError
@@ -27,7 +26,7 @@ from benchmark.metrics.uncertainty import (
     difference,
     proportion,
     quotient,
-    with_error,
+    ratio,
 )
 from benchmark.records import PART, Value
 from benchmark.rows import Key, Row, key_of, timed_alike
@@ -553,32 +552,21 @@ def time_ratio(
     if missing := [row for row in rows if not (row.sample and row.sample.timing)]:
         raise UndecidedError(f"{_name(missing[0])} was not timed", Verdict.NOT_RUN)
     _check_alike([timed_alike(row) for row in rows])
-    first, second = _log_seconds(a), _log_seconds(b)
-    if min(len(first), len(second)) < 2:
+    first, second = _seconds(a), _seconds(b)
+    if first.low is None or second.low is None:
         raise UndecidedError("one timed batch has no interval: take a smaller sampling_batch")
-    _, *interval = _ends(difference(_mean(first), _mean(second)))
-    value = math.exp(first.mean() - second.mean())
-    spread = Value(value=value, low=math.exp(interval[0]), high=math.exp(interval[1]))
+    if min(first.low, second.low) <= 0:
+        raise UndecidedError("the interval of a time reaches 0")
+    spread = quotient(first, second)
     samples = min(row.cell.samples for row in rows if row.cell)
     return Measured(spread, low, high, rows, samples, relative=True)
 
 
-def _log_seconds(rows: Iterable[Row]) -> NDArray[np.float64]:
-    """Return the logarithms of the seconds per image of every full batch."""
+def _seconds(rows: Iterable[Row]) -> Value:
+    """Return the seconds per image of the full batches."""
     timings = [row.sample.timing for row in rows if row.sample and row.sample.timing]
-    return np.log(
-        [
-            seconds / images
-            for timing in timings
-            for seconds, images in zip(timing.batch_seconds, timing.batch_images, strict=True)
-            if images == timing.batch
-        ]
-    )
-
-
-def _mean(values: NDArray[np.float64]) -> Value:
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return with_error(float(values.mean()), error, len(values) - 1)
+    laps = [lap for timing in timings for lap in timing.laps if lap.batch == timing.batch]
+    return ratio([lap.seconds for lap in laps], [lap.images for lap in laps])
 
 
 def _copies(row: Row) -> int | None:

@@ -94,7 +94,7 @@ def centred(value: float, replicates: NDArray[np.float64]) -> Value:
     )
 
 
-def with_error(value: float, std_error: float, degrees: int) -> Value:
+def with_error(value: float, std_error: float, degrees: float) -> Value:
     """Return the value with its error and Student's t interval."""
     from scipy.special import stdtrit  # takes longer to import than all else here
 
@@ -120,16 +120,21 @@ def wilson(p: float, n: float) -> tuple[float, float]:
 def ratio(totals: Sequence[float], sizes: Sequence[float]) -> Value:
     """Return Σ totals / Σ sizes with the interval that follows from the scatter between the pairs.
 
-    One pair has no scatter, so its ratio has no interval.
+    Pairs are in the order of time: where each resembles the one before, they count as fewer. One
+    pair has no scatter, so its ratio has no interval.
 
-    Source: Cochran 1977, section 2.11 (the estimate of a ratio).
+    Source: Cochran 1977, section 2.11 (the estimate of a ratio); Bayley and Hammersley 1946 (the
+    effective number of observations), for a correlation that falls as that of an AR(1) process.
     """
     found, n = math.fsum(totals) / math.fsum(sizes), len(totals)
     if n < 2:
         return Value(value=found)
     residuals = np.subtract(totals, np.multiply(found, sizes))
-    error = math.sqrt(float(np.square(residuals).sum()) * n / (n - 1)) / math.fsum(sizes)
-    return with_error(found, error, n - 1)
+    square = float(np.square(residuals).sum())
+    error = math.sqrt(square * n / (n - 1)) / math.fsum(sizes)
+    correlation = float(residuals[1:] @ residuals[:-1]) / square if square else 0.0
+    fewer = (1 + max(0.0, correlation)) / (1 - max(0.0, correlation))
+    return with_error(found, error * math.sqrt(fewer), max(1.0, n / fewer - 1))
 
 
 def with_interval(value: Value) -> Value | None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.gauges import THROTTLES, Laps, gpu_state, parse_gpu_state
+from benchmark.gauges import THROTTLES, Laps, _Clock, gpu_state, parse_gpu_state
 
 CPU = torch.device("cpu")
 
@@ -30,6 +30,51 @@ def test_every_lap_is_timed(tmp_path: Path) -> None:
             time.sleep(0.01)
     assert len(laps.seconds) == 2
     assert min(laps.seconds) >= 0.01
+
+
+def test_a_lap_is_divided_by_its_marks(tmp_path: Path) -> None:
+    laps = Laps(CPU, tmp_path)
+    laps.mark()  # outside of a lap: of no meaning
+    for seconds in ([0.01, 0.03], [0.02]):
+        with laps.lap():
+            for number, part in enumerate(seconds):
+                if number:
+                    laps.mark()
+                time.sleep(part)
+    assert [len(parts) for parts in laps.parts] == [2, 1]
+    assert laps.parts[0][1] > laps.parts[0][0] >= 0.01
+    assert [sum(parts) for parts in laps.parts] == pytest.approx(laps.seconds, abs=1e-3)
+
+
+def test_parts_of_a_gpu_are_timed_by_events_that_wait_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = iter([0.0, 1500.0, 1750.0])
+    waits: list[torch.device] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self, stream: torch.device) -> None:
+            self.stream, self.at = stream, next(ticks)
+
+        def elapsed_time(self, other: Event) -> float:
+            assert self.stream == other.stream == gpu
+            assert len(waits) == 2  # else the events have not come to pass
+            return other.at - self.at
+
+    gpu = torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: device)
+    monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    laps = Laps(gpu)
+    with laps.lap():
+        laps.mark()
+        assert len(waits) == 1
+    assert laps.parts == [[1.5, 0.25]]
 
 
 def test_energy_is_that_of_all_packages_within_the_laps_alone(tmp_path: Path) -> None:
@@ -75,6 +120,7 @@ def test_the_gpu_s_own_counter_is_read_in_joules(monkeypatch: pytest.MonkeyPatch
     properties = SimpleNamespace(uuid="5")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    monkeypatch.setattr("benchmark.gauges._GpuClock", lambda _: _Clock())
     laps = Laps(torch.device("cuda"))
     with laps.lap():
         pass

@@ -64,6 +64,14 @@ def test_the_record_counts_evaluations_and_times_every_batch(
     assert record.timing.network_evaluations == evaluations  # the warm-up is not counted
     assert record.timing.batch_images == [6, 2]
     assert all(seconds > 0 for seconds in record.timing.batch_seconds)
+    for seconds, laps in zip(record.timing.batch_seconds, record.timing.batch_laps, strict=True):
+        assert len(laps) == (10 if evaluations == 10 else 5)
+        assert sum(second for second, _ in laps) == pytest.approx(seconds, rel=0.1)
+    counts = [[count for _, count in laps] for laps in record.timing.batch_laps]
+    assert counts == [[6] * evaluations, [2] * evaluations]
+    assert [lap.images for lap in record.timing.laps] == pytest.approx(
+        [6 / evaluations] * evaluations + [2 / evaluations] * evaluations
+    )
     assert record.timing.peak_memory_bytes > 0
     assert record.provenance.cpu
     assert np.load(weighted.samples(cell)).shape == (8, 16, 16, 3)

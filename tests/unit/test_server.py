@@ -33,8 +33,6 @@ def warm() -> Iterator[Warm]:
     """Both warm processes, ready."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(server.FOLDER, "")  # is set by `start`, and taken back behind the tests
-        # tests that are run in the background would ignore Ctrl-C, and so would what they start
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         processes = server.start(SMOKE)
         yield {
             name: psutil.Process(p.pid) for name, p in zip(server.SERVED, processes, strict=True)

@@ -122,6 +122,8 @@ def test_the_timing_joins_the_batches_of_the_shards(made: tuple[Run, Run]) -> No
     assert record.timing is not None
     assert record.timing.batch_images == [6, 6, 6, 2]
     assert record.timing.batch_seconds == [s for t in timings for s in t.batch_seconds]
+    assert record.timing.batch_laps == [laps for t in timings for laps in t.batch_laps]
+    assert record.timing.batch_laps
     assert record.timing.network_evaluations == 10
     assert record.timing.peak_memory_bytes == max(t.peak_memory_bytes for t in timings)
     assert record.values["sample_seconds"].value == sum(record.timing.batch_seconds)

@@ -177,6 +177,25 @@ def test_the_ratio_of_batches_of_many_sizes_covers_the_truth_as_often_as_it_says
     assert hits / 2000 == pytest.approx(0.95, abs=0.03)
 
 
+@pytest.mark.parametrize(("correlation", "least"), [(0.0, 0.93), (0.5, 0.88), (0.8, 0.78)])
+def test_pairs_that_resemble_those_before_them_count_as_fewer(
+    correlation: float, least: float
+) -> None:
+    hits, naive = 0, 0
+    for seed in range(1000):
+        noise = rng(seed).normal(0, 1, size=20)
+        for i in range(1, 20):  # an AR(1) process
+            noise[i] = correlation * noise[i - 1] + math.sqrt(1 - correlation**2) * noise[i]
+        found = ratio((10 + noise).tolist(), [1] * 20)
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= 10 <= found.high
+        low, high = scipy.stats.t.interval(0.95, 19, found.value, scipy.stats.sem(noise))
+        naive += low <= 10 <= high
+    assert hits / 1000 > least
+    assert hits / 1000 > naive / 1000 + correlation / 5 - 0.01
+
+
 def test_the_ratio_of_one_batch_has_no_interval() -> None:
     assert ratio([8.0], [16]) == Value(value=0.5)
     assert ratio([8.0, 2.0], [16, 4]).std_error == 0

@@ -17,6 +17,7 @@ from benchmark.verdicts import (
     Judged,
     Lookup,
     Measured,
+    UndecidedError,
     Verdict,
     all_of,
     any_of,
@@ -382,6 +383,29 @@ def test_time_is_that_of_full_batches_alone() -> None:
     sample = b.sample.model_copy(update={"timing": timing})
     after = time_ratio([a], [Row(**{**vars(b), "sample": sample})], 1.0, None).value.value
     assert after == before
+
+
+def test_one_batch_has_an_interval_where_its_laps_are_told() -> None:
+    rows = report_rows(batches=1)
+    [a] = [r for r in rows if r.cell and r.cell.id == "ddpm-linear-ddpm-1000-s0"]
+    [b] = [r for r in rows if r.cell and r.cell.id == "ddim-linear-ddim-50-s0"]
+    with pytest.raises(UndecidedError, match="one timed batch has no interval"):
+        time_ratio([a], [b], 16, 25)
+    found = time_ratio([_in_laps(a)], [_in_laps(b)], 16, 25)
+    assert found.value.value == pytest.approx(20)
+    assert found.value.low is not None
+    assert 19 < found.value.low < 20
+    assert found.verdict(1) is Verdict.REPRODUCED
+
+
+def _in_laps(row: Row) -> Row:
+    """Return the row with its only batch divided into eight parts, some a little slower."""
+    assert row.sample
+    assert row.sample.timing
+    [seconds] = row.sample.timing.batch_seconds
+    laps = [(seconds / 8 * (1 + 0.01 * (-1) ** i), 5) for i in range(8)]
+    timing = row.sample.timing.model_copy(update={"batch_laps": [laps]})
+    return Row(**{**vars(row), "sample": row.sample.model_copy(update={"timing": timing})})
 
 
 def test_every_cell_of_the_claims_is_a_row_of_the_report() -> None:

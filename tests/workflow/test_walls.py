@@ -61,7 +61,7 @@ def test_a_signal_to_all_processes_of_a_job_leaves_its_last_words(tmp_path: Path
         assert job.poll() is None
         time.sleep(0.1)
     os.killpg(job.pid, signal.SIGINT)
-    assert job.wait() == 128 + signal.SIGINT
+    assert job.wait(timeout=120) == 128 + signal.SIGINT
     assert "told to stop: stopped at step" in log.read_text()
 
 
