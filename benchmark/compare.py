@@ -17,12 +17,14 @@ from benchmark.records import RATE, Record, Value, read_records
 from benchmark.rows import (
     FRECHET,
     TIME,
+    TRAINING,
     Row,
     collect,
     is_frechet,
     metric_name,
     metric_options,
     timed_alike,
+    trained_alike,
 )
 from benchmark.strict import nearest
 
@@ -36,6 +38,7 @@ COPYING = ("accused_share", "closer_share")
 NOT_OF_A_MACHINE = {"started", "wall_seconds", "libraries"}
 # differ by the kind of job in one run
 OF_A_JOB = ("device", "threads", "processes", "precision", "compiled")
+STEP = "train_seconds_per_step"  # in the record of a training
 HASH = 12  # characters of a hash that are shown
 
 
@@ -56,7 +59,7 @@ class Threshold:
 
 # The scatter within one run does not hold what differs from one run to the next: other work on the
 # machine, its temperature, where memory lies.
-DEFAULTS = {TIME: Threshold(0.1, relative=True)}
+DEFAULTS = dict.fromkeys((TIME, TRAINING), Threshold(0.1, relative=True))
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ def _by_cell(records: Iterable[Record]) -> Cells:
 
 
 def _measured(row: Row) -> dict[str, Measured]:
-    return {**_metrics(row.metrics), **_copying(row.retrieval), **_time(row)}
+    return {**_metrics(row.metrics), **_copying(row.retrieval), **_time(row), **_training(row)}
 
 
 def _metrics(record: Record | None) -> dict[str, Measured]:
@@ -324,15 +327,24 @@ def _time(row: Row) -> dict[str, Measured]:
     return {TIME: Measured(value, "seconds per image", False, conditions)}
 
 
-def _rank(key: str) -> tuple[bool, bool, bool]:
-    """Order metrics: the distance, its like, memorisation, time."""
-    return (key == TIME, key in COPYING, key != FRECHET)
+def _training(row: Row) -> dict[str, Measured]:
+    """Return the seconds per step of training, of cells that this run has trained."""
+    if row.cell is None or row.training is None or STEP not in row.training.values:
+        return {}
+    conditions = {**trained_alike(row.training), "resolution": row.cell.resolution}
+    value = row.training.values[STEP]
+    return {TRAINING: Measured(value, "seconds per training step", False, conditions)}
+
+
+def _rank(key: str) -> tuple[bool, bool, bool, bool]:
+    """Order metrics: the distance, its like, memorisation, time, that of training."""
+    return (key == TRAINING, key == TIME, key in COPYING, key != FRECHET)
 
 
 def _known(measured: Sequence[tuple[str, Measured]]) -> dict[str, str]:
     """Return the metrics of all runs by every name that they may be called, in small letters."""
     return {
-        **{figure.name.lower(): key for key, figure in measured if key != TIME},
+        **{figure.name.lower(): key for key, figure in measured if key not in DEFAULTS},
         **{key.lower(): key for key, _ in measured},
     }
 

@@ -20,7 +20,8 @@ RESERVED = (
     "verdicts",
 )  # names of the tables that every run has
 TIMED_ALIKE = {"cpu", "cores", "threads", "precision", "compiled", "device", "gpu"}
-FRECHET, TIME = "fd", "time"  # what a comparison calls the distance and the time of an image
+# what a comparison calls the distance, the time of an image and that of a step of training
+FRECHET, TIME, TRAINING = "fd", "time", "training"
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,12 @@ def timed_alike(row: Row) -> dict[str, object]:
     assert row.sample.timing
     machine = row.sample.provenance.model_dump(include=TIMED_ALIKE)
     return {**machine, "batch": row.sample.timing.batches}
+
+
+def trained_alike(training: Record) -> dict[str, object]:
+    """Return what two times of training must have in common to be compared, by name."""
+    machine = training.provenance.model_dump(include={*TIMED_ALIKE, "processes"})
+    return {**machine, "batch": training.facts.get("batch")}
 
 
 def name_of(cell: Cell) -> str:

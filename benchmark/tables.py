@@ -29,6 +29,7 @@ from benchmark.records import (
 )
 from benchmark.rows import (
     TIME,
+    TRAINING,
     Key,
     Published,
     Row,
@@ -128,7 +129,7 @@ OVER_SEEDS = Column("over_seeds", "mean over seeds")
 LETTERS = Column("letters", "letters", number=False)
 DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
 # A metric may take none of these names.
-COLUMNS = frozenset([TIME, *(c.key for c in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])])
+COLUMNS = frozenset([TIME, TRAINING, *(c.key for c in [*IDENTITY, *DISTANCES, *COSTS, *REPORT])])
 STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),

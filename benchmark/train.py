@@ -23,6 +23,7 @@ from benchmark.diffusion.losses import Loss, loss_function
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
 from benchmark.images import dequantised, to_model_range
+from benchmark.metrics.uncertainty import ratio
 from benchmark.models import build
 from benchmark.models.weights import save_weights
 from benchmark.paths import Run
@@ -157,6 +158,8 @@ class Reached:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)  # means over `log_every` steps
     window: list[float] = field(default_factory=list)  # of the steps since then
+    lap_seconds: list[float] = field(default_factory=list)  # that `seconds` is the sum of
+    lap_steps: list[int] = field(default_factory=list)
 
 
 class Trainer:
@@ -233,6 +236,8 @@ class Trainer:
                 now = time.monotonic()
                 budget.took("step of the last window", (now - clock) / len(window))
                 self.reached.seconds += now - clock
+                self.reached.lap_seconds.append(now - clock)
+                self.reached.lap_steps.append(len(window))
                 self.reached.step = done
                 window, clock = [], now
                 if stop or now - saved >= self.settings.save_seconds or done == self.total:
@@ -271,10 +276,11 @@ class Trainer:
         return weight * loss.detach()
 
     def values(self) -> dict[str, Value]:
-        """Return time, speed and last loss."""
+        """Return time, speed and last loss; the interval is that of the laps between two logs."""
         images = self.total * self.settings.batch
         return {
             "train_seconds": Value(value=self.reached.seconds),
+            "train_seconds_per_step": ratio(self.reached.lap_seconds, self.reached.lap_steps),
             "train_images_per_second": Value(value=images / self.reached.seconds),
             "final_loss": Value(value=self.reached.losses[-1]),
         }

@@ -90,7 +90,13 @@ def weighted(smoke: Config, run: Run) -> Run:
 @pytest.fixture(scope="session")
 def found() -> Callable[[Run], dict[str, Any]]:
     """Tells what a run has found: its records but for times and machines, and all its samples."""
-    times = {"train_seconds", "train_images_per_second", "sample_seconds", "images_per_second"}
+    times = {
+        "train_seconds",
+        "train_seconds_per_step",
+        "train_images_per_second",
+        "sample_seconds",
+        "images_per_second",
+    }
     timing = {"batch", "batch_images", "network_evaluations", "warmup_batches"}
 
     def read(run: Run) -> dict[str, Any]:

@@ -247,6 +247,42 @@ def test_a_time_compares_only_under_the_same_conditions(
     assert figure(compared(runs), "fd").mark == "same"
 
 
+def train(run: Run, seconds: float, **provenance: object) -> None:
+    """Give the training of the cell a time per step, and facts of its machine."""
+    [name] = [
+        path.stem for path in (run.root / "records" / "train").iterdir() if "linear" in path.stem
+    ]
+    step = {"value": seconds, "low": 0.99 * seconds, "high": 1.01 * seconds}
+    edit(run, "train", name, put("values", "train_seconds_per_step", value=step))
+    for field, value in provenance.items():
+        edit(run, "train", name, put("provenance", field, value=value))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mark"), [(0.2, "same"), (0.201, "same"), (0.25, "worse"), (0.1, "better")]
+)
+def test_a_step_of_training_has_a_time_that_compares(
+    runs: tuple[Run, Run], seconds: float, mark: str
+) -> None:
+    train(runs[0], 0.2)
+    train(runs[1], seconds)
+    found = compared(runs)
+    assert figure(found, "training").mark == mark
+    assert found.metrics["training"] == "seconds per training step"
+    assert list(found.metrics)[-1] == "training"
+    assert found.status == (1 if mark == "worse" else 0)
+
+
+def test_a_step_of_several_processes_does_not_compare_with_that_of_one(
+    runs: tuple[Run, Run],
+) -> None:
+    train(runs[0], 0.2)
+    train(runs[1], 0.1, processes=2)
+    found = figure(compared(runs, "training"), "training")
+    assert (found.mark, found.why) == ("not comparable", "processes: 1 against 2")
+    assert figure(compared(runs), "time").mark == "same"
+
+
 @pytest.mark.parametrize("field", ["driver", "system", "python", "memory_bytes", "git_commit"])
 def test_what_time_may_depend_on_but_is_compared_for_is_listed(
     field: str, runs: tuple[Run, Run]

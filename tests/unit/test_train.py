@@ -204,7 +204,11 @@ def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
     record = read_record(run.record("train", "DDPM-linear"))
     assert record.curve is not None
     assert record.curve.steps == [2, 4, 6, 8, 10, 12]
-    assert record.values["train_seconds"].value > 0
+    seconds, step = (record.values[f"train_seconds{unit}"] for unit in ("", "_per_step"))
+    assert seconds.value > 0
+    assert step.value == pytest.approx(seconds.value / 12)
+    assert step.low is not None
+    assert step.low < step.value  # of six laps, one for each loss that was logged
     assert record.facts["models"] == ["DDPM"]
 
 
