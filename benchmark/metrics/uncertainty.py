@@ -124,17 +124,19 @@ def ratio(totals: Sequence[float], sizes: Sequence[float]) -> Value:
     pair has no scatter, so its ratio has no interval.
 
     Source: Cochran 1977, section 2.11 (the estimate of a ratio); Bayley and Hammersley 1946 (the
-    effective number of observations), for a correlation that falls as that of an AR(1) process.
+    effective numbers of observations for a mean and for a variance), where the correlation falls
+    as that of an AR(1) process.
     """
     found, n = math.fsum(totals) / math.fsum(sizes), len(totals)
     if n < 2:
         return Value(value=found)
     residuals = np.subtract(totals, np.multiply(found, sizes))
     square = float(np.square(residuals).sum())
-    error = math.sqrt(square * n / (n - 1)) / math.fsum(sizes)
-    correlation = float(residuals[1:] @ residuals[:-1]) / square if square else 0.0
-    fewer = (1 + max(0.0, correlation)) / (1 - max(0.0, correlation))
-    return with_error(found, error * math.sqrt(fewer), max(1.0, n / fewer - 1))
+    correlation = max(0.0, float(residuals[1:] @ residuals[:-1]) / square) if square else 0.0
+    fewer = (1 + correlation) / (1 - correlation)
+    variance = square / max(n - fewer, 1.0)  # of a pair: those alike scatter less about their mean
+    error = math.sqrt(variance * n * fewer) / math.fsum(sizes)
+    return with_error(found, error, max(1.0, n * (1 - correlation**2) / (1 + correlation**2) - 1))
 
 
 def with_interval(value: Value) -> Value | None:
