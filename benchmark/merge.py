@@ -152,12 +152,13 @@ def _timing(parts: Sequence[Timing]) -> Timing:
     joules = [part.joules for part in parts if part.joules is not None]
     clocks = [part.gpu_clock_mhz for part in parts if part.gpu_clock_mhz is not None]
     throttled = [part.gpu_throttled for part in parts if part.gpu_throttled is not None]
+    laps = [part.batch_laps for part in parts]
     return Timing(
         warmup_batches=sum(part.warmup_batches for part in parts),
         batch=parts[0].batch,
         batch_seconds=list(chain.from_iterable(part.batch_seconds for part in parts)),
         batch_images=list(chain.from_iterable(part.batch_images for part in parts)),
-        batch_laps=list(chain.from_iterable(part.batch_laps for part in parts)),
+        batch_laps=list(chain.from_iterable(laps)) if all(laps) else [],
         network_evaluations=evaluations / sum(images),
         peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
         peak_memory_of=parts[0].peak_memory_of,

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import psutil
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from benchmark.archive import open_run
 from benchmark.atomic import write_text
@@ -152,6 +152,17 @@ class Timing(Strict):
     gpu_throttled: list[str] | None = Field(
         default=None, description="Why the clock was held back then, in NVML's words"
     )
+
+    @model_validator(mode="after")
+    def _is_of_every_batch(self) -> Self:
+        lengths = {len(self.batch_seconds), len(self.batch_images)}
+        if self.batch_laps:
+            lengths.add(len(self.batch_laps))
+        if len(lengths) > 1:
+            raise ValueError("batch_seconds, batch_images and batch_laps do not fit each other")
+        if not all(sum(count for _, count in laps) > 0 for laps in self.batch_laps):
+            raise ValueError("batch_laps: a batch without network evaluations")
+        return self
 
     @property
     def batches(self) -> int | str:

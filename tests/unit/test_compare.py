@@ -333,6 +333,22 @@ def test_times_differ_beyond_the_scatter_and_a_tenth(runs: tuple[Run, Run]) -> N
     assert figure(compared(runs), "time").mark == "cannot tell"
 
 
+@pytest.mark.parametrize(
+    ("laps", "said"),
+    [
+        ([[[1.0, 5]]], "batch_seconds, batch_images and batch_laps do not fit each other"),
+        ([[[1.0, 0]]] * 4, "a batch without network evaluations"),
+    ],
+)
+def test_laps_that_do_not_fit_their_batches_are_one_line(
+    runs: tuple[Run, Run], laps: list[object], said: str
+) -> None:
+    edit(runs[1], "sample", CELL, put("timing", "batch_laps", value=laps))
+    with pytest.raises(BenchmarkError, match=said) as caught:
+        compared(runs)
+    assert "\n" not in str(caught.value)
+
+
 def test_one_timed_batch_tells_nothing(runs: tuple[Run, Run]) -> None:
     for run, seconds in zip(runs, (10.0, 30.0), strict=True):
         edit(run, "sample", CELL, put("timing", "batch_seconds", value=[seconds]))

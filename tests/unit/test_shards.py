@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from benchmark import features, merge, sample
 from benchmark.config import Config, parse
 from benchmark.errors import BenchmarkError
+from benchmark.merge import _timing
 from benchmark.paths import Run
 from benchmark.records import Record, Stopwatch, read_record
 from benchmark.rows import Row, timed_alike
@@ -109,6 +110,21 @@ def test_the_record_of_shards_differs_in_times_alone(made: tuple[Run, Run], kind
     assert parts.facts == whole.facts | {"shard": 5}
     assert parts.values.keys() == whole.values.keys()
     assert parts.provenance.cpu == whole.provenance.cpu
+
+
+def test_where_a_shard_tells_no_laps_the_whole_has_none(made: tuple[Run, Run]) -> None:
+    run = made[1]
+    records = [
+        read_record(run.shard("sample", CELL, name_of(part)).record("sample", CELL))
+        for part in split(20, 6, 5)
+    ]
+    [first, *others] = [record.timing for record in records if record.timing]
+    older = first.model_copy(update={"batch_laps": []})
+    assert _timing([older, *others]).laps == [
+        (seconds, images, images)
+        for timing in (first, *others)
+        for seconds, images in zip(timing.batch_seconds, timing.batch_images, strict=True)
+    ]
 
 
 def test_the_timing_joins_the_batches_of_the_shards(made: tuple[Run, Run]) -> None:
