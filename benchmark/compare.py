@@ -35,7 +35,7 @@ UNCHANGED: tuple[Mark, ...] = ("same", "cannot tell")
 
 # Figures of memorisation of which less is better; the others have no better end.
 COPYING = ("accused_share", "closer_share")
-NOT_OF_A_MACHINE = {"started", "wall_seconds", "libraries"}
+NOT_OF_A_MACHINE = {"started", "wall_seconds", "startup_seconds", "libraries"}
 # differ by the kind of job in one run
 OF_A_JOB = ("device", "threads", "processes", "precision", "compiled")
 STEP = "train_seconds_per_step"  # in the record of a training

@@ -310,6 +310,15 @@ def test_settings_of_jobs_are_compared_by_kind(runs: tuple[Run, Run]) -> None:
     }
 
 
+@pytest.mark.parametrize("field", ["started", "wall_seconds", "startup_seconds"])
+def test_when_a_job_ran_and_for_how_long_is_no_difference_of_machines(
+    field: str, runs: tuple[Run, Run]
+) -> None:
+    value = "2030-01-01T00:00:00+00:00" if field == "started" else 99.0
+    edit(runs[1], "sample", CELL, put("provenance", field, value=value))
+    assert compared(runs).pairs[0].environment == []
+
+
 def test_libraries_are_compared_one_by_one(runs: tuple[Run, Run]) -> None:
     libraries = {"numpy": "2.2.0", "torch": "2.11.0"}
     edit(runs[1], "sample", CELL, put("provenance", "libraries", value=libraries))
