@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,21 @@ from typing import TypeAlias
 
 import psutil
 import pytest
-from harness import CELLS, CONFIG, PROJECT, SMOKE, command, outcome, succeed, unfinished
+from harness import (
+    CELLS,
+    CONFIG,
+    PROJECT,
+    SMOKE,
+    command,
+    copy_run,
+    digest,
+    digests,
+    outcome,
+    succeed,
+    unfinished,
+)
+
+from benchmark.paths import Run
 
 KILLED = [
     ("prepare", "tiny"),
@@ -23,6 +38,7 @@ KILLED = [
     ("features", "tiny"),
     ("features", CELLS[0]),
 ]
+EXTRACTOR = CONFIG.evaluation.extractor
 EACH = 4
 TRIES = 20
 Servers: TypeAlias = list[subprocess.Popen[bytes]]
@@ -34,13 +50,10 @@ def duration(results: Path, verb: str, name: str) -> float:
     return time.monotonic() - start
 
 
-def killed(servers: Servers, results: Path, verb: str, name: str, seconds: float) -> bool:
-    """Start a verb and kill the process that does it; tell whether it was still at work."""
+def killed(servers: Servers, job_of: list[str], seconds: float) -> bool:
+    """Start a command and kill the process that does it; tell whether it was still at work."""
     job = subprocess.Popen(
-        command(results, verb, name),
-        cwd=PROJECT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        job_of, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     with contextlib.suppress(subprocess.TimeoutExpired):
         job.wait(seconds)
@@ -68,7 +81,8 @@ def test_killed_stages_end_as_undisturbed_ones(
     for verb, name in KILLED:
         for _ in range(EACH):
             for _ in range(TRIES):
-                if killed(warm, results, verb, name, moments.uniform(0.1, 1) * usual[verb]):
+                seconds = moments.uniform(0.1, 1) * usual[verb]
+                if killed(warm, command(results, verb, name), seconds):
                     kills += 1
                     break
         succeed(results, verb, name)
@@ -77,6 +91,43 @@ def test_killed_stages_end_as_undisturbed_ones(
     assert {path: expected[path] for path in found} == found
     assert len(found) == 20
     assert kills >= 20  # of 28, as a job may end before the moment has come
+    assert unfinished(results) == []
+
+
+@pytest.mark.slow
+@pytest.mark.faults(
+    "SIGKILL at random moments",
+    "the shards of samples and of features, and their merging",
+    "only what was killed is made again, and the whole has the bytes of one job",
+)
+def test_killed_shards_merge_to_the_bytes_of_one_job(
+    warm: Servers, undisturbed: Path, tmp_path: Path
+) -> None:
+    cell, results = CELLS[0], tmp_path / "results"
+    run = copy_run(undisturbed, results)
+    shutil.rmtree(run.samples(cell).parent)
+    run.features(EXTRACTOR, cell).unlink()
+    for kind in ("sample", "features"):
+        run.record(kind, cell).unlink()
+    first, second = ["--shard", "0-6"], ["--shard", "6-8"]
+    jobs = [("sample", first), ("sample", second), ("merge", ["--size", "6"])]
+    jobs += [("features", ["--shard", "0-8"]), ("merge", ["--kind", "features", "--size", "8"])]
+    moments, kills = random.Random(0), 0
+    for verb, options in jobs:
+        job = [*command(results, verb, cell), *options]
+        for _ in range(TRIES):
+            if killed(warm, job, moments.uniform(0.1, 0.6)):
+                kills += 1
+                break
+        before = digests(run.shard("sample", cell, "0-6").root)
+        done = subprocess.run(job, cwd=PROJECT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if options == second:
+            assert digests(run.shard("sample", cell, "0-6").root) == before
+    assert kills >= 3  # of 5: a merge may end before the moment has come
+    whole = Run(undisturbed / CONFIG.run)
+    assert digest(run.samples(cell)) == digest(whole.samples(cell))
+    assert digest(run.features(EXTRACTOR, cell)) == digest(whole.features(EXTRACTOR, cell))
     assert unfinished(results) == []
 
 
