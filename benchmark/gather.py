@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from benchmark.arrays import write_blocks
 from benchmark.config import Config
-from benchmark.data.folder import file_candidates, find_images
+from benchmark.data.folder import file_candidates
+from benchmark.data.listing import image_files, tell_ignored
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
 from benchmark.pictures import save_grid
@@ -32,7 +33,8 @@ def stage(config: Config, name: str, run: Run) -> Record:
     spec, cell = config.gather_spec(name), config.cell(name)
     at, folder = f"models.{cell.model}.images", config.models[cell.model].images
     assert folder is not None
-    files, _ = find_images(folder)
+    files, ignored = image_files(folder, at)
+    tell_ignored(folder, ignored)
     if len(files) < cell.samples:
         raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {cell.samples} are asked for")
     candidates = file_candidates(folder, files, cell.seed)
@@ -63,6 +65,7 @@ def stage(config: Config, name: str, run: Run) -> Record:
         facts={
             "folder": folder.name,
             "images_in_folder": len(files),
+            "ignored_files": [f"{kind}: {count}" for kind, count in ignored.items()],
             "files": names,
             "conversions": [f"{what}: {count}" for what, count in sorted(conversions.items())],
         },

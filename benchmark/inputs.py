@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from benchmark.atomic import atomic_path
-from benchmark.data.folder import find_images, open_file
+from benchmark.data.folder import open_file
+from benchmark.data.listing import image_files, samples_of_cell
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
@@ -36,12 +37,16 @@ class Images:
     """Images of any size, read when they are needed.
 
     Attributes:
+        path: of the file or folder.
         count: how many.
         batches: from the images in a batch and the threads that decode, to batches in order.
+        ignored: files of the folder that are no images, counted by kind.
     """
 
+    path: Path
     count: int
     batches: Callable[[int, int], Batches]
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +68,20 @@ Input: TypeAlias = Images | Statistics | Features
 def open_input(path: Path) -> Input:
     """Open a folder of images, a .npy or .npz file; images are not read yet.
 
+    Of the folder of a run's cell, `results/RUN/samples/CELL`, the samples in its array are taken.
+
     Images in a file are uint8 N×H×W×3, features float N×d, alone in it (a .npz with labels beside
     them has the images in `arr_0`); statistics are `mu` and `sigma`.
 
     Raises:
         BenchmarkError: the path does not exist, cannot be read, or holds none of these.
     """
-    if path.suffix.lower() not in {".npy", ".npz"}:
-        files, _ = find_images(path)
-        return Images(len(files), _folder_batches([path / file for file in files]))
+    if path.suffix.lower() not in {".npy", ".npz"} or path.is_dir():
+        if samples := samples_of_cell(path):
+            return open_input(samples)
+        listing = image_files(path)
+        paths = [path / file for file in listing.files]
+        return Images(path, len(paths), _folder_batches(paths), listing.ignored)
     try:
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
@@ -133,7 +143,7 @@ def _array(path: Path, array: NDArray[Any]) -> Images | Features:
         for start in range(0, len(array), batch):
             yield array[start : start + batch]
 
-    return Images(len(array), batches)
+    return Images(path, len(array), batches)
 
 
 def _archive(path: Path, content: Any) -> Input:
@@ -152,7 +162,7 @@ def _archive(path: Path, content: Any) -> Input:
     _check_images(path, shape, dtype)
     if fortran_order:
         raise BenchmarkError(f"{path}: save {name} in the order of C, by np.ascontiguousarray")
-    return Images(shape[0], _member_batches(path, f"{name}.npy", shape))
+    return Images(path, shape[0], _member_batches(path, f"{name}.npy", shape))
 
 
 def _member_batches(path: Path, member: str, shape: tuple[int, ...]) -> Callable[..., Batches]:

@@ -23,6 +23,7 @@ from benchmark.arrays import write_into
 from benchmark.atomic import atomic_path, flush
 from benchmark.config import Config
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
+from benchmark.data.listing import tell_ignored
 from benchmark.data.pixels import decode
 from benchmark.data.prepared import (
     IMAGES,
@@ -93,6 +94,7 @@ def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Man
     offer = source.offer()
     _check_count(source, offer)
     print(f"{offer.origin}: licence: {offer.licence}. {offer.attribution}", file=sys.stderr)
+    tell_ignored(offer.origin, offer.ignored)
     total = source.train + source.held_out
     collector = Collector(source, offer)
     with (

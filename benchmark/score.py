@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.config import check_writable
+from benchmark.data.listing import ignored_line
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.formats import FEW, Column, Entry, Marked, Table
@@ -68,6 +69,7 @@ class Score:
         values: by metric.
         few: why the distance is biased, one line for each side of too few images.
         missing: why a metric has no value, by its name.
+        notes: what was read or ignored otherwise than a reader may think, one line each.
     """
 
     real: Path
@@ -77,6 +79,7 @@ class Score:
     values: dict[str, Value]
     few: list[str]
     missing: dict[str, str]
+    notes: list[str]
 
     @property
     def warnings(self) -> list[str]:
@@ -93,6 +96,7 @@ class Score:
                 **network,
                 "label": self._heading(DISTANCE),
                 "values": {k: v.model_dump(exclude_none=True) for k, v in self.values.items()},
+                "notes": self.notes,
                 "warnings": self.warnings,
             },
             indent=1,
@@ -115,6 +119,7 @@ class Score:
                     ("real", "fake"), (self.real, self.fake), self.counts, strict=True
                 )
             ),
+            *(("note", note) for note in self.notes),
             ("features", features),
             *((column.heading or "", text) for column, text in zip(columns, texts, strict=True)),
             *((self._heading(name), f"not computed: {why}") for name, why in self.missing.items()),
@@ -168,8 +173,9 @@ def score(
     if statistics_file is not None:
         _save(reference, extractor, statistics_file)
     counts = (_count(reference), _count(judged))
+    notes = [note for path, side in opened.items() for note in _notes(path, side)]
     label = extractor.label if extractor else "the Fréchet distance"
-    return Score(real, fake, counts, extractor, values, list(_few(sides, label)), missing)
+    return Score(real, fake, counts, extractor, values, list(_few(sides, label)), missing, notes)
 
 
 def save(real: Path, embedding: Embedding, file: Path) -> None:
@@ -360,6 +366,16 @@ def _count(side: Input) -> int | None:
         count = side.facts.get("count")
         return int(count) if count is not None else None
     return len(side)
+
+
+def _notes(path: Path, side: Input) -> Iterator[str]:
+    """Yield what a reader must know of a folder's files."""
+    if not isinstance(side, Images):
+        return
+    if side.path != path:
+        yield f"{path}: the images are those of {side.path.name}, beside its pictures"
+    if side.ignored:
+        yield f"{path}: files: {ignored_line(side.ignored)}"
 
 
 def _few(sides: dict[Path, Features | Statistics], label: str) -> Iterator[str]:

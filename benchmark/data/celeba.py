@@ -15,7 +15,8 @@ from PIL import Image
 from pydantic import Field
 
 from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
-from benchmark.data.folder import file_candidates, find_images
+from benchmark.data.folder import file_candidates
+from benchmark.data.listing import image_files, list_files
 from benchmark.downloads import check_blob, check_hub
 from benchmark.errors import BenchmarkError
 
@@ -43,8 +44,13 @@ class HubFaces(Photographs, abc.ABC):
     def offer(self) -> Offer:
         """Find the local copy, or fetch the files that are not in the hub's cache yet."""
         folder = self.path or self._download()
-        shards = sorted(folder.rglob("*.parquet"))
-        train, held_out, ignored = self._rows(folder, shards) if shards else self._images(folder)
+        found, others = list_files(folder, frozenset({".parquet"}), "path")
+        shards = [folder / file for file in found]
+        if shards:
+            train, held_out = self._rows(folder, shards)
+        else:
+            files, others = image_files(folder, "path")
+            train, held_out = file_candidates(folder, files, self.seed), None
         at = self.path or f"{self.repository}, revision {self.revision}, from the Hugging Face hub"
         return Offer(
             train=train,
@@ -53,16 +59,10 @@ class HubFaces(Photographs, abc.ABC):
             licence=self.licence,
             attribution=self.attribution,
             skip_bad=self.on_bad_image == "skip",
-            ignored=ignored,
+            ignored=others,
         )
 
-    def _images(self, folder: Path) -> tuple[Candidates, None, dict[str, int]]:
-        files, ignored = find_images(folder)
-        return file_candidates(folder, files, self.seed), None, ignored
-
-    def _rows(
-        self, folder: Path, shards: list[Path]
-    ) -> tuple[Candidates, Candidates | None, dict[str, int]]:
+    def _rows(self, folder: Path, shards: list[Path]) -> tuple[Candidates, Candidates | None]:
         train = [s for s in shards if _is_split("train", s.relative_to(folder))]
         held_out = [s for s in shards if _is_split("valid(ation)?", s.relative_to(folder))]
         if not train:
@@ -72,7 +72,6 @@ class HubFaces(Photographs, abc.ABC):
         return (
             _row_candidates(train, self.seed),
             _row_candidates(held_out, self.seed) if held_out else None,
-            {},
         )
 
     def _download(self) -> Path:

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import io
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,12 +14,7 @@ from PIL import Image
 from pydantic import Field
 
 from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
-from benchmark.errors import BenchmarkError
-
-SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
-    | {".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
-)
+from benchmark.data.listing import image_files, walk
 
 
 class Folder(Photographs):
@@ -33,7 +27,7 @@ class Folder(Photographs):
 
     def offer(self) -> Offer:
         """List the images; no file is opened."""
-        files, ignored = find_images(self.path)
+        files, ignored = image_files(self.path, "path")
         return Offer(
             train=file_candidates(self.path, files, self.seed),
             held_out=None,
@@ -45,32 +39,6 @@ class Folder(Photographs):
         )
 
 
-def find_images(folder: Path) -> tuple[list[str], dict[str, int]]:
-    """Return the relative paths of all images below `folder`, sorted, and other files by suffix.
-
-    Links to folders are followed, each folder once, so a loop of links ends.
-
-    Raises:
-        BenchmarkError: no folder, one that cannot be listed, or no image in it.
-    """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise BenchmarkError(f"path: {folder}: {what}; give a folder of images")
-    images: list[str] = []
-    ignored: Counter[str] = Counter()
-    for name in _walk(folder):
-        suffix = Path(name).suffix.lower()
-        if suffix in SUFFIXES:
-            images.append(name)
-        else:
-            ignored[suffix or "no suffix"] += 1
-    if not images:
-        kinds = " ".join(sorted(SUFFIXES))
-        others = f", but {ignored.total()} other files" if ignored else ""
-        raise BenchmarkError(f"path: {folder}: no images in it{others}; images end in {kinds}")
-    return sorted(images), dict(sorted(ignored.items()))
-
-
 def stamp(folder: Path) -> str:
     """Return a digest of names, sizes and times of the files below `folder`, to tell a change.
 
@@ -78,8 +46,9 @@ def stamp(folder: Path) -> str:
         BenchmarkError: the folder cannot be listed.
     """
     digest = hashlib.sha256()
-    for name in sorted(_walk(folder)):
-        state = (folder / name).lstat()
+    found = (place / name for place, _, names in walk(folder, "path") for name in names)
+    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in found):
+        state = path.lstat()
         digest.update(os.fsencode(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0"))
     return digest.hexdigest()
 
@@ -100,23 +69,6 @@ def open_file(path: Path) -> Image.Image:
     if not path.is_file():
         raise ValueError("a broken link, or not a regular file")
     return Image.open(io.BytesIO(path.read_bytes()))
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        for file in files:
-            yield Path(place, file).relative_to(folder).as_posix()
-
-
-def _refuse(error: OSError) -> None:
-    raise BenchmarkError(f"path: {error.filename}: cannot be listed: {error.strerror}") from None
 
 
 def _printable(name: str) -> str:

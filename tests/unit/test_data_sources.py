@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.data.base import drawn
-from benchmark.data.folder import find_images
+from benchmark.data.listing import ignored_line, image_files
 from benchmark.data.sources import Source
 from benchmark.errors import BenchmarkError
 from benchmark.strict import explain
@@ -140,29 +140,84 @@ def test_avatar_option_restricts_what_is_drawn() -> None:
 def test_folder_is_recursive_and_ignores_case(tmp_path: Path) -> None:
     for name in ("b.PNG", "a/x.jpg", "a/b/x.JPEG", "c/x.jpg"):
         touch(tmp_path / name)
-    assert find_images(tmp_path)[0] == ["a/b/x.JPEG", "a/x.jpg", "b.PNG", "c/x.jpg"]
+    assert image_files(tmp_path)[0] == ["a/b/x.JPEG", "a/x.jpg", "b.PNG", "c/x.jpg"]
 
 
 def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
     for name in ("a.png", "b.txt", "c/d.TXT", "README"):
         touch(tmp_path / name)
-    assert find_images(tmp_path) == (["a.png"], {".txt": 2, "no suffix": 1})
+    assert image_files(tmp_path) == (["a.png"], {".txt": 2, "no suffix": 1})
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="gone: no such folder"):
-        find_images(tmp_path / "gone")
+        image_files(tmp_path / "gone")
 
 
 def test_file_instead_of_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"a\.png: is a file, not a folder"):
-        find_images(touch(tmp_path / "a.png"))
+        image_files(touch(tmp_path / "a.png"))
 
 
 def test_folder_without_images_is_named_with_what_is_in_it(tmp_path: Path) -> None:
     touch(tmp_path / "a.heic")
-    with pytest.raises(BenchmarkError, match=r"no images in it, but 1 other files.*\.jpg"):
-        find_images(tmp_path)
+    with pytest.raises(BenchmarkError, match=r"no images in it; 1 ignored: 1 × .heic; .*\.jpg"):
+        image_files(tmp_path)
+
+
+HIDDEN = (".DS_Store", "._a.png", ".a.png.swp", ".#a.png", "deep/._x.jpg", ".hidden.png")
+HIDDEN_FOLDERS = (".ipynb_checkpoints/a-checkpoint.png", "deep/.git/x.png", ".Trash-1000/a.png")
+SYSTEM = ("Thumbs.db", "desktop.ini", "DESKTOP.INI", "Icon\r", "deep/ehthumbs.db")
+SYSTEM_FOLDERS = ("__MACOSX/deep/._x.png", "__MACOSX/a.png", "@eaDir/a.png/THUMB_S.jpg")
+BACKUPS = ("a.png~", "#a.png#", "~$a.png")
+
+
+def test_hidden_and_system_files_are_no_images_and_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "deep/x.JPG", "#1.png", "~1.png", "a.PNG.bak"):
+        touch(tmp_path / name)
+    for name in HIDDEN + HIDDEN_FOLDERS + SYSTEM + SYSTEM_FOLDERS + BACKUPS:
+        touch(tmp_path / name)
+    files, ignored = image_files(tmp_path)
+    assert files == ["#1.png", "a.png", "deep/x.JPG", "~1.png"]
+    assert ignored == {
+        ".bak": 1,
+        "backup file": 3,
+        "hidden file": 6,
+        "hidden folder": 3,
+        "system file": 5,
+        "system folder": 2,
+    }
+    assert ignored_line(ignored).startswith("20 ignored: 1 × .bak, 3 × backup file, 6 × hidden")
+
+
+def test_a_folder_that_is_itself_hidden_is_read(tmp_path: Path) -> None:
+    touch(tmp_path / ".cache" / "@eaDir" / "x.png")
+    assert image_files(tmp_path / ".cache" / "@eaDir").files == ["x.png"]
+
+
+def test_a_linked_file_counts_by_its_own_name(tmp_path: Path) -> None:
+    touch(tmp_path / "blobs" / "0a1b")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.png").symlink_to(tmp_path / "blobs" / "0a1b")
+    (tmp_path / "data" / ".y.png").symlink_to(tmp_path / "blobs" / "0a1b")
+    assert image_files(tmp_path / "data") == (["x.png"], {"hidden file": 1})
+
+
+@pytest.mark.parametrize("below", [".", "samples", "samples/A-s0"])
+def test_pictures_of_a_run_are_no_images(tmp_path: Path, below: str) -> None:
+    for name in ("samples.npy", "grid.png", "chain.png", "movie.png"):
+        touch(tmp_path / "samples" / "A-s0" / name)
+    with pytest.raises(BenchmarkError, match=r"^images: .*A-s0: a folder of a run's results"):
+        image_files(tmp_path / below, "images")
+
+
+def test_hidden_files_beside_parquet_files_are_not_read(tmp_path: Path) -> None:
+    shard(tmp_path / "train-00000-of-00001.parquet", [1, 2])
+    touch(tmp_path / "._train-00000-of-00001.parquet")
+    touch(tmp_path / ".ipynb_checkpoints" / "train-00000-of-00001.parquet")
+    offer = source(source="celeba", path=tmp_path).offer()
+    assert reds(offer.train, [0, 1]) == [1, 2]
+    assert offer.ignored == {"hidden file": 1, "hidden folder": 1}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
@@ -170,7 +225,7 @@ def test_loop_of_links_ends(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "x.png")
     (tmp_path / "a" / "again").symlink_to(tmp_path)
     (tmp_path / "self").symlink_to("self")
-    assert find_images(tmp_path)[0] == ["a/x.png"]
+    assert image_files(tmp_path)[0] == ["a/x.png"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
@@ -178,7 +233,7 @@ def test_linked_folder_is_read(tmp_path: Path) -> None:
     touch(tmp_path / "elsewhere" / "x.png")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
-    assert find_images(tmp_path / "data")[0] == ["link/x.png"]
+    assert image_files(tmp_path / "data")[0] == ["link/x.png"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")

@@ -179,6 +179,33 @@ def test_images_are_decoded_as_by_the_libraries(tmp_path: Path) -> None:
         np.testing.assert_array_equal(picture, np.asarray(Image.open(file).convert("RGB")))
 
 
+def test_the_folder_of_a_cell_stands_for_its_samples(tmp_path: Path) -> None:
+    cell = tmp_path / "results" / "run" / "samples" / "DDPM-s0"
+    cell.mkdir(parents=True)
+    shown, real = pictures(0, sizes=((6, 8),)), folder(tmp_path / "a", pictures(1))
+    array(cell / "samples.npy", shown)
+    for name in ("grid", "chain", "movie"):
+        Image.fromarray(shown[0]).save(cell / f"{name}.png")
+    found = score(real, cell, embedding(tmp_path))
+    assert found.counts == (10, 10)
+    assert found.values == score(real, cell / "samples.npy", embedding(tmp_path)).values
+    assert f"{cell}: the images are those of samples.npy, beside its pictures" in found.notes
+    assert wrong(tmp_path, fake=cell.parent).startswith(f"{cell}: a folder of a run's results")
+
+
+def test_ignored_files_are_told_beside_the_score(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
+    (fake / ".ipynb_checkpoints").mkdir()
+    (fake / ".ipynb_checkpoints" / "a-checkpoint.png").write_bytes(b"")
+    (fake / "x" / "._00.png").write_bytes(b"")
+    found = score(real, fake, embedding(tmp_path))
+    assert found.counts == (10, 10)
+    line = f"{fake}: files: 3 ignored: 1 × .txt, 1 × hidden file, 1 × hidden folder"
+    assert line in found.notes
+    assert line in found.to_text()
+    assert line in json.loads(found.to_json())["notes"]
+
+
 def test_identical_sets_have_distance_zero(tmp_path: Path) -> None:
     real = folder(tmp_path / "a", pictures(0))
     file = tmp_path / "a.npz"
@@ -514,6 +541,7 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
     assert [line.split()[0] for line in table.stdout.splitlines()] == [
         "real",
         "fake",
+        "note",  # FAKE holds a file that is no image
         "features",
         "FD-quarters",
         "inception-score",
