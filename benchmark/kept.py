@@ -13,13 +13,15 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from filelock import FileLock
 
 from benchmark.atomic import atomic_path
-from benchmark.metrics.base import Features
+
+if TYPE_CHECKING:
+    from benchmark.metrics.base import Features
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from benchmark.arrays import open_array, read_blocks, write_blocks
 from benchmark.config import Config
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
-from benchmark.pictures import read_movie
+from benchmark.pictures import read_movie, write_pictures
 from benchmark.records import (
     Job,
     Provenance,
@@ -27,7 +27,7 @@ from benchmark.records import (
     read_record,
     spec_hash,
 )
-from benchmark.shards import IDENTITY, SHARD, Kind, name_of, split, write_pictures
+from benchmark.shards import IDENTITY, SHARD, Kind, name_of, split
 
 BLOCK = 256  # images, or their features, that are in memory at a time
 IMAGES = "images"  # the value of a record of features

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,26 @@ from PIL import Image
 
 from benchmark.atomic import atomic_path
 
+if TYPE_CHECKING:
+    from benchmark.paths import Run
+
 SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
 GAP = 2
 GRID_IMAGES, GRID_COLUMNS = 64, 8
 CHAIN_FRAMES = 10  # columns of the picture from noise to image
+
+
+def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
+    """Draw the first samples of a cell, and the way of some from noise.
+
+    Args:
+        run: where the samples are, and the pictures will be.
+        name: of the cell.
+        frames: of the movie, uint8 frames×n×H×W×3.
+    """
+    save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
+    save_chain(frames, run.chain(name))
+    save_movie(frames, run.movie(name))
 
 
 def save_grid(images: NDArray[np.uint8], path: Path) -> None:

@@ -17,7 +17,6 @@ from benchmark.config import Config, Subject
 from benchmark.controls import CONTROLS
 from benchmark.data import load as load_data
 from benchmark.errors import BenchmarkError
-from benchmark.evaluate import load_features, load_images, protocol
 from benchmark.extractors import EXTRACTORS
 from benchmark.kept import kept
 from benchmark.metrics.memorisation import (
@@ -46,6 +45,7 @@ from benchmark.records import (
     provenance,
     spec_hash,
 )
+from benchmark.subjects import load_features, load_images, protocol
 
 LEVEL = 0.05  # of the test whether there are any copies
 FALSE_DISCOVERY_RATE = 0.1  # of the accused, at most so many are innocent on average

@@ -24,7 +24,7 @@ from benchmark.halving import in_batches
 from benchmark.images import to_uint8
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
-from benchmark.pictures import CHAIN_FRAMES
+from benchmark.pictures import CHAIN_FRAMES, write_pictures
 from benchmark.progress import track
 from benchmark.records import (
     Cell,
@@ -35,7 +35,7 @@ from benchmark.records import (
     provenance,
     spec_hash,
 )
-from benchmark.shards import identity, parse, write_pictures
+from benchmark.shards import identity, parse
 
 CHAIN_IMAGES = 6  # rows of the picture from noise to image
 MOVIE_STEPS = 64  # of samplers with at most so many every state is kept for the movie

@@ -7,11 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmark.errors import BenchmarkError
-from benchmark.pictures import save_chain, save_grid, save_movie
 from benchmark.records import read_record, spec_hash
 
 if TYPE_CHECKING:
@@ -96,16 +92,3 @@ def identity(kind: Kind, *sources: str) -> dict[str, str]:
     files = sorted({file for pattern in CODE[kind] for file in package.glob(pattern)})
     code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return dict(zip(IDENTITY, (code, " ".join(sources)), strict=True))
-
-
-def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
-    """Draw the first samples of a cell, and the way of some from noise.
-
-    Args:
-        run: where the samples are, and the pictures will be.
-        name: of the cell.
-        frames: of the movie, uint8 frames×n×H×W×3.
-    """
-    save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
-    save_chain(frames, run.chain(name))
-    save_movie(frames, run.movie(name))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import controls, evaluate, features, retrieve
+from benchmark import controls, evaluate, features, retrieve, subjects
 from benchmark.config import Config, parse
 from benchmark.data import load as load_data
 from benchmark.errors import BenchmarkError
@@ -56,7 +56,7 @@ def test_equal_images_have_equal_features_whatever_set_they_are_in(copied: Run) 
 def test_samples_and_held_out_images_are_measured_against_the_training_images_alone(
     copied: Run, smoke: Config
 ) -> None:
-    own, train = evaluate.load_features(smoke, smoke.subjects[HELD_OUT], copied)
+    own, train = subjects.load_features(smoke, smoke.subjects[HELD_OUT], copied)
     real = np.load(copied.features("efficientnet-lite0", "tiny"))
     assert np.array_equal(train, real[:24])
     assert np.array_equal(own, real[24:])
@@ -112,8 +112,8 @@ def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
         f"{kind}-tiny" for kind in ("held-out", "noise", "blur", "dropped-mode", "copies")
     ]
     for subject in (smoke.subjects[name] for name in measured):
-        own, _ = evaluate.load_features(smoke, subject, copied)
-        images = evaluate.load_images(smoke, subject, copied)
+        own, _ = subjects.load_features(smoke, subject, copied)
+        images = subjects.load_images(smoke, subject, copied)
         network = EXTRACTORS["efficientnet-lite0"].load(CPU, copied.root.parent / CACHE / "weights")
         np.testing.assert_allclose(own, embed(images, network, CPU), rtol=1e-3, atol=1e-3)
         assert read_record(copied.record("metrics", subject.name)).control == subject.control
@@ -123,7 +123,7 @@ def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
 
 def test_fewer_images_are_the_first_ones(copied: Run, smoke: Config) -> None:
     [record] = evaluate.stage(smoke, CELL, copied)
-    own, train = evaluate.load_features(smoke, smoke.subjects[CELL], copied)
+    own, train = subjects.load_features(smoke, smoke.subjects[CELL], copied)
     assert list(record.sized) == [4]
     assert record.sized[4] == frechet.frechet(own[:4], train)
     assert record.facts["few"] == 1281

@@ -42,7 +42,7 @@ rule evaluate:
     input:
         features=lambda w: features_of(CONFIG.cell(w.cell).dataset, w.cell),
         manifest=lambda w: RUN.manifest(CONFIG.cell(w.cell).dataset),
-        code=code("evaluate.py", "kept.py", "metrics/*.py"),
+        code=code("evaluate.py", "subjects.py", "kept.py", "metrics/*.py"),
     output:
         RUN.record("metrics", "{cell}"),
     log:
@@ -60,7 +60,7 @@ rule evaluate_controls:
     input:
         features=lambda w: features_of(w.dataset, *controls_of(w.dataset)),
         manifest=RUN.manifest("{dataset}"),
-        code=code("evaluate.py", "kept.py", "metrics/*.py"),
+        code=code("evaluate.py", "subjects.py", "kept.py", "metrics/*.py"),
     output:
         [RUN.record("metrics", f"{kind}-{{dataset}}") for kind in KINDS],
     log:
@@ -75,7 +75,7 @@ rule evaluate_controls:
 
 RETRIEVAL = code(
     "retrieve.py",
-    "evaluate.py",
+    "subjects.py",
     "kept.py",
     "neighbours.py",
     "pictures.py",
