@@ -22,7 +22,7 @@ from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics import METRICS, takes_logits
+from benchmark.metrics import METRICS, Sizes, check_sizes, takes_logits
 from benchmark.models.description import Description, describe, missing_file
 from benchmark.models.specs import (
     CustomSpec,
@@ -36,13 +36,14 @@ from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Sampling, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
-from benchmark.strict import LONGEST, Name, Strict, explain, nearest
+from benchmark.strict import LONGEST, MOST_IMAGES, Name, Seed, Strict, explain, nearest
 from benchmark.tables import COLUMNS
 from benchmark.yaml_text import read_yaml
 
 V = TypeVar("V")
 
 LEAST_IMAGES = 3  # from which the interval of a distance can be estimated
+MOST_STEPS = 1_000_000  # of one way from noise to image
 
 
 def _as_list(value: Any) -> Any:
@@ -73,14 +74,18 @@ Precision = Literal["float32", "tf32", "bf16"]
 class Training(Strict):
     """How a network is trained from scratch, with AdamW on the loss of its process."""
 
-    steps: int | None = Field(default=None, ge=1, description="Optimiser steps; or give epochs")
-    epochs: int | None = Field(default=None, ge=1, description="Passes over the training set")
-    batch: int = Field(default=64, ge=1)
+    steps: int | None = Field(
+        default=None, ge=1, le=10**9, description="Optimiser steps; or give epochs"
+    )
+    epochs: int | None = Field(
+        default=None, ge=1, le=10**6, description="Passes over the training set"
+    )
+    batch: int = Field(default=64, ge=1, le=MOST_IMAGES)
     lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate")
-    warmup: int = Field(default=100, ge=0, description="Steps of linear warm-up")
+    warmup: int = Field(default=100, ge=0, le=10**9, description="Steps of linear warm-up")
     decay: Literal["cosine", "constant"] = Field(default="cosine", description="After warm-up")
     betas: tuple[Beta, Beta] = (0.9, 0.999)
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=1000)
     clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
     ema: float | None = Field(
         default=0.999,
@@ -98,12 +103,15 @@ class Training(Strict):
     anneal_power: float | None = Field(
         default=None,
         ge=0,
+        le=10,
         description="p of λ(σ) = σ^p in the loss of a geometric schedule; null: 2, as in the paper",
     )
     likelihood_weighting: bool = Field(
         default=False, description="λ = g² in the loss of an SDE, instead of σ²"
     )
-    log_every: int = Field(default=10, ge=1, description="Steps between two points of the curve")
+    log_every: int = Field(
+        default=10, ge=1, le=10**9, description="Steps between two points of the curve"
+    )
     save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
 
     @model_validator(mode="after")
@@ -165,16 +173,16 @@ class Entry(Strict):
     model: Several[Name]
     schedule: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
     sampler: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
-    steps: Listed[Annotated[int, Field(ge=1)]] = Field(
+    steps: Listed[Annotated[int, Field(ge=1, le=MOST_STEPS)]] = Field(
         default=[], description="Left out for images made elsewhere"
     )
-    samples: int = Field(ge=3, description="Images for each cell")
+    samples: int = Field(ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell")
     shard: int | None = Field(
         default=None,
         ge=1,
         description="Images that one job draws, rounded up to whole batches; null: all",
     )
-    seed: Several[int] = Field(
+    seed: Several[Seed] = Field(
         default=[0], description="Of the samples; which images of a folder are taken"
     )
 
@@ -190,7 +198,7 @@ class Evaluation(Strict):
 
     extractor: str = "efficientnet-lite0"
     metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
-    sizes: list[Annotated[int, Field(ge=LEAST_IMAGES)]] = Field(
+    sizes: list[Annotated[int, Field(ge=LEAST_IMAGES, le=MOST_IMAGES)]] = Field(
         default=[], description="Numbers of images at which the distance is measured too"
     )
     few: int | None = Field(
@@ -202,8 +210,12 @@ class Evaluation(Strict):
     controls: list[str] = Field(
         default=list(CONTROLS), description="Made images that are judged as samples are"
     )
-    neighbours: int = Field(default=5, ge=1, description="k of the nearest-neighbour retrieval")
-    panel_rows: int = Field(default=8, ge=1, description="Rows of a nearest-neighbour panel")
+    neighbours: int = Field(
+        default=5, ge=1, le=100, description="k of the nearest-neighbour retrieval"
+    )
+    panel_rows: int = Field(
+        default=8, ge=1, le=100, description="Rows of a nearest-neighbour panel"
+    )
 
     @model_validator(mode="after")
     def _check_lists(self) -> Evaluation:
@@ -243,7 +255,7 @@ class Config(Strict):
     """A run: what is trained, sampled and measured, and under which name it is kept."""
 
     run: Name = Field(description="The run's folder below results/")
-    seed: int = Field(default=0, ge=0, description="All randomness of training follows from it")
+    seed: Seed = Field(default=0, description="All randomness of training follows from it")
     against: str | None = Field(
         default=None,
         min_length=1,
@@ -261,8 +273,12 @@ class Config(Strict):
     share_training: bool = Field(
         default=False, description="Train once what differs in name only, as DDPM and DDIM do"
     )
-    sampling_batch: int = Field(default=64, ge=1, description="Images sampled together")
-    feature_batch: int = Field(default=64, ge=1, description="Images embedded together")
+    sampling_batch: int = Field(
+        default=64, ge=1, le=MOST_IMAGES, description="Images sampled together"
+    )
+    feature_batch: int = Field(
+        default=64, ge=1, le=MOST_IMAGES, description="Images embedded together"
+    )
     data: dict[Name, Source] = Field(min_length=1)
     schedules: dict[Name, Schedule] = {}
     samplers: dict[Name, Sampler] = {}
@@ -390,6 +406,25 @@ class Config(Strict):
                     f"evaluation.controls: data.{data} has too few training images: at least "
                     f"{2 * LEAST_IMAGES}, or controls: []"
                 )
+        self._check_metrics()
+
+    def _check_metrics(self) -> None:
+        """Refuse metrics for which a cell or a control has too few images."""
+        dimension = EXTRACTORS[self.evaluation.extractor].dimension
+        seen: set[Sizes] = set()
+        for subject in self.subjects.values():
+            sizes = Sizes(self.count(subject), self.data[subject.dataset].train, dimension)
+            if sizes in seen:
+                continue
+            seen.add(sizes)
+            for name, metric in self.evaluation.metrics.items():
+                try:
+                    check_sizes(metric.kind, sizes, metric.keywords())
+                except BenchmarkError as error:
+                    raise ValueError(
+                        f"evaluation.metrics.{name}: {subject.name}: {error}; change its options, "
+                        "the numbers of images, or leave the metric out"
+                    ) from None
 
     def schedule(self, name: str) -> Schedule:
         """Return the schedule called `name`: one of this config, or a kind with its defaults."""

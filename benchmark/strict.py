@@ -6,7 +6,14 @@ import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 # A name becomes part of file names: with these characters it cannot leave its folder.
@@ -14,6 +21,10 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=80)]
 LONGEST = 200  # characters of an id: files are named after it
 Id = Annotated[str, StringConstraints(pattern=NAME, max_length=LONGEST)]
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Groups = Annotated[int, Field(ge=2, le=10_000)]  # of a jackknife
+MOST_IMAGES = 10_000_000  # of one set: five times more than the largest published ones
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

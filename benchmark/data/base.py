@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from benchmark.data.pixels import Filter, fit_square
-from benchmark.strict import Strict
+from benchmark.strict import MOST_IMAGES, Seed, Strict
 
 
 class Item(NamedTuple):
@@ -64,10 +64,12 @@ class Offer:
 class SourceBase(Strict, abc.ABC):
     """The fields of every source. A subclass adds `source`, a literal that tells it apart."""
 
-    resolution: int = Field(ge=8, description="Height and width of the prepared images, in pixels")
-    train: int = Field(ge=1, description="Images to train on")
-    held_out: int = Field(ge=1, description="Images that are never trained on")
-    seed: int = Field(default=0, ge=0, description="Which images are drawn, and into which set")
+    resolution: int = Field(
+        ge=8, le=4096, description="Height and width of the prepared images, in pixels"
+    )
+    train: int = Field(ge=1, le=MOST_IMAGES, description="Images to train on")
+    held_out: int = Field(ge=1, le=MOST_IMAGES, description="Images that are never trained on")
+    seed: Seed = Field(default=0, description="Which images are drawn, and into which set")
 
     @abc.abstractmethod
     def offer(self) -> Offer:

@@ -7,13 +7,20 @@ To add one, write a function of keyword-only options that returns a process, und
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from benchmark.diffusion.processes import VE, VP, Array, DiscreteVE, DiscreteVP, Process, SubVP
 from benchmark.errors import BenchmarkError
 from benchmark.registry import Options, Registry
+
+# What an option must be beside others is checked by the functions below.
+Times = Annotated[int, Field(le=1_000_000)]
+Levels = Annotated[int, Field(le=10_000)]
+Rate = Annotated[float, Field(le=1e4)]  # β of an SDE
+Sigma = Annotated[float, Field(le=1e6)]
 
 SCHEDULES: Registry[Callable[..., Process]] = Registry("schedule")
 
@@ -28,7 +35,7 @@ def make_process(schedule: Options) -> Process:
 
 
 @SCHEDULES.register("linear")
-def linear(*, T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> DiscreteVP:
+def linear(*, T: Times = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> DiscreteVP:
     """Return β rising linearly, Ho et al. 2020, section 4."""
     _check_betas(T, beta_start, beta_end)
     return _from_betas(np.linspace(beta_start, beta_end, T))
@@ -36,7 +43,7 @@ def linear(*, T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -
 
 @SCHEDULES.register("scaled-linear")
 def scaled_linear(
-    *, T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
+    *, T: Times = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
 ) -> DiscreteVP:
     """Return √β rising linearly, as in latent diffusion (Rombach et al. 2022, code)."""
     _check_betas(T, beta_start, beta_end)
@@ -44,7 +51,7 @@ def scaled_linear(
 
 
 @SCHEDULES.register("sigmoid")
-def sigmoid(*, T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> DiscreteVP:
+def sigmoid(*, T: Times = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> DiscreteVP:
     """Return β rising as a logistic function from -6 to 6, as in GeoDiff (Xu et al. 2022, code)."""
     _check_betas(T, beta_start, beta_end)
     rise = 1 / (1 + np.exp(-np.linspace(-6, 6, T)))
@@ -52,7 +59,9 @@ def sigmoid(*, T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) 
 
 
 @SCHEDULES.register("cosine")
-def cosine(*, T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> DiscreteVP:
+def cosine(
+    *, T: Times = 1000, s: Annotated[float, Field(le=1)] = 0.008, beta_max: float = 0.999
+) -> DiscreteVP:
     """Return ᾱ falling as a squared cosine, Nichol and Dhariwal 2021, equation 17."""
     if T < 1 or s < 0 or not 0 < beta_max < 1:
         raise BenchmarkError(
@@ -66,9 +75,9 @@ def cosine(*, T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Discr
 @SCHEDULES.register("geometric")
 def geometric(
     *,
-    levels: int = 10,
-    sigma_min: float = 0.01,
-    sigma_max: float = 1.0,
+    levels: Levels = 10,
+    sigma_min: Sigma = 0.01,
+    sigma_max: Sigma = 1.0,
     start: Literal["uniform", "normal"] = "uniform",
 ) -> DiscreteVE:
     """Return levels of a constant ratio, by default those of Song and Ermon 2019, section 5."""
@@ -79,7 +88,7 @@ def geometric(
 
 
 @SCHEDULES.register("ve")
-def ve(*, sigma_min: float = 0.01, sigma_max: float = 50.0, t_end: float = 1e-5) -> VE:
+def ve(*, sigma_min: Sigma = 0.01, sigma_max: Sigma = 50.0, t_end: float = 1e-5) -> VE:
     """Return the VE SDE, Song et al. 2021, appendix C, by default as their code has it."""
     _check_sigmas(sigma_min, sigma_max)
     _check_end(t_end)
@@ -87,7 +96,7 @@ def ve(*, sigma_min: float = 0.01, sigma_max: float = 50.0, t_end: float = 1e-5)
 
 
 @SCHEDULES.register("vp")
-def vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) -> VP:
+def vp(*, beta_min: Rate = 0.1, beta_max: Rate = 20.0, t_end: float = 1e-3) -> VP:
     """Return the VP SDE, by default as for sampling in Song et al. 2021, appendix C."""
     _check_betas_of_sde(beta_min, beta_max)
     _check_end(t_end)
@@ -95,7 +104,7 @@ def vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) ->
 
 
 @SCHEDULES.register("sub-vp")
-def sub_vp(*, beta_min: float = 0.1, beta_max: float = 20.0, t_end: float = 1e-3) -> SubVP:
+def sub_vp(*, beta_min: Rate = 0.1, beta_max: Rate = 20.0, t_end: float = 1e-3) -> SubVP:
     """Return the sub-VP SDE, by default as for sampling in Song et al. 2021, appendix C."""
     _check_betas_of_sde(beta_min, beta_max)
     _check_end(t_end)

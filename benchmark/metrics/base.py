@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,45 @@ BLOCK = 4096  # rows; more than the dimension of most features
 
 METRICS: Registry[Metric] = Registry("metric")
 _HIGHER_IS_BETTER: set[Metric] = set()
+
+
+class Sizes(NamedTuple):
+    """What can be known of two sets of features before they exist."""
+
+    fake: int  # images that are judged, N
+    real: int  # images that they are compared with, M
+    dimension: int  # of the features, d
+
+
+# Raises BenchmarkError where a metric cannot be computed from sets of such sizes. It is called with
+# the sizes and, as keywords, with all options of the metric.
+Requirement: TypeAlias = Callable[..., None]
+_REQUIREMENTS: dict[Metric, Requirement] = {}
+
+
+def requires(requirement: Requirement) -> Callable[[M], M]:
+    """Declare what a metric requires of the sizes of its sets, to be refused with the config."""
+
+    def add(metric: M) -> M:
+        _REQUIREMENTS[metric] = requirement
+        return metric
+
+    return add
+
+
+def check_sizes(name: str, sizes: Sizes, options: dict[str, Any]) -> None:
+    """Refuse sets from which a registered metric cannot be computed, whatever is in them.
+
+    Args:
+        name: of the metric.
+        sizes: of the sets.
+        options: all options of the metric, by name.
+
+    Raises:
+        BenchmarkError: the sets are too small for the metric or its options.
+    """
+    if requirement := _REQUIREMENTS.get(METRICS.get(name)):
+        requirement(sizes, **options)
 
 
 def higher_is_better(metric: M) -> M:

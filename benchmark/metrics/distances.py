@@ -37,6 +37,16 @@ def squared_distances(x: Array, y: Array) -> Array:
     return np.maximum(distances, 0, out=distances)
 
 
+def check_k(k: int, n: int, name: str) -> None:
+    """Refuse k neighbours of one of n images; `name` says of what.
+
+    Raises:
+        BenchmarkError: k < 1, or k ≥ n.
+    """
+    if not 1 <= k < n:
+        raise BenchmarkError(f"{name}: k = {k} neighbours among {n} images: k must be 1 to {n - 1}")
+
+
 def kth_neighbour(x: Array, k: int, name: str) -> Array:
     """Return the squared distance (n) of each row of x (n×d) to its k-th nearest other row.
 
@@ -44,8 +54,7 @@ def kth_neighbour(x: Array, k: int, name: str) -> Array:
         BenchmarkError: k < 1, or k ≥ n; `name` says of what.
     """
     n = len(x)
-    if not 1 <= k < n:
-        raise BenchmarkError(f"{name}: k = {k} neighbours among {n} images: k must be 1 to {n - 1}")
+    check_k(k, n, name)
     best = np.full((n, k), np.inf)
     for rows in blocks(n):
         for columns in blocks(rows.stop):  # the other half is its mirror image

@@ -13,15 +13,19 @@ import contextlib
 import functools
 import operator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, Features, blocks, check_features, check_pair
 from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
 from benchmark.records import Value
+from benchmark.strict import Groups, Seed
+
+Replicates = Annotated[int, Field(ge=2, le=100_000)]
 
 EPS = float(np.finfo(np.float64).eps)
 PRECISION = (
@@ -37,9 +41,9 @@ def frechet(
     real: Features,
     *,
     interval: Literal["jackknife", "bootstrap", "none"] = "jackknife",
-    groups: int = 50,
-    replicates: int = 1000,
-    seed: int = 0,
+    groups: Groups = 50,
+    replicates: Replicates = 1000,
+    seed: Seed = 0,
 ) -> Value:
     """Return the Fréchet distance between the features `fake` (N×d) and `real` (M×d).
 

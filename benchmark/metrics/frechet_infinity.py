@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import METRICS, Features, check_pair
+from benchmark.metrics.base import METRICS, Features, Sizes, check_pair, requires
 from benchmark.metrics.frechet import SubsetDistance, statistics
 from benchmark.metrics.uncertainty import jackknife, with_error
 from benchmark.records import Value
+from benchmark.strict import Groups, Seed
+
+
+def _requirement(sizes: Sizes, **_: object) -> None:
+    least = 2 * (sizes.dimension + 1)
+    if sizes.fake < least:
+        raise BenchmarkError(
+            f"frechet-infinity: {sizes.fake} images are too few for features of dimension "
+            f"{sizes.dimension}: at least {least}"
+        )
 
 
 @METRICS.register("frechet-infinity")
+@requires(_requirement)
 def frechet_infinity(
-    fake: Features, real: Features, *, points: int = 15, groups: int = 20, seed: int = 0
+    fake: Features,
+    real: Features,
+    *,
+    points: Annotated[int, Field(ge=3, le=1000)] = 15,
+    groups: Groups = 20,
+    seed: Seed = 0,
 ) -> Value:
     """Return the intercept of the line through Fréchet distance against 1/N.
 
@@ -36,12 +55,8 @@ def frechet_infinity(
         BenchmarkError: unusable features, fewer than 3 points, or too few samples.
     """
     check_pair(fake, real)
-    n, dimension = fake.shape
-    if n < 2 * (dimension + 1):
-        raise BenchmarkError(
-            f"frechet-infinity: {n} samples are too few for features of dimension {dimension}: "
-            f"at least {2 * (dimension + 1)}"
-        )
+    n = len(fake)
+    _requirement(Sizes(n, len(real), fake.shape[1]))
     if points < 3:
         raise BenchmarkError(f"frechet-infinity: {points} points make no line: at least 3")
     rng = np.random.default_rng(seed)

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import METRICS, Features, check_features, higher_is_better
+from benchmark.metrics.base import (
+    METRICS,
+    Features,
+    Sizes,
+    check_features,
+    higher_is_better,
+    requires,
+)
 from benchmark.metrics.uncertainty import Rows, jackknife, with_error
 from benchmark.records import Value
+from benchmark.strict import Groups, Seed
+
+
+def _requirement(sizes: Sizes, *, splits: int, **_: object) -> None:
+    most = sizes.fake // 2
+    if not 1 <= splits <= most:
+        raise BenchmarkError(
+            f"inception score: {splits} splits of {sizes.fake} images: 1 to {most}"
+        )
 
 
 @METRICS.register("inception-score")
+@requires(_requirement)
 @higher_is_better
 def inception_score(
-    logits: Features, _: Features | None = None, *, splits: int = 1, groups: int = 50, seed: int = 0
+    logits: Features,
+    _: Features | None = None,
+    *,
+    splits: Annotated[int, Field(ge=1)] = 1,
+    groups: Groups = 50,
+    seed: Seed = 0,
 ) -> Value:
     """Return exp(E[KL(p(y|x) ‖ p(y))]), between 1 and the number of classes.
 
@@ -30,10 +55,7 @@ def inception_score(
         BenchmarkError: unusable logits, or fewer than 2 images in a split.
     """
     check_features(logits, "logits")
-    if not 1 <= splits <= len(logits) // 2:
-        raise BenchmarkError(
-            f"inception score: {splits} splits of {len(logits)} images: 1 to {len(logits) // 2}"
-        )
+    _requirement(Sizes(len(logits), 0, logits.shape[1]), splits=splits)
     probabilities, negentropy = _probabilities(logits)
 
     def score(rows: Rows) -> float:

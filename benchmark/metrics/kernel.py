@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import METRICS, Features, check_pair
+from benchmark.metrics.base import METRICS, Features, Sizes, check_pair, requires
 from benchmark.metrics.uncertainty import with_error
 from benchmark.records import Value
+from benchmark.strict import Seed
 
 BLOCK = 1024  # rows of the kernel matrix held at a time
 
 
+def _requirement(sizes: Sizes, *, subsets: int, subset_size: int, **_: object) -> None:
+    fewest = min(sizes.fake, sizes.real)
+    if subsets and (subset_size > fewest or subset_size < 3 or subsets < 2):
+        raise BenchmarkError(
+            f"kernel: {subsets} subsets of {subset_size} cannot be drawn from {sizes.fake} fake "
+            f"and {sizes.real} real images: at least 2 subsets of 3 to {fewest}, or subsets: 0"
+        )
+
+
 @METRICS.register("kernel")
+@requires(_requirement)
 def kernel(
-    fake: Features, real: Features, *, subsets: int = 0, subset_size: int = 1000, seed: int = 0
+    fake: Features,
+    real: Features,
+    *,
+    subsets: Annotated[int, Field(ge=0, le=100_000)] = 0,
+    subset_size: Annotated[int, Field(ge=3)] = 1000,
+    seed: Seed = 0,
 ) -> Value:
     """Return the unbiased squared MMD with the kernel (x·y/d + 1)³; it may be below 0.
 
@@ -39,6 +57,7 @@ def kernel(
         BenchmarkError: unusable features, or fewer images than `subset_size`.
     """
     check_pair(fake, real, least=3)
+    _requirement(Sizes(len(fake), *real.shape), subsets=subsets, subset_size=subset_size)
     if subsets:
         return _over_subsets(fake, real, subsets, subset_size, np.random.default_rng(seed))
     sums = _Sums(fake, real)
@@ -48,12 +67,6 @@ def kernel(
 def _over_subsets(
     fake: Features, real: Features, subsets: int, size: int, rng: np.random.Generator
 ) -> Value:
-    fewest = min(len(fake), len(real))
-    if size > fewest or size < 3 or subsets < 2:
-        raise BenchmarkError(
-            f"kernel: {subsets} subsets of {size} cannot be drawn from {len(fake)} fake and "
-            f"{len(real)} real images: at least 2 subsets of 3 to {fewest}, or subsets: 0"
-        )
     values = [
         _Sums(
             fake[rng.choice(len(fake), size, replace=False)],

@@ -9,17 +9,26 @@ it is decided within the rounding of a distance, which may not tell such images 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import METRICS, Features, check_pair, higher_is_better
+from benchmark.metrics.base import (
+    METRICS,
+    Features,
+    Sizes,
+    check_pair,
+    higher_is_better,
+    requires,
+)
 from benchmark.metrics.distances import (
     Array,
     blocks,
     centre,
+    check_k,
     kth_neighbour,
     kth_neighbour_without,
     squared_distances,
@@ -34,15 +43,34 @@ from benchmark.metrics.uncertainty import (
     with_error,
 )
 from benchmark.records import Value
+from benchmark.strict import Groups, Seed
+
+Neighbours = Annotated[int, Field(ge=1)]
 
 EPS = float(np.finfo(np.float64).eps)
 BORDER = 8  # roundings that a comparison of two distances may differ by, over √d
 ROUNDING = 1e-12  # far below 1/M, the least error but 0
 
 
+def _of_real(sizes: Sizes, *, k: int, **_: object) -> None:
+    """Refuse balls round real images that reach to more neighbours than there are."""
+    check_k(k, sizes.real, "real")
+
+
+def _of_fake(sizes: Sizes, *, k: int, groups: int, **_: object) -> None:
+    """Refuse balls round fake images that reach to too many, also when a group is left out."""
+    n, size = sizes.fake, -(-sizes.fake // groups)
+    if not 1 <= k < n - size:
+        raise BenchmarkError(
+            f"fake: k = {k} neighbours among {n} images, {size} of them left out in turn: "
+            f"k must be 1 to {n - size - 1}"
+        )
+
+
 @METRICS.register("precision")
+@requires(_of_real)
 @higher_is_better
-def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
+def precision(fake: Features, real: Features, *, k: Neighbours = 5) -> Value:
     """Return the share of fake images (N×d) in the ball of some real one (M×d).
 
     The interval is Wilson's over the fake images.
@@ -54,8 +82,9 @@ def precision(fake: Features, real: Features, *, k: int = 5) -> Value:
 
 
 @METRICS.register("density")
+@requires(_of_real)
 @higher_is_better
-def density(fake: Features, real: Features, *, k: int = 5) -> Value:
+def density(fake: Features, real: Features, *, k: Neighbours = 5) -> Value:
     """Return in how many balls of real images (M×d) a fake one (N×d) lies on average, over k.
 
     The error is that of a mean over the fake images. Where all of them lie in equally many balls,
@@ -78,8 +107,11 @@ def density(fake: Features, real: Features, *, k: int = 5) -> Value:
 
 
 @METRICS.register("recall")
+@requires(_of_fake)
 @higher_is_better
-def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed: int = 0) -> Value:
+def recall(
+    fake: Features, real: Features, *, k: Neighbours = 5, groups: Groups = 10, seed: Seed = 0
+) -> Value:
     """Return the share of real images (M×d) in the ball of some fake one (N×d).
 
     At 0 and 1, and where the jackknife sees no spread (there is no standard error then), the
@@ -100,11 +132,7 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
     fake, real = centre(fake, real)
     n = len(fake)
     order, size = deal(n, groups, np.random.default_rng(seed))
-    if not 1 <= k < n - size:
-        raise BenchmarkError(
-            f"fake: k = {k} neighbours among {n} images, {size} of them left out in turn: "
-            f"k must be 1 to {n - size - 1}"
-        )
+    _of_fake(Sizes(n, *real.shape), k=k, groups=groups)
     fake = fake[order]
     radii = _open(fake, kth_neighbour_without(fake, k, n // size, size))
     _refuse_empty(radii[:, -1], k, "fake")
@@ -119,9 +147,10 @@ def recall(fake: Features, real: Features, *, k: int = 5, groups: int = 10, seed
 
 
 @METRICS.register("coverage")
+@requires(_of_real)
 @higher_is_better
 def coverage(
-    fake: Features, real: Features, *, k: int = 5, groups: int = 50, seed: int = 0
+    fake: Features, real: Features, *, k: Neighbours = 5, groups: Groups = 50, seed: Seed = 0
 ) -> Value:
     """Return the share of real images (M×d) whose ball holds some fake one (N×d).
 

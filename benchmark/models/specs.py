@@ -19,14 +19,19 @@ class UNetSpec(Strict):
     """
 
     kind: Literal["unet"] = "unet"
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    channels: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
         min_length=1, description="Feature channels of each level; each halves the resolution"
     )
     attention: tuple[bool, ...] = Field(description="Whether a level attends over its pixels")
     mid_attention: bool = Field(default=True, description="Attention between the two halves")
-    layers: int = Field(default=2, ge=1, description="Residual blocks of a level on the way down")
+    layers: int = Field(
+        default=2, ge=1, le=100, description="Residual blocks of a level on the way down"
+    )
     patch: int = Field(
-        default=1, ge=1, description="Side of the pixel squares that are folded into channels"
+        default=1,
+        ge=1,
+        le=4096,
+        description="Side of the pixel squares that are folded into channels",
     )
     output_gates: bool = Field(
         default=False,
@@ -37,8 +42,10 @@ class UNetSpec(Strict):
     head_channels: int | None = Field(
         default=None, ge=1, description="Channels of an attention head; null: one head"
     )
-    groups: int = Field(default=32, ge=1, description="Groups of the group normalisation")
-    norm_eps: float = Field(default=1e-6, gt=0)
+    groups: int = Field(
+        default=32, ge=1, le=65_536, description="Groups of the group normalisation"
+    )
+    norm_eps: float = Field(default=1e-6, gt=0, le=1)
     time_embedding: Literal["positional", "fourier"] = Field(
         default="positional",
         description="positional: of a time up to about 1000; fourier: of a noise level σ > 0, by "
@@ -47,12 +54,14 @@ class UNetSpec(Strict):
     fourier_scale: float = Field(
         default=16,
         gt=0,
+        le=1e4,
         description="Standard deviation of the random frequencies of log σ; the default is that of "
         "Song et al. 2021, appendix C",
     )
     sigma_data: float | None = Field(
         default=None,
         gt=0,
+        le=1e4,
         description="Of a fourier network: its input is divided by √(σ² + sigma_data²), Karras et "
         "al. 2022, table 1; null: the input is taken as it is, as in Song et al. 2021",
     )
@@ -101,8 +110,12 @@ class RefineNetSpec(Strict):
     """NCSN's dilated RefineNet (Song and Ermon 2019, appendix A), conditioned on a level."""
 
     kind: Literal["refinenet"] = "refinenet"
-    channels: int = Field(default=128, ge=2, description="Feature channels of the finest stage")
-    levels: int = Field(default=10, ge=1, description="Noise levels, each with an embedding")
+    channels: int = Field(
+        default=128, ge=2, le=65_536, description="Feature channels of the finest stage"
+    )
+    levels: int = Field(
+        default=10, ge=1, le=10_000, description="Noise levels, each with an embedding"
+    )
     image_channels: int = Field(default=3, ge=1)
 
     @property
@@ -152,9 +165,9 @@ class NcsnCheckpoint(Checkpoint):
     kind: Literal["ncsn"]
     path: Path = Field(description="checkpoint.pth")
     network: RefineNetSpec = RefineNetSpec()
-    resolution: int = Field(default=32, ge=2)
-    sigma_min: float = Field(default=0.01, gt=0)
-    sigma_max: float = Field(default=1.0, gt=0)
+    resolution: int = Field(default=32, ge=2, le=4096)
+    sigma_min: float = Field(default=0.01, gt=0, le=1e6)
+    sigma_max: float = Field(default=1.0, gt=0, le=1e6)
 
 
 class ZooCheckpoint(Strict):

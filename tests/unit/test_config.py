@@ -512,3 +512,99 @@ def test_reading_ready_weights_needs_no_torch() -> None:
     project = SMOKE.parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("precision", {"kind": "precision", "k": 24}, "k = 24 neighbours among 24 images"),
+        ("precision", {"kind": "precision", "k": -1}, "k: Input should be greater than"),
+        ("density", {"kind": "density", "k": 0}, "k: Input should be greater than"),
+        ("coverage", {"kind": "coverage", "k": 24}, "real: k = 24 neighbours among 24 images"),
+        ("recall", {"kind": "recall", "k": 7}, "fake: k = 7 neighbours among 8 images, 1 of them"),
+        ("recall", {"kind": "recall", "groups": 0}, "groups: Input should be greater than"),
+        ("coverage", {"kind": "coverage", "groups": 1}, "groups: Input should be greater than"),
+        ("fd", {"kind": "frechet", "groups": 0}, "groups: Input should be greater than"),
+        ("fd", {"kind": "frechet", "replicates": 1}, "replicates: Input should be greater than"),
+        ("fd", {"kind": "frechet", "seed": -1}, "seed: Input should be greater than"),
+        ("kid", {"kind": "kernel", "seed": -1}, "seed: Input should be greater than"),
+        ("kid", {"kind": "kernel", "subsets": 1, "subset_size": 3}, "at least 2 subsets of 3 to 8"),
+        ("kid", {"kind": "kernel", "subsets": 2}, "2 subsets of 1000 cannot be drawn from 8 fake"),
+        ("kid", {"kind": "kernel", "subset_size": 2}, "subset_size: Input should be greater than"),
+        ("more", {"kind": "frechet-infinity"}, "8 images are too few for features of dimension 12"),
+        ("more", {"kind": "frechet-infinity", "points": 2}, "points: Input should be greater than"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_refused_with_the_config(
+    smoke: dict[str, Any], path: str, value: dict[str, Any], expected: str
+) -> None:
+    smoke["evaluation"]["metrics"][path] = value
+    with pytest.raises(BenchmarkError) as caught:
+        parse(smoke)
+    assert str(caught.value).startswith(f"config: evaluation.metrics.{path}")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_metric_must_have_enough_held_out_images_too(smoke: dict[str, Any]) -> None:
+    """Features of EfficientNet-Lite0 have 1280 dimensions: 2562 images are the fewest."""
+    smoke["evaluation"]["metrics"]["more"] = {"kind": "frechet-infinity"}
+    smoke["evaluation"]["controls"] = []
+    smoke["data"]["tiny"] |= {"train": 6000, "held_out": 2561}
+    for entry in smoke["grid"]:
+        entry["samples"] = 2562
+    with pytest.raises(BenchmarkError, match=r"more: held-out-tiny: .* 2561 images are too few"):
+        parse(smoke)
+    smoke["data"]["tiny"]["held_out"] = 2562
+    assert "more" in parse(smoke).evaluation.metrics
+
+
+def test_splits_of_an_inception_score_must_hold_two_images_each(smoke: dict[str, Any]) -> None:
+    smoke["evaluation"]["extractor"] = "inception-v3-fid"
+    smoke["evaluation"]["metrics"]["is"] = {"kind": "inception-score", "splits": 5}
+    with pytest.raises(BenchmarkError, match="5 splits of 8 images: 1 to 4"):
+        parse(smoke)
+    smoke["evaluation"]["metrics"]["is"]["splits"] = 4
+    assert "is" in parse(smoke).evaluation.metrics
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("grid.0.seed", -1),
+        ("grid.0.samples", 10**12),
+        ("grid.0.steps", 10**12),
+        ("seed", -1),
+        ("seed", 2**64),
+        ("training.short.steps", 10**12),
+        ("training.short.batch", 10**12),
+        ("training.short.warmup", 10**18),
+        ("training.short.log_every", 10**18),
+        ("training.short.weight_decay", 1e300),
+        ("data.tiny.train", 10**12),
+        ("data.tiny.held_out", 10**12),
+        ("data.tiny.resolution", 10**6),
+        ("data.tiny.seed", -1),
+        ("sampling_batch", 10**12),
+        ("feature_batch", 10**12),
+        ("evaluation.sizes", [10**12]),
+        ("evaluation.few", 0),
+        ("evaluation.neighbours", 101),
+        ("evaluation.panel_rows", 10**6),
+        ("networks.net.layers", 10**9),
+        ("networks.net.patch", 10**9),
+        ("schedules", {"linear": {"kind": "linear", "T": 10**12}}),
+        ("schedules", {"g": {"kind": "geometric", "levels": 10**12}}),
+        ("schedules", {"ve": {"kind": "ve", "sigma_max": 1e300}}),
+        ("schedules", {"vp": {"kind": "vp", "beta_max": 1e300}}),
+        ("samplers", {"pc": {"kind": "predictor-corrector", "corrections": 10**9}}),
+        ("samplers", {"pf": {"kind": "probability-flow", "rtol": 1e300}}),
+    ],
+)
+def test_a_number_far_beyond_what_can_be_run_is_refused_by_its_key(
+    smoke: dict[str, Any], path: str, value: Any
+) -> None:
+    set_key(smoke, path, value)
+    with pytest.raises(BenchmarkError, match=rf"^config: {path}.*: Input should be ") as caught:
+        parse(smoke)
+    assert "\n" not in str(caught.value)

@@ -43,7 +43,7 @@ def test_error_covers_the_spread_of_repeated_samples() -> None:
 
 
 def test_too_few_samples_for_the_dimension_are_refused() -> None:
-    with pytest.raises(BenchmarkError, match="25 samples are too few for features of dimension 12"):
+    with pytest.raises(BenchmarkError, match="25 images are too few for features of dimension 12"):
         frechet_infinity(features(0, 25), features(1, 100))
     frechet_infinity(features(0, 26), features(1, 100))
 

@@ -25,7 +25,7 @@ def annealed_langevin(
     noise: Noise,
     callback: Callback | None = None,
     *,
-    step_size: Annotated[float, Field(gt=0)] = 2e-5,
+    step_size: Annotated[float, Field(gt=0, le=1)] = 2e-5,
     denoise: bool = False,
 ) -> Tensor:
     """Take one Langevin step at each time, Song and Ermon 2019, algorithm 1.

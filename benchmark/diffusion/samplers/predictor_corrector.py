@@ -24,8 +24,8 @@ def predictor_corrector(
     noise: Noise,
     callback: Callback | None = None,
     *,
-    snr: Annotated[float, Field(gt=0)] = 0.16,
-    corrections: Annotated[int, Field(ge=0)] = 1,
+    snr: Annotated[float, Field(gt=0, le=100)] = 0.16,
+    corrections: Annotated[int, Field(ge=0, le=1000)] = 1,
     order: Literal["corrector-first", "predictor-first"] = "corrector-first",
 ) -> Tensor:
     """Alternate Langevin steps and the reverse of the forward chain, Song et al. 2021.

@@ -26,8 +26,8 @@ def probability_flow(
     callback: Callback | None = None,
     *,
     method: Literal["RK45", "RK23", "DOP853"] = "RK45",
-    atol: Annotated[float, Field(gt=0)] = 1e-5,
-    rtol: Annotated[float, Field(gt=0)] = 1e-5,
+    atol: Annotated[float, Field(gt=0, le=1)] = 1e-5,
+    rtol: Annotated[float, Field(gt=0, le=1)] = 1e-5,
 ) -> Tensor:
     """Solve dx/dt = f x - ½ g² ∇ log p backwards, Song et al. 2021, equation 13.
 
