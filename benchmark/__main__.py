@@ -21,6 +21,7 @@ if __name__ == "__main__":
 import typer
 
 from benchmark import stopping
+from benchmark.cores import available_cores
 from benchmark.errors import BenchmarkError
 from benchmark.paths import CACHE, REFERENCE, RESULTS, Run
 
@@ -44,6 +45,15 @@ app.add_typer(speed_app, name="speed")
 ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
+Readers = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Processes that read images.",
+        show_default="the cores that this process may use",
+    ),
+]
 Shard = Annotated[
     str | None,
     typer.Option(help="Only these images, as 0-1000, to be merged later.", show_default="all"),
@@ -136,10 +146,11 @@ def prepare(
     config: ConfigFile,
     dataset: Annotated[str, typer.Argument(help="A name below `data`.", show_default=False)],
     results: Results = RESULTS,
+    threads: Readers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Make the images of a data set: one array, a manifest and a record."""
-    _stage("prepare", config, dataset, results, dry_run)
+    _stage("prepare", config, dataset, results, dry_run, threads=threads)
 
 
 @app.command(
@@ -227,10 +238,11 @@ def gather(
     config: ConfigFile,
     cell: Annotated[str, typer.Argument(help="MODEL-sSEED.", show_default=False)],
     results: Results = RESULTS,
+    threads: Readers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Gather images that were made elsewhere, from the folder that the config names."""
-    _stage("gather", config, cell, results, dry_run)
+    _stage("gather", config, cell, results, dry_run, threads=threads)
 
 
 @app.command(epilog=_examples("controls config/config.yaml avatars"))
@@ -461,9 +473,8 @@ def score(
     from benchmark.score import Embedding, save
     from benchmark.score import score as measure
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cache = RESULTS / CACHE / "weights"
-    embedding = Embedding(extractor, cache, weights, device, batch, threads or cores or 1)
+    embedding = Embedding(extractor, cache, weights, device, batch, threads or available_cores())
     if fake is None:
         if save_stats is None:
             raise BenchmarkError("FAKE: is missing: give a second set of images, or --save-stats")

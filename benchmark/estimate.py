@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.config import Config, Training
+from benchmark.cores import available_cores
 from benchmark.device import resolve_device, seeded, synchronise, use_threads
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.losses import loss_function
@@ -150,7 +151,7 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
     """
     load = psutil.getloadavg()[0]
     device = resolve_device(config.device)
-    use_threads(threads or torch.get_num_threads())
+    use_threads(threads or available_cores())
     meter = Meter(device)
     trainings = dict.fromkeys(cell.trained_as for cell in config.cells if cell.trained_as)
     sampled = [cell for cell in config.cells if cell.sampler]
@@ -164,7 +165,7 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
         run=config.run,
         device=str(device),
         threads=torch.get_num_threads(),
-        cores=psutil.cpu_count() or 1,
+        cores=available_cores(),
         load=load,
         rows=rows,
         disk=_disk(config, rows),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.arrays import write_blocks
 from benchmark.config import Config
+from benchmark.cores import available_cores
 from benchmark.data.folder import file_candidates
 from benchmark.data.listing import image_files, tell_ignored
 from benchmark.errors import BenchmarkError
@@ -20,16 +21,23 @@ from benchmark.progress import track
 from benchmark.records import Record, Stopwatch, provenance, spec_hash
 
 
-def stage(config: Config, name: str, run: Run) -> Record:
+def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Record:
     """Bring the images of the cell `name` to the resolution of its data set; write the record.
 
     They are cropped and resized as the data set's own. The cell's seed draws as many as the cell
     has samples, in an order of chance, so that the first ones stand for all.
 
+    Args:
+        config: of the run.
+        name: of the cell.
+        run: where it is written.
+        threads: processes that read images; None: one for each core that this process may use.
+
     Raises:
         BenchmarkError: no folder, too few images in it, or one that cannot be read.
     """
     watch = Stopwatch()
+    threads = threads or available_cores()
     spec, cell = config.gather_spec(name), config.cell(name)
     at, folder = f"models.{cell.model}.images", config.models[cell.model].images
     assert folder is not None
@@ -51,7 +59,7 @@ def stage(config: Config, name: str, run: Run) -> Record:
             yield picture.pixels
 
     shape = (cell.samples, cell.resolution, cell.resolution, 3)
-    with reading(cell.samples) as read:
+    with reading(cell.samples, threads) as read:
         pictures = read(config.data[cell.dataset], items)
         write_blocks(run.samples(name), rows(pictures), shape, np.uint8)
     save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
@@ -60,7 +68,7 @@ def stage(config: Config, name: str, run: Run) -> Record:
         id=name,
         spec=spec,
         spec_hash=spec_hash(spec),
-        provenance=provenance(watch),
+        provenance=provenance(watch, threads=threads),
         cell=cell,
         facts={
             "folder": folder.name,

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from benchmark.errors import BenchmarkError
+from benchmark.locks import Lock, lock, open_lock
 
 FOLDER = Path("/tmp/benchmark-gpus")  # of locks: not of TMPDIR, which can differ by user
 LEASED = "BENCHMARK_GPUS"  # environment variable: what this process or its parent has leased
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_SECONDS = 1.0
-READ_AND_WRITE = 0o666  # for all users of the machine
-
-_held: list[FileLock] = []  # a lock that nobody refers to is released
 
 
 def lease(
@@ -45,7 +42,8 @@ def lease(
         folder: of the locks, shared by all users of the machine.
 
     Returns:
-        The leased GPUs; empty, where there is none or where SLURM hands them out.
+        The leased GPUs; empty, where there is none, where SLURM hands them out, or where files
+        cannot be locked, which stderr says.
 
     Raises:
         BenchmarkError: fewer are visible than are asked for, or several at one place.
@@ -67,7 +65,17 @@ def lease(
             f"device: {wanted} GPUs are needed and {len(found)} visible: {','.join(found)}: ask "
             f"for fewer, or show more in {VISIBLE}"
         )
-    leased = _wait_for(found if position is None else [found[position]], count, folder)
+    names = found if position is None else [found[position]]
+    try:
+        leased = _wait_for(names, count, folder)
+    except OSError as error:
+        print(
+            f"warning: {folder}: {error.strerror}: without locks on files there, jobs that run "
+            f"side by side may share a GPU: give each its own by {VISIBLE}",
+            file=sys.stderr,
+            flush=True,
+        )
+        return []
     os.environ[LEASED] = os.environ[VISIBLE] = ",".join(leased)
     return leased
 
@@ -109,7 +117,16 @@ def _installed() -> list[str]:
         raise BenchmarkError(
             f"device: {' '.join(command)} does not answer: restart the driver, or use device: cpu"
         ) from None
-    return done.stdout.split() if done.returncode == 0 else []
+    if done.returncode:
+        told = " ".join((done.stderr or done.stdout).split())
+        print(
+            f"warning: {' '.join(command)}: failed with status {done.returncode}: {told}: jobs "
+            f"that run side by side may share a GPU: give each its own by {VISIBLE}",
+            file=sys.stderr,
+            flush=True,
+        )
+        return []
+    return done.stdout.split()
 
 
 def _wait_for(names: Sequence[str], count: int, folder: Path) -> list[str]:
@@ -129,27 +146,48 @@ def _wait_for(names: Sequence[str], count: int, folder: Path) -> list[str]:
 
 
 def _take(names: Sequence[str], count: int, folder: Path) -> list[str]:
-    """Lock the first `count` free ones; none, where there are fewer."""
-    taken: dict[str, FileLock] = {}
-    with FileLock(folder / "taking.lock", mode=READ_AND_WRITE):  # one that looks at a time
+    """Lock the first `count` free ones; none, where there are fewer.
+
+    Raises:
+        OSError: files cannot be opened there, or not be locked.
+    """
+    taken: dict[str, int] = {}
+    with contextlib.ExitStack() as files:
+        _open(folder / "taking.lock", files, wait=True)  # one process that looks at a time
         for name in names:
-            lock = FileLock(folder / f"{name.replace('/', '-')}.lock", mode=READ_AND_WRITE)
-            with contextlib.suppress(Timeout):
-                lock.acquire(blocking=False)
-                taken[name] = lock
+            file = _open(folder / f"{name.replace('/', '-')}.lock", files)
+            if file is not None:
+                taken[name] = file
             if len(taken) == count:
-                _held.extend(taken.values())
+                # Copies stay open, and so hold the locks, until this process ends.
+                for file in taken.values():
+                    os.dup(file)
                 return list(taken)
-        for lock in taken.values():
-            lock.release()
     return []
+
+
+def _open(path: Path, files: contextlib.ExitStack, wait: bool = False) -> int | None:
+    """Return the descriptor of a lock file while it is locked, or None if another has the lock."""
+    with _for_all_users():
+        file = open_lock(path)
+    files.callback(os.close, file)
+    found = lock(file, wait)
+    if found is Lock.NONE:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    return file if found is Lock.HELD else None
 
 
 def _make_for_all(folder: Path) -> None:
     """Make a folder in which all users may write, unless it is there."""
+    with _for_all_users(), contextlib.suppress(FileExistsError):
+        folder.mkdir()
+
+
+@contextlib.contextmanager
+def _for_all_users() -> Iterator[None]:
+    """Let all users of the machine read and write what is made inside the block."""
     usual = os.umask(0)
     try:
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
+        yield
     finally:
         os.umask(usual)

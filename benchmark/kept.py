@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from filelock import FileLock
 
+from benchmark import locks
 from benchmark.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -52,20 +52,20 @@ def kept(compute: Callable[[Features], T], features: Features, folder: Path, kin
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock of an entry of a cache, and yield whether the cache can be written."""
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        if error.errno not in READ_ONLY:
-            raise
-        yield False
-        return
-    try:
+    """Hold the lock of an entry of a cache, and yield whether the cache can be written.
+
+    On a file system without locks two processes may make the same entry, each the whole of it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.locked(path.with_suffix(".lock")))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            yield False
+            return
         yield True
-    finally:
-        lock.release()
 
 
 def say_not_kept(path: Path) -> None:

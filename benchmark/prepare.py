@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from benchmark.arrays import write_into
 from benchmark.atomic import atomic_path, flush
 from benchmark.config import Config
+from benchmark.cores import available_cores
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
 from benchmark.data.listing import tell_ignored
 from benchmark.data.pixels import decode
@@ -46,17 +47,25 @@ IMAGES_PER_WORKER = 200  # fewer are read sooner than a further process starts
 CHUNK = 8  # images that a worker takes at a time
 
 
-def stage(config: Config, name: str, run: Run) -> Record:
-    """Prepare the data set `name` of a config and write its record."""
+def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Record:
+    """Prepare the data set `name` of a config and write its record.
+
+    Args:
+        config: of the run.
+        name: of the data set.
+        run: where it is written.
+        threads: processes that read images; None: one for each core that this process may use.
+    """
     watch = Stopwatch()
-    manifest = prepare(config.data[name], run.data(name))
+    threads = threads or available_cores()
+    manifest = prepare(config.data[name], run.data(name), threads)
     spec = config.data_spec(name)
     record = Record(
         kind="data",
         id=name,
         spec=spec,
         spec_hash=spec_hash(spec),
-        provenance=provenance(watch, threads=os.cpu_count() or 1),
+        provenance=provenance(watch, threads=threads),
         values={
             "train": Value(value=manifest.splits.train.stop - manifest.splits.train.start),
             "held_out": Value(value=manifest.splits.held_out.stop - manifest.splits.held_out.start),
@@ -76,7 +85,7 @@ def stage(config: Config, name: str, run: Run) -> Record:
     return record
 
 
-def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Manifest:
+def prepare(source: SourceBase, folder: Path, workers: int = 1) -> Manifest:
     """Write the images of `source` into `folder` as `images.npy` and `manifest.json`.
 
     The training rows come first, then the held-out ones. A candidate for the held-out set whose
@@ -86,7 +95,7 @@ def prepare(source: SourceBase, folder: Path, workers: int | None = None) -> Man
     Args:
         source: one of `benchmark.data.sources`.
         folder: made where it is missing.
-        workers: processes to read images with; None takes one for each core.
+        workers: processes to read images with.
 
     Raises:
         BenchmarkError: no images, too few, or one that cannot be read.
@@ -240,17 +249,26 @@ def _check_count(source: SourceBase, offer: Offer) -> None:
 
 
 @contextlib.contextmanager
-def reading(images: int, workers: int | None = None) -> Iterator[Reader]:
-    """Yield a reader for so many images that uses at most `workers` processes, None: all cores."""
-    most = workers if workers is not None else os.cpu_count() or 1
-    workers = max(1, min(most, images // IMAGES_PER_WORKER))
-    if workers == 1:
+def reading(images: int, workers: int) -> Iterator[Reader]:
+    """Yield a reader for so many images that uses at most `workers` processes."""
+    workers = max(1, min(workers, images // IMAGES_PER_WORKER))
+    pool = _pool(workers) if workers > 1 else None
+    if pool is None:
         yield lambda source, items: map(functools.partial(_read, source), items)
         return
+    with pool:
+        yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor | None:
+    """Return a pool of processes, or None where there can be none: without /dev/shm, as a rule."""
     # spawned: a fork of a process with threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
+    try:
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    except (OSError, NotImplementedError, ImportError) as error:
+        print(f"warning: images are read by one process alone: {error}", file=sys.stderr)
+        return None
 
 
 def _end_with_parent() -> None:

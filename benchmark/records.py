@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from benchmark.archive import open_run
 from benchmark.atomic import write_text
+from benchmark.cores import available_cores
 from benchmark.errors import BenchmarkError
 from benchmark.strict import Id, Name, Strict, explain
 
@@ -214,7 +215,7 @@ class Provenance(Strict):
     """The machine and the code that ran the job."""
 
     cpu: str
-    cores: int
+    cores: int = Field(description="That the job could use: see `available_cores`")
     threads: int
     processes: int = Field(
         default=1, description="That shared the job, each with so many threads and a GPU of its own"
@@ -397,7 +398,7 @@ def provenance(
     commit, dirty = _git()
     return Provenance(
         cpu=_cpu(),
-        cores=os.cpu_count() or 1,
+        cores=available_cores(),
         threads=threads,
         processes=processes,
         memory_bytes=psutil.virtual_memory().total,

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
-from benchmark.atomic import atomic_path
+from benchmark.atomic import atomic_path, remove_leftovers
 from benchmark.errors import BenchmarkError
 from benchmark.halving import is_out_of_memory
 
 KEPT = 2  # a damaged newest state leaves the one before it
+UNFINISHED = "writing.pt"  # what a state is called until its SHA-256 is known
 NAME = re.compile(r"(\d{9,})-([0-9a-f]{64})\.pt")  # step and SHA-256
 
 
@@ -25,15 +26,16 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
     The file's name ends in its SHA-256, by which a damaged one is found.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / "writing.pt") as temporary:
+
+    def name_of(written: Path) -> str:
+        return f"{step:09d}-{_digest(written)}.pt"
+
+    with atomic_path(folder / UNFINISHED, name_of) as temporary:
         torch.save(state, temporary)
-        digest = _digest(temporary)
-    path = folder / f"{step:09d}-{digest}.pt"
-    (folder / "writing.pt").replace(path)
-    for old in _states(folder)[:-KEPT]:
-        old.unlink()
-    return path
+    *older, newest = _states(folder)
+    for old in older[: 1 - KEPT]:
+        old.unlink(missing_ok=True)
+    return newest
 
 
 def load_state(
@@ -58,8 +60,7 @@ def load_state(
     if not clear:
         found = (_read(path, device) for path in reversed(_states(folder)))
         return next((state for state in found if state is not None and fits(state)), None)
-    for unfinished in folder.glob("*writing*.pt"):  # of a process that was killed while saving
-        unfinished.unlink()
+    remove_leftovers(folder / UNFINISHED)
     states = _states(folder)
     for path in reversed(states):
         state = _read(path, device)
@@ -67,7 +68,7 @@ def load_state(
             return state
         wrong = "damaged" if state is None else "of another layout"
         print(f"{path}: {wrong}: removed, taking the state before it", file=sys.stderr)
-        path.unlink()
+        path.unlink(missing_ok=True)
     if states:
         print(f"{folder}: no good state is left: beginning anew", file=sys.stderr)
     return None

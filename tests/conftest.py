@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,16 @@ settings.load_profile("unhurried")
 
 # Tests that are run in the background would ignore Ctrl-C, and so would all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _peers_run_with_the_installed_scipy() -> Iterator[None]:
+    """Keep the libraries that are compared with running, in whichever test calls them."""
+    from benchmark.speed.older_scipy import sqrtm_with_disp
+
+    with sqrtm_with_disp():
+        yield
+
 
 SMOKE = Path(__file__).parent / "workflow" / "smoke.yaml"
 

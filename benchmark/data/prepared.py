@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import sys
@@ -18,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from benchmark.atomic import write_text
 from benchmark.errors import BenchmarkError
+from benchmark.locks import lock
 from benchmark.strict import Strict, explain
 
 IMAGES = "images.npy"
@@ -137,10 +136,7 @@ def read_manifest(path: Path) -> Manifest:
 def _verify(path: Path, sets: Mapping[str, Images], splits: Splits) -> None:
     """Compare pixels with their SHA-256, unless the file is as it was when this was last done."""
     with path.open("rb") as file:
-        with contextlib.suppress(
-            OSError
-        ):  # of several jobs at once one reads; some disks have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file.fileno())  # of several jobs at once one reads
         checked = _state(path, splits)
         note = path.with_name(CHECKED)
         if note.exists() and note.read_text() == checked:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.arrays import read_blocks, write_blocks
 from benchmark.atomic import write_text
+from benchmark.cores import available_cores
 from benchmark.memory import peak_of_process
 from benchmark.records import Stopwatch, provenance
 
@@ -108,7 +108,7 @@ def grow(sizes: Sizes, output: Path | None = None, figure: Path | None = None) -
         figure: file for the picture, PNG; SVG and PDF are written beside it.
     """
     watch = Stopwatch()
-    here = provenance(watch, threads=_cores())
+    here = provenance(watch, threads=available_cores())
     print(f"growth, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
     curves = []
     for curve in measured(sizes):
@@ -170,7 +170,7 @@ def sample(case: Case, folder: Path) -> float:
     network = build(config.networks["tiny"], case.resolution)
     spec = config.train_spec(cell.trained_as)
     save_weights(run.weights(cell.trained_as), network.state_dict(), spec)
-    return _seconds("sample", case, folder, cell.id, threads=_cores())
+    return _seconds("sample", case, folder, cell.id, threads=available_cores())
 
 
 def features(case: Case, folder: Path) -> float:
@@ -178,7 +178,7 @@ def features(case: Case, folder: Path) -> float:
     config, run = _laid_out(case, folder)
     cell = config.cells[0].id
     _write_random(run.samples(cell), _images_shape(case, case.samples), np.uint8)
-    return _seconds("features", case, folder, cell, threads=_cores())
+    return _seconds("features", case, folder, cell, threads=available_cores())
 
 
 def prepare(case: Case, folder: Path) -> float:
@@ -323,7 +323,3 @@ def _held_out(case: Case) -> int:
 
 def _all_images(case: Case) -> int:
     return case.images + _held_out(case)
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1

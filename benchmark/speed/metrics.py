@@ -26,6 +26,7 @@ from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
 from benchmark.score import Embedding, embed_images
 from benchmark.speed.limits import product_rate
 from benchmark.speed.neighbourhoods import alone, ours_of, theirs_of
+from benchmark.speed.older_scipy import sqrtm_with_disp
 from benchmark.speed.timing import CPU, Row, interleave, missing, seconds, version
 
 
@@ -136,17 +137,13 @@ def frechet(sizes: Sizes, n: int, target: int) -> Iterator[Row]:
         middle = time.perf_counter()
         reference = real64.mean(axis=0), np.cov(real64, rowvar=False)
         later = time.perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), sqrtm_with_disp():
             distances["theirs"] = float(calculate_frechet_distance(*own, *reference))
         return Parts(middle - start, later - middle, time.perf_counter() - later)
 
-    note = "theirs once, as it takes long"
-    try:
-        own, other = interleave(ours, theirs, sizes.rounds, 1)
-        note += f"; distances differ by {abs(distances['ours'] / distances['theirs'] - 1):.0e}"
-    except TypeError as error:  # scipy 1.18 has no sqrtm(disp=), which pytorch-fid 0.3.0 gives
-        own, other = interleave(ours, None, sizes.rounds, 0)
-        note = f"{version('pytorch-fid')} fails with {version('scipy')}: {error}"
+    own, other = interleave(ours, theirs, sizes.rounds, 1)
+    differ = abs(distances["ours"] / distances["theirs"] - 1)
+    note = f"theirs once, as it takes long; distances differ by {differ:.0e}"
     name = f"Fréchet distance, {n} and {n} images, d = {sizes.dimension}"
     peer = version("pytorch-fid")
     for what, total in (("both statistics", Parts.total), ("reference at hand", Parts.cached)):

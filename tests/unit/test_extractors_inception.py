@@ -182,7 +182,7 @@ def test_features_match_the_library(compared: Compared) -> None:
         assert relative_error(found[0], found[1]) > 1e-2
 
 
-@pytest.mark.filterwarnings("ignore:.*disp:DeprecationWarning", "ignore:Matrix is singular")
+@pytest.mark.filterwarnings("ignore:Matrix is singular")
 def test_fid_matches_the_library(compared: Compared) -> None:
     found, expected = (
         [x[:, :COMPARED].numpy() for x in sets] for sets in (compared.found, compared.expected)
@@ -194,7 +194,7 @@ def test_fid_matches_the_library(compared: Compared) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*disp:DeprecationWarning", "ignore:This DataLoader")
+@pytest.mark.filterwarnings("ignore:This DataLoader")
 def test_fid_of_folders_matches_the_library(
     compared: Compared, weights: Path, tmp_path: Path
 ) -> None:

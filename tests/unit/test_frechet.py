@@ -110,16 +110,12 @@ def test_well_conditioned_matches_scipy_sqrtm(seed: int) -> None:
     assert distance(a, b) == pytest.approx(textbook(a, b), rel=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
 @pytest.mark.parametrize(("n1", "n2"), [(100, 90), (12, 10), (12, 200), (200, 12), (2, 2)])
 def test_matches_pytorch_fid_on_the_same_features(n1: int, n2: int) -> None:
     fid_score = pytest.importorskip("pytorch_fid.fid_score")
     a, b = features(3, n1, 40), features(4, n2, 40, shift=0.2)
     moments = [m for x in (a, b) for m in (x.mean(axis=0), np.cov(x, rowvar=False))]
-    try:
-        expected = fid_score.calculate_frechet_distance(*moments)
-    except TypeError as error:
-        pytest.skip(f"pytorch-fid calls sqrtm with an argument that scipy removed: {error}")
+    expected = fid_score.calculate_frechet_distance(*moments)
     # Below 40 images its square root of a singular matrix keeps about half of the digits.
     tolerance = 1e-8 if min(n1, n2) > 40 else 1e-4
     assert distance(a, b) == pytest.approx(expected, rel=tolerance)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import gather
+from benchmark import gather, prepare
 from benchmark.config import Config, parse, resolved
 from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
@@ -52,6 +52,24 @@ def test_all_images_are_taken_in_an_order_of_chance_that_the_record_tells(
     assert record.facts["images_in_folder"] == 9
     assert record.timing is None
     assert run.grid("GAN-s0").stat().st_size > 0
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(2, 2), (None, 5)])
+def test_as_many_processes_read_as_the_job_has_threads_or_cores(
+    threads: int | None,
+    expected: int,
+    smoke: Config,
+    folder: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(prepare, "IMAGES_PER_WORKER", 1)
+    monkeypatch.setattr(gather, "available_cores", lambda: 5)
+    monkeypatch.setattr(prepare, "_pool", asked.append)
+    record = gather.stage(with_images(smoke, folder), "GAN-s0", run, threads)
+    assert asked == [expected]
+    assert record.provenance.threads == expected
 
 
 def test_the_seed_draws_some_of_many(smoke: Config, folder: Path, run: Run) -> None:

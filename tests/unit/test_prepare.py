@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +13,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmark import prepare as module
+from benchmark.config import Config
 from benchmark.data import load
 from benchmark.data.avatars import Avatars
 from benchmark.data.base import Candidates, Item, Offer, SourceBase, drawn
 from benchmark.data.celeba import CelebAHQ
 from benchmark.data.folder import Folder
 from benchmark.errors import BenchmarkError
+from benchmark.paths import REFERENCE, Run
 from benchmark.prepare import prepare
 
 IMAGES, MANIFEST = "images.npy", "manifest.json"
+PROJECT = REFERENCE.parents[2]
+SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"
 
 
 def avatars(**fields: Any) -> Avatars:
@@ -121,6 +131,44 @@ def test_number_of_workers_does_not_change_the_bytes(tmp_path: Path) -> None:
     for workers in (1, 2, 3):
         prepare(spec, tmp_path / str(workers), workers=workers)
     assert content(tmp_path / "1") == content(tmp_path / "2") == content(tmp_path / "3")
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(2, 2), (None, 5)])
+def test_as_many_processes_read_as_the_job_has_threads_or_cores(
+    threads: int | None,
+    expected: int,
+    smoke: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(module, "IMAGES_PER_WORKER", 1)
+    monkeypatch.setattr(module, "available_cores", lambda: 5)
+    monkeypatch.setattr(module, "_pool", asked.append)
+    record = module.stage(smoke, "tiny", Run(tmp_path), threads)
+    assert asked == [expected]
+    assert record.provenance.threads == expected
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /dev/shm")
+def test_without_shared_memory_one_process_reads_all_images(tmp_path: Path) -> None:
+    config = tmp_path / "smoke.yaml"
+    content = yaml.safe_load(SMOKE.read_text())
+    content["data"]["tiny"] |= {"train": 400, "held_out": 8}
+    config.write_text(yaml.safe_dump(content))
+    hidden = "mount -t tmpfs -o ro tmpfs /dev/shm && exec "
+    command = [sys.executable, "-m", "benchmark", "prepare", str(config), "tiny", "--threads", "2"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", hidden + shlex.join(command)],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning: images are read by one process alone: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(load(tmp_path / "results" / "smoke" / "data" / "tiny", verify=True).train) == 400
 
 
 def test_folder_read_by_two_processes_gives_the_bytes_of_one(tmp_path: Path) -> None:

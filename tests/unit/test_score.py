@@ -603,7 +603,6 @@ def test_statistics_of_pytorch_fid_are_read_back(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
 def test_two_folders_have_the_fid_of_pytorch_fid(
     inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

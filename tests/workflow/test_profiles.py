@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 
 
-def plan(profile: str, *config: str) -> str:
+def plan(profile: str, *options: str) -> str:
     command = [
         *(sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--snakefile"),
         *(
@@ -21,7 +21,7 @@ def plan(profile: str, *config: str) -> str:
             f"{PROJECT}/workflow/profiles/{profile}",
         ),
         *("--configfile", str(PROJECT / "tests" / "workflow" / "smoke.yaml")),
-        *("--config", "run=planned", *config),
+        *("--config", "run=planned", *options),
     ]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     text = done.stdout + done.stderr
@@ -58,3 +58,12 @@ def test_jobs_on_a_cluster_ask_for_partition_time_memory_and_gpu() -> None:
 
 def test_jobs_of_a_config_without_a_gpu_ask_for_none() -> None:
     assert resources(plan("slurm", "device=cpu"), "train")["gpu"] == "0"
+
+
+@pytest.mark.parametrize(("cores", "said"), [("1", False), ("1000", True)])
+def test_jobs_that_read_images_are_told_their_threads_and_too_many_cores_are_named(
+    cores: str, said: bool
+) -> None:
+    text = plan("default", "--printshellcmds", "--cores", cores)
+    assert re.search(rf"benchmark prepare \$BENCHMARK_CONFIG tiny --threads {cores} ", text)
+    assert ("warning: --cores 1000: " in text) == said

@@ -13,6 +13,7 @@ from benchmark.atomic import write_text
 from benchmark.compare import labels
 from benchmark.config import check_writable, read_config, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
+from benchmark.cores import available_cores
 from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import local_files
@@ -48,6 +49,15 @@ except BenchmarkError as error:
 CONFIG_FILE = RUN.config(resolved(CONFIG))
 os.environ["BENCHMARK_CONFIG"] = str(CONFIG_FILE)
 
+
+# Snakemake's `--cores all` knows the affinity of its process, but no quota of a container.
+CORES = workflow.resource_settings.cores or 1
+if workflow.is_main_process and workflow.local_exec and CORES > available_cores():
+    print(
+        f"warning: --cores {CORES}: the affinity of this process and the quota of its control "
+        f"group leave it {available_cores()}: times will be long; say --cores {available_cores()}",
+        file=sys.stderr,
+    )
 
 SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 

@@ -1,4 +1,4 @@
-# Images are read by a process for each core.
+# Images are read by as many processes as the job has threads.
 rule prepare:
     input:
         code=code("prepare.py", "arrays.py", "data/*.py"),
@@ -16,4 +16,4 @@ rule prepare:
         spec=lambda w: canonical_json(CONFIG.data_spec(w.dataset)),
         files=lambda w: stamp_of(getattr(CONFIG.data[w.dataset], "path", None)),
     shell:
-        command("prepare $BENCHMARK_CONFIG {wildcards.dataset}")
+        command("prepare $BENCHMARK_CONFIG {wildcards.dataset} --threads {threads}")

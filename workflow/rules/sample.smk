@@ -53,8 +53,9 @@ rule gather:
         cell=one_of(GATHERED),
     conda:
         ENVIRONMENT
+    threads: share_of_cores(len(GATHERED))
     params:
         spec=lambda w: canonical_json(CONFIG.gather_spec(w.cell)),
         files=lambda w: stamp_of(CONFIG.models[CONFIG.cell(w.cell).model].images),
     shell:
-        command("gather $BENCHMARK_CONFIG {wildcards.cell}")
+        command("gather $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}")

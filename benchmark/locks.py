@@ -1,0 +1,63 @@
+"""Locks on files, each held by one process at a time; some file systems have none."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+BUSY = {errno.EAGAIN, errno.EACCES}  # what a file system answers when another process has the lock
+
+
+class Lock(Enum):
+    """What became of an attempt to lock a file."""
+
+    HELD = "held by this process, until it closes the file or ends in whatever way"
+    BUSY = "held by another process"
+    NONE = "not to be had: the file system has no locks"
+
+
+def lock(file: int, wait: bool = True) -> Lock:
+    """Lock an open file.
+
+    A file system without locks answers with one of several errors, as ENOLCK, ENOTSUP or ENOSYS.
+    What the lock makes faster or safer must then be done without it.
+
+    Args:
+        file: descriptor of the file; on NFS it must be open for writing.
+        wait: until another process releases it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        return Lock.BUSY if error.errno in BUSY else Lock.NONE
+    return Lock.HELD
+
+
+def open_lock(path: Path) -> int:
+    """Return the descriptor of a lock file, which is made where it is missing.
+
+    It is never removed: a process that waits for its lock would hold another one than the next.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[Lock]:
+    """Wait for the lock of a lock file, and hold it inside the block if there are locks.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    file = open_lock(path)
+    try:
+        yield lock(file)
+    finally:
+        os.close(file)
