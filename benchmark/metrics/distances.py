@@ -13,13 +13,21 @@ from benchmark.metrics.base import Features
 
 Array = NDArray[np.float64]
 
-BLOCK = 2048
+BLOCK = 1024
+SAMPLED = 1000  # rows that the middle of a set is computed of
+LEAST = 1e-2  # of |x|² + |y|²; a squared distance below it is computed again, directly
+PAIRS = 2**21  # numbers in the differences that are held at a time
 
 
-def centre(*sets: Features) -> list[Array]:
-    """Move all sets by the mean of the last, in float64: smaller norms, smaller rounding."""
-    mean = sets[-1].mean(axis=0, dtype=np.float64)
-    return [features - mean for features in sets]
+def middle(features: Features) -> Array:
+    """Return the median of each column of features, n×d, of at most `SAMPLED` rows.
+
+    Distances are computed from there. Unlike a mean it stays among the rows where a few lie
+    far out.
+    """
+    rows = features[:: -(-len(features) // SAMPLED)]
+    centre: Array = np.median(rows.astype(np.float64), axis=0)
+    return centre
 
 
 def blocks(n: int) -> Iterator[slice]:
@@ -28,13 +36,29 @@ def blocks(n: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, n))
 
 
-def squared_distances(x: Array, y: Array) -> Array:
-    """Return the squared distances, n×m, of rows of x (n×d) and y (m×d); never below 0."""
-    distances: Array = x @ y.T
+def squared_distances(x: Features, y: Features, centre: Array) -> Array:
+    """Return the squared distances, n×m, of rows of x (n×d) and y (m×d), never below 0.
+
+    They are |x|² + |y|² − 2x·y, which loses digits where x and y are long and close to each other.
+    Those distances are computed again as Σ (x − y)², so that each is right but for the share
+    `rounding(d)` of itself, whatever the scale of the rows.
+
+    Args:
+        x: n×d.
+        y: m×d.
+        centre: d, in the midst of both, from where lengths are measured: the smaller these are,
+            the fewer distances are computed again.
+    """
+    from_x, from_y = x - centre, y - centre
+    lengths = np.einsum("ij,ij->i", from_x, from_x)[:, None] + np.einsum("ij,ij->i", from_y, from_y)
+    distances: Array = from_x @ from_y.T
     distances *= -2
-    distances += np.einsum("ij,ij->i", x, x)[:, None]
-    distances += np.einsum("ij,ij->i", y, y)
-    return np.maximum(distances, 0, out=distances)
+    distances += lengths
+    lengths *= LEAST
+    lost = distances < lengths
+    if lost.any():
+        _compute_directly(distances, lost, x, y)
+    return distances
 
 
 def check_k(k: int, n: int, name: str) -> None:
@@ -47,7 +71,35 @@ def check_k(k: int, n: int, name: str) -> None:
         raise BenchmarkError(f"{name}: k = {k} neighbours among {n} images: k must be 1 to {n - 1}")
 
 
-def kth_neighbour(x: Array, k: int, name: str) -> Array:
+def rounding(dimension: int) -> float:
+    """Return the largest relative error of `squared_distances` in so many dimensions.
+
+    Moving x and y to the centre and forming |x|² + |y|² − 2x·y of them is off by less than
+    (d + 8)·u·(|x| + |y|)², u = 2⁻⁵³ (Higham 2002, section 3.1). And (|x| + |y|)² is at most
+    2(|x|² + |y|²), of which the distance is the share `LEAST` or more.
+    """
+    return (dimension + 8) * float(np.finfo(np.float64).eps) / LEAST
+
+
+def _compute_directly(distances: Array, lost: NDArray[np.bool_], x: Features, y: Features) -> None:
+    """Replace the lost squared distances (n×m) of rows of x and y by sums of squared differences.
+
+    Where many are lost, computing all of them is faster than picking pairs.
+    """
+    if 8 * np.count_nonzero(lost) > lost.size:
+        from scipy.spatial.distance import cdist
+
+        distances[:] = cdist(x, y, "sqeuclidean")
+        return
+    rows, columns = np.nonzero(lost)
+    step = max(1, PAIRS // x.shape[1])
+    for start in range(0, len(rows), step):
+        i, j = rows[start : start + step], columns[start : start + step]
+        difference = x[i].astype(np.float64) - y[j]
+        distances[i, j] = np.einsum("ij,ij->i", difference, difference)
+
+
+def kth_neighbour(x: Features, k: int, name: str) -> Array:
     """Return the squared distance (n) of each row of x (n×d) to its k-th nearest other row.
 
     Raises:
@@ -55,10 +107,11 @@ def kth_neighbour(x: Array, k: int, name: str) -> Array:
     """
     n = len(x)
     check_k(k, n, name)
+    centre = middle(x)
     best = np.full((n, k), np.inf)
     for rows in blocks(n):
         for columns in blocks(rows.stop):  # the other half is its mirror image
-            distances = squared_distances(x[rows], x[columns])
+            distances = squared_distances(x[rows], x[columns], centre)
             if rows == columns:
                 np.fill_diagonal(distances, np.inf)
             else:
@@ -68,7 +121,7 @@ def kth_neighbour(x: Array, k: int, name: str) -> Array:
     return radii
 
 
-def kth_neighbour_without(x: Array, k: int, groups: int, size: int) -> Array:
+def kth_neighbour_without(x: Features, k: int, groups: int, size: int) -> Array:
     """Return the squared distances to the k-th nearest other row, without each group in turn.
 
     The k smallest distances to each group are all it takes, so that this costs little more than
@@ -86,6 +139,7 @@ def kth_neighbour_without(x: Array, k: int, groups: int, size: int) -> Array:
         without none.
     """
     n = len(x)
+    centre = middle(x)
     starts = [*range(0, groups * size, size), groups * size, n]
     best = np.full((n, groups + 1, k), np.inf)
     parts = [
@@ -95,7 +149,7 @@ def kth_neighbour_without(x: Array, k: int, groups: int, size: int) -> Array:
     ]
     for i, (group, rows) in enumerate(parts):
         for other, columns in parts[: i + 1]:  # the other half is its mirror image
-            distances = squared_distances(x[rows], x[columns])
+            distances = squared_distances(x[rows], x[columns], centre)
             if rows == columns:
                 np.fill_diagonal(distances, np.inf)
             else:

@@ -5,6 +5,8 @@ set. Precision and recall are of Kynkäänniemi et al. (2019, eq. 1 and 2), dens
 Naeem et al. (2020, eq. 6 and 7). Balls are open, as in the latter authors' program `prdc`: an
 image on the border is outside. That is so for repeated images and for features of few values, and
 it is decided within the rounding of a distance, which may not tell such images from inner ones.
+Pairs of images are looked at a block at a time and only counted, so that memory does not grow with
+how many lie in each other's balls.
 """
 
 from __future__ import annotations
@@ -27,17 +29,16 @@ from benchmark.metrics.base import (
 from benchmark.metrics.distances import (
     Array,
     blocks,
-    centre,
     check_k,
     kth_neighbour,
     kth_neighbour_without,
+    middle,
+    rounding,
     squared_distances,
 )
 from benchmark.metrics.uncertainty import (
-    Rows,
     deal,
     from_left_out,
-    jackknife,
     proportion,
     wilson,
     with_error,
@@ -47,8 +48,6 @@ from benchmark.strict import Groups, Seed
 
 Neighbours = Annotated[int, Field(ge=1)]
 
-EPS = float(np.finfo(np.float64).eps)
-BORDER = 8  # roundings that a comparison of two distances may differ by, over √d
 ROUNDING = 1e-12  # far below 1/M, the least error but 0
 
 
@@ -129,17 +128,16 @@ def recall(
         BenchmarkError: unusable features, or k too large.
     """
     check_pair(fake, real)
-    fake, real = centre(fake, real)
     n = len(fake)
     order, size = deal(n, groups, np.random.default_rng(seed))
     _of_fake(Sizes(n, *real.shape), k=k, groups=groups)
     fake = fake[order]
-    radii = _open(fake, kth_neighbour_without(fake, k, n // size, size))
+    radii = _open(kth_neighbour_without(fake, k, n // size, size), fake.shape[1])
     _refuse_empty(radii[:, -1], k, "fake")
-    hits = np.zeros((len(real), radii.shape[1]), bool)
+    hits, centre = np.zeros((len(real), radii.shape[1]), bool), middle(real)
     for points in blocks(len(real)):
         for balls in blocks(n):
-            distances = squared_distances(real[points], fake[balls])
+            distances = squared_distances(real[points], fake[balls], centre)
             for group in range(radii.shape[1]):
                 hits[points, group] |= (distances < radii[balls, group]).any(axis=1)
     *left_out, value = hits.mean(axis=0).tolist()
@@ -168,17 +166,19 @@ def coverage(
         BenchmarkError: unusable features, or k ≥ M.
     """
     check_pair(fake, real)
-    fake, real = centre(fake, real)
-    ball, inside = _pairs(real, _radii(real, k, "real"), fake)
-
-    def share(rows: Rows) -> float:
-        kept = np.zeros(len(fake), bool)
-        kept[rows] = True
-        return len(np.unique(ball[kept[inside]])) / len(real)
-
-    value = share(np.arange(len(fake)))
-    found = jackknife(value, share, len(fake), groups, np.random.default_rng(seed))
-    return _share(found, min(len(fake), len(real) / k))
+    radii, centre, n = _radii(real, k, "real"), middle(real), len(fake)
+    order, size = deal(n, groups, np.random.default_rng(seed))
+    fake, group = fake[order], np.arange(n) // size  # the remainder, if any, is the last group
+    hits = np.zeros((len(real), group[-1] + 1), bool)  # whether a ball holds an image of a group
+    for rows in blocks(len(real)):
+        for columns in blocks(n):
+            inside = squared_distances(real[rows], fake[columns], centre) < radii[rows, None]
+            groups_here, first = np.unique(group[columns], return_index=True)
+            hits[rows, groups_here] |= np.logical_or.reduceat(inside, first, axis=1)
+    count = np.count_nonzero(hits, axis=1)
+    left_out = [float(np.mean(count > hits[:, group])) for group in range(n // size)]
+    found = from_left_out(float(np.mean(count > 0)), left_out, n, size)
+    return _share(found, min(n, len(real) / k))
 
 
 class Manifold(NamedTuple):
@@ -218,14 +218,14 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
             ball is empty.
     """
     check_pair(fake, real)
-    fake, real = centre(fake, real)
     real_radii, fake_radii = _radii(real, k, "real"), _radii(fake, k, "fake")
+    centre = middle(real)
     found = Manifold(
         k, np.zeros(len(fake), np.int64), np.zeros(len(real), bool), np.zeros(len(real), bool)
     )
     for rows in blocks(len(real)):
         for columns in blocks(len(fake)):
-            distances = squared_distances(real[rows], fake[columns])
+            distances = squared_distances(real[rows], fake[columns], centre)
             in_real = distances < real_radii[rows, None]
             found.balls[columns] += in_real.sum(axis=0)
             found.covered[rows] |= in_real.any(axis=1)
@@ -233,23 +233,16 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
     return found
 
 
-def _radii(x: Array, k: int, name: str) -> Array:
+def _radii(x: Features, k: int, name: str) -> Array:
     """Return the squared radii of the balls of the rows of x."""
-    radii = _open(x, kth_neighbour(x, k, name))
+    radii = _open(kth_neighbour(x, k, name), x.shape[1])
     _refuse_empty(radii, k, name)
     return radii
 
 
-def _open(centres: Array, radii: Array) -> Array:
-    """Return squared radii, n or n×groups, less what rounding may add, so that balls are open.
-
-    A squared distance within the ball round x of radius r is one of lengths |x|² and at most
-    2|x|² + 2r², with an error of about √d roundings of either.
-    """
-    lengths = np.einsum("ij,ij->i", centres, centres)
-    share = BORDER * EPS * np.sqrt(centres.shape[1])
-    shrunk: Array = (radii.T * (1 - share) - share * lengths).T
-    return np.maximum(shrunk, 0, out=shrunk)
+def _open(radii: Array, dimension: int) -> Array:
+    """Return squared radii less what rounding may add to them and to a distance: balls are open."""
+    return radii * (1 - 2 * rounding(dimension))
 
 
 def _refuse_empty(radii: Array, k: int, name: str) -> None:
@@ -260,25 +253,16 @@ def _refuse_empty(radii: Array, k: int, name: str) -> None:
         )
 
 
-def _balls(fake: Features, real: Features, k: int) -> NDArray[np.intp]:
+def _balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
     """Return in how many balls of real images (M×d) each fake one (N×d) lies (N)."""
     check_pair(fake, real)
-    fake, real = centre(fake, real)
-    _, inside = _pairs(real, _radii(real, k, "real"), fake)
-    return np.bincount(inside, minlength=len(fake))
-
-
-def _pairs(centres: Array, radii: Array, points: Array) -> tuple[Rows, Rows]:
-    """Return ball and point of every pair where the point lies in the ball."""
-    found = [
-        (rows.start + ball, columns.start + point)
-        for rows in blocks(len(centres))
-        for columns in blocks(len(points))
-        for ball, point in [
-            np.nonzero(squared_distances(centres[rows], points[columns]) < radii[rows, None])
-        ]
-    ]
-    return np.concatenate([b for b, _ in found]), np.concatenate([p for _, p in found])
+    radii, centre = _radii(real, k, "real"), middle(real)
+    counts = np.zeros(len(fake), np.int64)
+    for rows in blocks(len(real)):
+        for columns in blocks(len(fake)):
+            inside = squared_distances(real[rows], fake[columns], centre) < radii[rows, None]
+            counts[columns] += inside.sum(axis=0)
+    return counts
 
 
 def _share(value: Value, independent: float) -> Value:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import Features
-from benchmark.metrics.distances import blocks, centre, squared_distances
+from benchmark.metrics.distances import blocks, middle, squared_distances
 from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
 from benchmark.neighbours import nearest
 from benchmark.records import Value
@@ -193,9 +193,9 @@ def divide(
     most = len(np.unique(train, axis=0))
     if not 1 <= cells <= most:
         raise BenchmarkError(f"cells: {cells} of {most} distinct training images: 1 to {most}")
-    *others, x = centre(*sets, train)
-    centroids, _ = kmeans2(x, cells, minit="++", rng=rng)
-    return [squared_distances(other, centroids).argmin(axis=1) for other in others]
+    centre = middle(train)
+    centroids = centre + kmeans2(train - centre, cells, minit="++", rng=rng)[0]
+    return [squared_distances(rows, centroids, centre).argmin(axis=1) for rows in sets]
 
 
 def authenticity(generated: Features, train: Features, bank: Bank) -> Value:
@@ -327,17 +327,21 @@ def distinct(features: Features) -> Bank:
     if not gaps.any():
         return Bank(np.zeros(1, np.int64), np.full(1, np.inf))
     radius = DUPLICATE * float(np.median(gaps[gaps > 0]))
-    (x,) = centre(features)
+    centre = middle(features)
+
+    def near(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return squared_distances(features[a], features[b], centre) <= radius**2
+
     kept = np.zeros(0, np.int64)
-    for rows in blocks(len(x)):
+    for rows in blocks(len(features)):
         new = np.arange(rows.start, rows.stop)
         for earlier in blocks(len(kept)):
-            new = new[~_near(x[new], x[kept[earlier]], radius).any(axis=1)]
-        near = _near(x[new], x[new], radius)
+            new = new[~near(new, kept[earlier]).any(axis=1)]
+        alike = near(new, new)
         lead = np.ones(len(new), bool)
         for row in range(len(new)):
             if lead[row]:
-                lead[row + 1 :] &= ~near[row, row + 1 :]
+                lead[row + 1 :] &= ~alike[row, row + 1 :]
         kept = np.concatenate([kept, new[lead]])
     return Bank(kept, nearest(features[kept], features[kept], 2)[0][:, 1])
 
@@ -365,11 +369,6 @@ def _mann_whitney(a: Array, b: Array) -> float:
     correction = (ties**3 - ties).sum() / ((m + n) * (m + n - 1))
     variance = m * n / 12 * (m + n + 1 - correction)
     return float((u - m * n / 2) / np.sqrt(variance)) if variance > 0 else 0.0
-
-
-def _near(x: Array, y: Array, radius: float) -> NDArray[np.bool_]:
-    near: NDArray[np.bool_] = squared_distances(x, y) <= radius**2
-    return near
 
 
 def _merge(

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -61,11 +63,14 @@ def test_matches_prdc() -> None:
 def with_ties(kind: str, seed: int) -> tuple[Array, Array]:
     """Sets of few values, or in which images are there many times."""
     generator = np.random.default_rng(seed)
+    base, step = features(seed, 40, d=50, shift=1000.0 if kind == "far" else 0.0), 0.01
     if kind == "binary":
         base = generator.integers(0, 2, (40, 12)).astype(float)
-    else:
-        base = features(seed, 40, d=50, shift=1000.0 if kind == "far" else 0.0)
-    near = base + 0.01 * generator.normal(size=base.shape)
+    if kind == "outliers":
+        base[::9] *= 1e6
+    if kind == "clusters":
+        base, step = 1e6 * base[generator.integers(0, 3, 40)] + 1e-3 * base, 1e-5
+    near = base + step * generator.normal(size=base.shape)
     fake = np.concatenate(
         [base[generator.integers(0, 40, 60)], near, features(seed, 20, len(base[0]))]
     )
@@ -73,7 +78,7 @@ def with_ties(kind: str, seed: int) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize("block", [7, 2048])
-@pytest.mark.parametrize("kind", ["copies", "far", "binary"])
+@pytest.mark.parametrize("kind", ["copies", "far", "binary", "outliers", "clusters"])
 @pytest.mark.parametrize("seed", range(5))
 def test_ties_are_decided_as_by_exact_distances(
     kind: str, seed: int, block: int, monkeypatch: pytest.MonkeyPatch
@@ -106,6 +111,30 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for a, b in zip(whole[1:], parts[1:], strict=True):
         np.testing.assert_array_equal(a, b)
     assert [f(fake, real, k=4) for f in (precision, density, recall, coverage)] == metrics
+
+
+def peak(name: str, fake: Array, real: Array) -> int:
+    """Bytes that a metric holds at most, beside its input."""
+    tracemalloc.start()
+    try:
+        METRICS.get(name)(fake, real, k=5)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_does_not_grow_with_the_pairs_that_match(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collapsed model's images lie in every ball, or every image in one of theirs."""
+    monkeypatch.setattr(distances, "BLOCK", 256)
+    rng = np.random.default_rng(22)
+    real, collapsed = rng.normal(size=(1500, 8)), 1e-3 * rng.normal(size=(1500, 8))
+    real[-6:] += 100  # balls that reach over all others are those of real images far out
+    wide = np.concatenate([collapsed, collapsed[:8] + 100])
+    for pair in ((collapsed, 0.1 * real), (wide, 1e-4 * real), (real, collapsed)):
+        assert peak(name, *pair) < 1.5 * peak(name, rng.normal(size=(1500, 8)), real)
 
 
 def test_far_sets_share_nothing_and_a_subset_is_inside() -> None:

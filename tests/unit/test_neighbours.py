@@ -96,3 +96,86 @@ def test_search_imports_no_torch() -> None:
         "nearest(np.zeros((2, 2)), np.zeros((3, 2)), 1); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def scattered(rng: np.random.Generator, n: int, d: int) -> Array:
+    """Rows of all scales: clusters far from zero, far outliers, copies, and rows of few values."""
+    rows = rng.normal(size=(n, d)) * 10.0 ** rng.integers(-6, 3)
+    cluster = rng.integers(0, 3, n)
+    rows += (10.0 ** rng.integers(0, 10, (3, 1)) * rng.normal(size=(3, d)))[cluster]
+    outliers = rng.random(n) < rng.choice([0, 0.1])
+    rows[outliers] += 10.0 ** rng.integers(3, 13)
+    copies = rng.random(n) < rng.choice([0, 0.3])
+    rows[copies] = rows[rng.integers(0, n, int(copies.sum()))]
+    return np.rint(rows) if rng.random() < 0.2 else rows
+
+
+def directly(query: Array, bank: Array, k: int) -> tuple[Array, NDArray[np.int64]]:
+    """The k nearest by sums of squared differences, equal ones in the order of the bank."""
+    apart = query[:, None].astype(np.longdouble) - bank
+    distances = np.sqrt(np.square(apart).sum(axis=2))
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, order, 1).astype(np.float64), order
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 10**9), st.sampled_from([np.float32, np.float64]), st.data())
+def test_nearest_is_exact_at_every_scale(
+    seed: int, dtype: type[np.floating], data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    n, m, d = (data.draw(st.integers(1, most)) for most in (20, 300, 40))
+    k = data.draw(st.integers(1, min(m, 12)))
+    bank = scattered(rng, m, d).astype(dtype)
+    chosen = bank[rng.integers(0, m, n)]
+    step = rng.choice([0, 1e-9, 1e-3, 10]) * rng.normal(size=(n, d))
+    query = np.where(rng.random((n, 1)) < 0.5, chosen, chosen + step).astype(dtype)
+    distances, indices = nearest(query, bank, k)
+    expected, order = directly(query, bank, k)
+    np.testing.assert_allclose(distances, expected, rtol=1e-13, atol=0)
+    gaps = np.diff(directly(query, bank, m)[0], prepend=-np.inf, append=np.inf, axis=1)
+    clear = np.minimum(gaps[:, :k], gaps[:, 1 : k + 1]) > 1e-12 * expected
+    np.testing.assert_array_equal(indices[clear], order[clear])
+    _, copy_of = np.unique(bank, axis=0, return_inverse=True)
+    for row in indices:  # of equal rows the first ones
+        for copy in np.unique(copy_of[row]):
+            first = np.flatnonzero(copy_of == copy)[: np.count_nonzero(copy_of[row] == copy)]
+            np.testing.assert_array_equal(row[copy_of[row] == copy], first)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e8, 1e12])
+def test_a_copy_is_found_beside_rows_that_are_far_out(far: float) -> None:
+    rng = np.random.default_rng(4)
+    bank = rng.normal(size=(2000, 64)).astype(np.float32)
+    bank[::200] = far
+    distances, indices = nearest(bank[:600], bank, 3)
+    copies = np.where(np.arange(600) % 200 == 0, 0, np.arange(600))
+    np.testing.assert_array_equal(indices[:, 0], copies)
+    np.testing.assert_array_equal(distances[:, 0], 0)
+
+
+def test_a_copy_is_found_in_tight_clusters_far_from_zero() -> None:
+    """Within a cluster float32 sees no distance at all, wherever both sides are moved to."""
+    rng = np.random.default_rng(5)
+    centres = 1e6 * rng.normal(size=(3, 32))
+    bank = centres[rng.integers(0, 3, 900)] + 1e-3 * rng.normal(size=(900, 32))
+    query = bank[:300] + 1e-6
+    distances, indices = nearest(query, bank, 4)
+    expected, order = directly(query, bank, 4)
+    np.testing.assert_array_equal(indices, order)
+    np.testing.assert_array_equal(indices[:, 0], np.arange(300))
+    np.testing.assert_allclose(distances, expected, rtol=1e-9)
+
+
+def test_more_copies_than_candidates_come_in_the_order_of_the_bank() -> None:
+    bank = np.random.default_rng(6).normal(size=(500, 16))
+    bank[40:400:3] = bank[7]
+    indices = nearest(bank[:10], bank, 5)[1]
+    np.testing.assert_array_equal(indices[7], [7, 40, 43, 46, 49])
+
+
+def test_ordinary_features_need_no_second_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(7)
+    bank = np.maximum(0, rng.normal(size=(3000, 512))).astype(np.float32)
+    monkeypatch.setattr(neighbours, "_among_all", None)
+    nearest(bank[:200] + np.float32(0.1), bank, 5)
