@@ -5,30 +5,54 @@ A file is taken for what it holds, not for what it is called.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from threading import Condition
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import UnidentifiedImageError
+from PIL import Image
 
 from benchmark.atomic import atomic_path
 from benchmark.data.folder import open_file
 from benchmark.data.listing import image_files, samples_of_cell
+from benchmark.data.pixels import decode
+from benchmark.data.stored import stored_as
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
 
-Picture: TypeAlias = NDArray[np.uint8]  # H×W×3
-Batches: TypeAlias = Iterator[Sequence[Picture] | Picture]  # or an array of images of one size
+ARRAY = "array"  # the format of images that are not in files of their own
+AHEAD = 128  # images of a folder that are decoded before they are needed, at most,
+AHEAD_BYTES = 2**28  # and the memory that this may take
 
-WIDE = {"F", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # modes of more than 8 bits
+
+class Picture(NamedTuple):
+    """An image that has been read.
+
+    Attributes:
+        pixels: uint8 H×W×3, sRGB.
+        format: of its file, as `PNG` or `JPEG quality 75`.
+        conversions: what was done to bring it to 8-bit sRGB.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: str
+    conversions: Sequence[str] = ()
+
+
+# From the number of threads that decode to the images, in their order.
+Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
+
 BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -39,13 +63,13 @@ class Images:
     Attributes:
         path: of the file or folder.
         count: how many.
-        batches: from the images in a batch and the threads that decode, to batches in order.
+        pictures: from the threads that decode to the images in order.
         ignored: files of the folder that are no images, counted by kind.
     """
 
     path: Path
     count: int
-    batches: Callable[[int, int], Batches]
+    pictures: Pictures
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -81,7 +105,7 @@ def open_input(path: Path) -> Input:
             return open_input(samples)
         listing = image_files(path)
         paths = [path / file for file in listing.files]
-        return Images(path, len(paths), _folder_batches(paths), listing.ignored)
+        return Images(path, len(paths), _folder_pictures(paths), listing.ignored)
     try:
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
@@ -105,29 +129,84 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
         np.savez_compressed(file, mu=gaussian.mean, sigma=gaussian.covariance, **arrays)
 
 
-def _folder_batches(paths: Sequence[Path]) -> Callable[[int, int], Batches]:
-    def batches(batch: int, threads: int) -> Batches:
-        with ThreadPoolExecutor(threads) as pool:
-            coming = [pool.submit(_decode, path) for path in paths[:batch]]
-            for start in range(batch, len(paths) + batch, batch):  # one batch ahead of the network
-                here = coming
-                coming = [pool.submit(_decode, path) for path in paths[start : start + batch]]
-                yield [future.result() for future in here]
+def _folder_pictures(paths: Sequence[Path]) -> Pictures:
+    """Decode files in threads ahead of their use, within a limit of memory."""
 
-    return batches
+    def pictures(threads: int) -> Iterator[Picture]:
+        allowance = Allowance(AHEAD_BYTES)
+        coming: deque[Future[Picture]] = deque()
+        remaining = enumerate(paths)
+        pool = ThreadPoolExecutor(threads)
+        try:
+            while True:
+                for index, path in itertools.islice(remaining, AHEAD - len(coming)):
+                    admit = functools.partial(allowance.take, index)
+                    coming.append(pool.submit(_decode, path, admit))
+                if not coming:
+                    return
+                picture = coming.popleft().result()
+                allowance.give(_memory(picture.pixels.shape))
+                yield picture
+        finally:
+            allowance.lift()
+            pool.shutdown(cancel_futures=True)
+
+    return pictures
 
 
-def _decode(path: Path) -> Picture:
-    """Read an image file as pytorch-fid, torch-fidelity and clean-fid do, transparency dropped."""
+class Allowance:
+    """Lets threads work on images that are needed later, while there is memory for them.
+
+    Args:
+        limit: bytes of the images that are being decoded or wait for their turn. The image whose
+            turn it is needs no room, so that the threads cannot wait for each other for ever.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free: float = limit
+        self._turn = 0
+        self._changed = Condition()
+
+    def take(self, index: int, size: int) -> None:
+        """Wait until the image `index` may be decoded, which needs `size` bytes."""
+        with self._changed:
+            self._changed.wait_for(lambda: index == self._turn or size <= self._free)
+            self._free -= size
+
+    def give(self, size: int) -> None:
+        """Give back the bytes of the image whose turn it was."""
+        with self._changed:
+            self._free += size
+            self._turn += 1
+            self._changed.notify_all()
+
+    def lift(self) -> None:
+        """Let all go on: nobody takes their images any more."""
+        with self._changed:
+            self._free = math.inf
+            self._changed.notify_all()
+
+
+def _memory(shape: tuple[int, ...]) -> int:
+    """Return the bytes of an image, H×W or H×W×3, as it is decoded: as a file's, RGB, an array."""
+    return 9 * shape[0] * shape[1]
+
+
+def _decode(path: Path, admit: Callable[[int], None]) -> Picture:
+    """Read an image file by the rule of `benchmark.data.pixels.decode`, once it is admitted."""
+    formats = []
+
+    def load() -> Image.Image:
+        image = open_file(path)
+        formats.append(stored_as(image))
+        admit(_memory(image.size))
+        return image
+
     try:
-        with open_file(path) as image:
-            if image.mode in WIDE:
-                raise ValueError(f"mode {image.mode} has more than 8 bits: save it with 8")
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # on damaged files Pillow's decoders raise almost anything
-        known = not isinstance(error, UnidentifiedImageError)  # whose text holds an address
-        reason = " ".join(str(error).split()) if known else "damaged, or no image"
-        raise BenchmarkError(f"{path}: not a readable image: {reason}") from None
+        image, conversions = decode(load)
+    except ValueError as error:
+        raise BenchmarkError(f"{path}: not a readable image: {error}") from None
+    return Picture(np.asarray(image), formats[0], conversions)
 
 
 def _array(path: Path, array: NDArray[Any]) -> Images | Features:
@@ -139,11 +218,11 @@ def _array(path: Path, array: NDArray[Any]) -> Images | Features:
             return array.astype(np.float64, copy=False)
     _check_images(path, array.shape, array.dtype)
 
-    def batches(batch: int, _: int) -> Batches:
-        for start in range(0, len(array), batch):
-            yield array[start : start + batch]
+    def pictures(_: int) -> Iterator[Picture]:
+        for pixels in array:
+            yield Picture(pixels, ARRAY)
 
-    return Images(path, len(array), batches)
+    return Images(path, len(array), pictures)
 
 
 def _archive(path: Path, content: Any) -> Input:
@@ -162,20 +241,20 @@ def _archive(path: Path, content: Any) -> Input:
     _check_images(path, shape, dtype)
     if fortran_order:
         raise BenchmarkError(f"{path}: save {name} in the order of C, by np.ascontiguousarray")
-    return Images(path, shape[0], _member_batches(path, f"{name}.npy", shape))
+    return Images(path, shape[0], _member_pictures(path, f"{name}.npy", shape))
 
 
-def _member_batches(path: Path, member: str, shape: tuple[int, ...]) -> Callable[..., Batches]:
-    """Read an array in a .npz file part by part: it may be larger than the memory."""
+def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Pictures:
+    """Read an array in a .npz file image by image: it may be larger than the memory."""
 
-    def batches(batch: int, _: int) -> Batches:
+    def pictures(_: int) -> Iterator[Picture]:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
             _header(file)
-            for start in range(0, shape[0], batch):
-                part = (min(batch, shape[0] - start), *shape[1:])
-                yield np.frombuffer(_read(path, file, math.prod(part)), np.uint8).reshape(part)
+            for _ in range(shape[0]):
+                data = _read(path, file, math.prod(shape[1:]))
+                yield Picture(np.frombuffer(data, np.uint8).reshape(shape[1:]), ARRAY)
 
-    return batches
+    return pictures
 
 
 def _read(path: Path, file: IO[bytes], size: int) -> bytearray:

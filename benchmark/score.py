@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,17 +24,19 @@ from benchmark.metrics import METRICS, takes_logits
 from benchmark.metrics.base import Features, check_features
 from benchmark.metrics.frechet import few, frechet_distance, frechet_to, statistics
 from benchmark.records import Value
+from benchmark.sides import Census, differences
 from benchmark.strict import nearest
 
 if TYPE_CHECKING:
     import torch
 
-    from benchmark.extractors.base import Embed
+    from benchmark.extractors.base import Network
 
 DISTANCE = "frechet"  # the only metric that statistics are enough for
 DEFAULT = (DISTANCE, "kernel", "precision", "recall", "density", "coverage")
 SHORT = {"fd": DISTANCE, "kid": "kernel", "is": "inception-score"}
 EXTRACTOR = "inception-v3-fid"
+TOGETHER = 2**23  # channels of pixels, of images that are brought to the input at a time
 FEWEST = 3  # images, below which no distance has an interval
 
 
@@ -160,7 +164,8 @@ def score(
     if statistics_file is not None:
         _check_file(statistics_file, real, opened[real])
     names = _computable(asked, real, fake, opened)
-    sides, extractor = _embed(opened, embedding)
+    censuses = {path: Census() for path, side in opened.items() if isinstance(side, Images)}
+    sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
     values, missing = {}, {}
     for name in names:
@@ -173,7 +178,13 @@ def score(
     if statistics_file is not None:
         _save(reference, extractor, statistics_file)
     counts = (_count(reference), _count(judged))
-    notes = [note for path, side in opened.items() for note in _notes(path, side)]
+    notes = [
+        f"{path}: {note}"
+        for path, side in opened.items()
+        for note in _notes(path, side, censuses.get(path))
+    ]
+    if real in censuses and fake in censuses:
+        notes += [f"the two differ in {d}" for d in differences(censuses[real], censuses[fake])]
     label = extractor.label if extractor else "the Fréchet distance"
     return Score(real, fake, counts, extractor, values, list(_few(sides, label)), missing, notes)
 
@@ -187,7 +198,10 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
     """
     opened = open_input(real)
     _check_file(file, real, opened)
-    sides, extractor = _embed({real: opened}, embedding)
+    census = Census()
+    sides, extractor = _embed({real: opened}, embedding, {real: census})
+    for note in _notes(real, opened, census):
+        print(f"{real}: {note}", file=sys.stderr)
     _save(sides[real], extractor, file)
 
 
@@ -241,9 +255,9 @@ def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Inp
 
 
 def _embed(
-    opened: dict[Path, Input], embedding: Embedding
+    opened: dict[Path, Input], embedding: Embedding, censuses: dict[Path, Census]
 ) -> tuple[dict[Path, Features | Statistics], Extractor | None]:
-    """Return features or statistics of each input, and whose they are."""
+    """Return features or statistics of each input, and whose they are; count its images."""
     extractor = _extractor(opened, embedding.extractor)
     for path, side in opened.items():
         _check(path, side, extractor)
@@ -254,9 +268,11 @@ def _embed(
 
     device = resolve_device(embedding.device)
     use_threads(embedding.threads)
-    embed = extractor.load(device, embedding.cache, embedding.weights)
+    network = extractor.load(device, embedding.cache, embedding.weights)
     return {
-        path: embed_images(side, embed, device, embedding) if isinstance(side, Images) else side
+        path: embed_images(side, network, device, embedding, censuses[path])
+        if isinstance(side, Images)
+        else side
         for path, side in opened.items()
     }, extractor
 
@@ -299,37 +315,61 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
 
 
 def embed_images(
-    images: Images, embed: Embed, device: torch.device, embedding: Embedding
+    images: Images,
+    network: Network,
+    device: torch.device,
+    embedding: Embedding,
+    census: Census | None = None,
 ) -> NDArray[np.float32]:
-    """Return the features, N×d, of images, of which few are held at a time."""
+    """Return the features, N×d, of images.
+
+    Large images are brought to the network's input one by one, so that no batch of them is held.
+
+    Args:
+        images: of any sizes.
+        network: with its preprocessing.
+        device: where both run.
+        embedding: with the size of a batch and the number of threads.
+        census: what counts the images as they pass; none: they are not counted.
+    """
     import torch
 
     from benchmark.progress import track
 
-    batches = images.batches(embedding.batch, embedding.threads)
+    pictures = images.pictures(embedding.threads)
+    if census is not None:
+        pictures = census.watch(pictures)
+    batches = _batches(pictures, network, device, embedding.batch)
     total = -(-images.count // embedding.batch)
     with torch.inference_mode():
-        found = [_of_batch(b, embed, device) for b in track(batches, total, "features")]
+        found = [network.forward(x).cpu().numpy() for x in track(batches, total, "features")]
     features: NDArray[np.float32] = np.concatenate(found)
     return features
 
 
-def _of_batch(
-    pictures: Sequence[Picture] | Picture, embed: Embed, device: torch.device
-) -> Features:
-    """Return the features of some images, those of one size together."""
+def _batches(
+    pictures: Iterator[Picture], network: Network, device: torch.device, size: int
+) -> Iterator[torch.Tensor]:
+    """Yield the network's input for `size` images at a time, B×3×side×side."""
     import torch
 
-    sizes: dict[tuple[int, ...], list[int]] = {}
-    for row, picture in enumerate(pictures):
-        sizes.setdefault(picture.shape, []).append(row)
-    found = []
-    for rows in sizes.values():
-        block = torch.from_numpy(np.stack([pictures[row] for row in rows]))
-        found.append(embed(block.to(device).permute(0, 3, 1, 2)).cpu().numpy())
-    order = np.argsort([row for rows in sizes.values() for row in rows])
-    features: NDArray[np.float32] = np.concatenate(found)[order]
-    return features
+    while batch := list(_inputs(itertools.islice(pictures, size), network, device)):
+        yield torch.cat(batch)
+
+
+def _inputs(
+    pictures: Iterable[Picture], network: Network, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """Yield the network's input for images of one size that follow each other, few if large."""
+    import torch
+
+    for _, alike in itertools.groupby(pictures, key=lambda picture: picture.pixels.shape):
+        for first in alike:
+            together = max(1, TOGETHER // first.pixels.size)
+            block = [first.pixels, *(p.pixels for p in itertools.islice(alike, together - 1))]
+            x = torch.from_numpy(np.stack(block)).to(device)
+            del block
+            yield network.preprocess(x.permute(0, 3, 1, 2))
 
 
 def _measure(
@@ -368,14 +408,16 @@ def _count(side: Input) -> int | None:
     return len(side)
 
 
-def _notes(path: Path, side: Input) -> Iterator[str]:
-    """Yield what a reader must know of a folder's files."""
-    if not isinstance(side, Images):
+def _notes(path: Path, side: Input, census: Census | None) -> Iterator[str]:
+    """Yield what a reader must know of how images were read."""
+    if not isinstance(side, Images) or census is None:
         return
     if side.path != path:
-        yield f"{path}: the images are those of {side.path.name}, beside its pictures"
+        yield f"the images are those of {side.path.name}, beside its pictures"
     if side.ignored:
-        yield f"{path}: files: {ignored_line(side.ignored)}"
+        yield f"files: {ignored_line(side.ignored)}"
+    if converted := census.converted():
+        yield converted
 
 
 def _few(sides: dict[Path, Features | Statistics], label: str) -> Iterator[str]:

@@ -1,13 +1,14 @@
-"""From whatever a file holds to 8-bit RGB squares; every conversion is named, none is silent."""
+"""From whatever a file holds to 8-bit sRGB squares; every conversion is named, none is silent."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from benchmark.data.colour import to_srgb, unapplied
 
 Filter: TypeAlias = Literal["lanczos", "bicubic", "bilinear", "area"]
 
@@ -19,13 +20,19 @@ _FILTERS = {
     "area": Image.Resampling.BOX,
 }
 _ORIENTATION = 0x0112  # EXIF tag
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # tag of TIFF and one of its values
 
 
 def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
-    """Read an image and convert it to 8-bit RGB.
+    """Read an image and convert it to 8-bit sRGB: the one rule for all commands.
 
-    16-bit grey is divided by 257 (of 16-bit colour Pillow keeps the high byte), transparency is
-    laid on white, of an animation the first frame is taken, the EXIF orientation is applied.
+    - A colour profile is applied, unless it is that of sRGB.
+    - 16-bit grey is divided by 257, 12-bit grey by 4095/255; of 16-bit colour Pillow keeps the high
+      byte. Pixels of 32 bits, signed ones and fractions are refused: their range is not known.
+    - Transparency is laid on white.
+    - Of an animation or of several pages the first is taken.
+    - The EXIF orientation is applied.
+    - Palettes, grey, black-and-white and CMYK become RGB.
 
     Returns:
         The image and the names of the conversions that it took.
@@ -33,17 +40,16 @@ def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
     Raises:
         ValueError: with the reason why the image cannot be read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with load() as image:
-                notes = ["16-bit"] if _is_16_bit(image) else []
-                image.load()
-                return _to_rgb(image, notes)
-        except UnidentifiedImageError as error:  # its text holds an address in memory
-            raise ValueError("not an image that Pillow knows, or damaged") from error
-        except Exception as error:  # on damaged files Pillow's decoders raise almost anything
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    try:
+        with load() as image:
+            _check_size(image)
+            layout = str(getattr(image, "tile", ""))  # which loading empties
+            image.load()
+            return _convert(image, layout)
+    except UnidentifiedImageError as error:  # its text holds an address in memory
+        raise ValueError("not an image that Pillow knows, or damaged") from error
+    except Exception as error:  # on damaged files Pillow's decoders raise almost anything
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def fit_square(
@@ -68,40 +74,91 @@ def _centre_crop(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _is_16_bit(image: Image.Image) -> bool:
-    # Pillow gives 16-bit colour as 8-bit RGB; only the stored layout tells
-    layouts = str(getattr(image, "tile", ""))
-    return ";16" in layouts or image.mode.startswith("I")
+def _check_size(image: Image.Image) -> None:
+    """Refuse more pixels than Pillow's limit, beyond which it only warns."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise ValueError(
+            f"{image.width}×{image.height} pixels are more than {limit:,}: scale the image down, "
+            "if it is no decompression bomb"
+        )
 
 
-def _to_rgb(image: Image.Image, notes: list[str]) -> tuple[Image.Image, list[str]]:
+def _convert(image: Image.Image, layout: str) -> tuple[Image.Image, list[str]]:
+    """Apply the conversions of `decode` in their order; `layout` is how the file stores pixels."""
+    profile = image.info.get("icc_profile")
+    notes = _depth(image.mode, layout)
     if getattr(image, "n_frames", 1) > 1:
         notes.append("animated, first frame")
+    if not profile:
+        notes += unapplied(image)
+    white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     if image.getexif().get(_ORIENTATION, 1) != 1:
         notes.append("EXIF orientation")
         image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        image = _from_16_bit(image)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range: save the image with 8 bits")
-    if image.mode in {"1", "L", "LA", "La"}:
-        notes.append("greyscale")
-    elif image.mode not in {"RGB", "RGBA", "RGBX", "RGBa"}:
-        notes.append("palette" if image.mode in {"P", "PA"} else image.mode)
-    if image.has_transparency_data:
+    if image.mode.startswith("I"):
+        image = _from_wide(image, layout, white_is_zero)
+    notes += _named(image.mode)
+    colours, alpha = _split(image)
+    if profile:
+        colours, applied = to_srgb(colours, profile)
+        notes += applied
+    if colours.mode != "RGB":
+        colours = colours.convert("RGB")
+    if alpha is not None:
         notes.append("alpha on white")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), _to_rgba(image))
-    return image.convert("RGB"), notes
+        colours.putalpha(alpha)
+        white = Image.new("RGBA", colours.size, "white")
+        colours = Image.alpha_composite(white, colours).convert("RGB")
+    return colours, notes
 
 
-def _to_rgba(image: Image.Image) -> Image.Image:
+def _depth(mode: str, layout: str) -> list[str]:
+    """Name more than 8 bits; Pillow gives 16-bit colour as 8-bit RGB, only the layout tells."""
+    if ";12" in layout:
+        return ["12-bit"]
+    return ["16-bit"] if ";16" in layout or mode.startswith("I") else []
+
+
+def _named(mode: str) -> list[str]:
+    """Return what is said of the pixels' mode; nothing of RGB with or without transparency."""
+    if mode in {"RGB", "RGBA", "RGBX", "RGBa"}:
+        return []
+    known = {"1": "1-bit", "L": "greyscale", "LA": "greyscale", "La": "greyscale"}
+    return [known.get(mode, "palette" if mode in {"P", "PA"} else mode)]
+
+
+def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the colours, in a mode that profiles are for, and any transparency."""
     if image.mode == "La":
         image = image.convert("LA")
-    return image.convert("RGBA")
+    if image.has_transparency_data:
+        grey = image.mode in {"1", "L", "LA"}
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        return (image.getchannel("R") if grey else image.convert("RGB")), alpha
+    if image.mode in {"1", "L"}:
+        return image.convert("L"), None
+    return image if image.mode in {"RGB", "CMYK"} else image.convert("RGB"), None
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels have no known range: save the image with 8 or 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+def _from_wide(image: Image.Image, layout: str, white_is_zero: bool) -> Image.Image:
+    """Bring grey pixels of 12 or 16 bits to 8.
+
+    Pillow gives 12 bits as 0 … 4095 and any range of a portable greymap as 0 … 65535, and does not
+    invert a 16-bit TIFF in which 0 is white.
+    """
+    if "16S" in layout or (image.mode == "I" and "I;16" not in layout and "ppm" not in layout):
+        raise ValueError(
+            "32-bit or signed pixels have no known range: save the image with 8 or unsigned 16 bits"
+        )
+    top = 4095 if "I;12" in layout else 65535
+    table = ((np.arange(top + 1) * 255 + top // 2) // top).astype(np.uint8)
+    values = np.asarray(image)
+    grey = Image.fromarray((table[::-1] if white_is_zero else table)[values])
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return grey

@@ -21,7 +21,25 @@ if TYPE_CHECKING:
     # uint8 B×3×H×W in [0, 255] -> float32 B×d
     Embed: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
     # a weights file and where to run -> the network
-    Build: TypeAlias = Callable[[Path, torch.device], Embed]
+    Build: TypeAlias = Callable[[Path, torch.device], "Network"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A feature network in two parts, so that large images can be made small one by one.
+
+    Attributes:
+        preprocess: from uint8 B×3×H×W in [0, 255] to the network's input, float32 B×3×side×side.
+            Each image of a batch becomes what it becomes alone.
+        forward: from that input to features, float32 B×d.
+    """
+
+    preprocess: Callable[[torch.Tensor], torch.Tensor]
+    forward: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the features, float32 B×d, of uint8 B×3×H×W."""
+        return self.forward(self.preprocess(images))
 
 
 @dataclass(frozen=True)
@@ -47,8 +65,8 @@ class Extractor:
     build: Build
     classifier: Callable[[Path], NDArray[np.float32]] | None = None
 
-    def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Embed:
-        """Return the network, as a function from uint8 B×3×H×W to float32 B×d on `device`.
+    def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Network:
+        """Return the network, a function from uint8 B×3×H×W to float32 B×d on `device`.
 
         Args:
             device: where it runs.

@@ -7,7 +7,7 @@ images is what their program dgm-eval does by default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -21,11 +21,9 @@ from torch.nn.functional import (
     scaled_dot_product_attention,
 )
 
+from benchmark.extractors.base import Network
 from benchmark.extractors.folding import State, load_state
 from benchmark.extractors.resizing import pillow
-
-if TYPE_CHECKING:
-    from benchmark.extractors.base import Embed
 
 SIDE = 224
 PATCH = 14
@@ -36,14 +34,11 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
 
-def build(file: Path, device: torch.device) -> Embed:
-    """Return the function from uint8 B×3×H×W to the normalised class token, float32 B×d."""
+def build(file: Path, device: torch.device) -> Network:
+    """Return the network from uint8 B×3×H×W to the normalised class token, float32 B×d."""
     network = Dinov2(load_state(file, device))
 
-    def embed(images: Tensor) -> Tensor:
-        return network(preprocess(images))
-
-    return embed
+    return Network(preprocess, network)
 
 
 def preprocess(images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
+from benchmark.extractors.base import Network
 from benchmark.extractors.folding import load_state
 from benchmark.extractors.inception_v3 import SIDE, InceptionV3
 from benchmark.extractors.resizing import bicubic, bilinear, bilinear_tf1
-
-if TYPE_CHECKING:
-    from benchmark.extractors.base import Embed
 
 
 class Dialect(NamedTuple):
@@ -43,15 +41,10 @@ DIALECTS = {
 }
 
 
-def build(file: Path, device: torch.device, dialect: str) -> Embed:
-    """Return the function from uint8 B×3×H×W to the pool3 features, float32 B×2048."""
+def build(file: Path, device: torch.device, dialect: str) -> Network:
+    """Return the network from uint8 B×3×H×W to the pool3 features, float32 B×2048."""
     network = InceptionV3(load_state(file, device), pool=_average, last_pool=_maximum)
-    preprocess = DIALECTS[dialect].preprocess
-
-    def embed(images: Tensor) -> Tensor:
-        return network(preprocess(images))
-
-    return embed
+    return Network(DIALECTS[dialect].preprocess, network)
 
 
 def classifier(file: Path) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -11,24 +10,19 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from torchvision.transforms.functional import center_crop
 
+from benchmark.extractors.base import Network
 from benchmark.extractors.folding import load_state
 from benchmark.extractors.inception_v3 import SIDE, InceptionV3
 from benchmark.extractors.resizing import pillow
 
-if TYPE_CHECKING:
-    from benchmark.extractors.base import Embed
-
 RESIZED = 342  # the shorter side, from which the centre is cut
 
 
-def build(file: Path, device: torch.device) -> Embed:
-    """Return the function from uint8 B×3×H×W to the pooled features, float32 B×2048."""
+def build(file: Path, device: torch.device) -> Network:
+    """Return the network from uint8 B×3×H×W to the pooled features, float32 B×2048."""
     network = InceptionV3(load_state(file, device), pool=_average, last_pool=_average)
 
-    def embed(images: Tensor) -> Tensor:
-        return network(preprocess(images))
-
-    return embed
+    return Network(preprocess, network)
 
 
 def preprocess(images: Tensor) -> Tensor:

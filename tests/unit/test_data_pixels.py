@@ -11,10 +11,23 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from icc import (
+    ADOBE,
+    ADOBE_RGB,
+    DISPLAY_P3,
+    P3,
+    SRGB,
+    encoded,
+    grey_profile,
+    matrix_profile,
+    srgb_of,
+    srgb_of_p3,
+)
+from PIL import Image, ImageCms, PngImagePlugin
 
 from benchmark.data.folder import open_file
 from benchmark.data.pixels import decode, fit_square
+from benchmark.data.stored import stored_as
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> Callable[[], Image.Image]:
@@ -128,6 +141,178 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     }[orientation]
     assert np.array_equal(np.asarray(image), turned)
     assert notes == ([] if orientation == 1 else ["EXIF orientation"])
+
+
+COLOURS = np.stack(np.meshgrid(*[np.arange(0, 256, 17)] * 3, indexing="ij"), -1).astype(np.uint8)
+COLOURS = COLOURS.reshape(64, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize(
+    ("profile", "primaries", "gamma", "name"),
+    [(DISPLAY_P3, P3, 0, "Display P3"), (ADOBE_RGB, ADOBE, 2.19921875, "Adobe RGB")],
+)
+def test_colours_are_those_that_the_profile_means(
+    kind: str, profile: bytes, primaries: object, gamma: float, name: str
+) -> None:
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    image, notes = decode(saved(Image.fromarray(COLOURS), kind, icc_profile=profile, **options))
+    expected = srgb_of(COLOURS, primaries, gamma).astype(int)
+    # Little CMS rounds linear light to 16 bits, which is coarse in the darkest colours.
+    off = np.abs(np.asarray(image).astype(int) - expected)
+    assert off.max() <= 3
+    assert off.mean() < 0.1
+    assert notes == [f"colour profile {name} to sRGB"]
+    by_library = ImageCms.profileToProfile(
+        Image.fromarray(COLOURS),
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        outputMode="RGB",
+    )
+    assert np.array_equal(np.asarray(image), np.asarray(by_library))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        matrix_profile("sRGB by another hand", SRGB, 0),
+    ],
+    ids=["Little CMS", "table"],
+)
+def test_pixels_of_an_srgb_profile_stay_as_they_are(profile: bytes) -> None:
+    image, notes = decode(saved(Image.fromarray(COLOURS), "PNG", icc_profile=profile))
+    assert np.array_equal(np.asarray(image), COLOURS)
+    assert notes == []
+
+
+def test_the_profile_is_applied_to_palettes_and_below_transparency() -> None:
+    colours = Image.fromarray(COLOURS).quantize(16)
+    expected = srgb_of_p3(np.asarray(colours.convert("RGB"))).astype(int)
+    image, notes = decode(saved(colours, "PNG", icc_profile=DISPLAY_P3))
+    assert np.abs(np.asarray(image) - expected).max() <= 3
+    assert notes == ["palette", "colour profile Display P3 to sRGB"]
+    clear = Image.new("RGBA", (4, 4), (200, 20, 30, 51))
+    image, notes = decode(saved(clear, "PNG", icc_profile=DISPLAY_P3))
+    (colour,) = srgb_of_p3(np.array([[[200, 20, 30]]], np.uint8))[0]
+    laid = [round(int(c) * 0.2 + 255 * 0.8) for c in colour]
+    assert np.asarray(image)[0, 0].tolist() == pytest.approx(laid, abs=2)
+    assert notes == ["colour profile Display P3 to sRGB", "alpha on white"]
+
+
+def test_greys_have_profiles_of_greys_or_of_colours() -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    profile = grey_profile("Gamma 1", 1.0)
+    image, notes = decode(saved(Image.fromarray(ramp), "PNG", icc_profile=profile))
+    expected = encoded(ramp / 255) * 255
+    assert np.abs(np.asarray(image)[..., 1] - expected).max() <= 1
+    assert notes == ["greyscale", "colour profile Gamma 1 to sRGB"]
+    wide = Image.fromarray(ramp.astype(np.uint16) * 257)
+    image, notes = decode(saved(wide, "PNG", icc_profile=profile))
+    assert np.abs(np.asarray(image)[..., 1] - expected).max() <= 1
+    assert notes == ["16-bit", "greyscale", "colour profile Gamma 1 to sRGB"]
+    image, notes = decode(saved(Image.fromarray(ramp), "PNG", icc_profile=DISPLAY_P3))
+    assert np.abs(np.asarray(image).astype(int) - ramp[..., None]).max() <= 1
+    assert notes == ["greyscale", "colour profile Display P3 to sRGB"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [(b"no profile", "damaged"), (grey_profile("Grey", 1.0), "of GRAY colours")],
+)
+def test_a_profile_that_cannot_be_applied_is_named(profile: bytes, why: str) -> None:
+    image, notes = decode(saved(Image.fromarray(COLOURS), "PNG", icc_profile=profile))
+    assert np.array_equal(np.asarray(image), COLOURS)
+    assert notes == [f"colour profile not applied, as it is {why}"]
+
+
+def test_a_declared_gamma_or_space_that_is_not_applied_is_named() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 100000))
+    info.add(b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+    _, notes = decode(saved(Image.fromarray(COLOURS), "PNG", pnginfo=info))
+    assert notes == ["gamma 1 not applied", "primaries not applied"]
+    usual = PngImagePlugin.PngInfo()
+    usual.add(b"gAMA", struct.pack(">I", 45455))
+    usual.add(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+    assert decode(saved(Image.fromarray(COLOURS), "PNG", pnginfo=usual))[1] == []
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    _, notes = decode(saved(Image.fromarray(COLOURS), "JPEG", exif=exif))
+    assert notes == ["Adobe RGB of EXIF not applied"]
+
+
+def tiff(
+    pixels: bytes, bits: int, photometric: int = 1, sign: int = 1
+) -> Callable[[], Image.Image]:
+    """A grey TIFF of two pixels; photometric 0: 0 is white; sign 2: the numbers are signed."""
+    tags = {256: 2, 257: 1, 258: bits, 259: 1, 262: photometric, 277: 1, 278: 1, 339: sign}
+    tags |= {273: 8 + 2 + 12 * 10 + 4, 279: len(pixels)}
+    content = b"".join(struct.pack("<HHIHH", t, 3, 1, v, 0) for t, v in sorted(tags.items()))
+    file = b"II" + struct.pack("<HIH", 42, 8, len(tags)) + content + bytes(4) + pixels
+    return functools.partial(Image.open, io.BytesIO(file))
+
+
+@pytest.mark.parametrize(
+    ("file", "greys", "note"),
+    [
+        (tiff(struct.pack("<HH", 257, 65535), 16), [1, 255], "16-bit"),
+        (tiff(struct.pack("<HH", 257, 65535), 16, photometric=0), [254, 0], "16-bit"),
+        (tiff(bytes([0x80, 0x0F, 0xFF]), 12), [128, 255], "12-bit"),
+    ],
+    ids=["16 bits", "0 is white", "12 bits"],
+)
+def test_wide_tiffs_are_scaled_by_their_range(
+    file: Callable[[], Image.Image], greys: list[int], note: str
+) -> None:
+    image, notes = decode(file)
+    assert np.asarray(image)[0, :, 0].tolist() == greys
+    assert notes == [note, "greyscale"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        tiff(struct.pack("<ii", 0, 255), 32, sign=2),
+        tiff(struct.pack("<II", 0, 255), 32),
+        tiff(struct.pack("<hh", 0, 255), 16, sign=2),
+    ],
+    ids=["int32", "uint32", "int16"],
+)
+def test_pixels_of_no_known_range_are_refused_and_not_black(
+    file: Callable[[], Image.Image],
+) -> None:
+    with pytest.raises(ValueError, match="no known range"):
+        decode(file)
+
+
+def test_transparent_16_bit_grey_is_laid_on_white() -> None:
+    values = np.array([[1000, 65535, 1001, 0]], np.uint16)
+    image, notes = decode(saved(Image.fromarray(values), "PNG", transparency=1000))
+    assert np.asarray(image)[0, :, 0].tolist() == [255, 255, 4, 0]
+    assert notes == ["16-bit", "greyscale", "alpha on white"]
+
+
+def test_black_and_white_is_named() -> None:
+    bits = Image.fromarray(RGB[..., 0] > 128)
+    image, notes = decode(saved(bits, "PNG"))
+    assert np.array_equal(np.asarray(image)[..., 2], np.asarray(bits) * 255)
+    assert notes == ["1-bit"]
+
+
+@pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 95, 100])
+def test_the_quality_of_a_jpeg_is_found(quality: int) -> None:
+    with saved(Image.fromarray(RGB), "JPEG", quality=quality)() as image:
+        assert stored_as(image) == f"JPEG quality {quality}"
+
+
+def test_a_jpeg_with_tables_of_its_own_is_about_the_nearest_quality() -> None:
+    with saved(Image.fromarray(RGB), "JPEG", quality=80)() as image:
+        tables = {k: [min(255, v + 1) for v in table] for k, table in image.quantization.items()}
+    with saved(Image.fromarray(RGB), "JPEG", qtables=tables)() as image:
+        assert stored_as(image).startswith("JPEG quality about 7")
+    with saved(Image.fromarray(RGB), "WEBP")() as image:
+        assert stored_as(image) == "WEBP"
 
 
 def test_floating_point_pixels_are_refused() -> None:

@@ -1,14 +1,18 @@
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import re
+import threading
+import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from icc import DISPLAY_P3, srgb_of_p3
 from networks import images, inception_file, with_weights
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,8 +22,11 @@ from typer.testing import CliRunner
 from benchmark import inputs
 from benchmark import score as module
 from benchmark.__main__ import app
+from benchmark.data.folder import open_file
+from benchmark.data.pixels import decode
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
+from benchmark.extractors.base import Network
 from benchmark.inputs import Images, open_input
 from benchmark.metrics import METRICS
 from benchmark.metrics.frechet import frechet
@@ -53,7 +60,7 @@ def extractors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
                 sha256=hashlib.sha256(CONTENT).hexdigest(),
                 mirrors=(),
             ),
-            build=lambda _, __, sign=sign: lambda x: sign * quarters(x),
+            build=lambda _, __, sign=sign: Network(lambda x: sign * quarters(x), Tensor.clone),
             classifier=lambda _: np.eye(12, 5, dtype=np.float32) / 50,
         )
         monkeypatch.setitem(EXTRACTORS, name, extractor)
@@ -114,7 +121,10 @@ def test_features_are_in_the_order_of_the_images(tmp_path: Path, batch: int) -> 
     opened = open_input(folder(tmp_path / "a", shown))
     assert isinstance(opened, Images)
     found = module.embed_images(
-        opened, quarters, torch.device("cpu"), embedding(tmp_path, batch=batch)
+        opened,
+        Network(quarters, Tensor.clone),
+        torch.device("cpu"),
+        embedding(tmp_path, batch=batch),
     )
     np.testing.assert_allclose(found, embedded(shown), rtol=1e-6)
 
@@ -140,43 +150,58 @@ def test_folder_and_arrays_of_the_same_images_score_alike(tmp_path: Path, batch:
         assert other.counts == (10, 10)
 
 
-def test_a_folder_is_decoded_at_most_one_batch_ahead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("limit", "ahead"), [(0, 1), (9 * 35 * 3, 4), (2**20, 8)])
+def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, ahead: int
 ) -> None:
-    opened = open_input(folder(tmp_path / "a", pictures(0, count=20)))
+    """Images of 35 pixels: besides the one whose turn it is, as many as the limit allows."""
+    opened = open_input(folder(tmp_path / "a", pictures(0, count=20, sizes=((7, 5),))))
     decoded = []
-    original = inputs._decode
-    monkeypatch.setattr(inputs, "_decode", lambda path: (decoded.append(path), original(path))[1])
+    original = inputs.decode
+    monkeypatch.setattr(inputs, "decode", lambda load: (original(load), decoded.append(1))[0])
+    monkeypatch.setattr(inputs, "AHEAD", 8)
+    monkeypatch.setattr(inputs, "AHEAD_BYTES", limit)
     assert isinstance(opened, Images)
-    batches = opened.batches(4, 2)
-    next(batches)
-    next(batches)
-    assert len(decoded) <= 12
-    assert [len(batch) for batch in batches] == [4, 4, 4]
+    for taken, picture in enumerate(opened.pictures(3), 1):
+        time.sleep(0.02)  # for threads that would go too far
+        assert len(decoded) <= taken + ahead
+        np.testing.assert_array_equal(picture.pixels, pictures(0, 20, ((7, 5),))[taken - 1])
     assert len(decoded) == 20
 
 
+def test_who_stops_early_leaves_no_thread_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_input(folder(tmp_path / "a", pictures(0, count=20)))
+    monkeypatch.setattr(inputs, "AHEAD_BYTES", 0)
+    assert isinstance(opened, Images)
+    running = opened.pictures(3)
+    next(running)
+    running.close()
+    assert not [t for t in threading.enumerate() if "ThreadPoolExecutor" in t.name]
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_an_array_is_read_a_batch_at_a_time(tmp_path: Path, suffix: str) -> None:
+def test_an_array_is_read_image_by_image(tmp_path: Path, suffix: str) -> None:
     images = pictures(0, count=7, sizes=((3, 4),))
     opened = open_input(array(tmp_path / f"a{suffix}", images))
     assert isinstance(opened, Images)
-    batches = list(opened.batches(3, 1))
-    assert [len(batch) for batch in batches] == [3, 3, 1]
-    np.testing.assert_array_equal(np.concatenate(batches), images)
+    np.testing.assert_array_equal([p.pixels for p in opened.pictures(1)], images)
 
 
-def test_images_are_decoded_as_by_the_libraries(tmp_path: Path) -> None:
-    """Each calls `convert("RGB")`: transparency is dropped, not blended."""
+def test_images_are_decoded_as_prepare_does(tmp_path: Path) -> None:
+    """One rule for all commands: transparency is laid on white, 16 bits are scaled, and so on."""
     rng = np.random.default_rng(0)
-    names = {"RGBA": (5, 4, 4), "LA": (5, 4, 2), "L": (5, 4)}
+    names = {"RGBA": (5, 4, 4), "LA": (5, 4, 2), "L": (5, 4), "RGB": (5, 4, 3)}
     for mode, shape in names.items():
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / f"{mode}.png")
+    Image.fromarray(rng.integers(0, 65536, (5, 4), np.uint16)).save(tmp_path / "wide.png")
     opened = open_input(tmp_path)
     assert isinstance(opened, Images)
-    (found,) = opened.batches(5, 1)
-    for picture, file in zip(found, sorted(tmp_path.glob("*.png")), strict=True):
-        np.testing.assert_array_equal(picture, np.asarray(Image.open(file).convert("RGB")))
+    for picture, file in zip(opened.pictures(2), sorted(tmp_path.glob("*.png")), strict=True):
+        image, notes = decode(functools.partial(open_file, file))
+        np.testing.assert_array_equal(picture.pixels, np.asarray(image))
+        assert (picture.format, picture.conversions) == ("PNG", notes)
 
 
 def test_the_folder_of_a_cell_stands_for_its_samples(tmp_path: Path) -> None:
@@ -204,6 +229,55 @@ def test_ignored_files_are_told_beside_the_score(tmp_path: Path) -> None:
     assert line in found.notes
     assert line in found.to_text()
     assert line in json.loads(found.to_json())["notes"]
+
+
+def test_a_tagged_image_scores_as_its_srgb_pixels(tmp_path: Path) -> None:
+    """One picture, as Display-P3 with its profile and converted to sRGB, is nearly the same."""
+    shown = pictures(1, sizes=((16, 16),))
+    for side in ("a", "tagged", "converted", "untagged"):
+        (tmp_path / side).mkdir()
+    for i, pixels in enumerate(shown):
+        Image.fromarray(pixels).save(tmp_path / "tagged" / f"{i}.png", icc_profile=DISPLAY_P3)
+        Image.fromarray(pixels).save(tmp_path / "untagged" / f"{i}.png")
+        Image.fromarray(srgb_of_p3(pixels)).save(tmp_path / "converted" / f"{i}.png")
+    found = score(tmp_path / "converted", tmp_path / "tagged", embedding(tmp_path), ["fd"])
+    ignored = score(tmp_path / "converted", tmp_path / "untagged", embedding(tmp_path), ["fd"])
+    assert found.values["frechet"].value < 1 < ignored.values["frechet"].value / 20
+    line = "converted to 8-bit sRGB: 10 × colour profile Display P3 to sRGB"
+    assert f"{tmp_path / 'tagged'}: {line}" in found.notes
+    differ = "the two differ in colour: RGB against colour profile Display P3 to sRGB"
+    assert differ in found.notes
+    assert differ in found.to_text()
+    assert differ in json.loads(found.to_json())["notes"]
+
+
+def test_what_differs_between_the_sides_is_told(tmp_path: Path) -> None:
+    for side in ("png", "jpeg", "grey", "same"):
+        (tmp_path / side).mkdir()
+    for i, pixels in enumerate(pictures(1, sizes=((16, 16),))):
+        image = Image.fromarray(pixels)
+        image.save(tmp_path / "png" / f"{i}.png")
+        image.save(tmp_path / "same" / f"{9 - i}.PNG")
+        image.resize((32, 24)).save(tmp_path / "jpeg" / f"{i}.jpg", quality=75)
+        if i < 8:
+            image.convert("L").save(tmp_path / "grey" / f"{i}.png")
+
+    def told(real: str, fake: str) -> list[str]:
+        notes = score(tmp_path / real, tmp_path / fake, embedding(tmp_path), ["fd"]).notes
+        return [note for note in notes if note.startswith("the two differ in ")]
+
+    assert told("png", "same") == []
+    assert told("png", "png") == []
+    assert told("png", "jpeg") == [
+        "the two differ in size: 16×16 against 32×24",
+        "the two differ in format: PNG against JPEG quality 75",
+    ]
+    assert told("grey", "png") == [
+        "the two differ in colour: greyscale against RGB",
+        "the two differ in number: 8 images against 10",
+    ]
+    np.save(tmp_path / "a.npy", np.stack(pictures(1, sizes=((16, 16),))))
+    assert told("a.npy", "png") == ["the two differ in format: array against PNG"]
 
 
 def test_identical_sets_have_distance_zero(tmp_path: Path) -> None:
@@ -355,13 +429,13 @@ def test_unusable_folders_are_refused_by_name(tmp_path: Path, side: str) -> None
     file = broken / "x" / "04.PNG"
     file.write_bytes(file.read_bytes()[:60])
     deep = folder(tmp_path / "deep", pictures(0))
-    grey = deep / "x" / "07.png"
-    Image.fromarray(np.full((5, 5), 3000, np.uint16)).save(grey)
+    grey = deep / "x" / "grey.tif"
+    Image.fromarray(np.full((5, 5), 200, np.int32)).save(grey)
     cases = {
         "empty": "empty: no images in it",
         "none": "none: no such folder",
         "broken": f"{file}: not a readable image: ",
-        "deep": f"{grey}: not a readable image: mode I;16 has more than 8 bits",
+        "deep": f"{grey}: not a readable image: 32-bit or signed pixels have no known range",
     }
     for name, message in cases.items():
         assert message in wrong(tmp_path, **{side: tmp_path / name})

@@ -1,0 +1,97 @@
+"""Colours of image files to sRGB: profiles are applied, what cannot be applied is named."""
+
+from __future__ import annotations
+
+import functools
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+# The largest difference from sRGB, in grey levels, of a profile that is taken for sRGB. Files hold
+# many versions of it, whose tables are rounded differently; their pixels stay as they are.
+SAME = 2
+INTEROPERABILITY, ADOBE_RGB = 0xA005, "R03"  # of EXIF: cameras name Adobe RGB there
+PNG_GAMMA = 1 / 2.2  # what PNG files of sRGB declare
+PNG_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue
+SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}  # of profiles, by mode of the pixels
+
+
+def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
+    """Convert the colours of an image by its ICC profile, by Little CMS and in its first intent.
+
+    Args:
+        image: RGB, L or CMYK, 8 bits.
+        profile: the content of the ICC profile.
+
+    Returns:
+        The image, RGB if it was converted and unchanged if not, and the name of what was done:
+        nothing where the profile is sRGB's.
+    """
+    if image.mode == "L" and _space(profile) == SPACES["RGB"]:
+        image = image.convert("RGB")
+    try:
+        name, transform = _transform(profile, image.mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        what = "damaged" if not _space(profile) else f"of {_space(profile).strip()} colours"
+        return image, [f"colour profile not applied, as it is {what}"]
+    if transform is None:
+        return image, []
+    converted = transform.apply(image)
+    return converted, [f"colour profile {name} to sRGB"]
+
+
+def unapplied(image: Image.Image) -> list[str]:
+    """Name what a file without a profile says of its colours and no reader here applies."""
+    names = []
+    info = image.info
+    if "srgb" not in info:
+        primaries = info.get("chromaticity", PNG_PRIMARIES)
+        if abs(info.get("gamma", PNG_GAMMA) - PNG_GAMMA) > 0.01:
+            names.append(f"gamma {info['gamma']:.3g} not applied")
+        if not np.allclose(primaries, PNG_PRIMARIES, atol=0.01):
+            names.append("primaries not applied")
+    if image.getexif().get_ifd(INTEROPERABILITY).get(1) == ADOBE_RGB:
+        names.append("Adobe RGB of EXIF not applied")
+    return names
+
+
+@functools.lru_cache(maxsize=64)
+def _transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+    """Return a profile's name and the way from it to sRGB, None if there is none to go.
+
+    Raises:
+        ImageCms.PyCMSError, OSError, ValueError: the profile is damaged, or not one for this mode.
+    """
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if _space(profile) != SPACES[mode]:
+        raise ValueError("a profile of other colours")
+    # Little CMS would interpolate greys between a few, by up to 10 levels beside their value.
+    flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+    srgb = ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=flags)
+    name = " ".join(ImageCms.getProfileDescription(source).split())[:60] or "without a name"
+    if mode != "CMYK":
+        probe = _probe(mode)
+        moved = np.asarray(transform.apply(probe)).astype(int) - np.asarray(probe.convert("RGB"))
+        if np.abs(moved).max() <= SAME:
+            return name, None
+    return name, transform
+
+
+@functools.lru_cache(maxsize=64)
+def _space(profile: bytes) -> str:
+    """Return the colour space that a profile is of, as `RGB `; "" of a damaged one."""
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+    except OSError:
+        return ""
+
+
+def _probe(mode: str) -> Image.Image:
+    """Return colours that cover the whole range: all greys, or a cube of 17 levels a channel."""
+    if mode == "L":
+        return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    levels = np.linspace(0, 255, 17).round().astype(np.uint8)
+    cube = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1)
+    return Image.fromarray(cube.reshape(17, -1, 3))
