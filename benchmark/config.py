@@ -323,7 +323,8 @@ class Config(Strict):
             self._check_learns(model, schedule)
             for sampler in entry.sampler:
                 sampled_with = self.schedule_of(model, schedule)
-                _check_plan(sampled_with, self.sampler(sampler), entry.steps, at)
+                described = self.described.get(model)
+                _check_plan(sampled_with, self.sampler(sampler), entry.steps, at, described)
 
     def _check_keys(self, at: str, entry: Entry, model: str) -> None:
         """Refuse samples of unknown making, and a making for images that are there already."""
@@ -844,12 +845,20 @@ def _check_loss(at: str, training: Training, schedule: str, process: Process) ->
         raise ValueError(f"{at}.likelihood_weighting: only SDEs have it, not {schedule}")
 
 
-def _check_plan(schedule: Options, sampler: Options, steps: Iterable[int], at: str) -> None:
-    """Refuse a schedule, a sampler or a number of steps that cannot go together."""
+def _check_plan(
+    schedule: Options,
+    sampler: Options,
+    steps: Iterable[int],
+    at: str,
+    weights: Description | None,
+) -> None:
+    """Refuse a schedule, a sampler, a number of steps or weights that cannot go together."""
     try:
         process = make_process(schedule)
         for count in steps:
-            plan(process, sampler, count)
+            times = plan(process, sampler, count)
+            if weights is not None:
+                weights.check_times(times)
     except BenchmarkError as error:
         raise ValueError(f"{at}.{error}") from None
 

@@ -23,6 +23,7 @@ from benchmark.archive import open_run
 from benchmark.atomic import write_text
 from benchmark.cores import available_cores
 from benchmark.errors import BenchmarkError
+from benchmark.models.choices import Choice
 from benchmark.strict import Id, Name, Strict, explain
 
 SCHEMA_VERSION = 2
@@ -209,6 +210,9 @@ class Checkpoint(Strict):
     prediction: str = Field(description="What the network predicts")
     clip: bool = Field(description="Whether estimates of x_0 were confined to the range of images")
     facts: dict[str, Any] = Field(description="Revision and configuration, as found")
+    choices: list[Choice] = Field(
+        default=[], description="Settings of the checkpoint that were not followed"
+    )
 
 
 class Provenance(Strict):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -22,6 +24,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.gauges import Laps, gpu_state
 from benchmark.halving import in_batches
 from benchmark.images import to_uint8
+from benchmark.models.choices import Choice
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.paths import CACHE, Run
 from benchmark.pictures import CHAIN_FRAMES, write_pictures
@@ -35,6 +38,7 @@ from benchmark.records import (
     provenance,
     spec_hash,
 )
+from benchmark.registry import Options
 from benchmark.shards import identity, parse
 
 CHAIN_IMAGES = 6  # rows of the picture from noise to image
@@ -67,6 +71,8 @@ def stage(
     part = parse(shard, cell.samples, config.sampling_batch) if shard else None
     place = run.shard("sample", name, shard) if shard else run
     drawing = Drawing(config, cell, run, device, part)
+    for choice in drawing.checkpoint.choices:
+        print(f"{name}: {choice}", file=sys.stderr)
     shape = (len(drawing.images), cell.resolution, cell.resolution, 3)
     write_blocks(place.samples(name), drawing.batches(), shape, np.uint8)
     timing = drawing.timing()
@@ -140,6 +146,7 @@ class Drawing:
         self.sampler = SAMPLERS.get(options.kind)
         self.options = options.keywords()
         self.timesteps = plan(self.process, options, steps)
+        loaded.check_times(self.timesteps)
         self.chain = Chain(self.process, len(self.timesteps))
         self.progress: Iterator[int] = iter(())
         self.checkpoint = Checkpoint(
@@ -149,6 +156,7 @@ class Drawing:
             prediction=loaded.prediction,
             clip=self.model.clip,
             facts=loaded.facts,
+            choices=_choices(loaded, options, self.model.clip),
         )
 
     def batches(self) -> Iterator[NDArray[np.uint8]]:
@@ -245,6 +253,15 @@ def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
     loaded = load_pretrained(weights, run.root.parent / CACHE)
     config.check_weights(cell.model, cell.sampling.schedule, loaded)
     return loaded
+
+
+def _choices(loaded: Loaded, sampler: Options, clip: bool) -> list[Choice]:
+    """Return the settings of a checkpoint that its sampling does not follow."""
+    choices = loaded.choices_with(sampler)
+    if loaded.scheduler is not None and clip != loaded.clip:
+        here = f"the config says clip {json.dumps(clip)}"
+        choices.append(Choice.of("clip_sample", loaded.clip, here))
+    return choices
 
 
 class Chain:

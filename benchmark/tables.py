@@ -342,7 +342,8 @@ def _caption(rows: Sequence[Row], compared: Sequence[Compared], has_published: b
             "Sampling is timed without loading and saving. "
             + _machines(job.provenance for job in jobs)
         )
-    lines += _sharing(cells) + _checkpoints(rows) + _elsewhere(rows)
+    lines += _sharing(cells) + _checkpoints(rows) + _choices(rows)
+    lines += _elsewhere(rows)
     if has_published:
         lines.append("Report: the published row of equal family, schedule, sampler and steps.")
     return lines
@@ -487,6 +488,19 @@ def _checkpoints(rows: Sequence[Row]) -> list[str]:
     return [
         f"Weights of {' and '.join(models)}: {name}, SHA-256 {sha256[:12]}."
         for (name, sha256), models in users.items()
+    ]
+
+
+def _choices(rows: Sequence[Row]) -> list[str]:
+    """Say what of a checkpoint's settings its rows do not follow."""
+    models: dict[str, dict[str, None]] = {}  # of each setting, in the order of the rows
+    for row in rows:
+        if row.cell and row.sample and row.sample.checkpoint:
+            for choice in row.sample.checkpoint.choices:
+                models.setdefault(str(choice), {})[row.cell.model] = None
+    return [
+        f"Not as the checkpoint of {' and '.join(names)}: {choice}."
+        for choice, names in models.items()
     ]
 
 

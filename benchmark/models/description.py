@@ -12,11 +12,19 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
-from benchmark.diffusion.processes import Prediction, Process
+from benchmark.diffusion.processes import Array, Prediction, Process
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.errors import BenchmarkError
-from benchmark.models.diffusers_config import clips, image_resolution, schedule_of, unet_spec
-from benchmark.models.hub import DIFFUSERS_WEIGHTS, Pipeline, finder, first_of, read_pipeline
+from benchmark.models.choices import Choice
+from benchmark.models.diffusers_config import image_resolution, schedule_of, unet_spec
+from benchmark.models.hub import (
+    Pipeline,
+    check_pointer,
+    finder,
+    read_pipeline,
+    weight_files,
+)
+from benchmark.models.schedulers import Scheduler, choices_of, read_scheduler
 from benchmark.models.specs import (
     ZOO,
     CustomSpec,
@@ -48,6 +56,9 @@ class Description:
         prediction: what the network's output means.
         clip: whether samplers confine x_0 to the range of images.
         resolution: height and width of its images.
+        scheduler: its own scheduler, where it comes with one.
+        whole_times: whether the network knows no times between the T of the process.
+        choices: what was chosen among its files.
     """
 
     spec: Network | None
@@ -55,6 +66,28 @@ class Description:
     prediction: Prediction
     clip: bool
     resolution: int
+    scheduler: Scheduler | None = None
+    whole_times: bool = False
+    choices: tuple[Choice, ...] = ()
+
+    def check_times(self, timesteps: Array) -> None:
+        """Refuse times that the network does not know.
+
+        Raises:
+            BenchmarkError: a time lies between two of those that it learnt.
+        """
+        if self.whole_times and (timesteps % 1).any():
+            raise BenchmarkError(
+                "sampler: its times lie between those that the network has learnt an embedding of: "
+                "choose the spacing leading, linspace or trailing"
+            )
+
+    def choices_with(self, sampler: Options) -> list[Choice]:
+        """Return all settings of the checkpoint that a sampler of the grid does not follow."""
+        if self.scheduler is None:
+            return [*self.choices]
+        process = make_process(self.schedule)
+        return [*self.choices, *choices_of(self.scheduler, sampler, process)]
 
 
 def describe(weights: Pretrained) -> Description | None:
@@ -68,6 +101,7 @@ def describe(weights: Pretrained) -> Description | None:
     if isinstance(weights, DiffusersCheckpoint):
         return _describe_folder(weights)
     if isinstance(weights, NcsnCheckpoint):
+        check_pointer(weights.path)
         return describe_ncsn(weights)
     if isinstance(weights, OwnCheckpoint):
         return describe_own(weights.path, read_header(weights.path))
@@ -81,7 +115,8 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
     Raises:
         BenchmarkError: the network or the schedule is none that can be sampled here.
     """
-    schedule, prediction = schedule_of(pipeline.scheduler, pipeline.scheduler_path)
+    scheduler = read_scheduler(pipeline.scheduler, pipeline.scheduler_path)
+    schedule, prediction = schedule_of(scheduler)
     process = _process(schedule, pipeline.scheduler_path)
     if pipeline.network.get("time_embedding_type") == "fourier" and process.family != "ve":
         raise BenchmarkError(
@@ -93,8 +128,11 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
         spec=unet_spec(pipeline.network, pipeline.network_path),
         schedule=schedule,
         prediction=prediction,
-        clip=process.clips and clips(pipeline.scheduler, pipeline.scheduler_path),
+        clip=process.clips and bool(scheduler.settings.get("clip_sample")),
         resolution=image_resolution(pipeline.network, pipeline.network_path),
+        scheduler=scheduler,
+        whole_times=_learns_times(pipeline, process),
+        choices=pipeline.choices,
     )
 
 
@@ -150,6 +188,7 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises:
         BenchmarkError: the file is missing, truncated, or not one of ours.
     """
+    check_pointer(path)
     try:
         with safe_open(path, framework="numpy") as file:
             spec = json.loads((file.metadata() or {})[SPEC])
@@ -187,14 +226,32 @@ def _describe_folder(weights: DiffusersCheckpoint) -> Description | None:
     folder = Path(weights.source)
     if folder.is_dir():
         find = finder(weights, folder)
-        first_of(find, DIFFUSERS_WEIGHTS, weights.source)
-        return describe_pipeline(read_pipeline(find, weights.source))
+        pipeline = read_pipeline(find, weights.source)
+        weight_files(find, pipeline.folder, weights.source)
+        return describe_pipeline(pipeline)
     if folder.exists() or not HUB_ID.fullmatch(weights.source):
         raise BenchmarkError(
             f"{weights.source}: no folder, nor an id on the Hugging Face hub: give the folder of a "
             "diffusers pipeline, or OWNER/NAME"
         )
     return None
+
+
+def _learns_times(pipeline: Pipeline, process: Process) -> bool:
+    """Tell whether a network has a table of embeddings, one for each time.
+
+    Raises:
+        BenchmarkError: it has none for some time of the process.
+    """
+    if pipeline.network.get("time_embedding_type") != "learned":
+        return False
+    known = pipeline.network.get("num_train_timesteps")
+    if process.length is None or not isinstance(known, int) or known < process.length:
+        raise BenchmarkError(
+            f"{pipeline.network_path}: num_train_timesteps is {known!r}: a learned embedding of "
+            f"all {process.length} times of the schedule would be right"
+        )
+    return True
 
 
 def _schedule(options: dict[str, Any]) -> Options:

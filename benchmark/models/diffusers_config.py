@@ -10,19 +10,25 @@ from pydantic import ValidationError
 from benchmark.diffusion.processes import Prediction
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.errors import BenchmarkError
+from benchmark.models.schedulers import VE, Scheduler
 from benchmark.models.specs import UNetSpec
 from benchmark.registry import Options
-from benchmark.strict import explain
+from benchmark.strict import explain, nearest
 
 # Defaults of UNet2DModel, for keys that older files leave out; a test compares them.
 UNET_DEFAULTS: dict[str, Any] = {
+    "sample_size": None,
     "in_channels": 3,
     "out_channels": 3,
     "center_input_sample": False,
     "time_embedding_type": "positional",
     "time_embedding_dim": None,
+    "num_train_timesteps": None,
     "freq_shift": 0,
     "flip_sin_to_cos": True,
+    "down_block_types": ["DownBlock2D", *["AttnDownBlock2D"] * 3],
+    "up_block_types": [*["AttnUpBlock2D"] * 3, "UpBlock2D"],
+    "block_out_channels": [224, 448, 672, 896],
     "mid_block_type": "UNetMidBlock2D",
     "mid_block_scale_factor": 1,
     "layers_per_block": 2,
@@ -39,6 +45,17 @@ UNET_DEFAULTS: dict[str, Any] = {
     "add_attention": True,
     "class_embed_type": None,
     "num_class_embeds": None,
+}
+
+# What diffusers adds to the file of a moving average: how it was computed.
+AVERAGING = {
+    "decay",
+    "min_decay",
+    "optimization_step",
+    "update_after_step",
+    "use_ema_warmup",
+    "inv_gamma",
+    "power",
 }
 
 # What `UNet` cannot be told: other values need diffusers' own network.
@@ -61,9 +78,12 @@ BETA_SCHEDULES = {
     "squaredcos_cap_v2": "cosine",
     "sigmoid": "sigmoid",
 }
-# Schedulers whose samples are confined to [-1, 1] where their file says nothing; a test compares.
-CLIPPING = ("DDIM", "DDIMInverse", "DDIMParallel", "DDPM", "DDPMParallel", "RePaint", "UnCLIP")
-PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
+PREDICTIONS: dict[str, Prediction] = {
+    "epsilon": "eps",
+    "sample": "x0",
+    "original_sample": "x0",
+    "v_prediction": "v",
+}
 
 
 def unet_spec(config: dict[str, Any], path: Path) -> UNetSpec | None:
@@ -76,14 +96,15 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNetSpec | None:
     Raises:
         BenchmarkError: it describes another network, or a conditional one.
     """
+    _check_unconditional(UNET_DEFAULTS | config, path)
+    _check_keys(config, path)
     config = UNET_DEFAULTS | config
-    _check_unconditional(config, path)
-    down = [str(kind) for kind in config.get("down_block_types") or []]
+    down = [str(kind) for kind in config["down_block_types"] or []]
     attention = tuple(kind.startswith("Attn") for kind in down)
     ours = (
         all(config[key] == UNET_DEFAULTS[key] for key in FIXED)
         and down == [f"{'Attn' if attends else ''}DownBlock2D" for attends in attention]
-        and config.get("up_block_types")
+        and config["up_block_types"]
         == [f"{'Attn' if attends else ''}UpBlock2D" for attends in reversed(attention)]
         and config["time_embedding_type"] in ("positional", "fourier")
         and config["downsample_padding"] in (0, 1)
@@ -92,7 +113,7 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNetSpec | None:
     if not ours:
         return None
     options = {
-        "channels": config.get("block_out_channels"),
+        "channels": config["block_out_channels"],
         "attention": attention,
         "mid_attention": config["add_attention"],
         "layers": config["layers_per_block"],
@@ -127,76 +148,26 @@ def image_resolution(config: dict[str, Any], path: Path) -> int:
     return side
 
 
-def schedule_of(config: dict[str, Any], path: Path) -> tuple[Options, Prediction]:
-    """Return the schedule that a scheduler file describes, and what its network predicts.
-
-    Args:
-        config: the content of its scheduler_config.json.
-        path: of that file, for errors.
+def schedule_of(scheduler: Scheduler) -> tuple[Options, Prediction]:
+    """Return the schedule of a scheduler, and what its network predicts.
 
     Raises:
         BenchmarkError: its process is none of ours.
     """
-    kind = config.get("_class_name")
-    if kind == "ScoreSdeVeScheduler":
-        return _ve(config, path), "score"
-    if "beta_schedule" not in config:
-        raise BenchmarkError(
-            f"{path}: {kind} has no beta_schedule: a scheduler of DDPM's kind or "
-            "ScoreSdeVeScheduler would be right"
-        )
-    if str(config.get("variance_type")).startswith("learned"):
-        raise BenchmarkError(
-            f"{path}: variance_type is {config['variance_type']!r}: only networks that predict no "
-            "variance are sampled"
-        )
-    for key in ("trained_betas", "rescale_betas_zero_snr"):
-        if config.get(key):
-            raise BenchmarkError(f"{path}: {key} is set: only {_known(BETA_SCHEDULES)} are read")
-    name = _look_up(BETA_SCHEDULES, "beta_schedule", config["beta_schedule"], path)
-    prediction = config.get("prediction_type", "epsilon")
-    options = {"T": config.get("num_train_timesteps", 1000)}
+    settings, path = scheduler.settings, scheduler.path
+    if scheduler.kind == VE:
+        names = {"sigma_min": "sigma_min", "sigma_max": "sigma_max", "t_end": "sampling_eps"}
+        options = {ours: settings[theirs] for ours, theirs in names.items()}
+        return _schedule("ve", options, path), "score"
+    name = _look_up(BETA_SCHEDULES, "beta_schedule", settings["beta_schedule"], path)
+    options = {"T": settings["num_train_timesteps"]}
     if name != "cosine":
-        options |= {
-            "beta_start": config.get("beta_start", 1e-4),
-            "beta_end": config.get("beta_end", 0.02),
-        }
+        options |= {key: settings[key] for key in ("beta_start", "beta_end")}
+    prediction = settings.get("prediction_type", "epsilon")
     return (
         _schedule(name, options, path),
         _look_up(PREDICTIONS, "prediction_type", prediction, path),
     )
-
-
-def clips(config: dict[str, Any], path: Path) -> bool:
-    """Return whether a scheduler confines its estimates of x_0 to [-1, 1].
-
-    Args:
-        config: the content of its scheduler_config.json.
-        path: of that file, for errors.
-
-    Raises:
-        BenchmarkError: it confines them to another range, or in another way.
-    """
-    default = config.get("_class_name") in [f"{name}Scheduler" for name in CLIPPING]
-    clipped = bool(config.get("clip_sample", default))
-    if config.get("thresholding"):
-        raise BenchmarkError(
-            f"{path}: thresholding is on: only clip_sample is done; set it to false"
-        )
-    if clipped and config.get("clip_sample_range", 1.0) != 1:
-        raise BenchmarkError(
-            f"{path}: clip_sample_range is {config['clip_sample_range']!r}: only 1 is done; set it "
-            "to 1, or clip_sample to false"
-        )
-    return clipped
-
-
-def _ve(config: dict[str, Any], path: Path) -> Options:
-    names = {"sigma_min": "sigma_min", "sigma_max": "sigma_max", "t_end": "sampling_eps"}
-    missing = sorted(set(names.values()) - set(config))
-    if missing:
-        raise BenchmarkError(f"{path}: has no {missing[0]}: fetch the file again")
-    return _schedule("ve", {ours: config[theirs] for ours, theirs in names.items()}, path)
 
 
 def _schedule(name: str, options: dict[str, Any], path: Path) -> Options:
@@ -204,6 +175,15 @@ def _schedule(name: str, options: dict[str, Any], path: Path) -> Options:
         return SCHEDULES.options(name).model_validate({"kind": name, **options})
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, options)}") from None
+
+
+def _check_keys(config: dict[str, Any], path: Path) -> None:
+    for key in config:
+        if key not in UNET_DEFAULTS and key not in AVERAGING and not key.startswith("_"):
+            raise BenchmarkError(
+                f"{path}: {key} is no setting of a UNet2DModel: remove it, if the network does not "
+                f"depend on it; {nearest(key, UNET_DEFAULTS)}"
+            )
 
 
 def _check_unconditional(config: dict[str, Any], path: Path) -> None:

@@ -13,18 +13,43 @@ from typing import Any
 
 from benchmark.downloads import COMMIT, check_blob, check_hub
 from benchmark.errors import BenchmarkError
+from benchmark.models.choices import Choice
 from benchmark.models.specs import DiffusersCheckpoint
+from benchmark.strict import nearest
 
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
 Finder = Callable[[str], Path | None]
 
-NETWORK_FILES = ["unet/config.json", "config.json"]
+SHARD = re.compile(
+    r"[\w-]+(?:\.[\w-]+)*\.(?:safetensors|bin)"
+)  # a file of weights that an index names
+POINTER = b"version https://git-lfs.github.com/spec/"  # how the pointer of git-lfs begins
+INDEX = "model_index.json"
+# Folders of a network, the moving average of its weights first; and the top of the checkpoint.
+EMA, UNET, TOP = "unet_ema/", "unet/", ""
+FOLDERS = (EMA, UNET, TOP)
+NETWORK_FILES = [f"{folder}config.json" for folder in FOLDERS]
 SCHEDULER_FILES = ["scheduler/scheduler_config.json", "scheduler_config.json"]
-DIFFUSERS_WEIGHTS = [
-    f"{folder}diffusion_pytorch_model{suffix}"
-    for suffix in (".safetensors", ".bin")
-    for folder in ("unet/", "")
+# Pipelines of an unconditional network and its scheduler, and the scheduler into which some of them
+# turn any that they are given.
+PIPELINES = {
+    "DDPMPipeline": None,
+    "DDIMPipeline": "DDIMScheduler",
+    "PNDMPipeline": "PNDMScheduler",
+    "ScoreSdeVePipeline": None,
+}
+PARTS = {"unet", "scheduler"}
+NO_PART = [None, None]
+# Files of weights in the order in which diffusers prefers them; of several variants of one network
+# it takes none but the one that it is told, so that the others come last here.
+WEIGHTS_FILES = [
+    f"diffusion_pytorch_model{name}"
+    for variant in ("", ".fp16", ".bf16")
+    for suffix in ("safetensors", "bin")
+    for name in (f".{suffix}.index{variant}.json", f"{variant}.{suffix}")
 ]
+# Parts that make images of latents, by which a model without an index is known to be a latent one.
+DECODERS = ("vqvae", "vae", "movq")
 
 
 @dataclass(frozen=True)
@@ -36,18 +61,27 @@ class Pipeline:
         network_path: of that file, for errors.
         scheduler: the content of scheduler_config.json.
         scheduler_path: of that file, for errors.
+        folder: of the network in the checkpoint: "unet/", "unet_ema/" or "".
+        choices: what was chosen among its files.
     """
 
     network: dict[str, Any]
     network_path: Path
     scheduler: dict[str, Any]
     scheduler_path: Path
+    folder: str = TOP
+    choices: tuple[Choice, ...] = ()
 
 
 def finder(spec: DiffusersCheckpoint, cache: Path, download: bool = True) -> Finder:
-    """Return what finds the files of a checkpoint; those of the hub are kept below `cache`."""
+    """Return what finds the files of a checkpoint; those of the hub are kept below `cache`.
+
+    Raises:
+        BenchmarkError: a folder has another part than a network and its scheduler.
+    """
     folder = Path(spec.source)
     if folder.is_dir():
+        _check_parts(folder)
         return lambda name: folder / name if (folder / name).is_file() else None
     if download:
         return lambda name: _download(spec, name, cache)
@@ -55,30 +89,106 @@ def finder(spec: DiffusersCheckpoint, cache: Path, download: bool = True) -> Fin
 
 
 def read_pipeline(find: Finder, source: str) -> Pipeline:
-    """Read the two configuration files of a pipeline, in their folders or beside each other.
+    """Read the configuration files of a pipeline, in their folders or beside each other.
 
     Raises:
-        BenchmarkError: one is missing or holds no JSON object.
+        BenchmarkError: one is missing or holds no JSON object, or it is another kind of pipeline.
     """
-    network = first_of(find, NETWORK_FILES, source)
-    scheduler = first_of(find, SCHEDULER_FILES, source)
-    return Pipeline(read_json(network), network, read_json(scheduler), scheduler)
+    named = _check_index(find, source)
+    network = first_of(
+        find,
+        NETWORK_FILES,
+        f"{source}: has no unet/config.json or config.json: give a folder or a hub id of an "
+        "unconditional diffusers pipeline",
+    )
+    folder = next(name for name in FOLDERS if find(f"{name}config.json"))
+    scheduler = first_of(
+        find,
+        SCHEDULER_FILES,
+        f"{source}: has no {' or '.join(SCHEDULER_FILES)}: give a whole pipeline; a checkpoint of "
+        "a training has none, so copy the folder scheduler of the training's pipeline into it",
+    )
+    settings = read_json(scheduler)
+    if named:
+        settings["_class_name"] = named
+    choices = []
+    if folder == EMA and find(f"{UNET}config.json"):
+        here = "the moving average of its weights is sampled, unet_ema"
+        choices.append(Choice.of("unet", "unet and unet_ema", here))
+    return Pipeline(read_json(network), network, settings, scheduler, folder, tuple(choices))
 
 
-def first_of(find: Finder, names: list[str], source: str) -> Path:
+def _check_index(find: Finder, source: str) -> str | None:
+    """Return the class of the scheduler, if a pipeline's index names it.
+
+    Raises:
+        BenchmarkError: the pipeline is none of an unconditional network and its scheduler.
+    """
+    path = find(INDEX)
+    if path is None:
+        for part in DECODERS:
+            if find(f"{part}/config.json"):
+                raise BenchmarkError(_latent(source, part))
+        return None
+    index = read_json(path)
+    # A part is [library, class]; of one that the pipeline goes without both are null.
+    parts = {k: v for k, v in index.items() if not k.startswith("_") and v not in (None, NO_PART)}
+    for part in sorted(parts, key=lambda name: name not in DECODERS):
+        if part in DECODERS:
+            raise BenchmarkError(_latent(str(path), part))
+        if part not in PARTS:
+            raise BenchmarkError(
+                f"{path}: the pipeline has a part {part}: one of nothing but unet and scheduler "
+                "would be right"
+            )
+        if not isinstance(parts[part], list) or parts[part][:1] != ["diffusers"]:
+            raise BenchmarkError(
+                f"{path}: {part} is {parts[part]!r}: only parts of diffusers are read"
+            )
+    kind = index.get("_class_name")
+    if not isinstance(kind, str) or kind not in PIPELINES:
+        raise BenchmarkError(
+            f"{path}: a {kind} is no pipeline that is sampled here: {nearest(kind, PIPELINES)}"
+        )
+    return PIPELINES[kind] or next(iter(parts.get("scheduler", [])[1:]), None)
+
+
+def _check_parts(folder: Path) -> None:
+    """Refuse a folder with a part beside the network and its scheduler, whatever its index says.
+
+    Raises:
+        BenchmarkError: there is one.
+    """
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir() or f"{path.name}/" == EMA or path.name in PARTS:
+            continue
+        if path.name in DECODERS:
+            raise BenchmarkError(_latent(str(folder), path.name))
+        if any(path.glob("*config.json")):
+            raise BenchmarkError(
+                f"{folder}: has a part {path.name}/ beside unet and scheduler: a pipeline of these "
+                "two alone would be right; move the folder away if it is no part"
+            )
+
+
+def _latent(where: str, part: str) -> str:
+    return (
+        f"{where}: has a {part}, so that its network makes latents and not pixels: a pipeline of "
+        "nothing but unet and scheduler would be right"
+    )
+
+
+def first_of(find: Finder, names: list[str], complaint: str) -> Path:
     """Return the first file that there is.
 
     Raises:
-        BenchmarkError: there is none of them.
+        BenchmarkError: there is none of them, with this message.
     """
     for name in names:
         path = find(name)
         if path is not None:
             return path
-    raise BenchmarkError(
-        f"{source}: has no {' or '.join(names)}: give a folder or a hub id of an unconditional "
-        "diffusers pipeline"
-    )
+    raise BenchmarkError(complaint)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,13 +197,87 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         BenchmarkError: it holds no object.
     """
+    check_pointer(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
         raise BenchmarkError(f"{path}: no JSON ({error}): fetch the file again") from None
     if not isinstance(value, dict):
         raise BenchmarkError(f"{path}: holds no JSON object: fetch the file again")
     return value
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The files of a network's weights.
+
+    Attributes:
+        path: of the file of weights, or of the index of several.
+        files: of weights, in the order of their names.
+        shards: which of the files, by name, has a tensor; None: there is one file of all.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    shards: dict[str, str] | None = None
+
+
+def weight_files(find: Finder, folder: str, source: str) -> WeightFiles:
+    """Return where the weights of a network are.
+
+    Args:
+        find: the files of the checkpoint.
+        folder: of the network, as a `Pipeline` has it.
+        source: of the checkpoint, for errors.
+
+    Raises:
+        BenchmarkError: there are none, or one that an index names is missing, or is a pointer of
+            git-lfs.
+    """
+    names = [f"{folder}{name}" for name in WEIGHTS_FILES]
+    whole = " or ".join(f"{folder}diffusion_pytorch_model.{end}" for end in ("safetensors", "bin"))
+    complaint = f"{source}: has no {whole}, whole or in shards: save the network as diffusers does"
+    path = first_of(find, names, complaint)
+    check_pointer(path)
+    if path.suffix != ".json":
+        return WeightFiles(path, (path,))
+    shards = read_json(path).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(map(_is_name, shards.values())):
+        raise BenchmarkError(
+            f"{path}: has no weight_map that names the file of each tensor: fetch the file again"
+        )
+    files = []
+    for name in sorted(set(shards.values())):
+        file = find(f"{folder}{name}")
+        if file is None:
+            raise BenchmarkError(f"{path}: names {name}, which is not there: fetch it too")
+        check_pointer(file)
+        files.append(file)
+    return WeightFiles(path, tuple(files), shards)
+
+
+def _is_name(value: object) -> bool:
+    """Tell whether a value is the name of a file that cannot be outside of its folder."""
+    return isinstance(value, str) and SHARD.fullmatch(value) is not None
+
+
+def check_pointer(path: Path) -> None:
+    """Refuse the small text file that git-lfs leaves in place of a large one.
+
+    Raises:
+        BenchmarkError: it is one.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(len(POINTER))
+    if start == POINTER:
+        raise BenchmarkError(
+            f"{path}: is a pointer of git-lfs and not the file itself: run git lfs pull in its "
+            "folder, or fetch the file again"
+        )
 
 
 def revision_of(path: Path) -> str | None:

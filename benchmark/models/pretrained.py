@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchmarkError
 from benchmark.models import build
+from benchmark.models.choices import Choice
 from benchmark.models.description import (
     Description,
     describe_ncsn,
@@ -20,12 +22,12 @@ from benchmark.models.description import (
     zoo_file,
 )
 from benchmark.models.hub import (
-    DIFFUSERS_WEIGHTS,
     Pipeline,
+    WeightFiles,
     finder,
-    first_of,
     read_pipeline,
     revision_of,
+    weight_files,
 )
 from benchmark.models.specs import (
     DiffusersCheckpoint,
@@ -34,14 +36,14 @@ from benchmark.models.specs import (
     Pretrained,
     ZooCheckpoint,
 )
-from benchmark.models.tensors import check_sha256, fill, read_tensors
+from benchmark.models.tensors import check_sha256, fill, flat, read_shards, read_tensors
 from benchmark.models.weights import load_weights
 
 # Names of attention's layers in checkpoints of diffusers before 0.13, and since.
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Loaded(Description):
     """A network with its weights, ready to predict.
 
@@ -107,20 +109,22 @@ def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
     find = finder(spec, cache)
     pipeline = read_pipeline(find, spec.source)
     described = describe_pipeline(pipeline)
-    path = first_of(find, DIFFUSERS_WEIGHTS, spec.source)
-    sha256 = check_sha256(path, spec.sha256)
+    files = weight_files(find, pipeline.folder, spec.source)
+    sha256 = check_sha256(files, spec.sha256)
     facts = {
-        "revision": revision_of(path),
-        "file": path.name,
+        "revision": revision_of(files.path),
+        "file": files.path.name,
         "network": pipeline.network,
-        "scheduler": pipeline.scheduler,
+        # Infinite numbers, which a file of diffusers may have, are none of JSON.
+        "scheduler": json.loads(json.dumps(pipeline.scheduler), parse_constant=str),
     }
-    return _loaded(described, _unet(described, pipeline, path), spec.source, sha256, facts)
+    network, choices = _unet(described, pipeline, files)
+    return _loaded(described, network, spec.source, sha256, facts, choices)
 
 
 def _ncsn(spec: NcsnCheckpoint) -> Loaded:
     described = describe_ncsn(spec)
-    sha256 = check_sha256(spec.path, spec.sha256)
+    sha256 = check_sha256(WeightFiles(spec.path, (spec.path,)), spec.sha256)
     states = read_tensors(spec.path)
     if not isinstance(states, list | tuple) or not states or not _is_weights(states[0]):
         raise BenchmarkError(
@@ -129,25 +133,29 @@ def _ncsn(spec: NcsnCheckpoint) -> Loaded:
         )
     with torch.device("meta"):
         network = build(spec.network, spec.resolution)
-    weights = {name.removeprefix("module."): tensor for name, tensor in states[0].items()}
-    fill(network, weights, spec.path, "network")
+    choices = fill(network, states[0], spec.path, "network")
     facts = {"network": spec.network.model_dump(mode="json")}
-    return _loaded(described, network, spec.path.name, sha256, facts)
+    return _loaded(described, network, spec.path.name, sha256, facts, choices)
 
 
 def _own(spec: OwnCheckpoint, trusted: bool = False) -> Loaded:
-    sha256 = check_sha256(spec.path, spec.sha256)
+    sha256 = check_sha256(WeightFiles(spec.path, (spec.path,)), spec.sha256)
     weights, trained = load_weights(spec.path)
     described = describe_own(spec.path, trained, trusted)
     assert described.spec is not None
     with torch.device("meta"):
         network = build(described.spec, described.resolution)
-    fill(network, weights, spec.path, "its header")
-    return _loaded(described, network, spec.path.name, sha256, {"trained": trained})
+    choices = fill(network, weights, spec.path, "its header")
+    return _loaded(described, network, spec.path.name, sha256, {"trained": trained}, choices)
 
 
 def _loaded(
-    described: Description, network: nn.Module, name: str, sha256: str, facts: dict[str, Any]
+    described: Description,
+    network: nn.Module,
+    name: str,
+    sha256: str,
+    facts: dict[str, Any],
+    choices: tuple[Choice, ...],
 ) -> Loaded:
     return Loaded(
         spec=described.spec,
@@ -155,6 +163,9 @@ def _loaded(
         prediction=described.prediction,
         clip=described.clip,
         resolution=described.resolution,
+        scheduler=described.scheduler,
+        whole_times=described.whole_times,
+        choices=described.choices + choices,
         network=network.eval(),
         name=name,
         sha256=sha256,
@@ -163,33 +174,53 @@ def _loaded(
 
 
 class _Sample(nn.Module):
-    """A UNet2DModel that returns a tensor, as all our networks do."""
+    """A UNet2DModel that returns a tensor, as all our networks do.
 
-    def __init__(self, unet: nn.Module) -> None:
+    Args:
+        unet: of diffusers.
+        whole_times: it looks its times up in a table, and wants them as integers.
+    """
+
+    def __init__(self, unet: nn.Module, whole_times: bool) -> None:
         super().__init__()
         self.unet = unet
+        self.whole_times = whole_times
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Predict from x: B×C×H×W and t: B."""
-        out: Tensor = self.unet(x, t).sample
+        out: Tensor = self.unet(x, t.long() if self.whole_times else t).sample
         return out
 
 
-def _unet(described: Description, pipeline: Pipeline, path: Path) -> nn.Module:
+def _unet(
+    described: Description, pipeline: Pipeline, files: WeightFiles
+) -> tuple[nn.Module, tuple[Choice, ...]]:
     """Return our U-Net where it can do what is configured, and diffusers' own where not."""
-    weights = read_tensors(path)
-    if not _is_weights(weights):
-        raise BenchmarkError(f"{path}: holds no dictionary of tensors: fetch the file again")
-    weights = {_renamed(name): tensor for name, tensor in weights.items()}
-    if described.spec is not None:
-        with torch.device("meta"):
-            ours = build(described.spec, described.resolution)
-        fill(ours, weights, path, str(pipeline.network_path))
-        return ours
+    content = read_shards(files)
+    if not isinstance(content, dict):
+        raise BenchmarkError(f"{files.path}: holds no dictionary of tensors: fetch the file again")
+    weights = _as_today({_renamed(name): tensor for name, tensor in flat(content).items()})
     with torch.device("meta"):
-        theirs = diffusers_network(pipeline.network, pipeline.network_path)
-    fill(theirs, weights, path, str(pipeline.network_path))
-    return _Sample(theirs)
+        if described.spec is not None:
+            network = build(described.spec, described.resolution)
+        else:
+            network = diffusers_network(pipeline.network, pipeline.network_path)
+    choices = fill(network, weights, files.path, str(pipeline.network_path))
+    if described.spec is None:
+        network = _Sample(network, described.whole_times)
+    return network, choices
+
+
+def _as_today(weights: dict[str, Any]) -> dict[str, Any]:
+    """Return weights without the second copy of a Fourier embedding that diffusers once wrote."""
+    found = dict(weights)
+    for name, tensor in weights.items():
+        other = (
+            weights.get(f"{name.removesuffix('W')}weight") if name.endswith("time_proj.W") else None
+        )
+        if isinstance(other, Tensor) and torch.equal(other, tensor):
+            del found[name]
+    return found
 
 
 def _is_weights(value: object) -> bool:

@@ -143,7 +143,10 @@ class Checkpoint(Strict):
     """Weights that someone else trained."""
 
     sha256: str | None = Field(
-        default=None, pattern="^[0-9a-f]{64}$", description="Of the file of weights, if it is known"
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="Of the file of weights, if it is known; of "
+        "shards, of their bytes in the order of their names",
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import BenchmarkError
+from benchmark.models.choices import Choice
+from benchmark.models.hub import WeightFiles, check_pointer
+
+# The prefix of a moving average of weights.
+AVERAGE = re.compile(r"(?:^|[._])ema(?:[._]|$)", re.IGNORECASE)
 
 
 def read_tensors(path: Path) -> Any:
@@ -41,42 +47,148 @@ def read_tensors(path: Path) -> Any:
         ) from None
 
 
-def check_sha256(path: Path, expected: str | None) -> str:
-    """Return the SHA-256 of a file in hexadecimal.
+def read_shards(files: WeightFiles) -> Any:
+    """Return the tensors of a network by name, from one file or from several with an index.
 
     Raises:
-        BenchmarkError: it cannot be read, or it has another one than `expected`.
+        BenchmarkError: a file cannot be read, or lacks a tensor that the index says it has.
     """
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}: check the path") from None
+    if files.shards is None:
+        return read_tensors(files.path)
+    content = {path.name: read_tensors(path) for path in files.files}
+    for name, file in files.shards.items():
+        if not isinstance(content[file], dict) or name not in content[file]:
+            raise BenchmarkError(
+                f"{files.path}: says that {file} has {name}, which it has not: fetch both again"
+            )
+    return {name: content[file][name] for name, file in files.shards.items()}
+
+
+def flat(weights: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return what nested dictionaries hold, by their keys with dots between."""
+    found: dict[str, Any] = {}
+    for key, value in weights.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def check_sha256(files: WeightFiles, expected: str | None) -> str:
+    """Return the SHA-256 of a network's weights in hexadecimal.
+
+    That of several files is of their bytes one after the other, in the order of their names.
+
+    Raises:
+        BenchmarkError: one cannot be read, or they have another hash than `expected`.
+    """
+    digest = hashlib.sha256()
+    for path in files.files:
+        check_pointer(path)
+        try:
+            with path.open("rb") as file:
+                while part := file.read(2**20):
+                    digest.update(part)
+        except OSError as error:
+            raise BenchmarkError(
+                f"{path}: cannot be read: {error.strerror}: check the path"
+            ) from None
+    found = digest.hexdigest()
     if expected not in (None, found):
         raise BenchmarkError(
-            f"{path}: its SHA-256 is {found}, not {expected}: damaged or another file; fetch it "
-            "again, or correct sha256"
+            f"{files.path}: its SHA-256 is {found}, not {expected}: damaged or another file; fetch "
+            "it again, or correct sha256"
         )
     return found
 
 
-def fill(network: nn.Module, weights: dict[str, Tensor], path: Path, described_by: str) -> None:
+def fill(
+    network: nn.Module, weights: Mapping[str, Any], path: Path, described_by: str
+) -> tuple[Choice, ...]:
     """Give a network, which may have been built on the meta device, its weights as float32.
+
+    Names may have a prefix, as programs that train leave it there: `module.`, `_orig_mod.`, or the
+    key of a dictionary. Of two sets of weights the moving average is taken.
+
+    Args:
+        network: that gets the weights.
+        weights: by name, as `flat` returns them.
+        path: of their file, for errors.
+        described_by: what says which network it is, for errors.
+
+    Returns:
+        What was chosen among the weights.
 
     Raises:
         BenchmarkError: they do not fit; the first key that does not is named.
     """
     expected = network.state_dict()
+    tensors, choices = _chosen(weights, expected, path)
+    _check_fits(tensors, expected, path, described_by)
+    network.load_state_dict(
+        {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        },
+        assign=True,
+    )
+    return choices
+
+
+def _chosen(
+    weights: Mapping[str, Any], expected: Mapping[str, Tensor], path: Path
+) -> tuple[Mapping[str, Any], tuple[Choice, ...]]:
+    """Return one set of weights without its prefix, and what was chosen."""
+    # A name by which a set is found, so that it is the end of no other.
+    mark = next(
+        (name for name in expected if not any(n.endswith(f".{name}") for n in expected)), None
+    )
+    if mark is None or mark in weights:
+        return weights, ()
+    prefixes = [name.removesuffix(mark) for name in weights if name.endswith(f".{mark}")]
+    if not prefixes:
+        return weights, ()
+    averages = [prefix for prefix in prefixes if AVERAGE.search(prefix)]
+    taken = averages if len(prefixes) > 1 else prefixes
+    if len(taken) != 1:
+        sets = ", ".join(prefix.rstrip(".") for prefix in prefixes)
+        raise BenchmarkError(
+            f"{path}: has several sets of weights ({sets}): save the one that is meant in a file "
+            "of its own"
+        )
+    prefix = taken[0]
+    chosen = {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+    rest = {name.split(".")[0] for name in weights if not name.startswith(prefix)}
+    if not rest:
+        return chosen, ()
+    name = prefix.rstrip(".")
+    others = ", ".join(sorted({name, *rest}))
+    return chosen, (Choice.of(f"the weights {others}", f"in {path.name}", f"{name} is sampled"),)
+
+
+def _check_fits(
+    weights: Mapping[str, Any], expected: Mapping[str, Tensor], path: Path, described_by: str
+) -> None:
+    """Refuse weights that are not those of a network, or not of its kind of numbers."""
     for name, parameter in expected.items():
         if name not in weights:
             raise BenchmarkError(
                 f"{path}: has no {name}, which {described_by} asks for: the two do not belong "
                 "together"
             )
-        if weights[name].shape != parameter.shape:
+        found = weights[name]
+        if not isinstance(found, Tensor):
+            raise BenchmarkError(f"{path}: {name} is no tensor: fetch the file again")
+        if found.shape != parameter.shape:
             raise BenchmarkError(
-                f"{path}: {name} has shape {tuple(weights[name].shape)}, but {described_by} makes "
+                f"{path}: {name} has shape {tuple(found.shape)}, but {described_by} makes "
                 f"it {tuple(parameter.shape)}: the two do not belong together"
+            )
+        if found.is_floating_point() != parameter.is_floating_point():
+            raise BenchmarkError(
+                f"{path}: {name} holds {_kind(found)}, not {_kind(parameter)}: weights that were "
+                "quantised cannot be read; give those of before"
             )
     for name in weights:
         if name not in expected:
@@ -84,7 +196,10 @@ def fill(network: nn.Module, weights: dict[str, Tensor], path: Path, described_b
                 f"{path}: has {name}, for which {described_by} has no place: the two do not belong "
                 "together"
             )
-    network.load_state_dict({k: w.float() for k, w in weights.items()}, assign=True)
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _refusal(path: Path, reason: str) -> str:

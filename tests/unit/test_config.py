@@ -461,7 +461,7 @@ def test_an_own_file_that_is_damaged_or_another_s_is_refused_when_the_config_is_
         ("scheduler_config.json", {"beta_schedule": "exp"}, "beta_schedule is 'exp'"),
         ("scheduler_config.json", {"beta_schedule": "sigmoid"}, "the schedule sigmoid, not linear"),
         ("scheduler_config.json", {"beta_start": 0.5}, "beta_start = 0.5 and beta_end = 0.02 make"),
-        ("scheduler_config.json", {"thresholding": True}, "thresholding is on"),
+        ("scheduler_config.json", {"thresholding": True}, "thresholding is set"),
         ("scheduler_config.json", {"clip_sample_range": 2.0}, "clip_sample_range is 2.0"),
         ("scheduler_config.json", {"variance_type": "learned_range"}, "'learned_range'"),
     ],

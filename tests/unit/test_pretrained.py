@@ -21,9 +21,24 @@ from benchmark.diffusion.processes import VE, DiscreteVE, DiscreteVP
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
 from benchmark.models import build
-from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, clips, schedule_of
+from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_of
 from benchmark.models.pretrained import Loaded, load_pretrained
 from benchmark.models.refinenet import RefineNet
+from benchmark.models.schedulers import (
+    ALWAYS,
+    FOLLOWED,
+    FOLLOWED_BY_VE,
+    IDLE,
+    KNOWN,
+    OLD,
+    OPTIONS,
+    OTHERS,
+    REFUSED,
+    SCHEDULERS,
+    SPACINGS,
+    Scheduler,
+    read_scheduler,
+)
 from benchmark.models.specs import (
     ZOO,
     DiffusersCheckpoint,
@@ -148,6 +163,10 @@ def message(spec: Any, cache: Path = Path("no-cache")) -> str:
     return str(caught.value)
 
 
+def scheduler_of(config: dict[str, Any]) -> Scheduler:
+    return read_scheduler(config, Path("scheduler_config.json"))
+
+
 def rewrite(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -242,7 +261,10 @@ def test_defaults_are_those_of_diffusers() -> None:
         name: parameter.default
         for name, parameter in inspect.signature(UNet2DModel.__init__).parameters.items()
     }
-    assert {name: theirs[name] for name in UNET_DEFAULTS} == UNET_DEFAULTS
+    del theirs["self"]
+    assert {
+        name: list(value) if isinstance(value, tuple) else value for name, value in theirs.items()
+    } == UNET_DEFAULTS
     assert set(FIXED) <= set(UNET_DEFAULTS)
 
 
@@ -291,7 +313,7 @@ def test_schedules_are_those_of_diffusers(kind: str, beta_schedule: str) -> None
         num_train_timesteps=50, beta_schedule=beta_schedule, beta_start=0.001, beta_end=0.1
     )
     config = {"_class_name": kind, **scheduler.config}
-    schedule, prediction = schedule_of(config, Path("scheduler_config.json"))
+    schedule, prediction = schedule_of(scheduler_of(config))
     process = make_process(schedule)
     assert isinstance(process, DiscreteVP)
     expected = scheduler.alphas_cumprod.numpy()
@@ -299,20 +321,48 @@ def test_schedules_are_those_of_diffusers(kind: str, beta_schedule: str) -> None
     assert prediction == "eps"
 
 
-def test_samples_are_confined_by_default_where_diffusers_confines_them() -> None:
+def test_settings_of_schedulers_and_their_defaults_are_those_of_diffusers() -> None:
     import diffusers
 
-    defaults = {}
+    for kind, settings in SCHEDULERS.items():
+        parameters = inspect.signature(getattr(diffusers, kind).__init__).parameters
+        if "args" in parameters:  # a placeholder for one whose library is missing
+            continue
+        theirs = {
+            name: parameter.default
+            for name, parameter in parameters.items()
+            if name not in ("self", "kwargs")
+        }
+        assert theirs.items() <= settings.items(), kind
+
+
+def test_no_scheduler_of_the_ddpm_process_is_forgotten() -> None:
+    import diffusers
+
+    of_others = {"CogVideoXDDIMScheduler", "CogVideoXDPMScheduler"}  # of videos
+    distilled = {"LCMScheduler", "TCDScheduler"}  # whose networks want steps of their own
     for name in dir(diffusers):
         if name.endswith("Scheduler") and not name.startswith("Flax"):
             options = inspect.signature(getattr(diffusers, name).__init__).parameters
             if "beta_schedule" in options:
-                clip = options.get("clip_sample")
-                defaults[name] = clip is not None and clip.default is True
-    assert sum(defaults.values()) > 3
-    for name, expected in defaults.items():
-        if "CogVideo" not in name:  # of videos
-            assert clips({"_class_name": name}, Path("scheduler_config.json")) == expected, name
+                assert name in {*SCHEDULERS, *of_others, *distilled}
+
+
+def test_every_setting_has_one_treatment() -> None:
+    treatments: list[set[str]] = [
+        FOLLOWED,
+        set(REFUSED),
+        IDLE,
+        set(OPTIONS),
+        set(ALWAYS),
+        OTHERS,
+        set(SPACINGS),
+        OLD,
+    ]
+    for setting in KNOWN:
+        assert sum(setting in keys for keys in treatments) == 1, setting
+    assert FOLLOWED_BY_VE <= OTHERS
+    assert set().union(*treatments) == KNOWN
 
 
 @pytest.mark.parametrize(
@@ -330,6 +380,7 @@ def test_a_checkpoint_is_confined_as_its_scheduler_says(
     folder = shutil.copytree(ddpm, tmp_path / "other")
     content = config | {"beta_schedule": "linear"}
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(content))
+    rewrite(folder / "model_index.json", scheduler=["diffusers", config["_class_name"]])
     assert load(folder).clip == clipped
 
 
@@ -337,7 +388,7 @@ def test_a_checkpoint_is_confined_as_its_scheduler_says(
     ("changes", "wrong"),
     [
         ({"clip_sample_range": 2.0}, "clip_sample_range is 2.0: only 1 is done"),
-        ({"thresholding": True}, "thresholding is on: only clip_sample is done"),
+        ({"thresholding": True}, "thresholding is set: only clip_sample is done"),
     ],
 )
 def test_other_ways_of_confining_are_refused(
@@ -481,7 +532,7 @@ def test_plain_pickles_are_refused_as_code_without_a_warning(
 
 def test_what_is_no_file_of_tensors_is_not_called_code(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
-    for content in (b"<html>", b"version https://git-lfs.github.com/spec/v1\n", b"PK", b"\0"):
+    for content in (b"<html>", b"version https://git-lfs", b"PK", b"\0"):
         path.write_bytes(content)
         assert "damaged weights, or no" in message(NcsnCheckpoint(kind="ncsn", path=path))
 
@@ -538,7 +589,7 @@ def test_another_file_than_the_one_named_by_its_hash_is_refused(sde: Path) -> No
         ("config.json", {"norm_num_groups": 7}, "diffusers builds no network of it"),
         ("config.json", {"down_block_types": None}, "diffusers builds no network of it"),
         ("config.json", {"block_out_channels": None}, "diffusers builds no network of it"),
-        ("scheduler_config.json", {"_class_name": "EDMEulerScheduler"}, "has no beta_schedule"),
+        ("scheduler_config.json", {"_class_name": "EDMEulerScheduler"}, "is no scheduler whose"),
         ("scheduler_config.json", {"sigma_min": "tiny"}, "sigma_min: .*valid number"),
     ],
 )
@@ -565,7 +616,7 @@ def test_configurations_that_cannot_be_used_are_named(
 def test_schedules_that_are_not_ours_are_named(changes: dict[str, Any], wrong: str) -> None:
     config = {"_class_name": "DDPMScheduler", "beta_schedule": "linear"} | changes
     with pytest.raises(BenchmarkError, match=wrong):
-        schedule_of(config, Path("scheduler_config.json"))
+        schedule_of(scheduler_of(config))
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
@@ -614,6 +665,7 @@ class Hub:
     commit = "0123456789abcdef0123456789abcdef01234567"
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.requests: list[str] = []
         self.agents: list[str] = []
         self.status: int | None = None  # of every answer, if not None
@@ -633,7 +685,7 @@ class Hub:
                     self.send_error(hub.status)
                     return
                 found = re.fullmatch(r"/google/tiny/resolve/(?:main|\w{40})/(.*)", self.path)
-                file = folder / found[1] if found else folder / "no-such-file"
+                file = hub.folder / (found[1] if found else "no-such-file")
                 self.send_response(200 if file.is_file() else 404)
                 self.send_header("X-Repo-Commit", hub.commit)
                 if not file.is_file():

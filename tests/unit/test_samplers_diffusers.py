@@ -16,6 +16,7 @@ from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import cosine, linear, make_process
 from benchmark.diffusion.timesteps import timesteps
 from benchmark.models.diffusers_config import schedule_of
+from benchmark.models.schedulers import read_scheduler
 
 SHAPE = (2, 3, 8, 8)
 
@@ -219,7 +220,7 @@ def test_predictor_corrector_matches_diffusers_at_every_step(
     theirs = ScoreSdeVeScheduler(steps, snr, sigma_max=sigma_max)
     theirs.save_pretrained(tmp_path)
     path = tmp_path / "scheduler_config.json"
-    schedule, prediction = schedule_of(json.loads(path.read_text()), path)
+    schedule, prediction = schedule_of(read_scheduler(json.loads(path.read_text()), path))
     process = make_process(schedule)
 
     noise = noise_from(1)

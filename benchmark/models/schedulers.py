@@ -1,0 +1,348 @@
+"""The settings that scheduler files of diffusers have, and what becomes of each of them here.
+
+A setting of the process, of what the network predicts or of clipping is followed. One that makes
+another process of it is refused. One that only shapes the steps of the checkpoint's own sampler is
+left to the sampler of the grid: `choices_of` says where the two differ. A key that is none of
+diffusers' is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.diffusion.processes import Process
+from benchmark.errors import BenchmarkError
+from benchmark.models.choices import Choice
+from benchmark.registry import Options
+from benchmark.strict import nearest
+
+_BETAS: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "trained_betas": None,
+}
+_LATENT_BETAS = _BETAS | {"beta_start": 0.00085, "beta_end": 0.012}
+_PREDICTION = {"prediction_type": "epsilon"}
+_LEADING = {"timestep_spacing": "leading", "steps_offset": 0}
+_LINSPACE = {"timestep_spacing": "linspace", "steps_offset": 0}
+_CLIP = {"clip_sample": True, "clip_sample_range": 1.0}
+_THRESHOLD = {
+    "thresholding": False,
+    "dynamic_thresholding_ratio": 0.995,
+    "sample_max_value": 1.0,
+}
+_RESCALE = {"rescale_betas_zero_snr": False}
+_SIGMAS = {
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+}
+_FLOW = {"use_flow_sigmas": False, "flow_shift": 1.0}
+_SHIFT = {"use_dynamic_shifting": False, "time_shift_type": "exponential"}
+_RANGE = {"sigma_min": None, "sigma_max": None}
+_FINAL = {"final_sigmas_type": "zero"}
+_SOLVER = {"solver_order": 2, "lower_order_final": True}
+_LIMIT = {"lambda_min_clipped": -float("inf"), "variance_type": None}
+_DPM = {"algorithm_type": "dpmsolver++", "solver_type": "midpoint", "euler_at_final": False}
+
+_DDPM = _BETAS | _PREDICTION | _CLIP | _THRESHOLD | _LEADING | _RESCALE
+_DDIM = _DDPM | {"set_alpha_to_one": True}
+_MULTISTEP = _BETAS | _PREDICTION | _THRESHOLD | _LINSPACE | _SOLVER
+_K = _LATENT_BETAS | _PREDICTION | _LINSPACE | _SIGMAS
+
+# The settings of each scheduler with their defaults, which diffusers takes for what a file leaves
+# out; a test compares them. They are the schedulers of which every network that they train can be
+# sampled here: those of other processes and of distilled networks are not among them.
+SCHEDULERS: dict[str, dict[str, Any]] = {
+    "DDIMInverseScheduler": {k: v for k, v in _DDIM.items() if k not in _THRESHOLD},
+    "DDIMParallelScheduler": _DDIM,
+    "DDIMScheduler": _DDIM,
+    "DDPMParallelScheduler": _DDPM | {"variance_type": "fixed_small"},
+    "DDPMScheduler": _DDPM | {"variance_type": "fixed_small"},
+    "DEISMultistepScheduler": _MULTISTEP
+    | _SIGMAS
+    | _FLOW
+    | _SHIFT
+    | {"algorithm_type": "deis", "solver_type": "logrho"},
+    "DPMSolverMultistepInverseScheduler": _MULTISTEP | _SIGMAS | _FLOW | _LIMIT | _DPM,
+    "DPMSolverMultistepScheduler": _MULTISTEP
+    | _SIGMAS
+    | _FLOW
+    | _SHIFT
+    | _FINAL
+    | _LIMIT
+    | _DPM
+    | _RESCALE
+    | {"use_lu_lambdas": False},
+    "DPMSolverSDEScheduler": _K | {"noise_sampler_seed": None},
+    "DPMSolverSinglestepScheduler": {
+        key: value
+        for key, value in (_MULTISTEP | _SIGMAS | _FLOW | _SHIFT | _FINAL | _LIMIT | _DPM).items()
+        if key not in _LINSPACE and key != "euler_at_final"
+    }
+    | {"lower_order_final": False},
+    "EulerAncestralDiscreteScheduler": _BETAS | _PREDICTION | _LINSPACE | _RESCALE,
+    "EulerDiscreteScheduler": _BETAS
+    | _PREDICTION
+    | _LINSPACE
+    | _SIGMAS
+    | _RANGE
+    | _FINAL
+    | _RESCALE
+    | {"interpolation_type": "linear", "timestep_type": "discrete"},
+    "HeunDiscreteScheduler": _K | _CLIP | {"clip_sample": False},
+    "KDPM2AncestralDiscreteScheduler": _K,
+    "KDPM2DiscreteScheduler": _K,
+    "LMSDiscreteScheduler": _BETAS | _PREDICTION | _LINSPACE | _SIGMAS,
+    "PNDMScheduler": _BETAS
+    | _PREDICTION
+    | _LEADING
+    | {"skip_prk_steps": False, "set_alpha_to_one": False},
+    "RePaintScheduler": _BETAS | {"clip_sample": True, "eta": 0.0},
+    "SASolverScheduler": {k: v for k, v in _MULTISTEP.items() if k != "solver_order"}
+    | _SIGMAS
+    | _FLOW
+    | _LIMIT
+    | {
+        "predictor_order": 2,
+        "corrector_order": 2,
+        "tau_func": None,
+        "algorithm_type": "data_prediction",
+    },
+    "ScoreSdeVeScheduler": {
+        "num_train_timesteps": 2000,
+        "snr": 0.15,
+        "sigma_min": 0.01,
+        "sigma_max": 1348.0,
+        "sampling_eps": 1e-5,
+        "correct_steps": 1,
+    },
+    "UnCLIPScheduler": {
+        "num_train_timesteps": 1000,
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": "epsilon",
+        "variance_type": "fixed_small_log",
+        "clip_sample": True,
+        "clip_sample_range": 1.0,
+    },
+    "UniPCMultistepScheduler": _MULTISTEP
+    | _SIGMAS
+    | _FLOW
+    | _SHIFT
+    | _FINAL
+    | _RANGE
+    | _RESCALE
+    | {
+        "predict_x0": True,
+        "solver_type": "bh2",
+        "disable_corrector": [],
+        "solver_p": None,
+        "shift_terminal": None,
+    },
+}
+
+# Settings that are followed: of the process, of the prediction and of clipping.
+FOLLOWED = {
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "prediction_type",
+    "clip_sample",
+    "clip_sample_range",
+    "sampling_eps",
+}
+# Settings that make another process of it, or that no sampler here follows: the one value at which
+# they do not, and why another is refused.
+REFUSED: dict[str, tuple[Any, str]] = {
+    "trained_betas": (None, "only schedules that beta_schedule names are sampled"),
+    "rescale_betas_zero_snr": (False, "a schedule that ends in pure noise cannot be sampled"),
+    "thresholding": (False, "only clip_sample is done; set it to false"),
+    "timestep_type": ("discrete", "only networks that are told discrete times are sampled"),
+    "use_flow_sigmas": (False, "only networks of diffusion are sampled, not of flow matching"),
+    "use_dynamic_shifting": (False, "only networks of diffusion are sampled, not of flow matching"),
+    "shift_terminal": (None, "only networks of diffusion are sampled, not of flow matching"),
+}
+# Settings of a setting that is refused.
+IDLE = {"dynamic_thresholding_ratio", "sample_max_value", "flow_shift", "time_shift_type"}
+# Settings of steps that samplers here have too, by the name of their option.
+OPTIONS = {
+    "variance_type": "variance",
+    "timestep_spacing": "spacing",
+    "final_sigmas_type": "final_sigmas_type",
+    "lower_order_final": "lower_order_final",
+    "snr": "snr",
+    "correct_steps": "corrections",
+    "eta": "eta",
+}
+# Settings of steps of which all samplers here do one and the same.
+ALWAYS = {"steps_offset": 0, "set_alpha_to_one": True}
+# Settings of steps that no sampler here has.
+OTHERS = {
+    "sigma_min",
+    "sigma_max",
+    "euler_at_final",
+    "solver_order",
+    "predictor_order",
+    "corrector_order",
+    "algorithm_type",
+    "solver_type",
+    "predict_x0",
+    "disable_corrector",
+    "solver_p",
+    "tau_func",
+    "lambda_min_clipped",
+    "interpolation_type",
+    "skip_prk_steps",
+    "noise_sampler_seed",
+}
+# Settings that take the place of `timestep_spacing` where they are true, with their spacing.
+SPACINGS = {
+    "use_karras_sigmas": "karras",
+    "use_exponential_sigmas": "exponential",
+    "use_beta_sigmas": "beta",
+    "use_lu_lambdas": "lu",
+}
+# Two names of diffusers for one variance: it takes the logarithm and the exponential of it.
+SAME = {"fixed_small_log": "fixed_small"}
+
+VE = "ScoreSdeVeScheduler"
+FOLLOWED_BY_VE = {"sigma_min", "sigma_max"}
+
+# Keys that diffusers no longer knows: what a network predicted, and the library that computed.
+OLD = {"predict_epsilon", "tensor_format"}
+KNOWN = OLD.union(*SCHEDULERS.values())
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A scheduler file of diffusers.
+
+    Attributes:
+        kind: the class that diffusers makes of it.
+        path: of the file, for errors.
+        settings: of the class, with its defaults for those that the file leaves out.
+        foreign: what the file has of other classes, which this one does not read.
+    """
+
+    kind: str
+    path: Path
+    settings: Mapping[str, Any]
+    foreign: Mapping[str, Any]
+
+
+def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
+    """Return what a scheduler file says.
+
+    Args:
+        config: the content of its scheduler_config.json.
+        path: of that file, for errors.
+
+    Raises:
+        BenchmarkError: a class or a key that is not known, or a setting that cannot be followed.
+    """
+    kind = str(config.get("_class_name"))
+    if kind not in SCHEDULERS:
+        raise BenchmarkError(
+            f"{path}: {kind} is no scheduler whose process is known here: "
+            f"{nearest(kind, SCHEDULERS)}"
+        )
+    given = {key: value for key, value in config.items() if not key.startswith("_")}
+    for key in given:
+        if key not in KNOWN:
+            raise BenchmarkError(
+                f"{path}: {key} is no setting of these schedulers: remove it, if the samples do "
+                f"not depend on it; {nearest(key, KNOWN)}"
+            )
+    usual = SCHEDULERS[kind]
+    settings = usual | {key: value for key, value in given.items() if key in usual}
+    if given.get("predict_epsilon") is not None and "beta_schedule" in usual:
+        settings["prediction_type"] = _prediction(given, path)
+    _check(settings, usual, path)
+    foreign = {key: given[key] for key in given if key not in usual and key not in OLD}
+    return Scheduler(kind, path, settings, foreign)
+
+
+def choices_of(scheduler: Scheduler, sampler: Options, process: Process) -> list[Choice]:
+    """Return where a sampler does not take the steps of a checkpoint's own scheduler.
+
+    Args:
+        scheduler: of the checkpoint.
+        sampler: of the grid.
+        process: that is sampled.
+    """
+    found = [
+        Choice.of(key, value, f"it is no setting of a {scheduler.kind}, which does not read it")
+        for key, value in scheduler.foreign.items()
+    ]
+    for key, value in _steps(scheduler.settings).items():
+        option = "spacing" if key in SPACINGS else OPTIONS.get(key, key)
+        ours = ALWAYS[key] if key in ALWAYS else getattr(sampler, option, None)
+        if option == "spacing":
+            ours = ours or process.spacings[0]
+        theirs = SPACINGS.get(key) or SAME.get(str(value), value)
+        if ours is None and value != SCHEDULERS[scheduler.kind][key]:
+            here = f"the grid's {sampler.kind} has no such setting"
+            found.append(Choice.of(key, value, here))
+        elif ours not in (None, theirs):
+            used = Choice.of(option, ours, "")
+            here = f"the grid's {sampler.kind} uses {used.setting} {used.checkpoint}"
+            found.append(Choice.of(key, value, here))
+    return found
+
+
+def _steps(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of steps that are in force."""
+    steps = {
+        key: value
+        for key, value in settings.items()
+        if key in OPTIONS or key in ALWAYS or key in OTHERS
+    }
+    for key in SPACINGS:
+        if settings.get(key):
+            steps.pop("timestep_spacing", None)
+            steps[key] = True
+    return {
+        k: v for k, v in steps.items() if "beta_schedule" in settings or k not in FOLLOWED_BY_VE
+    }
+
+
+def _prediction(given: Mapping[str, Any], path: Path) -> str:
+    """Return what a network predicts by the old name of the setting.
+
+    Raises:
+        BenchmarkError: the new name says something else.
+    """
+    said = "epsilon" if given["predict_epsilon"] else "sample"
+    if given.get("prediction_type", said) != said:
+        raise BenchmarkError(
+            f"{path}: predict_epsilon says that the network predicts {said}, prediction_type "
+            f"{given['prediction_type']}: remove the one that is wrong"
+        )
+    return said
+
+
+def _check(settings: Mapping[str, Any], usual: Mapping[str, Any], path: Path) -> None:
+    """Refuse settings that cannot be followed."""
+    for key, value in settings.items():
+        if isinstance(usual[key], bool) and not isinstance(value, bool):
+            raise BenchmarkError(f"{path}: {key} is {value!r}: true or false would be right")
+        allowed, reason = REFUSED.get(key, (value, ""))
+        if value != allowed:
+            shown = repr(value) if isinstance(value, str) else "set"
+            raise BenchmarkError(f"{path}: {key} is {shown}: {reason}")
+    if str(settings.get("variance_type")).startswith("learned"):
+        raise BenchmarkError(
+            f"{path}: variance_type is {settings['variance_type']!r}: only networks that predict "
+            "no variance are sampled"
+        )
+    if settings.get("clip_sample") and settings.get("clip_sample_range", 1.0) != 1:
+        raise BenchmarkError(
+            f"{path}: clip_sample_range is {settings['clip_sample_range']!r}: only 1 is done; set "
+            "it to 1, or clip_sample to false"
+        )
