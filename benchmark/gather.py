@@ -16,7 +16,7 @@ from benchmark.data.listing import image_files, tell_ignored
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
 from benchmark.pictures import save_grid
-from benchmark.prepare import Picture, reading
+from benchmark.prepare import Picture, counted, reading, tell_conversions
 from benchmark.progress import track
 from benchmark.records import Record, Stopwatch, provenance, spec_hash
 
@@ -62,6 +62,7 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
     with reading(cell.samples, threads) as read:
         pictures = read(config.data[cell.dataset], items)
         write_blocks(run.samples(name), rows(pictures), shape, np.uint8)
+    tell_conversions(folder, conversions)
     save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
     record = Record(
         kind="sample",
@@ -73,9 +74,9 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
         facts={
             "folder": folder.name,
             "images_in_folder": len(files),
-            "ignored_files": [f"{kind}: {count}" for kind, count in ignored.items()],
+            "ignored_files": counted(ignored),
             "files": names,
-            "conversions": [f"{what}: {count}" for what, count in sorted(conversions.items())],
+            "conversions": counted(conversions),
         },
     )
     record.write(run.record("sample", name))

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -79,6 +79,9 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
             "resolution": manifest.resolution,
             "train_sha256": manifest.splits.train.sha256,
             "held_out_sha256": manifest.splits.held_out.sha256,
+            "skipped_images": manifest.bad_images.all,
+            "conversions": counted(manifest.conversions),
+            "ignored_files": counted(manifest.ignored_files),
         },
     )
     record.write(run.record("data", name))
@@ -120,7 +123,22 @@ def prepare(source: SourceBase, folder: Path, workers: int = 1) -> Manifest:
         flush(beside)
         # no moment at which a manifest stands beside images that are not its own
         (folder / MANIFEST).unlink(missing_ok=True)
+    if manifest.bad_images.count:
+        count, total = manifest.bad_images.count, total + manifest.bad_images.count
+        print(f"{offer.origin}: {count} of {total} images skipped, as above", file=sys.stderr)
+    tell_conversions(offer.origin, manifest.conversions)
     return manifest
+
+
+def counted(kinds: Mapping[str, int]) -> list[str]:
+    """Return what a record keeps of counts by kind, as `greyscale: 3`."""
+    return [f"{kind}: {count}" for kind, count in sorted(kinds.items())]
+
+
+def tell_conversions(origin: object, conversions: Mapping[str, int]) -> None:
+    """Print to stderr how many images took which conversion, if any did."""
+    if conversions:
+        print(f"{origin}: converted: {', '.join(counted(conversions))}", file=sys.stderr)
 
 
 class Picture(NamedTuple):
@@ -179,7 +197,7 @@ class Collector:
                 passed_over_count=len(self.passed_over),
                 passed_over=self.passed_over[:LISTED],
             ),
-            bad_images=BadImages(count=len(self.bad), first=self.bad[:LISTED]),
+            bad_images=BadImages(count=len(self.bad), all=self.bad),
             conversions=dict(sorted(self.conversions.items())),
             ignored_files=offer.ignored,
         )
@@ -212,6 +230,7 @@ class Collector:
             problem = f"{picture.name}: {picture.problem}"
             if not self.offer.skip_bad:
                 raise BenchmarkError(f"{self.offer.origin}: {problem}")
+            print(f"{self.offer.origin}: skipped: {problem}", file=sys.stderr)
             self.bad.append(problem)
             return None
         digest = hashlib.sha256(picture.pixels.data).digest()

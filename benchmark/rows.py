@@ -32,6 +32,7 @@ class Row:
     cell: Cell | None = None
     control: Control | None = None
     training: Record | None = None
+    data: Record | None = None
     sample: Record | None = None
     metrics: Record | None = None
     retrieval: Record | None = None
@@ -77,6 +78,7 @@ def collect(records: Iterable[Record]) -> list[Row]:
             dataset=cell.dataset,
             cell=cell,
             training=by_id.get(("train", cell.trained_as)) if cell.trained_as else None,
+            data=by_id.get(("data", cell.dataset)),
             sample=by_id.get(("sample", cell.id)),
             metrics=by_id.get(("metrics", cell.id)),
             retrieval=by_id.get(("retrieval", cell.id)),
@@ -88,6 +90,7 @@ def collect(records: Iterable[Record]) -> list[Row]:
         Row(
             dataset=control.dataset,
             control=control,
+            data=by_id.get(("data", control.dataset)),
             metrics=by_id.get(("metrics", name)),
             retrieval=by_id.get(("retrieval", name)),
         )

@@ -130,6 +130,10 @@ def write_site(
     return [to.site, *([to.video, to.video.with_suffix(".mp4")] if video else [])]
 
 
+SOURCE_FACTS = (
+    *("origin", "licence", "attribution", "train_sha256", "held_out_sha256"),
+    *("skipped_images", "conversions", "ignored_files"),
+)
 OWN_PLACE = ("verdicts", "neighbours", "stages", "findings")
 
 
@@ -532,10 +536,11 @@ def _sources(records: Iterable[Record]) -> list[tuple[str, str]]:
     """Return where data and ready weights come from."""
     lines: dict[tuple[str, str], None] = {}
     for record in records:
-        if record.kind == "data":
-            for fact in ("origin", "licence", "attribution", "train_sha256", "held_out_sha256"):
-                if record.facts.get(fact):
-                    lines[f"{record.id}, {fact.replace('_', ' ')}", str(record.facts[fact])] = None
+        if record.kind in {"data", "sample"}:
+            for fact in SOURCE_FACTS:
+                if found := record.facts.get(fact):
+                    text = "; ".join(map(str, found)) if isinstance(found, list) else str(found)
+                    lines[f"{record.id}, {fact.replace('_', ' ')}", text] = None
         if record.checkpoint and record.cell:
             name, sha = record.checkpoint.name, record.checkpoint.sha256
             lines[f"weights of {record.cell.model}", f"{name}, SHA-256 {sha}"] = None

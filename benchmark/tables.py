@@ -329,7 +329,7 @@ def _caption(rows: Sequence[Row], compared: Sequence[Compared], has_published: b
     cells = [row.cell for row in rows if row.cell]
     sets = dict.fromkeys(f"{c.dataset} at {c.resolution}×{c.resolution}" for c in cells)
     jobs = [job for row in rows for job in (row.training, row.sample) if job]
-    lines = [f"Data: {'; '.join(sets)}."]
+    lines = [f"Data: {'; '.join(sets)}.", *_skipped(rows)]
     lines += dict.fromkeys(_protocol_line(row.protocol) for row in rows if row.protocol)
     values = [value for row in rows for value in _values(row.metrics).values()]
     if any(value.std_error is not None for value in values):
@@ -347,6 +347,16 @@ def _caption(rows: Sequence[Row], compared: Sequence[Compared], has_published: b
     if has_published:
         lines.append("Report: the published row of equal family, schedule, sampler and steps.")
     return lines
+
+
+def _skipped(rows: Sequence[Row]) -> list[str]:
+    """Say how many images of a data set could not be read and were left out, if any."""
+    counts = {row.dataset: row.data.values.get("bad_images") for row in rows if row.data}
+    return [
+        f"Of {name}, {count.value:.0f} unreadable image{'s' * (count.value != 1)} left out."
+        for name, count in counts.items()
+        if count and count.value
+    ]
 
 
 def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:

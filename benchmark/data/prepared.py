@@ -57,10 +57,13 @@ class Duplicates(Strict):
 
 
 class BadImages(Strict):
-    """Images that could not be read and were left out because the config says so."""
+    """Images that could not be read and were left out because the config says so.
+
+    `all` names each with the reason.
+    """
 
     count: int
-    first: list[str]
+    all: list[str]
 
 
 class Manifest(Strict):

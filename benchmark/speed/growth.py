@@ -292,7 +292,7 @@ def _make_features(case: Case, folder: Path) -> None:
         count=total,
         splits=Splits(train=split(range(case.images)), held_out=split(range(case.images, total))),
         duplicates=Duplicates(kept_groups=0, kept=[], passed_over_count=0, passed_over=[]),
-        bad_images=BadImages(count=0, first=[]),
+        bad_images=BadImages(count=0, all=[]),
         conversions={},
         ignored_files={},
     )

@@ -315,14 +315,40 @@ def test_truncated_image_is_named(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_skipped_images_are_counted_and_replaced(tmp_path: Path) -> None:
+def test_skipped_images_are_counted_named_and_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = fill(tmp_path / "in", [1, 2, 3, 4, 5, 6])
     truncate(path / "02.png")
     manifest = prepare(folder(path, on_bad_image="skip"), tmp_path / "out")
+    said = capsys.readouterr().err
+    assert f"folder {path}: skipped: 02.png: " in said
+    assert f"folder {path}: 1 of 6 images skipped, as above" in said
     data = load(tmp_path / "out", verify=True)
     assert manifest.bad_images.count == 1
-    assert manifest.bad_images.first[0].startswith("02.png: ")
+    assert manifest.bad_images.all[0].startswith("02.png: ")
     assert sorted(reds(data.train) + reds(data.held_out)) == [1, 2, 4, 5, 6]
+
+
+def test_every_skipped_image_is_named_in_the_manifest(tmp_path: Path) -> None:
+    path = fill(tmp_path / "in", [*range(1, 41)])
+    for number in range(30):
+        truncate(path / f"{number:02}.png")
+    manifest = prepare(folder(path, train=9, held_out=1, on_bad_image="skip"), tmp_path / "out")
+    assert manifest.bad_images.count == len(manifest.bad_images.all) == 30
+
+
+def test_conversions_and_ignored_files_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fill(tmp_path / "in", [1, 2, 3, 4])
+    Image.new("L", (20, 16), 9).save(path / "grey.png")
+    (path / ".DS_Store").write_bytes(b"")
+    manifest = prepare(folder(path), tmp_path / "out")
+    said = capsys.readouterr().err
+    assert f"folder {path}: converted: greyscale: 1" in said
+    assert f"folder {path}: files: 1 ignored: 1 × hidden file" in said
+    assert manifest.ignored_files == {"hidden file": 1}
 
 
 def test_too_many_skipped_images_are_an_error(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from records_fixture import write_run
 
 from benchmark.paths import REFERENCE, Run
 from benchmark.pictures import contact_sheet, read_movie, save_movie, save_png
-from benchmark.records import read_records
+from benchmark.records import read_record, read_records
 from benchmark.site import write_site
 from benchmark.verdicts import Verdict
 
@@ -96,6 +96,25 @@ def test_every_claim_has_a_verdict(text: str) -> None:
     assert set(verdicts) <= set(Verdict)
     assert verdicts[0] == "reproduced"
     assert verdicts[3] == "not run"
+
+
+def test_the_page_names_skipped_images_conversions_and_ignored_files(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    path = run.record("data", "faces")
+    record = read_record(path)
+    facts = {
+        "skipped_images": ["a.png: damaged", "b.png: damaged"],
+        "conversions": ["greyscale: 3"],
+        "ignored_files": ["hidden file: 2"],
+    }
+    path.write_text(record.model_copy(update={"facts": record.facts | facts}).model_dump_json())
+    shown = page(run)
+    for name, value in (
+        ("skipped images", "a.png: damaged; b.png: damaged"),
+        ("conversions", "greyscale: 3"),
+        ("ignored files", "hidden file: 2"),
+    ):
+        assert f'<th scope="row">faces, {name}</th><td>{value}</td>' in shown
 
 
 def test_the_verdicts_come_first(text: str) -> None:

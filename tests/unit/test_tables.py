@@ -64,6 +64,16 @@ def test_golden_tables_are_all_that_is_written(tmp_path: Path) -> None:
     assert written == {path.name for path in (GOLDEN / "tables").iterdir()}
 
 
+def test_skipped_images_are_counted_below_the_tables(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    assert "unreadable" not in markdown(run, "pretrained")
+    path = run.record("data", "faces")
+    record = read_record(path)
+    bad = record.values | {"bad_images": Value(value=3)}
+    path.write_text(record.model_copy(update={"values": bad}).model_dump_json())
+    assert "Of faces, 3 unreadable images left out." in markdown(run, "pretrained")
+
+
 def test_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     first = [p.read_bytes() for p in write_tables(write_run(tmp_path / "a"), REFERENCE)]
     second = [p.read_bytes() for p in write_tables(write_run(tmp_path / "b"), REFERENCE)]
