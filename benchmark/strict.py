@@ -23,6 +23,7 @@ LONGEST = 200  # characters of an id: files are named after it
 Id = Annotated[str, StringConstraints(pattern=NAME, max_length=LONGEST)]
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+LegacySeed = Annotated[int, Field(ge=0, lt=2**32)]  # of NumPy's RandomState
 Groups = Annotated[int, Field(ge=2, le=10_000)]  # of a jackknife
 MOST_IMAGES = 10_000_000  # of one set: five times more than the largest published ones
 

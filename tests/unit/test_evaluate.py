@@ -146,7 +146,11 @@ def test_the_inception_score_is_of_the_class_probabilities(
     classifying = dataclasses.replace(known, classifier=lambda _: matrix)
     monkeypatch.setitem(EXTRACTORS, known.name, classifying)
     content = smoke.model_dump(mode="json")
-    content["evaluation"]["metrics"]["is"] = {"kind": "inception-score", "splits": 2}
+    content["evaluation"]["metrics"]["is"] = {
+        "kind": "inception-score",
+        "splits": 2,
+        "shuffle": False,
+    }
     [record] = evaluate.stage(parse(content), CELL, copied)
     logits = np.load(copied.features(known.name, CELL)) @ matrix
     p = np.exp(logits - logits.max(axis=1, keepdims=True))

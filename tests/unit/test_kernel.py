@@ -98,13 +98,27 @@ def test_two_images_are_too_few_for_a_standard_error() -> None:
         kernel(features(0, 2), features(1, 5))
 
 
-def test_matches_torch_fidelity_on_the_same_subsets() -> None:
+def test_subsets_are_those_of_torch_fidelity() -> None:
     metric_kid = pytest.importorskip("torch_fidelity.metric_kid")
+    torch = pytest.importorskip("torch")
     fake, real = features(12, 60, d=20), features(13, 50, d=20, shift=0.3)
-    rng = np.random.default_rng(5)
-    drawn = [[x[rng.choice(len(x), 30, replace=False)] for x in (fake, real)] for _ in range(4)]
-    options = {"kid_kernel": "poly", "verbose": False}
-    expected = [metric_kid.kernel_mmd(*pair, **options) for pair in drawn]
-    found = kernel(fake, real, subsets=4, subset_size=30, seed=5)
-    assert found.value == pytest.approx(np.mean(expected), rel=1e-10)
-    assert found.std_error == pytest.approx(np.std(expected, ddof=1), rel=1e-8)
+    expected = metric_kid.kid_features_to_metric(
+        *(torch.from_numpy(x) for x in (fake, real)), kid_subset_size=30, verbose=False
+    )
+    found = kernel(fake, real, subsets=100, subset_size=30, seed=2020)
+    assert found.value == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-10)
+    assert found.std_error is not None
+    spread = found.std_error * np.sqrt(99 / 100)  # they divide by the number of subsets
+    assert spread == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-8)
+
+
+def test_subsets_are_as_many_and_large_as_those_of_clean_fid() -> None:
+    """It draws from the global generator, so that only means over draws compare."""
+    kernel_distance = pytest.importorskip("cleanfid.fid").kernel_distance
+    fake, real = features(14, 90, d=20), features(15, 70, d=20, shift=0.3)
+    expected = [kernel_distance(real, fake) for _ in range(20)]
+    found = [kernel(fake, real, subsets=100, subset_size=70, seed=i).value for i in range(20)]
+    error = np.hypot(np.std(found), np.std(expected)) / np.sqrt(20)
+    assert abs(np.mean(found) - np.mean(expected)) < 4 * error
+    whole = kernel_distance(real[:50], fake[:50])  # every subset is the whole
+    assert kernel(fake[:50], real[:50], subsets=2, subset_size=50).value == pytest.approx(whole)
