@@ -417,13 +417,21 @@ def export(
     + "\n\n".join(
         f"`{theirs}` → `python -m benchmark score {ours}`"
         for theirs, ours in {
-            "python -m pytorch_fid A B": "A B --metrics fd",
-            "python -m pytorch_fid --save-stats A A.npz": "A --save-stats A.npz",
+            "python -m pytorch_fid A B": "A B --metrics fd --files pytorch-fid",
+            "python -m pytorch_fid --save-stats A A.npz": "A --save-stats A.npz "
+            "--files pytorch-fid",
             "fidelity --fid --kid --isc --input1 B --input2 A": "A B --metrics fd,kid,is "
-            "--extractor inception-v3-torch-fidelity",
-            "cleanfid.fid.compute_fid(B, A)": "A B --metrics fd --extractor inception-v3-clean-fid",
+            "--extractor inception-v3-torch-fidelity --files torch-fidelity",
+            "cleanfid.fid.compute_fid(B, A)": "A B --metrics fd "
+            "--extractor inception-v3-clean-fid --files clean-fid",
+            "cleanfid.fid.compute_kid(B, A)": "A B --metrics kid "
+            "--extractor inception-v3-clean-fid --files clean-fid",
         }.items()
     )
+    + "\n\nThe figures are equal but for rounding, and for the subsets of clean-fid, which it "
+    "draws from another generator each time. Unlike those programs, this one reads no hidden files "
+    "and applies colour profiles, and names both. An interval, [a, b], is of 95 %; a last line "
+    "says over what it is, and what ± is."
 )
 def score(
     real: Annotated[
@@ -468,22 +476,61 @@ def score(
         Path | None,
         typer.Option(help="File for the statistics of REAL, .npz.", show_default=False),
     ] = None,
+    files: Annotated[
+        Literal["all", "pytorch-fid", "torch-fidelity", "clean-fid"],
+        typer.Option(
+            help="Which images of a folder are read: all, or those that a library reads. "
+            "pytorch-fid and torch-fidelity leave out subfolders, and each some formats."
+        ),
+    ] = "all",
+    isc_splits: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Parts that the Inception score is the mean of. Its interval is of this mean; "
+            "the ± of fidelity is the standard deviation over the parts, which is printed too.",
+            show_default="10, as fidelity",
+        ),
+    ] = None,
+    kid_subsets: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Random subsets that the kernel distance is the mean of; its ± is their standard "
+            "deviation. 0 takes all pairs of images once, which varies least and has an interval.",
+            show_default="100 with the extractors of torch-fidelity and clean-fid, else 0",
+        ),
+    ] = None,
+    kid_subset_size: Annotated[
+        int | None,
+        typer.Option(
+            min=3,
+            help="Images of each side in a subset.",
+            show_default="1000; with the extractor of clean-fid no more than there are",
+        ),
+    ] = None,
 ) -> None:
     """Measure how far one set of images lies from another, wherever they were made."""
     from benchmark.score import Embedding, save
     from benchmark.score import score as measure
+    from benchmark.score_options import Choice
 
     cache = RESULTS / CACHE / "weights"
-    embedding = Embedding(extractor, cache, weights, device, batch, threads or available_cores())
+    rule = None if files == "all" else files
+    embedding = Embedding(
+        extractor, cache, weights, device, batch, threads or available_cores(), rule
+    )
+    choice = Choice(isc_splits, kid_subsets, kid_subset_size)
     if fake is None:
         if save_stats is None:
             raise BenchmarkError("FAKE: is missing: give a second set of images, or --save-stats")
+        choice.check(())
         save(real, embedding, save_stats)
         return
     names = [name.strip() for name in (metrics or "").split(",") if name.strip()]
     if metrics is not None and not names:
         raise BenchmarkError(f"--metrics: {metrics!r} names none: give names, as fd,kid")
-    found = measure(real, fake, embedding, names, save_stats)
+    found = measure(real, fake, embedding, names, save_stats, choice)
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(found.to_json() if output == "json" else found.to_text())

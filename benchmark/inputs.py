@@ -28,6 +28,7 @@ from benchmark.data.listing import image_files, samples_of_cell
 from benchmark.data.pixels import decode
 from benchmark.data.stored import stored_as
 from benchmark.errors import BenchmarkError
+from benchmark.libraries import Library
 from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
 
@@ -64,13 +65,15 @@ class Images:
         path: of the file or folder.
         count: how many.
         pictures: from the threads that decode to the images in order.
-        ignored: files of the folder that are no images, counted by kind.
+        ignored: files of the folder that are not read, counted by kind.
+        files: those that are, by their paths relative to the folder; none of an array.
     """
 
     path: Path
     count: int
     pictures: Pictures
     ignored: Mapping[str, int] = field(default_factory=dict)
+    files: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ class Statistics:
 Input: TypeAlias = Images | Statistics | Features
 
 
-def open_input(path: Path) -> Input:
+def open_input(path: Path, library: Library | None = None) -> Input:
     """Open a folder of images, a .npy or .npz file; images are not read yet.
 
     Of the folder of a run's cell, `results/RUN/samples/CELL`, the samples in its array are taken.
@@ -97,15 +100,17 @@ def open_input(path: Path) -> Input:
     Images in a file are uint8 N×H×W×3, features float N×d, alone in it (a .npz with labels beside
     them has the images in `arr_0`); statistics are `mu` and `sigma`.
 
+    Args:
+        path: of the folder or file.
+        library: that reads the same files of a folder; None: all images are read.
+
     Raises:
         BenchmarkError: the path does not exist, cannot be read, or holds none of these.
     """
     if path.suffix.lower() not in {".npy", ".npz"} or path.is_dir():
         if samples := samples_of_cell(path):
             return open_input(samples)
-        listing = image_files(path)
-        paths = [path / file for file in listing.files]
-        return Images(path, len(paths), _folder_pictures(paths), listing.ignored)
+        return _folder(path, library)
     try:
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
@@ -127,6 +132,18 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {key: np.array(fact) for key, fact in facts.items()}
         np.savez_compressed(file, mu=gaussian.mean, sigma=gaussian.covariance, **arrays)
+
+
+def _folder(path: Path, library: Library | None) -> Images:
+    """Return the images of a folder, or those that a library reads."""
+    files, ignored = image_files(path)
+    if library is not None:
+        left_out = library.left_out(files)
+        ignored = {**ignored, **{f"{k} for {library.name}": n for k, n in left_out.items()}}
+        files = [file for file in files if library.reads(file)]
+        if not files:
+            raise BenchmarkError(f"{path}: no images that {library.name} reads: leave out --files")
+    return Images(path, len(files), _folder_pictures([path / f for f in files]), ignored, files)
 
 
 def _folder_pictures(paths: Sequence[Path]) -> Pictures:

@@ -6,10 +6,10 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,12 @@ from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.formats import FEW, Column, Entry, Marked, Table
 from benchmark.inputs import Images, Input, Picture, Statistics, open_input, save_statistics
-from benchmark.metrics import METRICS, takes_logits
+from benchmark.libraries import LIBRARIES, Library, library_of
+from benchmark.metrics import METRICS, Sizes, check_sizes, takes_logits
 from benchmark.metrics.base import Features, check_features
 from benchmark.metrics.frechet import few, frechet_distance, frechet_to, statistics
 from benchmark.records import Value
+from benchmark.score_options import Choice, meaning
 from benchmark.sides import Census, differences
 from benchmark.strict import nearest
 
@@ -51,6 +53,7 @@ class Embedding:
         device: where it runs, `auto`, `cpu` or `cuda`.
         batch: images at a time.
         threads: of the network and for decoding.
+        files: library that reads the same files of a folder; None: all images are read.
     """
 
     extractor: str | None
@@ -59,6 +62,12 @@ class Embedding:
     device: str = "auto"
     batch: int = 64
     threads: int = 1
+    files: str | None = None
+
+    @property
+    def library(self) -> Library | None:
+        """The library of `files`."""
+        return LIBRARIES[self.files] if self.files is not None else None
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ class Score:
         few: why the distance is biased, one line for each side of too few images.
         missing: why a metric has no value, by its name.
         notes: what was read or ignored otherwise than a reader may think, one line each.
+        uncertainty: what the interval or error of a value is, by metric.
     """
 
     real: Path
@@ -84,6 +94,7 @@ class Score:
     few: list[str]
     missing: dict[str, str]
     notes: list[str]
+    uncertainty: dict[str, str] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -100,6 +111,7 @@ class Score:
                 **network,
                 "label": self._heading(DISTANCE),
                 "values": {k: v.model_dump(exclude_none=True) for k, v in self.values.items()},
+                "uncertainty": self.uncertainty,
                 "notes": self.notes,
                 "warnings": self.warnings,
             },
@@ -108,7 +120,7 @@ class Score:
         )
 
     def to_text(self) -> str:
-        """Return lines for people; intervals are of 95 %, and what is marked is explained below."""
+        """Return lines for people; what stands behind a value and what is marked is explained."""
         columns = [Column(name, self._heading(name)) for name in self.values]
         entries: dict[str, Entry] = dict(self.values)
         if self.few and DISTANCE in self.values:
@@ -127,10 +139,17 @@ class Score:
             ("features", features),
             *((column.heading or "", text) for column, text in zip(columns, texts, strict=True)),
             *((self._heading(name), f"not computed: {why}") for name, why in self.missing.items()),
+            *self._explanations(),
         ]
         width = max(len(name) for name, _ in rows)
         rows += [(FEW, note) for note in self.few if DISTANCE in self.values]
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
+
+    def _explanations(self) -> Iterator[tuple[str, str]]:
+        """Yield each meaning of what stands behind values, with the metrics that it is of."""
+        for text in dict.fromkeys(self.uncertainty.values()):
+            names = [self._heading(n) for n, other in self.uncertainty.items() if other == text]
+            yield "where", f"{text}: {', '.join(names)}"
 
     def _heading(self, name: str) -> str:
         label = self.extractor.label if self.extractor else "Fréchet distance"
@@ -145,6 +164,7 @@ def score(
     embedding: Embedding,
     metrics: Sequence[str] = (),
     statistics_file: Path | None = None,
+    choice: Choice | None = None,
 ) -> Score:
     """Measure `fake` against `real`, each whatever `open_input` takes.
 
@@ -154,23 +174,27 @@ def score(
         embedding: makes features of images.
         metrics: names or short names; none: those of `DEFAULT` that can be computed.
         statistics_file: where those of `real` are kept, as by `save`, once all is measured.
+        choice: of options of the metrics; none: all as the extractor's library has them.
 
     Raises:
         BenchmarkError: an unusable path, statistics of another network, a metric that is unknown
             or cannot be computed of these, or missing weights.
     """
     asked = [_metric(name) for name in metrics]
-    opened = {path: open_input(path) for path in (real, fake)}
+    opened = _open(embedding, real, fake)
     if statistics_file is not None:
         _check_file(statistics_file, real, opened[real])
     names = _computable(asked, real, fake, opened)
+    choice = choice or Choice()
+    choice.check(names)
+    options = _options(names, choice, (opened[fake], opened[real]), embedding, bool(asked))
     censuses = {path: Census() for path, side in opened.items() if isinstance(side, Images)}
     sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
     values, missing = {}, {}
     for name in names:
         try:
-            values[name] = _measure(name, judged, reference, extractor, embedding)
+            values[name] = _measure(name, judged, reference, extractor, embedding, options[name])
         except BenchmarkError as error:
             if asked or name == DISTANCE:  # without which the features are of no use
                 raise
@@ -181,12 +205,23 @@ def score(
     notes = [
         f"{path}: {note}"
         for path, side in opened.items()
-        for note in _notes(path, side, censuses.get(path))
+        for note in _notes(path, side, extractor, censuses.get(path))
     ]
     if real in censuses and fake in censuses:
         notes += [f"the two differ in {d}" for d in differences(censuses[real], censuses[fake])]
     label = extractor.label if extractor else "the Fréchet distance"
-    return Score(real, fake, counts, extractor, values, list(_few(sides, label)), missing, notes)
+    meanings = {name: meaning(name, value, options[name]) for name, value in values.items()}
+    return Score(
+        real,
+        fake,
+        counts,
+        extractor,
+        values,
+        list(_few(sides, label)),
+        missing,
+        notes,
+        {name: text for name, text in meanings.items() if text is not None},
+    )
 
 
 def save(real: Path, embedding: Embedding, file: Path) -> None:
@@ -196,13 +231,25 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
         BenchmarkError: an unusable path, missing weights, or a file that exists already or cannot
             be written.
     """
-    opened = open_input(real)
-    _check_file(file, real, opened)
+    opened = _open(embedding, real)
+    _check_file(file, real, opened[real])
     census = Census()
-    sides, extractor = _embed({real: opened}, embedding, {real: census})
-    for note in _notes(real, opened, census):
+    sides, extractor = _embed(opened, embedding, {real: census})
+    for note in _notes(real, opened[real], extractor, census):
         print(f"{real}: {note}", file=sys.stderr)
     _save(sides[real], extractor, file)
+
+
+def _open(embedding: Embedding, *paths: Path) -> dict[Path, Input]:
+    """Open what is to be compared; refuse a rule for folders where there is none."""
+    opened = {path: open_input(path, embedding.library) for path in paths}
+    folders = [side for side in opened.values() if isinstance(side, Images) and side.files]
+    if embedding.files is not None and not folders:
+        names = " and ".join(map(str, paths))
+        raise BenchmarkError(
+            f"--files: is for folders of images only, unlike {names}: leave it out"
+        )
+    return opened
 
 
 def _check_file(file: Path, real: Path, opened: Input) -> None:
@@ -254,6 +301,32 @@ def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Inp
     return names or [DISTANCE]
 
 
+def _options(
+    names: Sequence[str],
+    choice: Choice,
+    sides: tuple[Input, Input],
+    embedding: Embedding,
+    is_asked: bool,
+) -> dict[str, dict[str, Any]]:
+    """Return all options of each metric; refuse at once what so few images do not allow.
+
+    Args:
+        names: of the metrics.
+        choice: of the user.
+        sides: fake and real.
+        embedding: names the extractor.
+        is_asked: whether the user named the metrics; if not, the others can still be measured.
+    """
+    extractor = _extractor(dict(enumerate(sides)), embedding.extractor)
+    counts = [count for side in sides if (count := _count(side)) is not None]
+    fewest = min(counts, default=0)
+    options = {n: choice.of(n, extractor.name if extractor else None, fewest) for n in names}
+    if is_asked and extractor and not any(isinstance(side, Statistics) for side in sides):
+        for name in names:
+            check_sizes(name, Sizes(counts[0], counts[1], extractor.dimension), options[name])
+    return options
+
+
 def _embed(
     opened: dict[Path, Input], embedding: Embedding, censuses: dict[Path, Census]
 ) -> tuple[dict[Path, Features | Statistics], Extractor | None]:
@@ -277,7 +350,7 @@ def _embed(
     }, extractor
 
 
-def _extractor(opened: dict[Path, Input], name: str | None) -> Extractor | None:
+def _extractor(opened: Mapping[Any, Input], name: str | None) -> Extractor | None:
     """Return the extractor that is asked for, that a file names, or that images need."""
     if name is None:
         named = [s.facts.get("extractor") for s in opened.values() if isinstance(s, Statistics)]
@@ -378,15 +451,16 @@ def _measure(
     real: Features | Statistics,
     extractor: Extractor | None,
     embedding: Embedding,
+    options: dict[str, Any],
 ) -> Value:
     if isinstance(fake, Statistics):
         reference = real.gaussian if isinstance(real, Statistics) else statistics(real)
         return Value(value=frechet_distance(fake.gaussian, reference))
     if takes_logits(name):
-        return METRICS.get(name)(_logits(name, fake, extractor, embedding))
+        return METRICS.get(name)(_logits(name, fake, extractor, embedding), **options)
     if isinstance(real, Statistics):
         return frechet_to(fake, real.gaussian)
-    return METRICS.get(name)(fake, real)
+    return METRICS.get(name)(fake, real, **options)
 
 
 def _logits(
@@ -408,7 +482,9 @@ def _count(side: Input) -> int | None:
     return len(side)
 
 
-def _notes(path: Path, side: Input, census: Census | None) -> Iterator[str]:
+def _notes(
+    path: Path, side: Input, extractor: Extractor | None, census: Census | None
+) -> Iterator[str]:
     """Yield what a reader must know of how images were read."""
     if not isinstance(side, Images) or census is None:
         return
@@ -416,6 +492,13 @@ def _notes(path: Path, side: Input, census: Census | None) -> Iterator[str]:
         yield f"the images are those of {side.path.name}, beside its pictures"
     if side.ignored:
         yield f"files: {ignored_line(side.ignored)}"
+    library = library_of(extractor.name) if extractor else None
+    if library is not None and (left_out := library.left_out(side.files)):
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in left_out.items())
+        yield (
+            f"{library.name} reads {side.count - sum(left_out.values())} of these {side.count} "
+            f"images, not {kinds}: give --files {library.name} to read as it does"
+        )
     if converted := census.converted():
         yield converted
 

@@ -32,6 +32,7 @@ from benchmark.metrics import METRICS
 from benchmark.metrics.frechet import frechet
 from benchmark.metrics.inception_score import inception_score
 from benchmark.score import Embedding, save, score
+from benchmark.score_options import Choice
 
 CONTENT = b"weights"
 SIZES = ((9, 7), (5, 5), (9, 7), (12, 4))
@@ -362,8 +363,9 @@ def test_a_refused_score_leaves_no_statistics_behind(tmp_path: Path) -> None:
 def test_inception_score_is_that_of_the_logits(tmp_path: Path) -> None:
     a, b = pictures(0), pictures(1)
     real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
-    expected = inception_score(embedded(b) @ (np.eye(12, 5, dtype=np.float32) / 50))
-    found = score(real, fake, embedding(tmp_path), ["is"]).values["inception-score"]
+    expected = inception_score(embedded(b) @ (np.eye(12, 5, dtype=np.float32) / 50), splits=2)
+    choice = Choice(isc_splits=2)
+    found = score(real, fake, embedding(tmp_path), ["is"], choice=choice).values["inception-score"]
     assert found.value == pytest.approx(expected.value, rel=1e-6)
     assert found.value > 1.01
 
@@ -382,7 +384,8 @@ def test_a_distance_of_fewer_images_than_dimensions_and_one_is_marked(tmp_path: 
     found = score(real, fake, embedding(tmp_path), ["fd", "kid"])
     (warning,) = found.warnings
     assert warning.startswith(f"{fake}: 12 images are fewer than 13, which 12 dimensions need")
-    *_, distance, kernel, note = found.to_text().splitlines()
+    *_, distance, kernel, where, note = found.to_text().splitlines()
+    assert where.endswith("interval over the images of FAKE: FD-quarters, kernel")
     assert re.match(r"FD-quarters +[0-9.]+† \[", distance)
     assert "†" not in kernel
     assert note.split(maxsplit=1) == ["†", warning]
@@ -580,7 +583,8 @@ def test_metrics_that_cannot_be_computed_are_refused_by_name(tmp_path: Path) -> 
     ):
         with pytest.raises(BenchmarkError, match=message):
             score(*sides, own, metrics)
-    assert score(file, real, own, ["is", "fd"]).values.keys() == {"inception-score", "frechet"}
+    split = score(file, real, own, ["is", "fd"], choice=Choice(isc_splits=1))
+    assert split.values.keys() == {"inception-score", "frechet"}
     with pytest.raises(BenchmarkError, match="holds statistics already"):
         save(file, own, tmp_path / "b.npz")
     with pytest.raises(BenchmarkError, match="no extractor 'quarter': did you mean 'quarters'"):
@@ -611,7 +615,9 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
     assert len(printed["warnings"]) == 2
     assert "10 images are fewer than 13, which 12 dimensions need" in as_json.stderr
     assert run.invoke(app, ["score", str(real), *options, "--save-stats", str(kept)]).exit_code == 0
-    table = run.invoke(app, ["score", str(kept), str(fake), *options, "--metrics", "fd, is"])
+    table = run.invoke(
+        app, ["score", str(kept), str(fake), *options, "--metrics", "fd, is", "--isc-splits", "2"]
+    )
     assert [line.split()[0] for line in table.stdout.splitlines()] == [
         "real",
         "fake",
@@ -619,6 +625,8 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
         "features",
         "FD-quarters",
         "inception-score",
+        "where",
+        "where",
         "†",
         "†",
     ]
