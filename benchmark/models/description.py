@@ -227,7 +227,8 @@ def _describe_folder(weights: DiffusersCheckpoint) -> Description | None:
     if folder.is_dir():
         find = finder(weights, folder)
         pipeline = read_pipeline(find, weights.source)
-        weight_files(find, pipeline.folder, weights.source)
+        for path in weight_files(find, pipeline.folder, weights.source).files:
+            _check_header(path)
         return describe_pipeline(pipeline)
     if folder.exists() or not HUB_ID.fullmatch(weights.source):
         raise BenchmarkError(
@@ -235,6 +236,27 @@ def _describe_folder(weights: DiffusersCheckpoint) -> Description | None:
             "diffusers pipeline, or OWNER/NAME"
         )
     return None
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a file of weights that is damaged, or holds integers, as far as its header tells.
+
+    Raises:
+        BenchmarkError: with the first of its weights that is none.
+    """
+    if path.suffix != ".safetensors":
+        return
+    try:
+        with safe_open(path, framework="numpy") as file:
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BenchmarkError(f"{path}: damaged weights ({error}): fetch the file again") from None
+    for name, kind in kinds.items():
+        if name.endswith(".weight") and kind.startswith(("I", "U", "BOOL")):
+            raise BenchmarkError(
+                f"{path}: {name} holds {kind}: weights that were quantised cannot be read; give "
+                "those of before"
+            )
 
 
 def _learns_times(pipeline: Pipeline, process: Process) -> bool:

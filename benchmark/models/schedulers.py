@@ -8,6 +8,7 @@ diffusers' is refused.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +183,8 @@ OPTIONS = {
 }
 # Settings of steps of which all samplers here do one and the same.
 ALWAYS = {"steps_offset": 0, "set_alpha_to_one": True}
-# Settings of steps that no sampler here has.
+# Settings of steps that are particular to a solver; a sampler here has them by the same name, or
+# not at all.
 OTHERS = {
     "sigma_min",
     "sigma_max",
@@ -200,6 +202,11 @@ OTHERS = {
     "interpolation_type",
     "skip_prk_steps",
     "noise_sampler_seed",
+}
+# The samplers here that are those of a scheduler, with all their options.
+SAMPLES_AS = {
+    "DPMSolverMultistepScheduler": "dpm-solver++",
+    "UniPCMultistepScheduler": "unipc",
 }
 # Settings that take the place of `timestep_spacing` where they are true, with their spacing.
 SPACINGS = {
@@ -280,20 +287,29 @@ def choices_of(scheduler: Scheduler, sampler: Options, process: Process) -> list
         Choice.of(key, value, f"it is no setting of a {scheduler.kind}, which does not read it")
         for key, value in scheduler.foreign.items()
     ]
+    usual, own = SCHEDULERS[scheduler.kind], SAMPLES_AS.get(scheduler.kind) == sampler.kind
     for key, value in _steps(scheduler.settings).items():
-        option = "spacing" if key in SPACINGS else OPTIONS.get(key, key)
-        ours = ALWAYS[key] if key in ALWAYS else getattr(sampler, option, None)
-        if option == "spacing":
-            ours = ours or process.spacings[0]
+        option, ours = _ours(key, sampler, process)
         theirs = SPACINGS.get(key) or SAME.get(str(value), value)
-        if ours is None and value != SCHEDULERS[scheduler.kind][key]:
-            here = f"the grid's {sampler.kind} has no such setting"
-            found.append(Choice.of(key, value, here))
+        if key in OTHERS and value == usual[key] and not own:
+            continue  # the solver is another, whose options are no choice of the checkpoint's
+        if ours is None and value != usual[key]:
+            found.append(Choice.of(key, value, f"the grid's {sampler.kind} has no such setting"))
         elif ours not in (None, theirs):
-            used = Choice.of(option, ours, "")
-            here = f"the grid's {sampler.kind} uses {used.setting} {used.checkpoint}"
-            found.append(Choice.of(key, value, here))
+            used = ours if isinstance(ours, str) else json.dumps(ours)
+            found.append(Choice.of(key, value, f"the grid's {sampler.kind} uses {option} {used}"))
     return found
+
+
+def _ours(key: str, sampler: Options, process: Process) -> tuple[str, Any]:
+    """Return the option of a sampler that is a setting of diffusers, and its value or None."""
+    if key in ALWAYS:
+        return key, ALWAYS[key]
+    if key in SPACINGS or key == "timestep_spacing":
+        return "spacing", getattr(sampler, "spacing", None) or process.spacings[0]
+    option = OPTIONS.get(key, key)
+    value = getattr(sampler, option, None)
+    return option, list(value) if isinstance(value, tuple) else value
 
 
 def _steps(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -233,13 +233,13 @@ DPM, UNIPC, EULER = (
         (PNDM, {"set_alpha_to_one": False}, "ddim", "ddim uses set_alpha_to_one true"),
         (PNDM, {"skip_prk_steps": True}, "ddim", "ddim has no such setting"),
         (DPM, {"use_karras_sigmas": True}, "dpm-solver++", "uses spacing linspace"),
-        (DPM, {"solver_order": 3}, "dpm-solver++", "dpm-solver++ has no such setting"),
-        (DPM, {"algorithm_type": "sde-dpmsolver++"}, "dpm-solver++", "has no such setting"),
+        (DPM, {"solver_order": 3}, "dpm-solver++", "the grid's dpm-solver++ "),
+        (DPM, {"algorithm_type": "sde-dpmsolver++"}, "dpm-solver++", "the grid's dpm-solver++ "),
         (DPM, {"euler_at_final": True}, "dpm-solver++", "has no such setting"),
         (DPM, {"final_sigmas_type": "sigma_min"}, "ddim", "ddim has no such setting"),
         (DPM, {"lambda_min_clipped": -5.1}, "dpm-solver++", "has no such setting"),
-        (UNIPC, {"solver_type": "bh1"}, "unipc", "unipc has no such setting"),
-        (UNIPC, {"disable_corrector": [0]}, "unipc", "unipc has no such setting"),
+        (UNIPC, {"solver_type": "bh1"}, "unipc", "the grid's unipc "),
+        (UNIPC, {"disable_corrector": [0]}, "unipc", "the grid's unipc "),
         (EULER, {"interpolation_type": "log_linear"}, "ddim", "ddim has no such setting"),
         (EULER, {"sigma_min": 0.02}, "ddim", "ddim has no such setting"),
     ],
@@ -254,6 +254,16 @@ def test_settings_that_the_sampler_of_the_grid_decides_are_named(
     lines = [line for line in choices(folder, sampler) if f"says {key} {text}; " in line]
     assert len(lines) == 1
     assert named in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sampler"),
+    [(DDPM, "ddpm"), (DDIM, "ddim"), (DPM, "dpm-solver++"), (UNIPC, "unipc")],
+)
+def test_nothing_is_named_where_a_checkpoint_is_sampled_as_its_own_scheduler_does(
+    folder: Path, kind: str, sampler: str
+) -> None:
+    assert choices(with_scheduler(folder, kind), sampler) == []
 
 
 def test_karras_spacing_is_followed_by_naming_it(folder: Path) -> None:
@@ -785,6 +795,14 @@ def test_weights_of_integers_are_refused(folder: Path, kind: torch.dtype) -> Non
     said = message(diffusers_spec(folder))
     name = str(kind).removeprefix("torch.")
     assert f"holds {name}, not float32: weights that were quantised cannot be read" in said
+    assert re.search(r"holds (I8|U8|I32|BOOL): weights that were quantised", plan_refusal(folder))
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -10])
+def test_damaged_weights_are_named_when_the_config_is_read(folder: Path, keep: int) -> None:
+    path = folder / WEIGHTS
+    path.write_bytes(path.read_bytes()[:keep])
+    assert refusal(folder).startswith(f"{path}: damaged weights (")
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
