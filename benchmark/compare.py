@@ -263,6 +263,13 @@ def _pair(
 ) -> Pair:
     (base, records, cells), (other, others, new) = first, second
     figures = _figures(cells, new, metrics, thresholds)
+    reasons = _reasons([*records, *others])
+    figures = [
+        replace(figure, why=reasons.get((figure.cell, figure.metric), ""))
+        if figure.mark in ("missing", "new")
+        else figure
+        for figure in figures
+    ]
     counts = Counter(figure.mark for figure in figures)
     return Pair(
         base=base,
@@ -274,6 +281,19 @@ def _pair(
         figures=figures,
         counts={mark: counts[mark] for mark in MARKS if counts[mark]},
     )
+
+
+Reasons = dict[tuple[str, str], str]  # why a cell has no figure, by its id and the metric's key
+
+
+def _reasons(records: Iterable[Record]) -> Reasons:
+    """Return why figures that are compared could not be computed."""
+    return {
+        (record.cell.id, FRECHET if is_frechet(record, name) else name): why
+        for record in records
+        if record.cell
+        for name, why in record.missing.items()
+    }
 
 
 def _by_cell(records: Iterable[Record]) -> Cells:

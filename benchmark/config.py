@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import itertools
 import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
@@ -36,7 +37,19 @@ from benchmark.paths import HELD_OUT
 from benchmark.records import Cell, Control, Sampling, canonical_json
 from benchmark.registry import Options, Registry
 from benchmark.rows import RESERVED
-from benchmark.strict import LONGEST, MOST_IMAGES, Name, Seed, Strict, explain, nearest
+from benchmark.strict import (
+    LONGEST,
+    MOST_IMAGES,
+    Name,
+    Seed,
+    Strict,
+    UserPath,
+    UserText,
+    explain,
+    nearest,
+    shown,
+    text,
+)
 from benchmark.tables import COLUMNS
 from benchmark.yaml_text import read_yaml
 
@@ -146,7 +159,7 @@ class Model(Strict):
     weights: Pretrained | None = Field(
         default=None, description="Ready weights, instead of network and training"
     )
-    images: Path | None = Field(
+    images: UserPath | None = Field(
         default=None, description="Folder of images made elsewhere, instead of a network"
     )
     clip: bool | None = Field(
@@ -256,12 +269,15 @@ class Config(Strict):
 
     run: Name = Field(description="The run's folder below results/")
     seed: Seed = Field(default=0, description="All randomness of training follows from it")
-    against: str | None = Field(
+    against: UserText | None = Field(
         default=None,
         min_length=1,
         description="Run folder or bundle with which `snakemake compare` compares this run",
     )
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: Annotated[
+        str,
+        text(r"^(auto|cpu|cuda(:\d+)?)$", "auto, cpu, cuda or cuda:NUMBER of a GPU"),
+    ] = "auto"
     precision: Precision = Field(
         default="float32",
         description="What networks compute in: tf32 rounds the factors of products on a GPU; bf16 "
@@ -387,6 +403,32 @@ class Config(Strict):
                     f"found among the {images} training images of data.{cell.dataset}"
                 )
         self._check_subjects()
+        self._check_case()
+
+    def _check_case(self) -> None:
+        """Refuse names of files that differ in case alone: some file systems take them for one."""
+        tables = dict.fromkeys(entry.table for entry in self.grid)
+        ids = [*self.subjects, *map(self.controls_of, self.data), *self.data]
+        for at, names in {
+            "data": self.data,
+            "models": self.models,
+            "networks": self.networks,
+            "training": self.training,
+            "schedules": self.schedules,
+            "samplers": self.samplers,
+            "evaluation.metrics": [*self.evaluation.metrics, *COLUMNS],
+            "grid: table": [*tables, *RESERVED],
+            "grid: training": self.trainings,
+            "grid: cell, data set or control": ids,
+        }.items():
+            seen: dict[str, str] = {}
+            for name in names:
+                other = seen.setdefault(name.casefold(), name)
+                if other != name:
+                    raise ValueError(
+                        f"{at}: {name} and {other} differ in case alone, which not every file "
+                        "system tells: rename one"
+                    )
 
     def _check_subjects(self) -> None:
         kinds = [HELD_OUT, ALL_CONTROLS, *self.evaluation.controls]
@@ -751,18 +793,64 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read a config file as plain data.
 
     Raises:
-        BenchmarkError: it cannot be read, is no YAML or no mapping, or has a key twice.
+        BenchmarkError: it cannot be read, is neither YAML nor JSON in UTF-8, is no mapping, or has
+            a key twice.
     """
     try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise BenchmarkError(f"{path}: is written in UTF-16: save it as UTF-8")
+        content = read_yaml(data.decode("utf-8-sig"))
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise BenchmarkError(f"{path}: not YAML: {line}") from None
+    if content is None:
+        raise BenchmarkError(f"{path}: is empty: a config is a mapping of keys: run, data, …")
     if not isinstance(content, dict):
-        raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {content!r:.40}")
+        raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {shown(content)}")
     return content
+
+
+def merged(paths: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what config files say together, as Snakemake joins them: the later one wins.
+
+    Args:
+        paths: the files. They are read again, since Snakemake takes the last of two equal keys and
+            reads YAML 1.1.
+        overrides: what the command line says, by `--config`. Texts in it that YAML reads as a
+            number, a truth value or null become that: within braces Snakemake leaves them texts.
+
+    Raises:
+        BenchmarkError: a file cannot be read.
+    """
+    content: dict[str, Any] = {}
+    for layer in (*map(read_config, paths), _typed(dict(overrides))):
+        _update(content, layer)
+    return content
+
+
+def _update(content: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(content.get(key), dict):
+            _update(content[key], value)
+        else:
+            content[key] = value
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        scalar = read_yaml(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return value
+    return scalar if isinstance(scalar, bool | int | float | None) else value
 
 
 def parse(content: Mapping[str, Any], origin: str = "config") -> Config:
@@ -771,6 +859,8 @@ def parse(content: Mapping[str, Any], origin: str = "config") -> Config:
         return Config.model_validate(content)
     except ValidationError as error:
         raise BenchmarkError(f"{origin}: {explain(error, content)}") from None
+    except RecursionError:  # an anchor of YAML that holds itself
+        raise BenchmarkError(f"{origin}: it is nested without end: write it out") from None
 
 
 def check_writable(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
     measured = [row for row in rows if row.distance]
     figure = _by_model(measured, draw, lambda row: f"n = {_count(row)}")
     if figure is None:
-        return None
+        return _no_distance(rows)
     for axes, name in zip(figure.axes, table_names(measured), strict=True):
         mine = in_table(measured, name)
         labels = dict.fromkeys(_label(row) for row in mine)
@@ -140,7 +141,7 @@ def distance_against_time(rows: Sequence[Row]) -> Figure | None:
         for key, group in itertools.groupby(sorted(timed, key=_comparable), key=_comparable)
     }
     if not panels:
-        return None
+        return _no_distance(row for row in rows if _seconds(row))
     figure = Figure(figsize=(style.WIDTH, 4.8 * len(panels)))
     panes = np.ravel(figure.subplots(len(panels)))
     for axes, panel in zip(panes, panels.values(), strict=True):
@@ -150,6 +151,17 @@ def distance_against_time(rows: Sequence[Row]) -> Figure | None:
     figure.draw_without_rendering()
     for axes, panel in zip(panes, panels.values(), strict=True):
         place_labels(figure, axes, _points(panel))
+    return figure
+
+
+def _no_distance(rows: Iterable[Row]) -> Figure | None:
+    """Say in place of a plot why no row has a distance; None where none was measured."""
+    reasons = dict.fromkeys(row.no_distance for row in rows if row.no_distance)
+    if not reasons:
+        return None
+    figure = Figure(figsize=(style.WIDTH, 1.2))
+    text = textwrap.fill(f"No distance: {'; '.join(reasons)}", 90, max_lines=5)
+    figure.text(0.5, 0.5, text, ha="center", va="center")
     return figure
 
 

@@ -31,8 +31,9 @@ SCHEMA_VERSION = 2
 Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval"]
 
 # Facts of memorisation: the rate of false accusations, the number of copies below which none is
-# accused, the share of accused in a part of a control, and why a figure is missing.
-RATE, LEAST, PART, MISSING = "false_discovery_rate", "least_accused", "accused_of_", "no_"
+# accused, and the share of accused in a part of a control.
+RATE, LEAST, PART = "false_discovery_rate", "least_accused", "accused_of_"
+REASON = "no_"  # began the names of facts that earlier versions kept in place of `missing`
 
 LIBRARIES = (
     "torch",
@@ -54,6 +55,14 @@ class Value(Strict):
     std_error: float | None = None
     low: float | None = Field(default=None, description="Lower end of the 95 % interval")
     high: float | None = Field(default=None, description="Upper end of the 95 % interval")
+
+
+SIZED = "distance_at_"  # begins the names of distances of fewer images than all
+
+
+def distance_at(n: int) -> str:
+    """Return the name of the Fréchet distance of the first n images."""
+    return f"{SIZED}{n}"
 
 
 class Sampling(NamedTuple):
@@ -279,6 +288,11 @@ class Record(Strict):
     sized: dict[int, Value] = Field(
         default={}, description="The Fréchet distance of the first n images, by n"
     )
+    missing: dict[str, str] = Field(
+        default={},
+        description="Why a value could not be computed, by its name; one of `sized` is called "
+        "distance_at_ and its number of images",
+    )
     facts: dict[str, str | int | float | bool | list[str] | list[int] | None] = {}
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None
@@ -286,6 +300,20 @@ class Record(Strict):
     jobs: list[Job] | None = Field(
         default=None, description="Those of its shards, and the one that merged them"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_reasons(cls, content: Any) -> Any:
+        """Take the reasons that earlier versions kept among the facts."""
+        facts = content.get("facts") if isinstance(content, dict) else None
+        if not isinstance(facts, dict) or not any(str(name).startswith(REASON) for name in facts):
+            return content
+        reasons = {name: why for name, why in facts.items() if str(name).startswith(REASON)}
+        return {
+            **content,
+            "facts": {name: fact for name, fact in facts.items() if name not in reasons},
+            "missing": {name.removeprefix(REASON): why for name, why in reasons.items()},
+        }
 
     @property
     def ran(self) -> Sequence[Provenance | Job]:

@@ -19,9 +19,10 @@ from benchmark.data import load as load_data
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.kept import kept
+from benchmark.metrics.base import Figures
 from benchmark.metrics.memorisation import (
+    MEMORISATION,
     Bank,
-    Figures,
     accused,
     closest,
     copies,
@@ -36,7 +37,6 @@ from benchmark.paths import HELD_OUT, Run
 from benchmark.pictures import save_png
 from benchmark.records import (
     LEAST,
-    MISSING,
     PART,
     RATE,
     Record,
@@ -47,6 +47,7 @@ from benchmark.records import (
 )
 from benchmark.subjects import load_features, load_images, protocol
 
+NEAREST = ("nearest_min", "nearest_median", "nearest_mean", "kth_mean")
 LEVEL = 0.05  # of the test whether there are any copies
 FALSE_DISCOVERY_RATE = 0.1  # of the accused, at most so many are innocent on average
 SMALLEST_TILE = 80  # pixels; smaller images are enlarged by whole pixels
@@ -60,8 +61,10 @@ SUSPECT = "#c00000"
 def stage(config: Config, name: str, run: Run) -> list[Record]:
     """Retrieve for a cell, a control or all controls of a data set; draw and record.
 
+    Where these features have no neighbours, the panel shows none, and the record keeps the reason.
+
     Raises:
-        BenchmarkError: the features do not fit each other.
+        BenchmarkError: features or images are missing or damaged.
     """
     records = [_retrieve(config, subject, run) for subject in config.judged(name)]
     for record in records:
@@ -72,7 +75,13 @@ def stage(config: Config, name: str, run: Run) -> list[Record]:
 def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
     watch = Stopwatch()
     own, train = load_features(config, subject, run)
-    distances, indices = nearest(own, train, config.evaluation.neighbours)
+    found = Figures({}, {})
+    try:
+        distances, indices = nearest(own, train, config.evaluation.neighbours)
+        found.values.update(_distance_values(distances))
+    except BenchmarkError as error:
+        distances, indices = np.zeros((len(own), 0)), np.zeros((len(own), 0), np.int64)
+        found.missing.update(dict.fromkeys(NEAREST, str(error)))
     suspects = find_copies(config, subject, run)
     panel(
         load_images(config, subject, run),
@@ -95,7 +104,8 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
         id=subject.name,
         spec=spec,
         spec_hash=spec_hash(spec),
-        values=_distance_values(distances) | suspects.figures.values,
+        values=found.values | suspects.figures.values,
+        missing=found.missing | suspects.figures.missing,
         provenance=provenance(watch),
         cell=subject.cell,
         control=subject.control,
@@ -108,7 +118,6 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
             "closest": np.flatnonzero(suspects.closest).tolist(),
             LEAST: suspects.least,
             **_shares(subject, suspects.accused),
-            **{MISSING + name: why for name, why in suspects.figures.missing.items()},
         },
     )
 
@@ -134,9 +143,13 @@ def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
     images, other_images = (load_images(config, x, run) for x in (subject, held_out))
     rows = slice(0, None, 2) if subject == held_out else slice(None)
     others = slice(1, None, 2) if subject == held_out else slice(None)
-    bank = kept(distinct, train, run.kept, Bank)
+    try:
+        bank = kept(distinct, train, run.kept, Bank)
+        figures = memorisation(own[rows], other[others], train, bank)
+    except BenchmarkError as error:
+        figures = Figures({}, dict.fromkeys(MEMORISATION, str(error)))
     found = Suspects(
-        memorisation(own[rows], other[others], train, bank),
+        figures,
         np.full(len(own), np.inf),
         np.zeros(len(own), bool),
         np.zeros(len(own), bool),
@@ -185,7 +198,7 @@ def panel(
     Args:
         queries: uint8, n×H×W×3.
         bank: uint8, m×H×W×3.
-        distances: n×k, ascending in each row, written under the neighbours.
+        distances: n×k, ascending in each row, written under the neighbours; k may be 0.
         indices: n×k, rows of `bank`.
         path: the picture.
         title: is written above.
@@ -193,7 +206,8 @@ def panel(
         scores: n, small for copies.
         suspect: n, which are marked as copies.
     """
-    order = np.lexsort((np.where(suspect, scores, distances[:, 0]), ~suspect))[:rows]
+    first = distances[:, 0] if distances.size else np.zeros(len(queries))
+    order = np.lexsort((np.where(suspect, scores, first), ~suspect))[:rows]
     height, width = queries.shape[1:3]
     scale = -(-SMALLEST_TILE // width)
     step_x, step_y = width * scale + GAP, height * scale + TEXT_HEIGHT + GAP
@@ -216,13 +230,15 @@ def panel(
 
 
 def _distance_values(distances: NDArray[np.float64]) -> dict[str, Value]:
+    """Return the values of `NEAREST`, of distances n×k."""
     first = distances[:, 0]
-    return {
-        "nearest_min": Value(value=float(first.min())),
-        "nearest_median": Value(value=float(np.median(first))),
-        "nearest_mean": Value(value=float(first.mean()), std_error=_std_error(first)),
-        "kth_mean": Value(value=float(distances[:, -1].mean())),
-    }
+    values = (
+        Value(value=float(first.min())),
+        Value(value=float(np.median(first))),
+        Value(value=float(first.mean()), std_error=_std_error(first)),
+        Value(value=float(distances[:, -1].mean())),
+    )
+    return dict(zip(NEAREST, values, strict=True))
 
 
 def _shares(subject: Subject, accused: NDArray[np.bool_]) -> dict[str, float]:

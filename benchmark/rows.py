@@ -51,9 +51,16 @@ class Row:
     @property
     def distances(self) -> dict[int, Value]:
         """The Fréchet distance by the number of images: of all, and of the first ones."""
-        if not self.metrics or not self.protocol or not self.distance:
+        if not self.metrics or not self.protocol:
             return {}
-        return {**self.metrics.sized, self.protocol.n_fake: self.distance}
+        whole = {self.protocol.n_fake: self.distance} if self.distance else {}
+        return {**self.metrics.sized, **whole}
+
+    @property
+    def no_distance(self) -> str:
+        """Why this row has no Fréchet distance; empty where none was measured."""
+        missing = self.metrics.missing if self.metrics else {}
+        return next((why for k, why in missing.items() if is_frechet(self.metrics, k)), "")
 
     @property
     def few(self) -> int | None:

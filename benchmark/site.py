@@ -21,7 +21,7 @@ from benchmark.atomic import atomic_path, write_text
 from benchmark.formats import Column, Entry, Marked, Table, significant
 from benchmark.paths import CLAIMS, Run
 from benchmark.pictures import read_movie
-from benchmark.records import Cell, Record, Value, read_records
+from benchmark.records import SIZED, Cell, Record, Value, read_records
 from benchmark.rows import Row, collect, name_of, rank_of, read_published
 from benchmark.tables import COLUMNS, all_tables
 from benchmark.verdict_tables import evidence, interval, samples, verdicts_table
@@ -332,7 +332,7 @@ def _beside(columns: Sequence[Column]) -> list[Column]:
 
 def _is_distance(key: str) -> bool:
     """Tell whether a column holds a Fréchet distance: FID, another FD, or one of fewer images."""
-    return key.startswith(("FID", "FD-", "distance_at_"))
+    return key.startswith(("FID", "FD-", SIZED))
 
 
 def _item(text: str, entry: Entry) -> Item:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Annotated, Any
+import os
+import re
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,16 +22,45 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+MOST_TOLD = 8  # keys that one message names
+LONGEST_VALUE = 60  # characters of a value that a message shows
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+_RIGHT: dict[str, str] = {}  # what regular expressions ask for, in words
+
+
+def text(pattern: str, right: str, longest: int | None = None) -> StringConstraints:
+    """Return the constraint of text that matches `pattern`; a refusal says what is `right`."""
+    _RIGHT[pattern] = right
+    return StringConstraints(pattern=pattern, max_length=longest)
+
+
 # A name becomes part of file names: with these characters it cannot leave its folder.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
-Name = Annotated[str, StringConstraints(pattern=NAME, max_length=80)]
+RIGHT_NAME = "a letter of A-Z or a-z or a digit, followed by these and by . _ + - alone"
 LONGEST = 200  # characters of an id: files are named after it
-Id = Annotated[str, StringConstraints(pattern=NAME, max_length=LONGEST)]
+Name = Annotated[str, text(NAME, RIGHT_NAME, 80)]
+Id = Annotated[str, text(NAME, RIGHT_NAME, LONGEST)]
+Sha256 = Annotated[str, text("^[0-9a-f]{64}$", "64 hexadecimal digits in small letters")]
+Commit = Annotated[str, text("^[0-9a-f]{40}$", "a commit of 40 hexadecimal digits")]
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 LegacySeed = Annotated[int, Field(ge=0, lt=2**32)]  # of NumPy's RandomState
 Groups = Annotated[int, Field(ge=2, le=10_000)]  # of a jackknife
 MOST_IMAGES = 10_000_000  # of one set: five times more than the largest published ones
+
+
+def _expand(path: Path) -> Path:
+    """Replace a leading ~ by the home folder, as a shell does."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path}: nobody of this name has a home folder: write it out") from None
+
+
+UserPath = Annotated[Path, AfterValidator(_expand)]
+UserText = Annotated[str, AfterValidator(os.path.expanduser)]  # a path, or something else
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
@@ -35,57 +70,133 @@ def nearest(name: object, names: Iterable[str]) -> str:
     return (f"did you mean {close[0]!r}? " if close else "") + "known: " + ", ".join(known)
 
 
+def shown(value: object) -> str:
+    """Return a value for a message: on one line, and cut if it is long."""
+    try:
+        line = repr(value[:1000]) if isinstance(value, str) else reprlib.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
+    return line if len(line) <= LONGEST_VALUE else f"{line[:LONGEST_VALUE]}…"
+
+
 class Strict(BaseModel):
-    """A frozen model that refuses unknown keys and names the nearest right one."""
+    """A frozen model that refuses unknown keys and what pydantic would convert silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            for key in value:
-                if key not in cls.model_fields:
-                    raise PydanticCustomError(
-                        "unknown_key",
-                        "unknown key {key}: {nearest}",
-                        {"key": repr(key), "nearest": nearest(key, cls.model_fields)},
-                    )
-                _refuse_other_types(key, cls.model_fields[key].annotation, value[key])
+    def _refuse_what_would_be_ignored(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        unknown = [key for key in value if key not in cls.model_fields]
+        if unknown:
+            told = [
+                f"unknown key {shown(key)}: {nearest(key, cls.model_fields)}" for key in unknown
+            ]
+            raise PydanticCustomError("unknown_key", "{told}", {"told": _joined(told)})
+        for key, item in value.items():
+            for place, needed, found in _mismatches(cls.model_fields[key].annotation, item):
+                raise PydanticCustomError(
+                    "wrong_type",
+                    "{needed} is needed, not {found}",
+                    {"needed": needed, "found": shown(found), "place": (key, *place)},
+                )
         return value
 
 
-def _refuse_other_types(key: str, annotation: Any, value: Any) -> None:
-    """Refuse what pydantic would convert silently: true or "1" is no number, 1 is no truth value.
+Mismatch = tuple[tuple[str | int, ...], str, object]  # where, what is needed, what is there
 
-    3e-3 is text to YAML, so text may be a float.
+
+def _mismatches(kind: Any, value: Any) -> Iterator[Mismatch]:
+    """Yield what pydantic would convert silently to the type `kind`, or refuse without a remedy.
+
+    True is no number, "1" is none either, and 1 is neither a truth value nor a text.
     """
-    number = annotation in (int, float, int | None, float | None)
-    text_is_wrong = annotation in (int, int | None)
-    if (number and (isinstance(value, bool) or (text_is_wrong and isinstance(value, str)))) or (
-        annotation is bool and not isinstance(value, bool)
-    ):
-        needed = "true or false" if annotation is bool else "a number"
-        raise PydanticCustomError(
-            "wrong_type",
-            "{key}: {needed} is needed, not {value}",
-            {"key": key, "needed": needed, "value": repr(value)},
-        )
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        yield from _mismatches(arguments[0], value)
+    elif origin in (Union, UnionType):
+        found = [list(_mismatches(argument, value)) for argument in arguments]
+        if value is not None and all(found):
+            names = [each[0][1] for each in found if each[0][1] != "null"]
+            deepest = max((each[0] for each in found), key=lambda each: len(each[0]))
+            yield deepest if deepest[0] else ((), " or ".join(dict.fromkeys(names)), value)
+    elif origin is Literal:
+        if not any(type(value) is type(a) and value == a for a in arguments):
+            yield (), " or ".join(map(repr, arguments)), value
+    elif origin in (list, tuple):
+        yield from _of_items(arguments, value)
+    elif origin is dict and isinstance(value, dict):
+        yield from _of_entries(arguments, value)
+    elif needed := _needed(kind, value):
+        yield (), needed, value
+
+
+def _of_items(arguments: tuple[Any, ...], value: Any) -> Iterator[Mismatch]:
+    """Yield the mismatches of a sequence, or of a single item that stands for a list of one."""
+    if not isinstance(value, list | tuple):
+        yield from _mismatches(arguments[0], value)
+        return
+    kinds = arguments if arguments[-1] is not ... else arguments[:1]
+    for index, item in enumerate(value):
+        for place, needed, found in _mismatches(kinds[min(index, len(kinds) - 1)], item):
+            yield (index, *place), needed, found
+
+
+def _of_entries(arguments: tuple[Any, ...], value: Mapping[Any, Any]) -> Iterator[Mismatch]:
+    name, kind = arguments
+    for key, item in value.items():
+        if name is not int:  # of records: JSON has text alone
+            for _, _, found in _mismatches(name, key):
+                yield (), "a text as name (put it in quotes)", found
+        for place, needed, found in _mismatches(kind, item):
+            yield (str(key), *place), needed, found
+
+
+def _needed(kind: Any, value: Any) -> str:
+    """Return what is needed in place of a value that is not of a plain type; empty: it may do."""
+    if kind is bool:
+        return "" if isinstance(value, bool) else "true or false"
+    if kind is int:
+        return "a number" if isinstance(value, bool | str | NoneType) else ""
+    if kind is float:
+        word = isinstance(value, str) and not NUMBER.fullmatch(value)
+        return "a number" if word or isinstance(value, bool | NoneType) else ""
+    if kind is str or kind is Path:
+        number = isinstance(value, bool | int | float)
+        return "a text (put it in quotes)" if number else ""
+    if kind is NoneType:
+        return "" if value is None else "null"
+    return ""
 
 
 def explain(error: ValidationError, content: Any) -> str:
-    """Return one line: the path of the first wrong key, what is wrong, what would be right.
+    """Return one line: where a key is wrong, what is wrong, what would be right.
+
+    Of unknown and of missing keys it names all, of other mistakes the first.
 
     Args:
         error: what pydantic says.
         content: the data that it was asked to check.
     """
     details = error.errors()
-    where = ".".join(_path(details[0], content))
-    if not where.isprintable():  # a name with a line break in it
-        where = repr(where)[1:-1]
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{where}: {_what(details[0])}{more}" if where else _what(details[0]) + more
+    keys = [detail for detail in details if detail["type"] in ("missing", "unknown_key")]
+    told = keys if keys and keys[0] is details[0] else details[:1]
+    more = f" (and {len(details) - len(told)} more)" if len(details) > len(told) else ""
+    line = _joined([_line(detail, content) for detail in told]) + more
+    # names may hold line breaks and worse
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+def _joined(parts: list[str]) -> str:
+    left = len(parts) - MOST_TOLD
+    return "; ".join(parts[:MOST_TOLD]) + (f" (and {left} more)" if left > 0 else "")
+
+
+def _line(detail: ErrorDetails, content: Any) -> str:
+    where = ".".join(_path(detail, content))
+    return f"{where}: {_what(detail)}" if where else _what(detail)
 
 
 def _path(detail: ErrorDetails, content: Any) -> list[str]:
@@ -98,19 +209,23 @@ def _path(detail: ErrorDetails, content: Any) -> list[str]:
             if detail["type"] != "missing" or part != detail["loc"][-1]:
                 continue
         path.append(str(part))
-    return path
+    return path + [str(part) for part in detail.get("ctx", {}).get("place", ())]
 
 
 def _what(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
+    context, value = detail.get("ctx", {}), detail["input"]
     if detail["type"] == "union_tag_invalid":
         known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         kind = context["discriminator"].strip("'")
-        return f"no {kind} {context['tag']!r}: {nearest(context['tag'], known)}"
+        return f"no {kind} {shown(context['tag'])}: {nearest(context['tag'][:1000], known)}"
     if detail["type"] == "missing":
         return "this key is missing"
+    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"a mapping of keys is needed, not {shown(value)}"
+    if right := _RIGHT.get(context.get("pattern", "")):
+        return f"{right} is needed, not {shown(value)}"
     message = detail["msg"].removeprefix("Value error, ")
-    plain = isinstance(detail["input"], str | int | float | bool | None)
+    plain = isinstance(value, str | int | float | bool | None)
     if detail["type"] in {"value_error", "unknown_key", "wrong_type"} or not plain:
         return message
-    return f"{message}, not {detail['input']!r}"
+    return f"{message}, not {shown(value)}"

@@ -16,15 +16,16 @@ from benchmark.metrics.uncertainty import across_seeds, differs
 from benchmark.paths import CLAIMS, TABLE_FORMATS, Run
 from benchmark.records import (
     LEAST,
-    MISSING,
     PART,
     RATE,
+    SIZED,
     Cell,
     Kind,
     Protocol,
     Provenance,
     Record,
     Value,
+    distance_at,
     read_records,
 )
 from benchmark.rows import (
@@ -169,7 +170,10 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
         }
         for row, beside_it, figures in zip(mine, distances, matched, strict=True)
     ]
-    return Table(name, _caption(mine, compared, any(matched)), columns, content)
+    caption = _caption(mine, compared, any(matched)) + _missing(
+        (row.cell.id if row.cell else label(row), row.metrics) for row in mine
+    )
+    return Table(name, caption, columns, content)
 
 
 def neighbours_table(rows: Sequence[Row]) -> Table:
@@ -204,7 +208,7 @@ def _distance_columns(rows: Sequence[Row]) -> list[Column]:
     """Return the columns beside the Fréchet distance: of fewer images, of its floor and marks."""
     label = next((row.protocol.label for row in rows if row.protocol), "")
     sizes = sorted({n for row in rows if row.cell for n in row.distances if n != row.cell.samples})
-    sized = [Column(f"distance_at_{n}", f"{label} (n = {n})") for n in sizes]
+    sized = [Column(distance_at(n), f"{label} (n = {n})") for n in sizes]
     return [*sized, *DISTANCES]
 
 
@@ -213,8 +217,8 @@ def _distances(row: Row, rows: Sequence[Row], compared: Sequence[Compared]) -> d
     if row.metrics is None or row.protocol is None:
         return {}
     full = row.protocol.n_fake
-    entries = {f"distance_at_{n}": _marked(row, v, n) for n, v in row.distances.items()}
-    entries[row.protocol.label] = entries[f"distance_at_{full}"]
+    entries = {distance_at(n): _marked(row, v, n) for n, v in row.distances.items()}
+    entries[row.protocol.label] = entries.get(distance_at(full))
     if floor := floor_of(row, rows):
         entries["floor"] = _marked(row, floor, full)
     if len(seeds := _seeds(row, rows)) > 1:
@@ -245,13 +249,16 @@ def _values(record: Record | None) -> dict[str, Value]:
 
 
 def _named(record: Record | None) -> dict[str, Entry]:
-    return (
-        {metric_name(record, key): value for key, value in record.values.items()} if record else {}
-    )
+    """Return the values of a record by the keys of their columns, in which some may be missing."""
+    if record is None:
+        return {}
+    keys = [*record.values, *(key for key in record.missing if not _is_sized(key))]
+    return {metric_name(record, key): record.values.get(key) for key in keys}
 
 
 def _value_columns(records: Sequence[Record | None]) -> list[Column]:
-    names = dict.fromkeys(name for record in records for name in _named(record))
+    whole_first = sorted(records, key=lambda record: len(record.missing) if record else 0)
+    names = dict.fromkeys(name for record in whole_first for name in _named(record))
     return [Column(name, _heading(name)) for name in names]
 
 
@@ -453,15 +460,34 @@ def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[st
     if planted:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in planted.items())
         lines.append(f"Accused of the planted copies: {shares}.")
-    reasons: dict[tuple[str, str], dict[str, None]] = {}
-    for name, facts in judged:
-        for key, why in facts.items():
-            if key.startswith(MISSING):
-                reasons.setdefault((key.removeprefix(MISSING), str(why)), {})[name] = None
-    return lines + [
-        f"No {_heading(figure)} for {', '.join(names)}: {why}."
-        for (figure, why), names in reasons.items()
+    return lines + _missing((label(row), row.retrieval) for row in rows)
+
+
+def _missing(named: Iterable[tuple[str, Record | None]]) -> list[str]:
+    """Say once for each reason which values could not be computed, and of which rows."""
+    groups: dict[tuple[str, str], list[str]] = {}  # names of rows, by values and reason
+    for name, record in named:
+        missing = record.missing if record else {}
+        for why in dict.fromkeys(missing.values()):
+            keys = [key for key, reason in missing.items() if reason == why]
+            values = ", ".join(_heading(_title(record, key)) for key in keys)
+            groups.setdefault((values, why), []).append(name)
+    return [
+        f"No {values} for {', '.join(dict.fromkeys(names))}: {why}."
+        for (values, why), names in groups.items()
     ]
+
+
+def _title(record: Record | None, key: str) -> str:
+    """Return what a value is called above its column."""
+    assert record
+    if record.protocol and _is_sized(key):
+        return f"{record.protocol.label} (n = {key.removeprefix(SIZED)})"
+    return metric_name(record, key)
+
+
+def _is_sized(key: str) -> bool:
+    return key.startswith(SIZED)
 
 
 def _sharing(cells: Sequence[Cell]) -> list[str]:

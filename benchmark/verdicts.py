@@ -516,7 +516,9 @@ def shared_distances(a: Sequence[Row], b: Sequence[Row]) -> tuple[int, Value, Va
     """
     rows = [*a, *b]
     if missing := [row for row in rows if not row.distances]:
-        raise UndecidedError(f"{_name(missing[0])} has no distance", Verdict.NOT_RUN)
+        what, why = f"{_name(missing[0])} has no distance", missing[0].no_distance
+        verdict = Verdict.CANNOT_TELL if why else Verdict.NOT_RUN
+        raise UndecidedError(f"{what}: {why}" if why else what, verdict)
     _check_alike([row.protocol.model_dump(exclude={"n_fake"}) for row in rows if row.protocol])
     known = [{n for n, v in row.distances.items() if v.low is not None} for row in rows]
     n = max(set.intersection(*known), default=None)

@@ -13,12 +13,12 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
-from benchmark.strict import nearest
+from benchmark.strict import nearest, text
 
 if TYPE_CHECKING:
     from dicebear import Style
 
-Colour = Annotated[str, Field(pattern="^[0-9a-f]{6}$")]
+Colour = Annotated[str, text("^[0-9a-f]{6}$", "a colour of 6 hexadecimal digits in small letters")]
 
 TRIES = 5  # candidates for each image asked for, before a style counts as too small
 

@@ -19,6 +19,7 @@ from benchmark.data.folder import file_candidates
 from benchmark.data.listing import image_files, list_files
 from benchmark.downloads import check_blob, check_hub
 from benchmark.errors import BenchmarkError
+from benchmark.strict import Commit, UserPath
 
 COLUMN = "image"  # a struct of `bytes` and `path`, as the `datasets` library writes images
 
@@ -31,7 +32,7 @@ class HubFaces(Photographs, abc.ABC):
     sets are drawn from all of them.
     """
 
-    path: Path | None = Field(
+    path: UserPath | None = Field(
         default=None, description="Local copy: a folder of parquet files or of images"
     )
 
@@ -101,9 +102,8 @@ class CelebAHQ(HubFaces):
     """CelebA-HQ at 256×256: 28,000 images to train on, 2,000 for validation."""
 
     source: Literal["celeba_hq"]
-    revision: str = Field(
+    revision: Commit = Field(
         default="42078a1fb27b6079eaab8cf453efd3d79a8b7bda",
-        pattern="^[0-9a-f]{40}$",
         description="Commit on the hub",
     )
 
@@ -120,9 +120,8 @@ class CelebA(HubFaces):
     """CelebA, aligned: 178×218, 162,770 images to train on, 19,867 for validation."""
 
     source: Literal["celeba"]
-    revision: str = Field(
+    revision: Commit = Field(
         default="2d738f56e0e7f925ea36ae7c808ea925264aacec",
-        pattern="^[0-9a-f]{40}$",
         description="Commit on the hub",
     )
 

@@ -15,13 +15,14 @@ from pydantic import Field
 
 from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
 from benchmark.data.listing import image_files, walk
+from benchmark.strict import UserPath
 
 
 class Folder(Photographs):
     """All images below a folder, in the order of their relative paths, drawn by seed."""
 
     source: Literal["folder"]
-    path: Path = Field(description="The folder")
+    path: UserPath = Field(description="The folder")
     licence: str = Field(default="unknown", description="What may be done with the images")
     attribution: str = Field(default="", description="Whom to name")
 

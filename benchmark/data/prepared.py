@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from benchmark.atomic import write_text
 from benchmark.errors import BenchmarkError
 from benchmark.locks import lock
-from benchmark.strict import Strict, explain
+from benchmark.strict import Sha256, Strict, explain
 
 IMAGES = "images.npy"
 MANIFEST = "manifest.json"
@@ -25,7 +25,6 @@ CHECKED = ".checked.json"
 LISTED = 20  # names that a manifest lists of each kind; counts are complete
 
 Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, 3)
-Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Split(Strict):
@@ -33,7 +32,7 @@ class Split(Strict):
 
     start: int
     stop: int
-    sha256: Digest
+    sha256: Sha256
 
 
 class Splits(Strict):

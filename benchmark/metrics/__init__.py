@@ -8,11 +8,20 @@ where more of it is better, `@higher_is_better` stands below. Where it needs mor
 """
 
 from benchmark.metrics import frechet, frechet_infinity, inception_score, kernel, manifold
-from benchmark.metrics.base import METRICS, Features, Metric, Sizes, check_sizes, takes_logits
+from benchmark.metrics.base import (
+    METRICS,
+    Features,
+    Figures,
+    Metric,
+    Sizes,
+    check_sizes,
+    takes_logits,
+)
 
 __all__ = [
     "METRICS",
     "Features",
+    "Figures",
     "Metric",
     "Sizes",
     "check_sizes",

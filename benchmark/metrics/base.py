@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
 from benchmark.records import Value
@@ -24,6 +25,22 @@ BLOCK = 4096  # rows; more than the dimension of most features
 
 METRICS: Registry[Metric] = Registry("metric")
 _HIGHER_IS_BETTER: set[Metric] = set()
+
+
+class Figures(NamedTuple):
+    """Values by name, and for each that could not be computed the reason in its place."""
+
+    values: dict[str, Value]
+    missing: dict[str, str]
+
+    def add(self, name: str, compute: Callable[[], Value]) -> None:
+        """Compute one value. Where that is impossible, the others do not suffer from it."""
+        try:
+            self.values[name] = compute()
+        except ValidationError:
+            self.missing[name] = "the result is not a finite number"
+        except (BenchmarkError, ArithmeticError, np.linalg.LinAlgError) as error:
+            self.missing[name] = " ".join(str(error).split())
 
 
 class Sizes(NamedTuple):

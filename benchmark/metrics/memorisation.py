@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import Features
+from benchmark.metrics.base import Features, Figures
 from benchmark.metrics.distances import blocks, middle, squared_distances
 from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
 from benchmark.neighbours import nearest
@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 SIDE = 16  # pixels; larger images are averaged down to it: compression changes these means least
 DUPLICATE = 0.1  # of the median distance to the nearest other image: closer ones are one image
+MEMORISATION = ("distance_ratio", "closer_share", "data_copying", "authenticity")
 FEWEST_IN_CELL = 20  # samples, below which a cell of C_T is left out
 
 
@@ -36,13 +37,6 @@ class Bank:
 
     rows: NDArray[np.int64]  # which of all they are (K)
     gaps: Array  # distance of each to its nearest other one (K)
-
-
-class Figures(NamedTuple):
-    """How a whole set of samples lies to the training set."""
-
-    values: dict[str, Value]
-    missing: dict[str, str]  # why the others could not be computed, by name
 
 
 def memorisation(
@@ -65,7 +59,7 @@ def memorisation(
         seed: of k-means and bootstrap.
 
     Returns:
-        `distance_ratio`, `closer_share`, `data_copying` and `authenticity`: see the functions.
+        The values of `MEMORISATION`: see the functions of these names.
 
     Raises:
         BenchmarkError: unusable features.
@@ -87,10 +81,7 @@ def memorisation(
     }
     found = Figures({}, {})
     for name, figure in figures.items():
-        try:
-            found.values[name] = figure()
-        except BenchmarkError as error:
-            found.missing[name] = str(error)
+        found.add(name, figure)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from benchmark.strict import Strict
+from benchmark.strict import Name, Sha256, Strict, UserPath, UserText, text
 
 ZOO = Path(__file__).parent.parent / "zoo"
 
@@ -128,8 +128,7 @@ class CustomSpec(Strict):
     """A network of the user's own."""
 
     kind: Literal["custom"]
-    factory: str = Field(
-        pattern=r"^[\w.]+:\w+$",
+    factory: Annotated[str, text(r"^[\w.]+:\w+$", "MODULE:FUNCTION, as mine:network")] = Field(
         description="module:function, called with the resolution and the options, that returns a "
         "torch module",
     )
@@ -142,9 +141,8 @@ Network = Annotated[UNetSpec | RefineNetSpec | CustomSpec, Field(discriminator="
 class Checkpoint(Strict):
     """Weights that someone else trained."""
 
-    sha256: str | None = Field(
+    sha256: Sha256 | None = Field(
         default=None,
-        pattern="^[0-9a-f]{64}$",
         description="Of the file of weights, if it is known; of "
         "shards, of their bytes in the order of their names",
     )
@@ -154,7 +152,7 @@ class DiffusersCheckpoint(Checkpoint):
     """An unconditional UNet2DModel with its scheduler, as diffusers' pipelines are saved."""
 
     kind: Literal["diffusers"]
-    source: str = Field(min_length=1, description="A folder, or an id on the Hugging Face hub")
+    source: UserText = Field(min_length=1, description="A folder, or an id on the Hugging Face hub")
     revision: str = Field(
         default="main",
         min_length=1,
@@ -166,7 +164,7 @@ class NcsnCheckpoint(Checkpoint):
     """A checkpoint of ermongroup/ncsn, which holds weights and nothing that describes them."""
 
     kind: Literal["ncsn"]
-    path: Path = Field(description="checkpoint.pth")
+    path: UserPath = Field(description="checkpoint.pth")
     network: RefineNetSpec = RefineNetSpec()
     resolution: int = Field(default=32, ge=2, le=4096)
     sigma_min: float = Field(default=0.01, gt=0, le=1e6)
@@ -177,14 +175,14 @@ class ZooCheckpoint(Strict):
     """A network for the embedded data that comes with this package, with its model card."""
 
     kind: Literal["zoo"]
-    name: str = Field(pattern=r"^[a-z0-9-]+$", description="A file of benchmark/zoo/")
+    name: Name = Field(description="A file of benchmark/zoo/")
 
 
 class OwnCheckpoint(Checkpoint):
     """A file that `train` or `export` wrote."""
 
     kind: Literal["own"]
-    path: Path = Field(description="A .safetensors file")
+    path: UserPath = Field(description="A .safetensors file")
 
 
 Pretrained = Annotated[

@@ -133,8 +133,8 @@ def test_too_few_images_leave_figures_empty_and_say_why(copied: Run, smoke: Conf
     [record] = retrieve.stage(smoke, CELL, copied)
     assert {"distance_ratio", "closer_share", "authenticity"} <= record.values.keys()
     assert not {"data_copying", "accused"} & record.values.keys()
-    assert "no cell holds 20 of 8 samples" in str(record.facts["no_data_copying"])
-    assert "50 cannot be found among" in str(record.facts["no_accused"])
+    assert "no cell holds 20 of 8 samples" in str(record.missing["data_copying"])
+    assert "50 cannot be found among" in str(record.missing["accused"])
     assert record.facts["accused"] == []
 
 

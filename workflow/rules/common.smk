@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 
 from benchmark.atomic import write_text
 from benchmark.compare import labels
-from benchmark.config import check_writable, read_config, resolved
+from benchmark.config import check_writable, merged, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.cores import available_cores
 from benchmark.data.folder import stamp
@@ -32,11 +32,9 @@ from benchmark.server import start as start_servers
 from benchmark.shards import CODE, name_of, size_of, split
 
 try:
-    # Keys that stand twice are refused here: Snakemake takes the last.
-    for path in workflow.configfiles:
-        read_config(Path(path))
     CONFIG = parse_config(
-        config, " + ".join(map(str, workflow.configfiles)) or "config"
+        merged(workflow.configfiles, workflow.config_settings.config),
+        " + ".join(map(str, workflow.configfiles)) or "config",
     )
     RUN = Run(RESULTS / CONFIG.run)
     check_writable(RUN.root)

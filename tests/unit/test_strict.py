@@ -1,0 +1,295 @@
+"""Nothing is taken for something else, and every refusal is one line that says what is right."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from benchmark.config import load, merged, parse
+from benchmark.errors import BenchmarkError
+from benchmark.strict import Name, Strict, explain
+from benchmark.yaml_text import read_yaml
+
+SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
+CONTENT: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
+
+
+class Everything(Strict):
+    count: int = 0
+    counts: list[int] = []
+    pair: tuple[float, float] = (0, 0)
+    flags: tuple[bool, ...] = ()
+    table: dict[str, list[float]] = {}
+    maybe: Annotated[int, "a note"] | None = None
+    side: Literal[0, 1] = 0
+    crop: Literal["none"] | Annotated[int, "a note"] = "none"
+    path: Path = Path()
+    text: str = ""
+    share: float = 0
+    name: Name = "a"
+
+
+def said(model: type[Strict], content: dict[str, Any]) -> str:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(content)
+    return explain(caught.value, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"count": True}, "count: a number is needed, not True"),
+        ({"count": "3"}, "count: a number is needed, not '3'"),
+        ({"count": None}, "count: a number is needed, not None"),
+        ({"counts": [1, True]}, "counts.1: a number is needed, not True"),
+        ({"counts": ["2"]}, "counts.0: a number is needed, not '2'"),
+        ({"pair": [0.5, False]}, "pair.1: a number is needed, not False"),
+        ({"flags": [True, 1]}, "flags.1: true or false is needed, not 1"),
+        ({"flags": ["yes"]}, "flags.0: true or false is needed, not 'yes'"),
+        ({"table": {"a": [1, True]}}, "table.a.1: a number is needed, not True"),
+        ({"table": {1: []}}, "table: a text as name (put it in quotes) is needed, not 1"),
+        ({"maybe": False}, "maybe: a number is needed, not False"),
+        ({"side": True}, "side: 0 or 1 is needed, not True"),
+        ({"side": 1.0}, "side: 0 or 1 is needed, not 1.0"),
+        ({"crop": True}, "crop: 'none' or a number is needed, not True"),
+        ({"path": 2024}, "path: a text (put it in quotes) is needed, not 2024"),
+        ({"text": 2024}, "text: a text (put it in quotes) is needed, not 2024"),
+        ({"text": False}, "text: a text (put it in quotes) is needed, not False"),
+        ({"share": "nan"}, "share: a number is needed, not 'nan'"),
+        ({"share": "1_0"}, "share: a number is needed, not '1_0'"),
+        ({"name": "-a"}, "name: a letter of A-Z or a-z or a digit, followed by these and by . _ + "
+         "- alone is needed, not '-a'"),
+        ({"shar": 1, "count": 2, "nam": 3}, "unknown key 'shar': did you mean 'share'? known: "),
+        ({"a\nb": 1}, "unknown key 'a\\nb': did you mean "),
+    ],
+)  # fmt: skip
+def test_what_would_be_converted_is_refused_wherever_it_stands(
+    content: dict[str, Any], expected: str
+) -> None:
+    assert said(Everything, content).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"share": "3e-3"},
+        {"share": 1},
+        {"count": 2.0},
+        {"maybe": None},
+        {"crop": 64},
+        {"crop": "none"},
+        {"table": {"a": [1, 2.5]}},
+    ],
+)
+def test_what_means_the_same_is_taken(content: dict[str, Any]) -> None:
+    Everything.model_validate(content)
+
+
+def test_all_unknown_and_all_missing_keys_are_told_at_once() -> None:
+    unknown = said(Everything, {"shar": 1, "nam": 3})
+    assert "unknown key 'shar'" in unknown
+    assert "unknown key 'nam': did you mean 'name'" in unknown
+    with pytest.raises(BenchmarkError) as caught:
+        parse({"run": "a", "data": {"d": {"source": "avatars"}}, "nonsense": 1})
+    assert "unknown key 'nonsense'" in str(caught.value)
+    with pytest.raises(BenchmarkError) as caught:
+        parse({"run": "a", "data": {"d": {"source": "avatars"}}})
+    for key in ("models", "grid", "evaluation", "data.d.resolution", "data.d.train"):
+        assert f"{key}: this key is missing" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "my run",
+            "run: a letter of A-Z or a-z or a digit, followed by these and by . _ + - alone",
+        ),
+        (2024, "run: a text (put it in quotes) is needed, not 2024"),
+        (False, "run: a text (put it in quotes) is needed, not False"),
+        ("x" * 81, "run: String should have at most 80 characters, not 'xxx"),
+    ],
+)
+def test_a_run_name_is_refused_in_words(name: object, expected: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"^config: ") as caught:
+        parse({**CONTENT, "run": name})
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda c: c["data"].update(Tiny=c["data"]["tiny"]), "data: Tiny and tiny differ in case"),
+        (lambda c: c["models"].update(ddpm=c["models"]["DDPM"]), "models: ddpm and DDPM differ"),
+        (lambda c: c["grid"][1].update(table="Trained"), "grid: table: Trained and trained differ"),
+        (lambda c: c["grid"][1].update(table="Stages"), "stages and Stages differ in case alone"),
+        (lambda c: c["evaluation"]["metrics"].update(FD={"kind": "kernel"}), "FD and fd differ"),
+        (lambda c: c["evaluation"]["metrics"].update(Steps={"kind": "kernel"}), "and Steps differ"),
+    ],
+)
+def test_names_that_differ_in_case_alone_are_refused(
+    change: Callable[[dict[str, Any]], None], expected: str
+) -> None:
+    content = copy.deepcopy(CONTENT)
+    change(content)
+    with pytest.raises(BenchmarkError) as caught:
+        parse(content)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "is empty: a config is a mapping of keys"),
+        (b"# nothing\n", "is empty"),
+        (SMOKE.read_text().encode("utf-16"), "is written in UTF-16: save it as UTF-8"),
+        (b"run: \xff\xfe", "not YAML: 'utf-8' codec can't decode"),
+        (b"run: a\nrun: b", "'run' stands here and on line 1: remove one of them"),
+        (b'{"run": "a", "run": "b"}', "'run' stands twice in one mapping"),
+        (b"a: " + b"9" * 5000, "not YAML: Exceeds the limit"),
+        (b"a: !!int x", "not YAML: invalid literal"),
+        (b"[" * 5000, "not YAML: "),
+        (b"&a [*a]", "a config is a mapping of keys, this is [[["),
+        (b"run: &a {b: *a}", "run: "),
+        (b"run: \x00", "not YAML: "),
+    ],
+)
+def test_a_file_that_is_no_config_is_one_line(tmp_path: Path, data: bytes, expected: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(data)
+    with pytest.raises(BenchmarkError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert expected in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf" + SMOKE.read_bytes(),
+        json.dumps(CONTENT, indent="\t").encode(),
+        SMOKE.read_bytes().replace(b"\n", b"\r\n"),
+    ],
+    ids=["a byte order mark", "JSON indented by tabs", "the line ends of Windows"],
+)
+def test_the_same_config_in_other_clothes_is_read(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "smoke.yaml"
+    path.write_bytes(data)
+    assert load(path) == load(SMOKE)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("on", "on"),
+        ("y", "y"),
+        ("true", True),
+        ("1e-3", 0.001),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("010", "010"),
+        ("0x10", "0x10"),
+        ("1:30", "1:30"),
+        ("1_000", "1_000"),
+        ("2024-01-01", "2024-01-01"),
+        ("2024", 2024),
+        ("'2024'", "2024"),
+        ("~", None),
+        ("-7", -7),
+    ],
+)
+def test_words_are_words_and_numbers_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    found = read_yaml(f"key: {text}")["key"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_home_folder_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    content = copy.deepcopy(CONTENT)
+    folder = {"source": "folder", "path": "~/faces", "resolution": 16, "train": 24, "held_out": 8}
+    content["data"]["tiny"] = folder
+    content["against"] = "~/before.zip"
+    content["models"]["DDPM"] = {"family": "GAN", "data": "tiny", "images": "~/made"}
+    content["grid"][0] = {"table": "made", "model": "DDPM", "samples": 8}
+    found = parse(content)
+    assert found.data["tiny"].model_dump()["path"] == tmp_path / "faces"
+    assert found.models["DDPM"].images == tmp_path / "made"
+    assert found.against == str(tmp_path / "before.zip")
+    folder["path"] = "~nobody-of-this-name/faces"
+    with pytest.raises(BenchmarkError, match=r"data\.tiny\.path: .*: write it out"):
+        parse(content)
+
+
+def test_files_and_the_command_line_are_joined_and_typed(tmp_path: Path) -> None:
+    later = tmp_path / "later.yaml"
+    later.write_text("training: {short: {lr: 1e-2}}\ndevice: auto")
+    overrides = {"training": {"short": {"steps": "3", "flip": "true"}}, "run": "no", "seed": 4}
+    found = parse(merged([SMOKE, later], overrides))
+    training = found.training["short"]
+    assert (training.steps, training.flip, training.lr) == (3, True, 0.01)
+    assert training.batch == CONTENT["training"]["short"]["batch"]
+    assert (found.run, found.seed, found.device) == ("no", 4, "auto")
+
+
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([-1, 0, 1, 10**12, 10**400]),
+    st.floats(),
+    st.text(),
+    st.sampled_from(
+        ["1e-3", "no", "~", "auto", "linear", "DDPM", "../x", "a\nb", "\x00", "\ud800"]
+    ),
+    st.just([]),
+    st.just({}),
+)
+WRONG = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(LEAVES.filter(
+        lambda leaf: not isinstance(leaf, list | dict)), inner, max_size=3), max_leaves=6
+)  # fmt: skip
+
+
+def places(content: Any) -> list[tuple[Any, Any]]:
+    """Return every mapping or list of plain data with each of its keys."""
+    items = (
+        content.items() if isinstance(content, dict)
+        else enumerate(content) if isinstance(content, list) else ()
+    )  # fmt: skip
+    return [place for key, item in items for place in [(content, key), *places(item)]]
+
+
+@given(data=st.data())
+def test_a_changed_config_loads_or_is_refused_in_one_line(data: st.DataObject) -> None:
+    content = copy.deepcopy(CONTENT)
+    for _ in range(data.draw(st.integers(1, 3))):
+        inside, key = data.draw(st.sampled_from(places(content)))
+        change = data.draw(st.sampled_from(["replace", "remove", "rename", "add"]))
+        if change == "add" and isinstance(inside, list):
+            inside.append(data.draw(WRONG))
+        elif change == "replace" or isinstance(inside, list):
+            inside[key] = data.draw(WRONG)
+        else:
+            kept = inside.pop(key)
+            if change == "rename":
+                inside[data.draw(st.text() | st.integers() | st.none())] = kept
+        if not places(content):
+            break
+    line = ""
+    try:
+        parse(content)
+    except BenchmarkError as error:
+        line = str(error)
+    assert line.isprintable()
+    assert len(line) < 4000
