@@ -409,7 +409,7 @@ class Config(Strict):
         """Refuse names of files that differ in case alone: some file systems take them for one."""
         tables = dict.fromkeys(entry.table for entry in self.grid)
         ids = [*self.subjects, *map(self.controls_of, self.data), *self.data]
-        for at, names in {
+        kinds: dict[str, Iterable[str]] = {
             "data": self.data,
             "models": self.models,
             "networks": self.networks,
@@ -420,7 +420,8 @@ class Config(Strict):
             "grid: table": [*tables, *RESERVED],
             "grid: training": self.trainings,
             "grid: cell, data set or control": ids,
-        }.items():
+        }
+        for at, names in kinds.items():
             seen: dict[str, str] = {}
             for name in names:
                 other = seen.setdefault(name.casefold(), name)
