@@ -566,6 +566,20 @@ def test_a_learned_time_embedding_has_no_times_between(folder: Path) -> None:
         ours(load(learned(folder, 100)), "ddim", 10, spacing="karras")
 
 
+def test_times_between_are_refused_when_the_config_is_read(smoke: Config, folder: Path) -> None:
+    content = smoke.model_dump(mode="json")
+    options = LIKE_CELEBAHQ | {"sample_size": 16, "time_embedding_type": "learned"}
+    diffusers_unet(options | {"num_train_timesteps": 100}).save_pretrained(folder / "unet")
+    weights = {"kind": "diffusers", "source": str(folder)}
+    content["models"] = {"M": {"family": "F", "data": "tiny", "weights": weights}}
+    entry = {"table": "t", "schedule": "linear", "model": "M", "steps": 10, "samples": 4}
+    content["grid"] = [entry | {"sampler": "ddpm"}]
+    assert parse(content).cells
+    content["grid"] = [entry | {"sampler": "heun"}]  # whose usual spacing is that of Karras et al.
+    with pytest.raises(BenchmarkError, match=r"grid\.0\.sampler: its times lie between those that"):
+        parse(content)
+
+
 def test_a_learned_time_embedding_of_too_few_times_is_refused(folder: Path) -> None:
     said = refusal(learned(folder, 50))
     assert "num_train_timesteps is 50: a learned embedding of all 100 times" in said
