@@ -94,12 +94,15 @@ def _examples(*lines: str) -> str:
 def config(config: ConfigFile) -> None:
     """Check a config and print it with every default, and the cells of its grid."""
     from benchmark.config import load
+    from benchmark.needs import check_folders, lacking
 
     loaded = load(config)
+    run = Run(RESULTS / loaded.run)
+    check_folders(loaded, run)
     _print_resolved(loaded)
     for cell in loaded.cells:
         print(f"{cell.table}: {cell.id}: {cell.samples} samples", file=sys.stderr)
-    for line in loaded.missing_files():
+    for line in lacking(loaded, run):
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -75,6 +75,10 @@ class SourceBase(Strict, abc.ABC):
     def offer(self) -> Offer:
         """Find the images, reading none of them; raise BenchmarkError where there are none."""
 
+    def unfetched(self) -> str:
+        """Return what `offer` would have to download; empty: nothing."""
+        return ""
+
     def fit(self, image: Image.Image) -> Image.Image:
         """Bring an RGB image to resolution × resolution; raise ValueError where it cannot be.
 

@@ -75,6 +75,24 @@ class HubFaces(Photographs, abc.ABC):
             _row_candidates(held_out, self.seed) if held_out else None,
         )
 
+    def unfetched(self) -> str:
+        """Return the name of the data set on the hub, if it is not in the hub's cache."""
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        if self.path is not None:
+            return ""
+        try:
+            folder = snapshot_download(
+                self.repository,
+                repo_type="dataset",
+                revision=self.revision,
+                local_files_only=True,
+            )
+        except LocalEntryNotFoundError:
+            return self.repository
+        return "" if any(Path(folder).rglob("*.parquet")) else self.repository
+
     def _download(self) -> Path:
         from huggingface_hub import snapshot_download
 

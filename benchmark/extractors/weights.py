@@ -35,6 +35,10 @@ class Weights:
     mirrors: tuple[str, ...] = ()
     package: tuple[str, str] | None = None
 
+    def is_missing(self, cache: Path) -> bool:
+        """Tell whether the file is nowhere on this machine where `locate` looks for it."""
+        return not any((folder / self.file).exists() for folder in _folders(self, cache))
+
 
 def locate(weights: Weights, cache: Path, path: Path | None = None) -> Path:
     """Return the verified weight file.

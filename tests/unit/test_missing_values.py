@@ -71,6 +71,11 @@ def test_a_collapsed_model_has_no_recall_but_all_else(run: Run, config: Config) 
     assert read_record(run.record("metrics", CELL)) == record
 
 
+@pytest.mark.faults(
+    "features that are not finite, or all alike",
+    "evaluate and retrieve",
+    "the value is missing with its reason; other values, rows, tables and plots stand",
+)
 @pytest.mark.parametrize(("bad", "sized"), [(0, {}), (7, {4})])
 def test_features_that_are_not_finite_leave_every_figure_empty(
     run: Run, config: Config, bad: int, sized: set[int]

@@ -17,6 +17,7 @@ from benchmark.cores import available_cores
 from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import local_files
+from benchmark.needs import check_folders, lacking
 from benchmark.paths import (
     CLAIMS,
     CONTROLS,
@@ -38,6 +39,8 @@ try:
     )
     RUN = Run(RESULTS / CONFIG.run)
     check_writable(RUN.root)
+    if workflow.is_main_process:
+        check_folders(CONFIG, RUN)
 except BenchmarkError as error:
     # One line, where an exception would add lines of the workflow.
     sys.exit(f"error: {error}")
@@ -78,16 +81,15 @@ envvars:
     "BENCHMARK_SIZES",
 
 
-# A plan alone needs no files of weights.
-MISSING = CONFIG.missing_files()
-if workflow.is_main_process:
-    for line in MISSING:
-        print(f"warning: {line}", file=sys.stderr)
+# A plan alone needs no weights, network and room.
+MISSING = lacking(CONFIG, RUN) if workflow.is_main_process else []
+for line in MISSING:
+    print(f"warning: {line}", file=sys.stderr)
 
 
 onstart:
     if MISSING:
-        sys.exit(f"error: {MISSING[0]}")
+        sys.exit("\n".join(f"error: {line}" for line in MISSING))
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
         SERVERS.extend(start_servers(CONFIG_FILE))
