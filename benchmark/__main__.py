@@ -441,8 +441,9 @@ def score(
         Path,
         typer.Argument(
             help="The reference: a folder of images of any sizes, with its subfolders; .npy or "
-            ".npz of images (uint8 N×H×W×3) or of features (float N×d); .npz of statistics (mu, "
-            "sigma) by pytorch-fid, clean-fid or --save-stats.",
+            ".npz of images (uint8 N×H×W×3) or of features (float N×d), by dgm-eval and score_sde "
+            "too; .npz of statistics (mu, sigma) by pytorch-fid, clean-fid or --save-stats; a "
+            "reference batch of guided-diffusion, which has both.",
             show_default=False,
         ),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import sys
 import zipfile
 import zlib
 from collections import deque
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.archives import headers, layout, read_header
 from benchmark.atomic import atomic_path
 from benchmark.data.folder import open_file
 from benchmark.data.listing import image_files, samples_of_cell
@@ -67,6 +69,7 @@ class Images:
         pictures: from the threads that decode to the images in order.
         ignored: files of the folder that are not read, counted by kind.
         files: those that are, by their paths relative to the folder; none of an array.
+        statistics: those of the features of these or more images, that lie beside them in a file.
     """
 
     path: Path
@@ -74,6 +77,7 @@ class Images:
     pictures: Pictures
     ignored: Mapping[str, int] = field(default_factory=dict)
     files: Sequence[str] = ()
+    statistics: Statistics | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +102,9 @@ def open_input(path: Path, library: Library | None = None) -> Input:
     Of the folder of a run's cell, `results/RUN/samples/CELL`, the samples in its array are taken.
 
     Images in a file are uint8 N×H×W×3, features float N×d, alone in it (a .npz with labels beside
-    them has the images in `arr_0`); statistics are `mu` and `sigma`.
+    them has the images in `arr_0`); statistics are `mu` and `sigma`. A reference batch of
+    guided-diffusion has both. The features of dgm-eval are `reps`, those of score_sde `pool_3`.
+    What else a .npz holds is not read, and named on stderr.
 
     Args:
         path: of the folder or file.
@@ -243,22 +249,37 @@ def _array(path: Path, array: NDArray[Any]) -> Images | Features:
 
 
 def _archive(path: Path, content: Any) -> Input:
-    names = list(content.files)
-    if {"mu", "sigma"} <= set(names):
-        return _statistics(path, content)
-    if "arr_0" not in names and len(names) != 1:
-        raise BenchmarkError(
-            f"{path}: holds {', '.join(names) or 'nothing'}: give mu and sigma, or one array"
+    found = headers(path)
+    plan = layout(path, found)
+    if plan.unread:
+        read = [*(["mu", "sigma"] if plan.has_moments else []), *filter(None, [plan.array])]
+        print(
+            f"{path}: {', '.join(read)} read, not read: {', '.join(plan.unread)}", file=sys.stderr
         )
-    name = "arr_0" if "arr_0" in names else names[0]
-    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
-        shape, fortran_order, dtype = _header(member)
+    statistics = None
+    if plan.has_moments:
+        kinds = found["mu"].dtype, found["sigma"].dtype
+        if any(kind.kind not in "fiu" for kind in kinds):
+            raise BenchmarkError(
+                f"{path}: mu is {kinds[0]}, sigma {kinds[1]}: they must be real numbers"
+            )
+        facts = _facts(path, {name: content[name].item() for name in plan.facts})
+        if plan.extractor is not None:
+            facts.setdefault("extractor", plan.extractor)
+        statistics = _statistics(path, content["mu"], content["sigma"], facts)
+    if plan.array is None:
+        assert statistics is not None
+        return statistics
+    shape, fortran_order, dtype = found[plan.array]
     if dtype.kind == "f":
-        return _array(path, content[name])
+        return _array(path, content[plan.array])
     _check_images(path, shape, dtype)
     if fortran_order:
-        raise BenchmarkError(f"{path}: save {name} in the order of C, by np.ascontiguousarray")
-    return Images(path, shape[0], _member_pictures(path, f"{name}.npy", shape))
+        raise BenchmarkError(
+            f"{path}: save {plan.array} in the order of C, by np.ascontiguousarray"
+        )
+    pictures = _member_pictures(path, f"{plan.array}.npy", shape)
+    return Images(path, shape[0], pictures, statistics=statistics)
 
 
 def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Pictures:
@@ -266,7 +287,7 @@ def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Picture
 
     def pictures(_: int) -> Iterator[Picture]:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-            _header(file)
+            read_header(file)
             for _ in range(shape[0]):
                 data = _read(path, file, math.prod(shape[1:]))
                 yield Picture(np.frombuffer(data, np.uint8).reshape(shape[1:]), ARRAY)
@@ -284,13 +305,6 @@ def _read(path: Path, file: IO[bytes], size: int) -> bytearray:
     return data
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    return np.lib.format.read_array_header_2_0(file)
-
-
 def _check_images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
         raise BenchmarkError(
@@ -298,13 +312,10 @@ def _check_images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
         )
 
 
-def _statistics(path: Path, content: Any) -> Statistics:
-    arrays = content["mu"], content["sigma"]
-    if any(array.dtype.kind not in "fiu" for array in arrays):
-        raise BenchmarkError(
-            f"{path}: mu is {arrays[0].dtype}, sigma {arrays[1].dtype}: they must be real numbers"
-        )
-    mean, covariance = (array.astype(np.float64) for array in arrays)
+def _statistics(
+    path: Path, mu: NDArray[Any], sigma: NDArray[Any], facts: dict[str, str | int]
+) -> Statistics:
+    mean, covariance = (array.astype(np.float64) for array in (mu, sigma))
     if mean.ndim != 1 or not mean.size or covariance.shape != (mean.size, mean.size):
         raise BenchmarkError(
             f"{path}: mu of shape {mean.shape} and sigma of shape {covariance.shape}: "
@@ -318,14 +329,14 @@ def _statistics(path: Path, content: Any) -> Statistics:
             "multiplied: scale them down"
         )
     try:
-        return Statistics(GaussianStats.from_moments(mean, covariance), _facts(content))
+        return Statistics(GaussianStats.from_moments(mean, covariance), facts)
     except BenchmarkError as error:
         raise BenchmarkError(f"{path}: {error}") from None
 
 
-def _facts(content: Any) -> dict[str, str | int]:
-    facts = {key: content[key].item() for key in content.files if not content[key].ndim}
+def _facts(path: Path, facts: dict[str, str | int]) -> dict[str, str | int]:
+    """Return what a file says of its statistics, checked."""
     count = facts.get("count", 1)
     if type(count) is not int or count < 1:
-        raise BenchmarkError(f"count is {count!r}: it must be the number of images")
+        raise BenchmarkError(f"{path}: count is {count!r}: it must be the number of images")
     return facts

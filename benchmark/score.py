@@ -187,14 +187,18 @@ def score(
     names = _computable(asked, real, fake, opened)
     choice = choice or Choice()
     choice.check(names)
+    opened, moments, told = _moments(opened, embedding, names, statistics_file is not None)
     options = _options(names, choice, (opened[fake], opened[real]), embedding, bool(asked))
     censuses = {path: Census() for path, side in opened.items() if isinstance(side, Images)}
     sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
     values, missing = {}, {}
     for name in names:
+        pair = (judged, reference)
+        if name == DISTANCE:
+            pair = (moments.get(fake, judged), moments.get(real, reference))
         try:
-            values[name] = _measure(name, judged, reference, extractor, embedding, options[name])
+            values[name] = _measure(name, *pair, extractor, embedding, options[name])
         except BenchmarkError as error:
             if asked or name == DISTANCE:  # without which the features are of no use
                 raise
@@ -202,7 +206,7 @@ def score(
     if statistics_file is not None:
         _save(reference, extractor, statistics_file)
     counts = (_count(reference), _count(judged))
-    notes = [
+    notes = told + [
         f"{path}: {note}"
         for path, side in opened.items()
         for note in _notes(path, side, extractor, censuses.get(path))
@@ -217,7 +221,7 @@ def score(
         counts,
         extractor,
         values,
-        list(_few(sides, label)),
+        list(_few(sides | moments, label)),
         missing,
         notes,
         {name: text for name, text in meanings.items() if text is not None},
@@ -301,6 +305,43 @@ def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Inp
     return names or [DISTANCE]
 
 
+def _moments(
+    opened: dict[Path, Input], embedding: Embedding, names: list[str], keeps_images: bool
+) -> tuple[dict[Path, Input], dict[Path, Statistics], list[str]]:
+    """Take the statistics that lie beside images, where they are of the extractor's network.
+
+    Args:
+        opened: what is compared.
+        embedding: names the extractor.
+        names: of the metrics; where the distance is the only one, no image is read.
+        keeps_images: whether the images are needed all the same.
+
+    Returns:
+        What is compared, the statistics that the distance is of, and notes on both.
+    """
+    extractor = _extractor(opened, embedding.extractor)
+    needed, moments, notes = dict(opened), {}, []
+    for path, side in opened.items():
+        if not isinstance(side, Images) or side.statistics is None or extractor is None:
+            continue
+        of = side.statistics.facts.get("extractor", "a network that the file does not name")
+        if of != extractor.name and "extractor" in side.statistics.facts:
+            notes.append(
+                f"{path}: its mu and sigma are of {of}, not {extractor.name}: the distance is of "
+                "its images"
+            )
+            continue
+        _check(path, side.statistics, extractor)
+        moments[path] = side.statistics
+        notes.append(
+            f"{path}: the distance is of its mu and sigma, of {of}; all else of its {side.count} "
+            "images"
+        )
+        if names == [DISTANCE] and not keeps_images:
+            needed[path] = side.statistics
+    return needed, moments, notes
+
+
 def _options(
     names: Sequence[str],
     choice: Choice,
@@ -353,9 +394,14 @@ def _embed(
 def _extractor(opened: Mapping[Any, Input], name: str | None) -> Extractor | None:
     """Return the extractor that is asked for, that a file names, or that images need."""
     if name is None:
-        named = [s.facts.get("extractor") for s in opened.values() if isinstance(s, Statistics)]
+        sides = [
+            side.statistics if isinstance(side, Images) and side.statistics else side
+            for side in opened.values()
+        ]
+        named = [side.facts.get("extractor") for side in sides if isinstance(side, Statistics)]
         images = any(isinstance(side, Images) for side in opened.values())
-        name = EXTRACTOR if images else next((str(n) for n in named if n is not None), None)
+        other = EXTRACTOR if images else None
+        name = next((str(n) for n in named if n is not None), other)
     if name is None:
         return None
     if name not in EXTRACTORS:
