@@ -166,15 +166,12 @@ class DiscreteVE(Process):
 
     Args:
         sigmas: σ_t for t = 0 … L-1, rising.
-        start: the prior: uniform over the data range as in the paper's section 5, or the normal
-            distribution of largest noise around the middle of the data range.
     """
 
     family: ClassVar[Family] = "ve-discrete"
     spacings = ("linspace", "repeat")
     prediction = "score"
     sigmas: Array
-    start: Literal["uniform", "normal"] = "uniform"
     data_range: tuple[float, float] = (0.0, 1.0)
 
     @property
@@ -214,12 +211,9 @@ class DiscreteVE(Process):
         return self.length - 1 - (int(t) if isinstance(t, float) else t)
 
     def prior(self, noise: Tensor) -> Tensor:
-        """Turn standard normal noise into the state at which samplers start."""
+        """Return the largest noise around the middle of the data range."""
         low, high = self.data_range
-        if self.start == "normal":
-            return (low + high) / 2 + float(self.sigmas[-1]) * noise
-        uniform = ((noise / math.sqrt(2)).erf() + 1) / 2
-        return low + (high - low) * uniform
+        return (low + high) / 2 + float(self.sigmas[-1]) * noise
 
 
 class SDE(Process):
@@ -386,6 +380,14 @@ def exact_chain(process: Process, timesteps: Array) -> tuple[Array, Array]:
     return a, np.sqrt(sigma[:-1] ** 2 - (a * sigma[1:]) ** 2)
 
 
-def levels(process: Process, timesteps: Array) -> tuple[Array, Array]:
-    """Return α and σ of the N times and of the clean image after them: N+1 values each."""
-    return np.append(process.alpha(timesteps), 1.0), np.append(process.sigma(timesteps), 0.0)
+def levels(process: Process, timesteps: Array, end: float | None = None) -> tuple[Array, Array]:
+    """Return α and σ of the N times and of what comes after them: N+1 values each.
+
+    Args:
+        process: gives α and σ.
+        timesteps: the N times.
+        end: the time after them; None: the clean image, α = 1 and σ = 0.
+    """
+    times = timesteps if end is None else np.append(timesteps, end)
+    alpha, sigma = process.alpha(times), process.sigma(times)
+    return (np.append(alpha, 1.0), np.append(sigma, 0.0)) if end is None else (alpha, sigma)

@@ -7,7 +7,7 @@ To add one, write a function of keyword-only options that returns a process, und
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -74,17 +74,13 @@ def cosine(
 
 @SCHEDULES.register("geometric")
 def geometric(
-    *,
-    levels: Levels = 10,
-    sigma_min: Sigma = 0.01,
-    sigma_max: Sigma = 1.0,
-    start: Literal["uniform", "normal"] = "uniform",
+    *, levels: Levels = 10, sigma_min: Sigma = 0.01, sigma_max: Sigma = 1.0
 ) -> DiscreteVE:
     """Return levels of a constant ratio, by default those of Song and Ermon 2019, section 5."""
     _check_sigmas(sigma_min, sigma_max)
     if levels < 2:
         raise BenchmarkError(f"schedule: levels = {levels} make no schedule: levels ≥ 2 would")
-    return DiscreteVE(np.geomspace(sigma_min, sigma_max, levels), start)
+    return DiscreteVE(np.geomspace(sigma_min, sigma_max, levels))
 
 
 @SCHEDULES.register("ve")

@@ -12,11 +12,14 @@ from benchmark.errors import BenchmarkError
 KARRAS_RHO = 7  # Karras et al. 2022, section 3
 
 
-def timesteps(process: Process, steps: int, spacing: Spacing | None = None) -> Array:
-    """Return `steps` descending times.
+def timesteps(
+    process: Process, steps: int, spacing: Spacing | None = None, drop_last: bool = False
+) -> Array:
+    """Return `steps` descending times, all different but for those of `repeat`.
 
-    The clean image, which every sampler ends with, comes after the last of them. The names are
-    those of diffusers' `timestep_spacing`, Lin et al. 2024, table 2.
+    What a sampler ends with, mostly the clean image, comes after the last of them. The names are
+    those of diffusers' `timestep_spacing`, Lin et al. 2024, table 2. A single step is always taken
+    at the last time of the process, whose noise the state x_T has.
 
     Args:
         process: the process whose times they are.
@@ -24,6 +27,9 @@ def timesteps(process: Process, steps: int, spacing: Spacing | None = None) -> A
         spacing: `leading` ends at the first time, `trailing` begins at the last, `linspace` does
             both; `karras` is even in (σ/α)^(1/7); `repeat` takes every level steps/L times; None
             is the usual one of the process.
+        drop_last: where a spacing ends at the first time (`leading`, `linspace`), space one time
+            more and leave out the first, at which next to no noise is left to be removed. Where
+            there is no time more, all times are taken.
 
     Raises:
         BenchmarkError: a spacing or a number of steps that the process has not.
@@ -39,41 +45,49 @@ def timesteps(process: Process, steps: int, spacing: Spacing | None = None) -> A
     length = process.length
     if length is not None and spacing != "repeat" and steps > length:
         raise BenchmarkError(f"steps: {steps} are more than the {length} times of the schedule")
-    return np.ascontiguousarray(_SPACINGS[spacing](process, steps), dtype=np.float64)
+    if steps == 1 and spacing != "repeat":
+        return np.array([process.t_max], dtype=np.float64)
+    points = steps
+    if drop_last and spacing in ("leading", "linspace"):
+        points = steps + 1 if length is None else min(steps + 1, length)
+    times = _SPACINGS[spacing](process, points)[:steps]
+    return np.ascontiguousarray(times, dtype=np.float64)
 
 
-def _leading(process: Process, steps: int) -> Array:
-    ratio = (process.t_max + 1) // steps
-    return np.arange(steps)[::-1] * ratio
+def _leading(process: Process, points: int) -> Array:
+    """Song et al. 2021 (DDIM), appendix D.2: ⌊c i⌋, here with c = T/points for any of them."""
+    T = int(process.t_max) + 1
+    return np.floor_divide(np.arange(points)[::-1] * T, points).astype(np.float64)
 
 
-def _trailing(process: Process, steps: int) -> Array:
+def _trailing(process: Process, points: int) -> Array:
     T = process.t_max + 1
-    return np.round(np.arange(T, 0, -T / steps))[:steps] - 1
+    # Rounding errors of `arange` add a time at 0 for some numbers of points: it is cut off.
+    return np.round(np.arange(T, 0, -T / points))[:points] - 1
 
 
-def _linspace(process: Process, steps: int) -> Array:
-    if steps == 1:  # of the two ends, that whose noise x_T has
-        return np.array([process.t_max])
-    even = np.linspace(process.t_min, process.t_max, steps)[::-1]
+def _linspace(process: Process, points: int) -> Array:
+    even = np.linspace(process.t_min, process.t_max, points)[::-1]
     return even.round() if process.length else even
 
 
-def _karras(process: Process, steps: int) -> Array:
+def _karras(process: Process, points: int) -> Array:
     """Karras et al. 2022, equation 5."""
     ends = np.array([process.t_max, process.t_min])
     first, last = (process.sigma(ends) / process.alpha(ends)) ** (1 / KARRAS_RHO)
-    return process.time_of(np.linspace(first, last, steps) ** KARRAS_RHO)
+    times = process.time_of(np.linspace(first, last, points) ** KARRAS_RHO)
+    times[[0, -1]] = ends  # which rounding errors would miss
+    return times
 
 
-def _repeat(process: Process, steps: int) -> Array:
+def _repeat(process: Process, points: int) -> Array:
     count = int(process.t_max) + 1
-    if steps % count:
+    if points % count:
         raise BenchmarkError(
-            f"steps: {steps} cannot be shared evenly by {count} noise levels: "
-            f"choose {max(1, round(steps / count)) * count}"
+            f"steps: {points} cannot be shared evenly by {count} noise levels: "
+            f"choose {max(1, round(points / count)) * count}"
         )
-    return np.repeat(np.arange(count)[::-1], steps // count).astype(np.float64)
+    return np.repeat(np.arange(count)[::-1], points // count).astype(np.float64)
 
 
 _SPACINGS: dict[Spacing, Callable[[Process, int], Array]] = {

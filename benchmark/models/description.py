@@ -161,7 +161,10 @@ def describe_own(path: Path, header: Mapping[str, Any], trusted: bool = False) -
     """
     try:
         spec = TypeAdapter[Network](Network).validate_python(header["network"])
-        schedule = _schedule(header["schedule"])
+        # Older files name the start of annealed Langevin dynamics here. It is an option of that
+        # sampler, and nothing that the network learnt.
+        stated = {key: value for key, value in header["schedule"].items() if key != "start"}
+        schedule = _schedule(stated)
         resolution = int(header["data"]["resolution"])
         prediction = header["training"].get("prediction")
         TypeAdapter[Prediction | None](Prediction | None).validate_python(prediction)

@@ -492,6 +492,30 @@ def test_options_that_the_weights_have_not_are_refused_when_the_config_is_read(
     sampled(weights, schedules={"linear": {"kind": "linear", "T": 500}})
 
 
+GEOMETRIC = {"kind": "geometric", "levels": 10, "sigma_min": 0.01, "sigma_max": 1.0}
+
+
+# Files of earlier versions name a start among the schedule's options.
+@pytest.mark.parametrize("start", [{}, {"start": "uniform"}, {"start": "normal"}])
+@pytest.mark.parametrize("sampler", ["ddim", "predictor-corrector", "annealed-langevin", "unipc"])
+def test_ready_weights_leave_the_start_to_the_sampler(
+    tmp_path: Path, sampler: str, start: dict[str, str]
+) -> None:
+    weights = own(tmp_path, {"schedule": GEOMETRIC | start})
+    grid = {"schedule": "geometric", "sampler": sampler}
+    assert sampled(weights, grid=grid).schedule_of("M", "geometric").model_dump() == GEOMETRIC
+    sampled(weights, grid=grid, schedules={"geometric": GEOMETRIC})
+    langevin = {"langevin": {"kind": "annealed-langevin", "start": "normal"}}
+    sampled(weights, grid=grid | {"sampler": "langevin"}, samplers=langevin)
+
+
+def test_a_start_is_refused_where_it_is_no_option() -> None:
+    content = yaml.safe_load(SMOKE.read_text())
+    schedules = {"levels": GEOMETRIC | {"start": "normal"}}
+    with pytest.raises(BenchmarkError, match=r"^config: schedules\.levels: unknown key 'start'"):
+        parse(content | {"schedules": schedules})
+
+
 def test_a_checkpoint_of_ncsn_may_come_later_and_its_lack_is_told(tmp_path: Path) -> None:
     grid = {"schedule": "geometric", "sampler": "annealed-langevin"}
     config = sampled(NCSN, grid=grid)

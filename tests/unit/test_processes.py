@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from benchmark.diffusion.processes import SDE, VE, VP, DiscreteVE, Process, SubVP, exact_chain
+from benchmark.diffusion.processes import SDE, VE, VP, Process, SubVP, exact_chain
 from benchmark.diffusion.schedules import geometric
 from benchmark.diffusion.timesteps import timesteps
 
@@ -95,18 +95,9 @@ def test_chain_of_few_vp_steps_stays_finite() -> None:
 
 @all_processes
 def test_prior_has_the_noise_of_the_last_time(process: Process) -> None:
-    if isinstance(process, DiscreteVE):
-        process = DiscreteVE(process.sigmas, start="normal")
     z = torch.randn(100_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     prior = process.prior(z)
     assert float(prior.std()) == pytest.approx(float(process.sigma(process.t_max)), rel=0.02)
-
-
-def test_ncsn_starts_from_uniform_noise_over_the_data_range() -> None:
-    z = torch.randn(100_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    start = geometric().prior(z).sort().values
-    even = (torch.arange(100_000) + 0.5) / 100_000
-    assert (start - even).abs().max() < 0.01  # Kolmogorov and Smirnov's distance
 
 
 @all_processes

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.denoiser import Denoiser, Estimate, estimate_from
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes import Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
@@ -120,9 +120,9 @@ def matrix_process(name: str, kind: str) -> Process:
     """Return the process of a schedule with levels as its samplers need them.
 
     Annealed Langevin dynamics is for the paper's ten levels. Samplers that take each level once
-    need more of them, and a start that has the noise of the largest.
+    need more of them.
     """
-    many = {"levels": 200, "sigma_max": 10.0, "start": "normal"}
+    many = {"levels": 200, "sigma_max": 10.0}
     options = many if kind == "geometric" and name != "annealed-langevin" else {}
     return make_process(SCHEDULES.options(kind)(**options))
 
@@ -179,6 +179,54 @@ def test_is_a_spacing_refused_that_the_sampler_cannot_take(name: str, spacing: s
         SAMPLERS.options(name)(spacing=spacing)
 
 
+# Both take steps that are even in continuous time, whatever the times are.
+@pytest.mark.parametrize("name", ["predictor-corrector", "probability-flow"])
+@pytest.mark.parametrize("kind", ["ve", "vp", "sub-vp"])
+def test_is_a_spacing_refused_whose_steps_the_sampler_would_not_take(name: str, kind: str) -> None:
+    process = make_process(SCHEDULES.options(kind)())
+    with pytest.raises(BenchmarkError) as refused:
+        plan(process, SAMPLERS.options(name)(spacing="karras"), 10)
+    assert str(refused.value) == (
+        f"spacing: {name} on a {kind} process is not defined for karras: choose linspace"
+    )
+    for spacing in ("linspace", None):
+        assert len(plan(process, SAMPLERS.options(name)(spacing=spacing), 10)) == 10
+
+
+NOISE = torch.randn(4, 500, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+ON_LEVELS = [name for name, kind in PAIRS if kind == "geometric"]
+
+
+def first_state(name: str, **options: object) -> Tensor:
+    """Return the state at which a sampler evaluates the network first, on an NCSN's levels."""
+    process = make_process(SCHEDULES.options("geometric")())
+    chosen = SAMPLERS.options(name)(**options)
+    seen: list[Tensor] = []
+
+    def model(x: Tensor, t: float) -> Estimate:
+        seen.append(x)
+        return estimate_from("eps", x / 2, x, 1.0, float(process.sigma(t)))
+
+    times = plan(process, chosen, 10)
+    x_T = process.prior(NOISE)
+    SAMPLERS.get(name)(model, process, x_T, times, lambda: NOISE, **chosen.keywords())
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", ON_LEVELS)
+def test_do_samplers_of_an_ncsn_start_from_normal_noise_but_for_langevin(name: str) -> None:
+    values = first_state(name).flatten().sort().values
+    even = (torch.arange(len(values)) + 0.5) / len(values)
+    expected = even if name == "annealed-langevin" else 0.5 + torch.special.ndtri(even.double())
+    middle = slice(100, -100)  # of quantiles; the outermost vary
+    atol = 0.05 if name == "annealed-langevin" else 0.1
+    assert torch.allclose(values[middle], expected[middle].double(), atol=atol)
+
+
+def test_can_langevin_start_from_normal_noise_too() -> None:
+    assert torch.equal(first_state("annealed-langevin", start="normal"), 0.5 + NOISE)
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -186,6 +234,12 @@ def test_is_a_spacing_refused_that_the_sampler_cannot_take(name: str, spacing: s
         ("ddim", {"eta": 1.1}),
         ("ddpm", {"variance": "learned"}),
         ("annealed-langevin", {"step_size": 0.0}),
+        ("annealed-langevin", {"start": "zero"}),
+        ("dpm-solver++", {"final_sigmas_type": "zeros"}),
+        ("unipc", {"solver_order": 0}),
+        ("unipc", {"solver_order": 11}),
+        ("unipc", {"solver_type": "bh3"}),
+        ("unipc", {"disable_corrector": [-1]}),
         ("predictor-corrector", {"snr": 0.0}),
         ("predictor-corrector", {"corrections": -1}),
         ("predictor-corrector", {"order": "corrector"}),

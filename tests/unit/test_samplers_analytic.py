@@ -51,6 +51,19 @@ def test_gaussian_ends_with_its_mean_and_variance(name: str, key: str) -> None:
     assert (variance / VARIANCE - 1).abs().max() <= VARIANCE_TOLERANCE[name]
 
 
+# With 600 steps diffusers' DDIM, which goes back by T // steps, ends with a deviation of 0.38.
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize("steps", [61, 600, 700])
+def test_ddim_goes_to_the_next_time_whatever_the_number_of_steps(spacing: str, steps: int) -> None:
+    process = PROCESSES["linear"]
+    data = torch.tensor(0.2**2, dtype=torch.float64)
+    model = gaussian(process, torch.tensor(0.0), data)
+    grid = plan(process, SAMPLERS.options("ddim")(spacing=spacing), steps)
+    x_T = torch.ones(1, 1, dtype=torch.float64)  # of deviation 1
+    deviation = SAMPLERS.get("ddim")(model, process, x_T, grid, no_noise)
+    assert float(deviation) == pytest.approx(0.2, rel=0.15 if steps == 61 else 0.03)
+
+
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
 @pytest.mark.parametrize("eta", [0.5, 1.0])
 def test_ddim_with_noise_ends_with_the_variance_too(process: Process, eta: float) -> None:
@@ -71,7 +84,8 @@ def test_annealed_langevin_ends_with_the_variance_of_its_recursion(denoise: bool
     levels = np.geomspace(0.01, 1, 10)
     process = DiscreteVE(levels)
     grid = plan(process, SAMPLERS.options("annealed-langevin")(), 1000)
-    mean, variance = moments("annealed-langevin", process, grid, 1000, denoise=denoise)
+    options = {"denoise": denoise, "start": "normal"}  # by which the variance is known
+    mean, variance = moments("annealed-langevin", process, grid, 1000, **options)
 
     expected = VARIANCE + 1
     for sigma in levels[::-1]:  # x ← (1 - α/2v) x + √α z with v = c + σ²

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args
 
 from pydantic import Field, create_model
 
-from benchmark.diffusion.processes import Array, Family, OnceSpacing, Process, Spacing
+from benchmark.diffusion.processes import SDE, Array, Family, OnceSpacing, Process, Spacing
 from benchmark.diffusion.timesteps import timesteps
 from benchmark.errors import BenchmarkError
 from benchmark.registry import Options, Registry
@@ -38,16 +38,30 @@ class SamplerOptions(Options):
         return self.model_dump(exclude={"kind", "spacing"})
 
 
+class _Times(NamedTuple):
+    """At which times a sampler evaluates its network; see `Samplers.register`."""
+
+    families: tuple[Family, ...]
+    spacing: Spacing | None
+    drop_last: bool
+    even_on_sdes: bool
+
+
 class Samplers(Registry[Sampler]):
     """Samplers by name, each with the processes for which it is defined."""
 
     def __init__(self) -> None:
         super().__init__("sampler")
-        self._families: dict[str, tuple[Family, ...]] = {}
-        self._spacings: dict[str, Spacing | None] = {}
+        self._times: dict[str, _Times] = {}
 
     def register(
-        self, name: str, families: Iterable[Family] = FAMILIES, spacing: Spacing | None = None
+        self,
+        name: str,
+        families: Iterable[Family] = FAMILIES,
+        spacing: Spacing | None = None,
+        *,
+        drop_last: bool = False,
+        even_on_sdes: bool = False,
     ) -> Callable[[Sampler], Sampler]:
         """Register a sampler under `name`.
 
@@ -55,20 +69,42 @@ class Samplers(Registry[Sampler]):
             name: its name in a config.
             families: the processes for which it is defined.
             spacing: the spacing it has by default; None: the usual one of the process.
+            drop_last: its last step starts before the first time; see `timesteps`.
+            even_on_sdes: in continuous time it is defined for evenly spaced times alone.
         """
-        self._families[name] = tuple(families)
-        self._spacings[name] = spacing
+        self._times[name] = _Times(tuple(families), spacing, drop_last, even_on_sdes)
         return super().register(name)
 
     def families(self, name: str) -> tuple[Family, ...]:
         """Return the families of processes for which `name` is defined."""
         self.get(name)
-        return self._families[name]
+        return self._times[name].families
+
+    def plan(self, name: str, process: Process, steps: int, spacing: Spacing | None) -> Array:
+        """Return the times of `steps` steps of the sampler `name`.
+
+        Raises:
+            BenchmarkError: it is not defined for the process, or not with these times.
+        """
+        families = self.families(name)
+        if process.family not in families:
+            raise BenchmarkError(
+                f"sampler: {name} is not defined for a {process.family} process: "
+                f"it is for {', '.join(families)}"
+            )
+        spacing = spacing or process.spacings[0]
+        times = self._times[name]
+        if times.even_on_sdes and isinstance(process, SDE) and spacing != "linspace":
+            raise BenchmarkError(
+                f"spacing: {name} on a {process.family} process is not defined for {spacing}: "
+                "choose linspace"
+            )
+        return timesteps(process, steps, spacing, times.drop_last)
 
     def options(self, name: str) -> type[Options]:
         """Return the pydantic model of the options of `name`, `spacing` among them."""
         own = super().options(name)
-        default = self._spacings[name]
+        default = self._times[name].spacing
         allowed: Any = Spacing if default == "repeat" else OnceSpacing
         spacing: Any = (allowed | None, Field(default=default))
         return create_model(own.__name__, __base__=(own, SamplerOptions), spacing=spacing)
@@ -97,11 +133,5 @@ def plan(process: Process, sampler: Options, steps: int) -> Array:
     Raises:
         BenchmarkError: the sampler is not defined for the process, or not with that many steps.
     """
-    families = SAMPLERS.families(sampler.kind)
-    if process.family not in families:
-        raise BenchmarkError(
-            f"sampler: {sampler.kind} is not defined for a {process.family} process: "
-            f"it is for {', '.join(families)}"
-        )
     assert isinstance(sampler, SamplerOptions)
-    return timesteps(process, steps, sampler.spacing)
+    return SAMPLERS.plan(sampler.kind, process, steps, sampler.spacing)

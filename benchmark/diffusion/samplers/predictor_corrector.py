@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-@SAMPLERS.register("predictor-corrector", spacing="linspace")
+@SAMPLERS.register("predictor-corrector", spacing="linspace", even_on_sdes=True)
 def predictor_corrector(
     model: Model,
     process: Process,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-@SAMPLERS.register("probability-flow", families=["ve", "vp", "sub-vp"], spacing="linspace")
+@SAMPLERS.register(
+    "probability-flow", families=["ve", "vp", "sub-vp"], spacing="linspace", even_on_sdes=True
+)
 def probability_flow(
     model: Model,
     process: SDE,
