@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmark.formats import significant
+from benchmark.formats import BUSY, significant
 from benchmark.plots import pareto
 from benchmark.records import Cell, Record, Value
 from benchmark.rows import Row, comparable, name_of, rank_of
@@ -59,11 +59,14 @@ class Point:
     Attributes:
         x: place.
         y: place.
-        low: place of the lower end of its interval.
+        low: place of the lower end of its distance's interval.
         high: place of the upper end.
+        left: place of the lower end of its cost's interval.
+        right: place of the upper end.
         series: number of its colour and marker.
         hollow: whether its weights came ready.
         front: whether no other is better in both.
+        busy: whether its cost is a time that was taken on a busy machine.
         name: what it is called.
         lines: what hovering shows.
     """
@@ -72,9 +75,12 @@ class Point:
     y: float
     low: float
     high: float
+    left: float
+    right: float
     series: int
     hollow: bool
     front: bool
+    busy: bool
     name: str
     lines: list[str]
 
@@ -97,10 +103,18 @@ class Scatter:
         return [p.name for p in sorted(self.points, key=lambda p: p.x) if p.front]
 
     @property
+    def busy(self) -> bool:
+        """Whether a time was taken on a busy machine."""
+        return any(point.busy for point in self.points)
+
+    @property
     def front(self) -> str:
-        """The line through the points that no other beats, as an SVG path."""
+        """The line through the points that no other beats, as an SVG path; empty: there are none.
+
+        A time that was taken on a busy machine beats none.
+        """
         corners = sorted((point.x, point.y) for point in self.points if point.front)
-        return "M" + "L".join(f"{x},{y}" for x, y in corners)
+        return "M" + "L".join(f"{x},{y}" for x, y in corners) if corners else ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +143,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar with its share of the longest one in percent."""
+    """A bar with its share of the longest one in percent, and the text of its amount."""
 
     name: str
     share: float
@@ -172,13 +186,20 @@ def losses(records: Iterable[Record]) -> Lines | None:
     return Lines("loss", "Training loss", text, x, y, curves)
 
 
-def bars(named: Sequence[tuple[str, float, int]]) -> list[Bar]:
-    """Return bars of seconds: name, seconds, number of the colour."""
-    longest = max((seconds for _, seconds, _ in named), default=1.0)
+def bars(named: Sequence[tuple[str, Value, bool, int]]) -> list[Bar]:
+    """Return bars: name, seconds, whether the machine was busy, number of the colour."""
+    longest = max((seconds.value for _, seconds, _, _ in named), default=1.0)
     return [
-        Bar(name, round(100 * seconds / longest, 2), f"{significant(seconds)} s", series)
-        for name, seconds, series in named
+        Bar(name, round(100 * seconds.value / longest, 2), seconds_text(seconds, busy), series)
+        for name, seconds, busy, series in named
     ]
+
+
+def seconds_text(seconds: Value, busy: bool) -> str:
+    """Return seconds with their interval, and a mark where the machine was busy."""
+    known = seconds.low is not None and seconds.high is not None
+    text = interval(seconds) if known else significant(seconds.value)
+    return f"{text} s{f' {BUSY}' if busy else ''}"
 
 
 def smooth(steps: Sequence[int], loss: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -202,9 +223,13 @@ def _scatter(name: str, rows: Sequence[Row], cost: Cost, label: str) -> Scatter 
         return None
     n = max(sizes)
     measured = [(cost(row), row.distances[n], row) for row in rows]
-    best = pareto([(c, value.value) for c, value, _ in measured])
+    busy = {id(row) for row in rows if row.busy and cost is _seconds}
+    best = pareto([(c.value, v.value) for c, v, row in measured if id(row) not in busy])
     x, y = _axes(measured, label, n)
-    points = [_point(x, y, c, value, row, (c, value.value) in best) for c, value, row in measured]
+    points = [
+        _point(x, y, c, v, row, id(row) in busy, (c.value, v.value) in best)
+        for c, v, row in measured
+    ]
     cells = [row.cell for row in rows if row.cell]
     legend = dict.fromkeys((rank_of(cell), cell.family) for cell in cells)
     data = f"{cells[0].dataset} at {cells[0].resolution}×{cells[0].resolution}"
@@ -213,30 +238,38 @@ def _scatter(name: str, rows: Sequence[Row], cost: Cost, label: str) -> Scatter 
     return Scatter(name, title, text, x, y, points, sorted(legend))
 
 
-Cost = Callable[[Row], float]
+Cost = Callable[[Row], Value]
 
 
-def _point(x: Axis, y: Axis, cost: float, value: Value, row: Row, front: bool) -> Point:
+def _point(x: Axis, y: Axis, cost: Value, value: Value, row: Row, busy: bool, front: bool) -> Point:
     assert row.cell
     ready = row.cell.weights == "pretrained"
     known = value.low is not None and value.high is not None
-    low, high = (value.low or value.value, value.high or value.value)
+    (low, high), (left, right) = _ends(value), _ends(cost)
+    seconds = seconds_text(_seconds(row), bool(row.busy))
     lines = [
         f"distance {interval(value) if known else significant(value.value)}",
-        f"{significant(_seconds(row))} s an image, {significant(_evaluations(row))} evaluations",
+        f"{seconds} an image, {significant(_evaluations(row).value)} evaluations",
+        *([f"{BUSY} machine was busy: {row.busy}"] if row.busy else []),
     ]
-    places = x.at(cost), y.at(value.value), y.at(low), y.at(high)
-    return Point(*places, rank_of(row.cell), ready, front, title_of(row.cell), lines)
+    places = x.at(cost.value), y.at(value.value), y.at(low), y.at(high), x.at(left), x.at(right)
+    front = front and not busy  # another cell may stand at its very place
+    return Point(*places, rank_of(row.cell), ready, front, busy, title_of(row.cell), lines)
 
 
-def _axes(measured: Sequence[tuple[float, Value, Row]], label: str, n: int) -> tuple[Axis, Axis]:
+def _ends(value: Value) -> tuple[float, float]:
+    return value.low or value.value, value.high or value.value
+
+
+def _axes(measured: Sequence[tuple[Value, Value, Row]], label: str, n: int) -> tuple[Axis, Axis]:
     values = [value.value for _, value, _ in measured]
     log = max(values) > WIDE * min(values) > 0
     ends = [end for _, v, _ in measured for end in (v.low, v.high) if end and end > min(values) / 3]
     row = measured[0][2]
     name = row.protocol.label if row.protocol else "distance"
+    costs = [end for cost, _, _ in measured for end in _ends(cost)]
     return (
-        Axis(label, *_span([c for c, _, _ in measured], log=True), LEFT, WIDTH - RIGHT, log=True),
+        Axis(label, *_span(costs, log=True), LEFT, WIDTH - RIGHT, log=True),
         Axis(
             f"{name} of {n} images (lower is better)",
             *(
@@ -251,16 +284,15 @@ def _axes(measured: Sequence[tuple[float, Value, Row]], label: str, n: int) -> t
     )
 
 
-def _seconds(row: Row) -> float:
-    assert row.sample
-    assert row.sample.timing
-    return 1 / row.sample.timing.images_per_second
+def _seconds(row: Row) -> Value:
+    assert row.seconds
+    return row.seconds
 
 
-def _evaluations(row: Row) -> float:
+def _evaluations(row: Row) -> Value:
     assert row.sample
     assert row.sample.timing
-    return row.sample.timing.network_evaluations
+    return Value(value=row.sample.timing.network_evaluations)
 
 
 def _span(numbers: Sequence[float], *, log: bool) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from benchmark.errors import BenchmarkError
 from benchmark.metrics.base import METRICS, is_higher_better
-from benchmark.metrics.uncertainty import difference, ratio, with_interval
+from benchmark.metrics.uncertainty import difference, with_interval
 from benchmark.records import RATE, Record, Value, read_records
 from benchmark.rows import (
     FRECHET,
@@ -23,6 +23,7 @@ from benchmark.rows import (
     is_frechet,
     metric_name,
     metric_options,
+    seconds_per_step,
     timed_alike,
     trained_alike,
 )
@@ -38,7 +39,6 @@ COPYING = ("accused_share", "closer_share")
 NOT_OF_A_MACHINE = {"started", "wall_seconds", "startup_seconds", "libraries"}
 # differ by the kind of job in one run
 OF_A_JOB = ("device", "threads", "processes", "precision", "compiled")
-STEP = "train_seconds_per_step"  # in the record of a training
 HASH = 12  # characters of a hash that are shown
 
 
@@ -71,12 +71,14 @@ class Measured:
         name: what is shown for it.
         higher_is_better: which end is the better one; None: its kind of metric is not known here.
         conditions: what must be equal where it is compared.
+        busy: why it says nothing of what was timed; empty: nothing speaks against it.
     """
 
     value: Value
     name: str
     higher_is_better: bool | None
     conditions: Mapping[str, object]
+    busy: str = ""
 
 
 @dataclass(frozen=True)
@@ -334,26 +336,24 @@ def _copying(record: Record | None) -> dict[str, Measured]:
 
 def _time(row: Row) -> dict[str, Measured]:
     """Return the seconds per image; steps and sampler are equal where the id of a cell is."""
-    if row.cell is None or row.sample is None or row.sample.timing is None:
+    if row.cell is None or row.sample is None or row.sample.timing is None or not row.seconds:
         return {}
-    timing = row.sample.timing
     conditions = {
         **timed_alike(row),
-        "samples": sum(timing.batch_images),
+        "samples": sum(row.sample.timing.batch_images),
         "resolution": row.cell.resolution,
     }
-    laps = timing.laps
-    value = ratio([lap.seconds for lap in laps], [lap.images for lap in laps])
-    return {TIME: Measured(value, "seconds per image", False, conditions)}
+    return {TIME: Measured(row.seconds, "seconds per image", False, conditions, row.busy)}
 
 
 def _training(row: Row) -> dict[str, Measured]:
     """Return the seconds per step of training, of cells that this run has trained."""
-    if row.cell is None or row.training is None or STEP not in row.training.values:
+    value = seconds_per_step(row.training) if row.training else None
+    if row.cell is None or row.training is None or value is None:
         return {}
     conditions = {**trained_alike(row.training), "resolution": row.cell.resolution}
-    value = row.training.values[STEP]
-    return {TRAINING: Measured(value, "seconds per training step", False, conditions)}
+    name = "seconds per training step"
+    return {TRAINING: Measured(value, name, False, conditions, row.training.busy)}
 
 
 def _rank(key: str) -> tuple[bool, bool, bool, bool]:
@@ -429,8 +429,17 @@ def _figure(
         return Figure(cell, key, *values, "missing" if base else "new")
     if differing := _differing(base.conditions, other.conditions):
         return Figure(cell, key, base.value, other.value, "not comparable", why=differing)
+    if base.value != other.value and (why := _busy(base, other)):
+        return Figure(cell, key, base.value, other.value, "not comparable", why=why)
     mark, delta, why = judge(base, other, threshold or Threshold(0))
     return Figure(cell, key, base.value, other.value, mark, delta, why)
+
+
+def _busy(base: Measured, other: Measured) -> str:
+    """Say in which of two runs the machine was busy, and with what."""
+    sides = ((base.busy, "first run"), (other.busy, "other run"))
+    found = [f"{why} ({run})" for why, run in sides if why]
+    return f"machine was busy: {', '.join(found)}" if found else ""
 
 
 def _differing(base: Mapping[str, object], other: Mapping[str, object]) -> str:

@@ -26,8 +26,13 @@ def available_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> i
     return max(1, min([cores, *quotas]))
 
 
-def _quotas(cgroups: Path, membership: Path) -> Iterator[float]:
-    """Yield the quota, in cores, of each control group that limits this process."""
+def control_groups(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> Iterator[Path]:
+    """Yield the folders of the control groups that may limit the processor time of this process.
+
+    Args:
+        cgroups: folder in which Linux shows the control groups, of version 1 or 2.
+        membership: file that names those of this process.
+    """
     try:
         lines = membership.read_text().splitlines()
     except OSError:  # no Linux, or no /proc
@@ -35,11 +40,16 @@ def _quotas(cgroups: Path, membership: Path) -> Iterator[float]:
     for line in lines:
         number, controllers, group = line.split(":", 2)
         if number == "0":
-            for folder in _upward(cgroups, group):
-                yield from _quota(folder / "cpu.max")
+            yield from _upward(cgroups, group)
         elif "cpu" in controllers.split(","):
-            for folder in _upward(cgroups / "cpu", group):
-                yield from _quota(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+            yield from _upward(cgroups / "cpu", group)
+
+
+def _quotas(cgroups: Path, membership: Path) -> Iterator[float]:
+    """Yield the quota, in cores, of each control group that limits this process."""
+    for folder in control_groups(cgroups, membership):
+        yield from _quota(folder / "cpu.max")  # version 2
+        yield from _quota(folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")  # version 1
 
 
 def _upward(mount: Path, group: str) -> Iterator[Path]:

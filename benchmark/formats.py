@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from benchmark.records import Value
 
 FEW = "†"  # of fewer images than their covariance needs
+BUSY = "‡"  # a time that was taken while the machine was busy
 LINES_ON_A_PAGE = 35  # of LaTeX
 LETTERS_ACROSS = 130  # that can still be read in a line of a page's width
 LETTERS_PER_CM = 6
@@ -35,7 +36,8 @@ class Column:
     """A column: its name in the CSV, and in Markdown and LaTeX, where None leaves it out.
 
     LaTeX leaves it out too where it is not for print, since a page is narrow; there the texts of a
-    column with a `width` are broken into lines.
+    column with a `width` are broken into lines. Values that span powers of ten, as times do, are
+    rounded to three digits each, and not to as many decimals as the others.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Column:
     group: str = ""
     width: str = ""
     printed: bool = True
+    spans_powers: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ class Table:
 
     def texts(self) -> list[list[str]]:
         """Return the rounded text of every shown entry, row by row; missing ones are empty."""
-        decimals = {c.key: _decimals(row.get(c.key) for row in self.rows) for c in self.shown}
+        decimals = {
+            c.key: None if c.spans_powers else _decimals(row.get(c.key) for row in self.rows)
+            for c in self.shown
+        }
         return [
             [_text(row.get(column.key), decimals[column.key]) for column in self.shown]
             for row in self.rows
@@ -143,6 +149,7 @@ LATEX = {
     "×": r"$\times$",
     "−": "$-$",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "σ": r"$\sigma$",
     "′": r"$'$",
     "√": r"$\surd$",
@@ -214,7 +221,8 @@ def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _text(entry: Entry, decimals: int) -> str:
+def _text(entry: Entry, decimals: int | None) -> str:
+    """Return the text of an entry; decimals: of a value, None: as many as give three digits."""
     if entry is None:
         return ""
     if isinstance(entry, Marked):
@@ -228,7 +236,9 @@ def _unmarked(entry: Entry) -> Entry:
     return entry.value if isinstance(entry, Marked) else entry
 
 
-def _value_text(value: Value, decimals: int, mark: str = "") -> str:
+def _value_text(value: Value, decimals: int | None, mark: str = "") -> str:
+    if decimals is None:
+        decimals = _places(value.value, 3)
     text = f"{value.value:.{decimals}f}{mark}"
     if value.low is not None and value.high is not None:
         text += f" [{value.low:.{decimals}f}, {value.high:.{decimals}f}]"

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import torch
 
+from benchmark.contention import GpuUse, Watch
 from benchmark.device import synchronise
 
 RAPL = Path("/sys/class/powercap")
 QUERY = "clocks.sm,clocks_throttle_reasons.active"
+USED = "utilization.gpu"
+PROCESSES = "pid"
 
 # NVML's names of the bits of clocks_throttle_reasons.active. Being idle holds nothing back.
 THROTTLES = {
@@ -147,16 +150,52 @@ def _gpu_counters(device: torch.device) -> list[Counter]:
     return [(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, float("inf"))]
 
 
+def watch_machine(device: torch.device, root: int | None = None) -> Watch:
+    """Return what watches from now on what else uses the machine of a job.
+
+    Args:
+        device: that does the work.
+        root: the process whose work, and that of all that it starts, is the job's; None: this one.
+    """
+    return Watch(root, partial(gpu_use, device) if device.type == "cuda" else None)
+
+
 def gpu_state(device: torch.device) -> tuple[float | None, list[str] | None]:
     """Return the clock of a GPU in MHz and why it is held back; None each: it is not told."""
     if device.type != "cuda":
         return None, None
-    command = ["nvidia-smi", "-i", _uuid(device), f"--query-gpu={QUERY}", "--format=csv,noheader"]
+    return parse_gpu_state(_nvidia_smi(device, f"--query-gpu={QUERY}"))
+
+
+def gpu_use(device: torch.device) -> GpuUse:
+    """Return how much of its time a GPU was used just now, and how many others are on it."""
+    return parse_gpu_use(
+        _nvidia_smi(device, f"--query-gpu={USED}"),
+        _nvidia_smi(device, f"--query-compute-apps={PROCESSES}"),
+    )
+
+
+def parse_gpu_use(used: str, processes: str) -> GpuUse:
+    """Read nvidia-smi's two answers, as `12 %`, and a line with the number of each process.
+
+    A container may see other numbers of processes than nvidia-smi, but one of them is this process;
+    where none is told, nothing is known.
+    """
+    percent = used.strip().removesuffix(" %")
+    count = sum(line.strip().isdigit() for line in processes.splitlines())
+    return GpuUse(
+        used=int(percent) / 100 if percent.isdigit() else None,
+        others=count - 1 if count else None,
+    )
+
+
+def _nvidia_smi(device: torch.device, query: str) -> str:
+    """Return the answer to a question about a GPU; empty: there is none."""
+    command = ["nvidia-smi", "-i", _uuid(device), query, "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return None, None
-    return parse_gpu_state(done.stdout)
+        return ""
 
 
 def parse_gpu_state(text: str) -> tuple[float | None, list[str] | None]:

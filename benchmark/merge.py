@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.arrays import open_array, read_blocks, write_blocks
 from benchmark.config import Config
+from benchmark.contention import Contention
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
 from benchmark.pictures import read_movie, write_pictures
@@ -94,6 +95,7 @@ def merged(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
             "provenance": _joined(machines, own),
             "values": timing.values if timing else {IMAGES: Value(value=images)},
             "timing": timing,
+            "contention": _contention(records),
             "facts": {
                 **{name: fact for name, fact in first.facts.items() if name not in IDENTITY},
                 SHARD: size,
@@ -166,6 +168,12 @@ def _timing(parts: Sequence[Timing]) -> Timing:
         gpu_clock_mhz=min(clocks, default=None),
         gpu_throttled=sorted({*chain.from_iterable(throttled)}) if throttled else None,
     )
+
+
+def _contention(records: Sequence[Record]) -> list[Contention]:
+    """Return what else used the machines of all shards; nothing where one does not tell."""
+    told = [record.contention for record in records]
+    return list(chain.from_iterable(told)) if all(told) else []
 
 
 def _joined(machines: Sequence[Provenance], own: Provenance) -> Provenance:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmark import style
 from benchmark.archive import open_run
+from benchmark.formats import BUSY
 from benchmark.paths import Run
 from benchmark.records import Cell, Curve, Record, Value, read_records
 from benchmark.rows import (
@@ -39,6 +40,7 @@ from benchmark.rows import (
 from benchmark.timeline import timeline
 
 FLOOR = "as many held-out images"
+ON_BUSY = f"{BUSY} the machine was busy: compares with no other"
 FLOOR_HEIGHT = 0.7  # of a line's
 CAPTION = 0.36  # inches above a picture for its name on two lines
 WIDE = 4  # a distance axis that spans more than this factor is logarithmic
@@ -107,16 +109,25 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
 
 
 def time_by_model(rows: Sequence[Row]) -> Figure | None:
-    """Draw the seconds per image of every cell: the mean, and each timed batch in grey."""
+    """Draw the seconds per image of every cell: the median of its laps with its interval.
+
+    Each timed batch stands behind it in grey, and a mark beside it where the machine was busy.
+    """
 
     def draw(axes: Axes, y: float, row: Row) -> None:
         timing = row.sample.timing if row.sample else None
         assert timing
         batches = np.divide(timing.batch_seconds, timing.batch_images)
         axes.plot(batches, [y] * len(batches), "|", ms=11, color=style.MUTED, label="one batch")
-        _dot(axes, Value(value=1 / timing.images_per_second), y, row.cell)
+        assert row.seconds
+        _dot(axes, row.seconds, y, row.cell)
+        if row.busy:
+            right = max(row.seconds.high or 0.0, row.seconds.value, *batches)
+            place, text = (right, y), f" {BUSY}"
+            axes.annotate(text, place, xytext=(3, 0), textcoords="offset points", va="center")
+            axes.plot([], [], " ", label=ON_BUSY)
 
-    timed = [row for row in rows if _seconds(row)]
+    timed = [row for row in rows if row.seconds]
     figure = _by_model(timed, draw, lambda row: f"batch {_batch(row)}")
     if figure is None:
         return None
@@ -132,10 +143,11 @@ def distance_against_time(rows: Sequence[Row]) -> Figure | None:
     """Draw distance against seconds per image, a panel for all that can be compared.
 
     The distances are those at the largest number of images that all cells of a panel have, and the
-    line joins the cells that no other cell beats in both. Where they have no number in common, each
-    point is the distance of all its images and names their number.
+    line joins the cells that no other cell beats in both; cells that were timed on a busy machine
+    are marked, and beat none. Where they have no number in common, each point is the distance of
+    all its images and names their number.
     """
-    timed = [row for row in rows if row.cell and row.distance and _seconds(row)]
+    timed = [row for row in rows if row.cell and row.distance and row.seconds]
     panels = {
         key: list(group)
         for key, group in itertools.groupby(sorted(timed, key=_comparable), key=_comparable)
@@ -315,11 +327,6 @@ def _label(row: Row) -> str:
     return row.protocol.label if row.protocol else "Fréchet distance"
 
 
-def _seconds(row: Row) -> float | None:
-    timing = row.sample.timing if row.sample else None
-    return 1 / timing.images_per_second if timing else None
-
-
 def _batch(row: Row) -> int | None:
     return row.sample.timing.batch if row.sample and row.sample.timing else None
 
@@ -334,12 +341,18 @@ def _comparable(row: Row) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Point:
-    """A cell in the plane of time and distance."""
+    """A cell in the plane of time and distance; a busy one was timed on a busy machine."""
 
-    x: float
+    seconds: Value
     distance: Value
     cell: Cell
     label: str
+    busy: bool = False
+
+    @property
+    def x(self) -> float:
+        """The seconds per image."""
+        return self.seconds.value
 
     @property
     def y(self) -> float:
@@ -356,20 +369,22 @@ def _points(rows: Sequence[Row]) -> list[Point]:
     common = _common_size(rows)
     points = []
     for row in rows:
-        seconds, distance = _seconds(row), row.distances[common] if common else row.distance
-        if seconds and distance and row.cell:
+        distance = row.distances[common] if common else row.distance
+        if row.seconds and distance and row.cell:
             label = name_of(row.cell) + ("" if common else f" (n={row.cell.samples})")
-            points.append(Point(seconds, distance, row.cell, label))
+            label += f" {BUSY}" * bool(row.busy)
+            points.append(Point(row.seconds, distance, row.cell, label, bool(row.busy)))
     return points
 
 
 def _trade_off(axes: Axes, rows: Sequence[Row]) -> None:
     points, common = _points(rows), _common_size(rows)
-    if common:
-        front = pareto([(p.x, p.y) for p in points])
+    if common and (front := _front(points)):
         axes.plot(*zip(*front, strict=True), color=style.MUTED, lw=1, ls="--", label="Pareto front")
     for point in points:
         _scatter(axes, point)
+    if any(point.busy for point in points):
+        axes.plot([], [], " ", label=ON_BUSY)
     axes.set_xscale("log")
     style.plain_log(axes.xaxis)
     if _is_wide(rows):
@@ -391,8 +406,16 @@ def _scatter(axes: Axes, point: Point) -> None:
     if point.distance.low is not None and point.distance.high is not None:
         interval = [point.distance.low, point.distance.high]
         axes.plot([point.x] * 2, interval, color=colour, lw=1)
+    if point.seconds.low is not None and point.seconds.high is not None:
+        interval = [point.seconds.low, point.seconds.high]
+        axes.plot(interval, [point.y] * 2, color=colour, lw=1)
     face = colour if trained else "white"
     axes.plot(point.x, point.y, style.marker(rank), color=colour, mfc=face, label=label)
+
+
+def _front(points: Iterable[Point]) -> list[tuple[float, float]]:
+    """Return the points that no other beats, of those that were timed on a quiet machine."""
+    return pareto([(point.x, point.y) for point in points if not point.busy])
 
 
 def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
@@ -402,8 +425,8 @@ def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
     far, and takes the first free one; a thin line leads to it.
     """
     taken = [_mark(axes, point) for point in points]
-    front = pareto([(point.x, point.y) for point in points])
-    taken += _trail(axes.transData.transform(front))
+    if front := _front(points):
+        taken += _trail(axes.transData.transform(front))
     for point in sorted(points, key=lambda point: -point.y):
         note = axes.annotate(
             point.label,
@@ -425,9 +448,10 @@ def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _mark(axes: Axes, point: Point) -> Bbox:
-    """Return the box, in pixels, that a point and its interval fill."""
+    """Return the box, in pixels, that a point and its intervals fill."""
     low, high = point.distance.low, point.distance.high
     ends = [(point.x, y) for y in (point.y, low, high) if y is not None]
+    ends += [(x, point.y) for x in (point.seconds.low, point.seconds.high) if x is not None]
     corners = axes.transData.transform(ends)
     return Bbox([corners.min(axis=0), corners.max(axis=0)]).padded(5)
 

@@ -21,12 +21,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from benchmark.archive import open_run
 from benchmark.atomic import write_text
+from benchmark.contention import Contention, busiest
 from benchmark.cores import available_cores
 from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
 from benchmark.strict import Id, Name, Strict, explain
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval"]
 
@@ -34,6 +35,15 @@ Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "re
 # accused, and the share of accused in a part of a control.
 RATE, LEAST, PART = "false_discovery_rate", "least_accused", "accused_of_"
 REASON = "no_"  # began the names of facts that earlier versions kept in place of `missing`
+
+# Of the reasons why a GPU's clock is held back, those that are not the same on every day. That the
+# limit of its power is reached is usual under load.
+TOO_HOT = {
+    "hw_slowdown",
+    "sw_thermal_slowdown",
+    "hw_thermal_slowdown",
+    "hw_power_brake_slowdown",
+}
 
 LIBRARIES = (
     "torch",
@@ -197,17 +207,15 @@ class Timing(Strict):
         ]
 
     @property
-    def images_per_second(self) -> float:
-        """Images per second over all timed batches."""
-        return sum(self.batch_images) / self.seconds
+    def full_laps(self) -> list[Lap]:
+        """The laps without those of a last batch that is smaller than the others."""
+        least = min(self.batch_images[:-1] or self.batch_images)
+        return [lap for lap in self.laps if lap.batch >= least]
 
     @property
     def values(self) -> dict[str, Value]:
         """The values of the record of the samples."""
-        return {
-            "sample_seconds": Value(value=self.seconds),
-            "images_per_second": Value(value=self.images_per_second),
-        }
+        return {"sample_seconds": Value(value=self.seconds)}
 
 
 class Checkpoint(Strict):
@@ -297,6 +305,14 @@ class Record(Strict):
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None
     curve: Curve | None = None
+    step_laps: list[tuple[float, int]] = Field(
+        default=[], description="Wall time and steps of each lap of a training; empty: not told"
+    )
+    contention: list[Contention] = Field(
+        default=[],
+        description="What else used the machine while samples were drawn, of each shard, or in "
+        "each sitting of a training; empty: not told",
+    )
     jobs: list[Job] | None = Field(
         default=None, description="Those of its shards, and the one that merged them"
     )
@@ -319,6 +335,18 @@ class Record(Strict):
     def ran(self) -> Sequence[Provenance | Job]:
         """When its job ran, or all of them."""
         return self.jobs or [self.provenance]
+
+    @property
+    def busy(self) -> str:
+        """Why its times say nothing of what was timed; empty: nothing speaks against them."""
+        held = {*((self.timing and self.timing.gpu_throttled) or ())} & TOO_HOT
+        heat = f"GPU clock held back: {', '.join(sorted(held))}" if held else ""
+        return ", ".join(filter(None, (busiest(self.contention), heat)))
+
+    @property
+    def busy_is_told(self) -> bool:
+        """Whether it is known of all of its times what else the machine did."""
+        return bool(self.contention) and all(part.told for part in self.contention)
 
     def write(self, path: Path) -> None:
         """Write the record as JSON, atomically."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.metrics.uncertainty import median_rate
 from benchmark.paths import HELD_OUT
-from benchmark.records import Cell, Control, Protocol, Record, Value
+from benchmark.records import Cell, Control, Protocol, Record, Timing, Value
 
 FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 RESERVED = (
@@ -22,6 +23,7 @@ RESERVED = (
 TIMED_ALIKE = {"cpu", "cores", "threads", "precision", "compiled", "device", "gpu"}
 # what a comparison calls the distance, the time of an image and that of a step of training
 FRECHET, TIME, TRAINING = "fd", "time", "training"
+STEP = "train_seconds_per_step"  # in the record of a training
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ class Row:
         return next((why for k, why in missing.items() if is_frechet(self.metrics, k)), "")
 
     @property
+    def seconds(self) -> Value | None:
+        """The seconds per image: the median of the laps, with its 95 % interval."""
+        timing = self.sample.timing if self.sample else None
+        return seconds_per_image([timing]) if timing else None
+
+    @property
+    def busy(self) -> str:
+        """Why the seconds per image say nothing of the sampler; empty: nothing speaks against."""
+        return self.sample.busy if self.sample else ""
+
+    @property
     def few(self) -> int | None:
         """The number of images below which a distance is marked."""
         few = self.metrics.facts.get("few") if self.metrics else None
@@ -72,6 +85,20 @@ class Row:
     def is_floor(self) -> bool:
         """Whether these are the held-out images."""
         return self.control is not None and self.control.kind == HELD_OUT
+
+
+def seconds_per_image(timings: Iterable[Timing]) -> Value:
+    """Return the median of the laps of full batches, of one cell or of several seeds of it."""
+    laps = [lap for timing in timings for lap in timing.full_laps]
+    return median_rate([lap.seconds for lap in laps], [lap.images for lap in laps])
+
+
+def seconds_per_step(training: Record) -> Value | None:
+    """Return the median of a training's laps; records before schema 3 know their mean alone."""
+    if training.step_laps:
+        seconds, steps = zip(*training.step_laps, strict=True)
+        return median_rate(seconds, steps)
+    return training.values.get(STEP)
 
 
 def collect(records: Iterable[Record]) -> list[Row]:
@@ -230,7 +257,8 @@ def timed_alike(row: Row) -> dict[str, object]:
 def trained_alike(training: Record) -> dict[str, object]:
     """Return what two times of training must have in common to be compared, by name."""
     machine = training.provenance.model_dump(include={*TIMED_ALIKE, "processes"})
-    return {**machine, "batch": training.facts.get("batch")}
+    statistic = "median" if training.step_laps else "mean"
+    return {**machine, "batch": training.facts.get("batch"), "statistic": statistic}
 
 
 def name_of(cell: Cell) -> str:

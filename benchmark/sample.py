@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmark.arrays import write_blocks
 from benchmark.config import Config
+from benchmark.contention import Watch
 from benchmark.device import arithmetic, peak_memory, resolve_device, use_threads
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise import NoiseStream
@@ -21,7 +22,7 @@ from benchmark.diffusion.processes import Array, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
-from benchmark.gauges import Laps, gpu_state
+from benchmark.gauges import Laps, gpu_state, watch_machine
 from benchmark.halving import in_batches
 from benchmark.images import to_uint8
 from benchmark.models.choices import Choice
@@ -66,16 +67,17 @@ def stage(
     """
     watch = Stopwatch()
     device = resolve_device(config.device)
+    watch_others = watch_machine(device)
     use_threads(threads)
     cell, spec = config.cell(name), config.sample_spec(name)
     part = parse(shard, cell.samples, config.sampling_batch) if shard else None
     place = run.shard("sample", name, shard) if shard else run
-    drawing = Drawing(config, cell, run, device, part)
+    drawing = Drawing(config, cell, run, device, part, watch_others)
     for choice in drawing.checkpoint.choices:
         print(f"{name}: {choice}", file=sys.stderr)
     shape = (len(drawing.images), cell.resolution, cell.resolution, 3)
     write_blocks(place.samples(name), drawing.batches(), shape, np.uint8)
-    timing = drawing.timing()
+    timing, contention = drawing.timing(), drawing.watch.found()
     if drawing.chain.frames:
         frames = drawing.chain.movie(np.load(place.samples(name), mmap_mode="r"))
         write_pictures(place, name, frames)
@@ -94,6 +96,7 @@ def stage(
         cell=cell,
         values=timing.values,
         timing=timing,
+        contention=[contention],
         checkpoint=drawing.checkpoint if cell.trained_as is None else None,
         facts=identity("sample", drawing.checkpoint.sha256) if part else {},
     )
@@ -110,6 +113,7 @@ class Drawing:
         run: where the weights are.
         device: where the network runs.
         images: those that are drawn, in whole batches of all; None: all.
+        watch: of what else uses the machine; None: one that begins now.
     """
 
     def __init__(
@@ -119,6 +123,7 @@ class Drawing:
         run: Run,
         device: torch.device,
         images: range | None = None,
+        watch: Watch | None = None,
     ) -> None:
         loaded = load_network(config, cell, run)
         network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -133,6 +138,7 @@ class Drawing:
         self.images = range(cell.samples) if images is None else images
         self.parts = [self.images[i : i + batch] for i in range(0, len(self.images), batch)]
         self.laps = Laps(device)  # of the batches that are drawn
+        self.watch = watch or watch_machine(device)
         self.sizes: list[int] = []  # and their images
         self.counts: list[list[int]] = []  # and the network evaluations in each part of a lap
         self.marks: list[int] = []  # evaluations at the ends of the parts of the present lap
@@ -176,6 +182,7 @@ class Drawing:
         images = f"{indices.start}-{indices.stop} of {self.cell.samples}"
         self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
         self.marks = [0]
+        self.watch.begin()
         with self.laps.lap():
             x_0 = self.draw(indices, self.timesteps)
         self._check_finite(x_0, indices)

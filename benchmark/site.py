@@ -41,6 +41,7 @@ MORE = {
     "nearest_min",
     "nearest_mean",
     "kth_mean",
+    "seconds_per_step",
     "sample_seconds",
     "images_per_second",
     "batch",
@@ -498,17 +499,21 @@ def _webp(image: Image.Image, *, lossless: bool) -> bytes:
 
 
 def _stage_bars(stages: Table) -> list[charts.Bar]:
-    return charts.bars([(str(row["stage"]), float(str(row["seconds"])), 0) for row in stages.rows])
+    return charts.bars(
+        [
+            (str(row["stage"]), Value(value=float(str(row["seconds"]))), bool(row["busy_jobs"]), 0)
+            for row in stages.rows
+        ]
+    )
 
 
 def _cell_bars(rows: Iterable[Row]) -> list[charts.Bar]:
     timed = [
-        (charts.title_of(row.cell), 1 / row.sample.timing.images_per_second, row.cell)
+        (charts.title_of(row.cell), row.seconds, bool(row.busy), rank_of(row.cell))
         for row in rows
-        if row.cell and row.sample and row.sample.timing
+        if row.cell and row.seconds
     ]
-    timed.sort(key=lambda item: item[1])
-    return charts.bars([(name, seconds, rank_of(cell)) for name, seconds, cell in timed])
+    return charts.bars(sorted(timed, key=lambda item: item[1].value))
 
 
 def _provenance(records: Sequence[Record]) -> list[tuple[str, list[str]]]:

@@ -6,13 +6,14 @@ Tables are pure functions of the records: the same records give the same bytes.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmark.atomic import write_text
 from benchmark.comparison import Compared, compare
-from benchmark.formats import FEW, FORMATS, Column, Entry, Marked, Table
-from benchmark.metrics.uncertainty import across_seeds, differs
+from benchmark.formats import BUSY, FEW, FORMATS, Column, Entry, Marked, Table
+from benchmark.metrics.uncertainty import across_seeds, differs, inverse
 from benchmark.paths import CLAIMS, TABLE_FORMATS, Run
 from benchmark.records import (
     LEAST,
@@ -40,6 +41,7 @@ from benchmark.rows import (
     in_table,
     metric_name,
     read_published,
+    seconds_per_step,
     table_names,
 )
 from benchmark.verdict_tables import findings_table, verdicts_table
@@ -107,10 +109,13 @@ IDENTITY = [
     Column("samples", "n"),
 ]
 COSTS = [
-    Column("train_minutes", "training min"),
-    Column("sample_seconds", "sampling s", printed=False),
-    Column("seconds_per_image", "s/image"),
-    Column("images_per_second", "images/s", printed=False),
+    Column("train_minutes", "training min", spans_powers=True),
+    Column("seconds_per_step", "training s/step", printed=False, spans_powers=True),
+    Column("train_busy", None, number=False),
+    Column("sample_seconds", "sampling s", printed=False, spans_powers=True),
+    Column("seconds_per_image", "s/image", spans_powers=True),
+    Column("images_per_second", "images/s", printed=False, spans_powers=True),
+    Column("sample_busy", None, number=False),
     Column("network_evaluations", "evaluations/image"),
     Column("batch", "batch", printed=False),
     Column("threads", "threads", printed=False),
@@ -135,7 +140,9 @@ STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),
     Column("seconds", "seconds in total"),
-    Column("seconds_per_job", "seconds/job"),
+    Column("median_job_seconds", "seconds of the median job"),
+    Column("longest_job_seconds", "of the longest"),
+    Column("busy_jobs", "jobs on a busy machine"),
     Column("threads", "threads/job"),
     Column("peak_memory_mb", "peak memory MB"),
 ]
@@ -195,7 +202,8 @@ def stages_table(records: Sequence[Record]) -> Table:
     """Return what each stage of the run took."""
     caption = [
         "Wall time of the jobs of each stage, start-up included; jobs of one stage may run "
-        "beside each other.",
+        "beside each other. While trainings and samplings are timed, it is watched whether the "
+        "machine is busy.",
         _machines(record.provenance for record in records),
     ]
     kinds = {kind: [r for r in records if r.kind == kind] for kind in STAGES}
@@ -302,14 +310,20 @@ def _identity(row: Row, label: str, record: Record | None) -> dict[str, Entry]:
 def _costs(row: Row) -> dict[str, Entry]:
     costs: dict[str, Entry] = {}
     if row.training and "train_seconds" in row.training.values:
-        costs["train_minutes"] = row.training.values["train_seconds"].value / 60
-    if row.sample and row.sample.timing:
+        minutes = Value(value=row.training.values["train_seconds"].value / 60)
+        costs |= {
+            "train_minutes": _timed(minutes, row.training),
+            "seconds_per_step": _timed(seconds_per_step(row.training), row.training),
+            "train_busy": _busy(row.training),
+        }
+    if row.sample and row.sample.timing and row.seconds:
         timing, machine = row.sample.timing, row.sample.provenance
         evaluations = timing.network_evaluations  # of an adaptive solver a mean
         costs |= {
-            "sample_seconds": timing.seconds,
-            "seconds_per_image": 1 / timing.images_per_second,
-            "images_per_second": timing.images_per_second,
+            "sample_seconds": _timed(Value(value=timing.seconds), row.sample),
+            "seconds_per_image": _timed(row.seconds, row.sample),
+            "images_per_second": _timed(inverse(row.seconds), row.sample),
+            "sample_busy": _busy(row.sample),
             "network_evaluations": int(evaluations) if evaluations.is_integer() else evaluations,
             "batch": timing.batches,
             "threads": machine.threads,
@@ -318,18 +332,38 @@ def _costs(row: Row) -> dict[str, Entry]:
     return costs
 
 
-def _stage(kind: Kind, jobs: Sequence[Record]) -> dict[str, Entry]:
-    seconds = math.fsum(job.provenance.wall_seconds for job in jobs)
-    count = sum(len(job.ran) for job in jobs)  # shards are jobs of their own
-    memory = [job.timing.peak_memory_bytes for job in jobs if job.timing]
+def _timed(value: Value | None, record: Record) -> Entry:
+    """Return a time of a record, with a mark where the machine was busy."""
+    return Marked(value, BUSY) if value and record.busy else value
+
+
+def _busy(record: Record) -> str:
+    """Say for machines what the mark says for readers."""
+    return record.busy or ("" if record.busy_is_told else "unknown")
+
+
+def _stage(kind: Kind, records: Sequence[Record]) -> dict[str, Entry]:
+    jobs = [job for record in records for job in record.ran]  # shards are jobs of their own
+    seconds = [job.wall_seconds for job in jobs]
+    watched = [_busy_jobs(record) for record in records if record.contention]
+    memory = [record.timing.peak_memory_bytes for record in records if record.timing]
     return {
         "stage": STAGES[kind],
-        "jobs": count,
-        "seconds": seconds,
-        "seconds_per_job": seconds / count,
-        "threads": max(job.provenance.threads for job in jobs),
+        "jobs": len(jobs),
+        "seconds": math.fsum(seconds),
+        "median_job_seconds": statistics.median(seconds),
+        "longest_job_seconds": max(seconds),
+        "busy_jobs": sum(watched) if watched else None,
+        "threads": max(record.provenance.threads for record in records),
         "peak_memory_mb": round(max(memory) / 1e6) if memory else None,
     }
+
+
+def _busy_jobs(record: Record) -> int:
+    """Return how many of the jobs of a record ran on a busy machine."""
+    if record.jobs is None:
+        return int(bool(record.busy))
+    return sum(bool(part.busy) for part in record.contention)
 
 
 def _caption(rows: Sequence[Row], compared: Sequence[Compared], has_published: bool) -> list[str]:
@@ -341,14 +375,16 @@ def _caption(rows: Sequence[Row], compared: Sequence[Compared], has_published: b
     values = [value for row in rows for value in _values(row.metrics).values()]
     if any(value.std_error is not None for value in values):
         lines.append("± is one standard error.")
+    values += [row.seconds for row in rows if row.seconds]
     if any(value.low is not None for value in values):
         lines.append("[a, b] is a 95 % interval.")
     lines += _reading(rows, compared) + _controls(rows)
     if jobs:
         lines.append(
-            "Sampling is timed without loading and saving. "
-            + _machines(job.provenance for job in jobs)
+            "Sampling is timed without loading and saving; s/image is the median of the laps, the "
+            "parts of batches that were timed. " + _machines(job.provenance for job in jobs)
         )
+        lines += _busy_lines(jobs)
     lines += _sharing(cells) + _checkpoints(rows) + _choices(rows)
     lines += _elsewhere(rows)
     if has_published:
@@ -383,6 +419,20 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
         )
     if any(len(_seeds(row, rows)) > 1 for row in rows):
         lines.append("Mean over seeds: its interval follows from the scatter between them.")
+    return lines
+
+
+def _busy_lines(jobs: Sequence[Record]) -> list[str]:
+    """Say what the mark of times means, where there is one, and of which times nothing is known."""
+    timed = list({(job.kind, job.id): job for job in jobs if job.timing or job.curve}.values())
+    lines = [
+        f"{BUSY}: others took a tenth of a core or more while this was timed, or the machine was "
+        "held back: such a time says little, and compares with no other."
+    ] * any(job.busy for job in timed)
+    untold = [job.id for job in timed if not job.busy_is_told]
+    if untold:
+        which = "any time" if len(untold) == len(timed) else ", ".join(untold)
+        lines.append(f"Whether the machine was busy is not told of {which}.")
     return lines
 
 

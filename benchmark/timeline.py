@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from benchmark import style
+from benchmark.formats import BUSY
 from benchmark.records import Job, Kind, Provenance, Record
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -33,6 +34,7 @@ class Bar:
         stage: begin of the stage, behind the imports.
         end: of the stage.
         lanes: the cores that it held, counted from 0.
+        busy: whether it was timed while the machine was busy.
     """
 
     kind: Kind
@@ -40,6 +42,7 @@ class Bar:
     stage: float
     end: float
     lanes: tuple[int, ...]
+    busy: bool = False
 
     @property
     def held(self) -> float:
@@ -55,6 +58,7 @@ class Bar:
 def timeline(records: Iterable[Record]) -> Figure:
     """Draw a bar for each job, start-up hatched, in the lanes of the cores that it held.
 
+    A job that was timed while others used the machine, jobs of the same run among them, is marked.
     The title tells the share of start-up in the time of the jobs, and the share of the cores' time
     in which no job held them.
     """
@@ -68,6 +72,8 @@ def timeline(records: Iterable[Record]) -> Figure:
     kinds = [kind for kind in KINDS if any(bar.kind == kind for bars in panels for bar in bars)]
     handles = [Patch(color=_colour(kind), label=kind) for kind in kinds]
     handles.append(Patch(label="start-up", facecolor=style.MUTED, **START_UP))
+    if any(bar.busy for bars in panels for bar in bars):
+        handles.append(Patch(label=f"{BUSY} timed on a busy machine", alpha=0))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
@@ -76,14 +82,14 @@ def place(records: Iterable[Record]) -> list[Bar]:
     """Return the bars in the order of their begin, each in as many free lanes as it held cores."""
     free: list[float] = []  # from when on each lane is free
     bars = []
-    jobs = ((job, record.kind) for record in records for job in record.ran)
-    for begin, stage, end, cores, kind in sorted(_times(job, kind) for job, kind in jobs):
+    jobs = ((job, record) for record in records for job in record.ran)
+    for begin, stage, end, cores, kind, busy in sorted(_times(job, record) for job, record in jobs):
         lanes = [lane for lane, since in enumerate(free) if since <= begin + OVERLAP][:cores]
         lanes += range(len(free), len(free) + cores - len(lanes))
         free += [0.0] * (max(lanes) + 1 - len(free))
         for lane in lanes:
             free[lane] = end
-        bars.append(Bar(kind, begin, stage, end, tuple(lanes)))
+        bars.append(Bar(kind, begin, stage, end, tuple(lanes), busy))
     return bars
 
 
@@ -111,11 +117,11 @@ def shares(bars: Sequence[Bar]) -> tuple[float, float]:
     return start_up, max(0.0, idle)
 
 
-def _times(job: Provenance | Job, kind: Kind) -> tuple[float, float, float, int, Kind]:
+def _times(job: Provenance | Job, record: Record) -> tuple[float, float, float, int, Kind, bool]:
     stage = datetime.fromisoformat(job.started).timestamp()
     begin = stage - (job.startup_seconds or 0)
     cores = job.threads * job.processes
-    return begin, stage, stage + job.wall_seconds, cores, kind
+    return begin, stage, stage + job.wall_seconds, cores, record.kind, bool(record.busy)
 
 
 def _lanes(bars: Iterable[Bar]) -> int:
@@ -134,6 +140,9 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
         axes.barh(
             bar.lanes, bar.end - bar.stage, 0.8, bar.stage - zero, color=colour, ec="white", lw=0.3
         )
+        if bar.busy:
+            middle = (bar.stage + bar.end) / 2 - zero
+            axes.text(middle, bar.lanes[0], BUSY, ha="center", va="center", fontsize=6)
     start_up, idle = shares(bars)
     minutes, seconds = divmod(round(max(bar.end for bar in bars) - zero), 60)
     axes.set_title(

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.config import Config, Precision, Training
+from benchmark.contention import Contention, Watch
 from benchmark.data import load as load_data
 from benchmark.device import arithmetic, resolve_device, seeded, synchronise, use_threads
 from benchmark.diffusion.losses import Loss, loss_function
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
+from benchmark.gauges import watch_machine
 from benchmark.images import dequantised, to_model_range
-from benchmark.metrics.uncertainty import ratio
+from benchmark.metrics.uncertainty import median_rate
 from benchmark.models import build
 from benchmark.models.weights import save_weights
 from benchmark.paths import Run
@@ -77,11 +79,13 @@ def stage(
     watch = Stopwatch()
     budget = Budget(minutes, watch.startup or 0.0)
     device = own_device(device)
+    # The work of the other members, which the same launcher has started, is the training's too.
+    watch_others = watch_machine(device, os.getppid() if is_member() else None)
     with joined(device) as team:
         threads = max(1, threads // team.size)
         use_threads(threads)
         trainer = _trainer(config, name, run, team, device)
-        trainer.run(name, budget)
+        trainer.run(name, budget, watch_others)
         ignore()  # what remains takes less time than to do it again
         return _finish(config, name, run, trainer, watch, threads)
 
@@ -142,6 +146,8 @@ def _finish(
             "steps": trainer.total,
         },
         curve=trainer.curve(),
+        step_laps=trainer.step_laps(),
+        contention=[Contention.model_validate(part) for part in trainer.reached.sittings],
     )
     if team.rank == 0:
         record.write(run.record("train", name))
@@ -160,6 +166,8 @@ class Reached:
     window: list[float] = field(default_factory=list)  # of the steps since then
     lap_seconds: list[float] = field(default_factory=list)  # that `seconds` is the sum of
     lap_steps: list[int] = field(default_factory=list)
+    # what else used the machine, each time that the training went on
+    sittings: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Trainer:
@@ -212,16 +220,23 @@ class Trainer:
         self.averaged = {k: v.detach().clone() for k, v in self.weights.items()}
         self.reached = Reached()
 
-    def run(self, name: str, budget: Budget | None = None) -> None:
+    def run(self, name: str, budget: Budget | None = None, watch: Watch | None = None) -> None:
         """Train from the last saved state, or from the start, to the last step.
+
+        Args:
+            name: of the training, for its messages.
+            budget: of time; None: as long as it takes.
+            watch: of what else uses the machine; None: one that begins now.
 
         Raises:
             BenchmarkError: the loss became NaN or infinite.
             Stopped: by a signal or with the budget spent, but after a step, with the state saved.
         """
-        budget = budget or Budget()
+        budget, watch = budget or Budget(), watch or watch_machine(self.images.device)
         self._resume()
+        before = list(self.reached.sittings)
         self.network.train()
+        watch.begin()
         window: list[Tensor] = []
         clock = saved = time.monotonic()
         with deferred() as signalled:
@@ -241,6 +256,7 @@ class Trainer:
                 self.reached.step = done
                 window, clock = [], now
                 if stop or now - saved >= self.settings.save_seconds or done == self.total:
+                    self.reached.sittings = [*before, watch.found().model_dump()]
                     self._save()
                     clock = saved = time.monotonic()  # saving is not training
                     budget.took("saving", saved - now)
@@ -276,14 +292,17 @@ class Trainer:
         return weight * loss.detach()
 
     def values(self) -> dict[str, Value]:
-        """Return time, speed and last loss; the interval is that of the laps between two logs."""
-        images = self.total * self.settings.batch
+        """Return time, speed and last loss; the median and its interval are of `step_laps`."""
+        step = median_rate(self.reached.lap_seconds, self.reached.lap_steps)
         return {
             "train_seconds": Value(value=self.reached.seconds),
-            "train_seconds_per_step": ratio(self.reached.lap_seconds, self.reached.lap_steps),
-            "train_images_per_second": Value(value=images / self.reached.seconds),
+            "train_seconds_per_step": step,
             "final_loss": Value(value=self.reached.losses[-1]),
         }
+
+    def step_laps(self) -> list[tuple[float, int]]:
+        """Return the seconds and the steps of each lap between two logs."""
+        return list(zip(self.reached.lap_seconds, self.reached.lap_steps, strict=True))
 
     def curve(self) -> Curve:
         """Return the loss, each point the mean of the `log_every` steps that end there."""

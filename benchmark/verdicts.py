@@ -26,10 +26,9 @@ from benchmark.metrics.uncertainty import (
     difference,
     proportion,
     quotient,
-    ratio,
 )
 from benchmark.records import PART, Value
-from benchmark.rows import Key, Row, key_of, timed_alike
+from benchmark.rows import Key, Row, key_of, seconds_per_image, timed_alike
 from benchmark.strict import Strict, explain, nearest
 from benchmark.yaml_text import read_yaml
 
@@ -548,12 +547,15 @@ def time_ratio(
     """Return the ratio of two sampling times per image.
 
     Raises:
-        UndecidedError: they cannot be compared, or have no interval.
+        UndecidedError: they cannot be compared, the machine was busy, or they have no interval.
     """
     rows = [*a, *b]
     if missing := [row for row in rows if not (row.sample and row.sample.timing)]:
         raise UndecidedError(f"{_name(missing[0])} was not timed", Verdict.NOT_RUN)
     _check_alike([timed_alike(row) for row in rows])
+    if busy := [row for row in rows if row.busy]:
+        why = f"machine was busy: {busy[0].busy} (sampling {_name(busy[0])})"
+        raise UndecidedError(f"not comparable: {why}")
     first, second = _seconds(a), _seconds(b)
     if first.low is None or second.low is None:
         raise UndecidedError("one timed batch has no interval: take a smaller sampling_batch")
@@ -565,10 +567,8 @@ def time_ratio(
 
 
 def _seconds(rows: Iterable[Row]) -> Value:
-    """Return the seconds per image of the full batches."""
-    timings = [row.sample.timing for row in rows if row.sample and row.sample.timing]
-    laps = [lap for timing in timings for lap in timing.laps if lap.batch == timing.batch]
-    return ratio([lap.seconds for lap in laps], [lap.images for lap in laps])
+    """Return the seconds per image, all seeds together."""
+    return seconds_per_image(r.sample.timing for r in rows if r.sample and r.sample.timing)
 
 
 def _copies(row: Row) -> int | None:

@@ -103,9 +103,7 @@ def found() -> Callable[[Run], dict[str, Any]]:
     times = {
         "train_seconds",
         "train_seconds_per_step",
-        "train_images_per_second",
         "sample_seconds",
-        "images_per_second",
     }
     timing = {"batch", "batch_images", "network_evaluations", "warmup_batches"}
 
@@ -118,6 +116,8 @@ def found() -> Callable[[Run], dict[str, Any]]:
                 exclude={
                     "provenance": True,
                     "timing": True,
+                    "contention": True,
+                    "step_laps": True,
                     "values": times,
                     "facts": {"from_cache"},
                 }

@@ -9,7 +9,7 @@ from records_fixture import write_run
 
 from benchmark.charts import POINTS, Axis, bars, losses, smooth, trade_offs
 from benchmark.plots import pareto
-from benchmark.records import read_records
+from benchmark.records import Value, read_records
 from benchmark.rows import Row, collect
 
 positive = st.floats(0.001, 1e6)
@@ -83,4 +83,7 @@ def test_a_run_without_trainings_has_no_curves() -> None:
 
 
 def test_the_longest_bar_fills_the_track() -> None:
-    assert [bar.share for bar in bars([("a", 5.0, 0), ("b", 20.0, 1)])] == [25, 100]
+    short, long = Value(value=5.0), Value(value=20.0, low=18.0, high=23.0)
+    found = bars([("a", short, False, 0), ("b", long, True, 1)])
+    assert [bar.share for bar in found] == [25, 100]
+    assert [bar.text for bar in found] == ["5.00 s", "20.0 [18.0, 23.0] s ‡"]

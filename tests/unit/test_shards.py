@@ -105,7 +105,7 @@ def test_shards_merge_to_the_bytes_of_one_job(made: tuple[Run, Run]) -> None:
 @pytest.mark.parametrize("kind", ["sample", "features"])
 def test_the_record_of_shards_differs_in_times_alone(made: tuple[Run, Run], kind: str) -> None:
     whole, parts = (read_record(run.record(kind, CELL)) for run in made)
-    timed = {"provenance", "timing", "values", "jobs", "facts"}
+    timed = {"provenance", "timing", "values", "jobs", "facts", "contention"}
     assert parts.model_dump(exclude=timed) == whole.model_dump(exclude=timed)
     assert parts.facts == whole.facts | {"shard": 5}
     assert parts.values.keys() == whole.values.keys()
