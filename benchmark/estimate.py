@@ -11,13 +11,14 @@ import copy
 import dataclasses
 import functools
 import json
+import math
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.config import Config, Training
+from benchmark.contention import Contention, load_average
 from benchmark.cores import available_cores
 from benchmark.device import resolve_device, seeded, synchronise, use_threads
 from benchmark.diffusion.denoiser import Denoiser
@@ -34,6 +36,7 @@ from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
+from benchmark.gauges import watch_machine
 from benchmark.models import build
 from benchmark.models.description import Description, describe_pipeline
 from benchmark.models.hub import (
@@ -53,6 +56,7 @@ from benchmark.registry import Options
 from benchmark.state import KEPT
 from benchmark.train import Trainer
 
+PROBE_SECONDS = 1.0  # for which it is watched, before anything is measured, what others do
 LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that would take longer
 FLOAT_BYTES = 4
 TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
@@ -101,8 +105,9 @@ class Estimate:
         device: on which it was measured.
         threads: inside an operation.
         cores: of the machine.
-        load: processes that wanted to run in the minute before; near or above `cores`, all times
-            are too long.
+        load: processes that wanted to run in the minute before; None: the machine does not tell.
+        busy: with what else the machine was busy, so that networks were timed on one thread by the
+            work of this process alone; empty: nothing speaks against the times.
         rows: one for each job, but for those that take little.
         disk: bytes by kind.
     """
@@ -111,9 +116,10 @@ class Estimate:
     device: str
     threads: int
     cores: int
-    load: float
+    load: float | None
     rows: list[Row]
     disk: dict[str, int]
+    busy: str = ""
 
     @property
     def lower_bound(self) -> bool:
@@ -148,10 +154,54 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
         config: of which nothing has to be done yet.
         run: below whose folder weights may lie that are at hand.
         threads: inside an operation; None: as many as torch takes by itself.
+
+    Raises:
+        BenchmarkError: the device is a GPU and others use it, or all cores, meanwhile.
     """
-    load = psutil.getloadavg()[0]
+    load = load_average()
     device = resolve_device(config.device)
-    use_threads(threads or available_cores())
+    threads = threads or available_cores()
+    watch = watch_machine(device)
+    time.sleep(PROBE_SECONDS)
+    busy = _busy(watch.found(), load, device)
+    rows = [] if busy else _rows(config, run, device, threads)
+    # Others may have begun meanwhile. Threads that wait for each other on a busy machine take
+    # hundreds of times as long, by any clock; one thread takes no more work than on a quiet one.
+    busy = busy or _busy(watch.found(), load, device)
+    if busy:
+        rows = _rows(config, run, device, threads=1)
+    use_threads(threads)
+    return Estimate(
+        run=config.run,
+        device=str(device),
+        threads=threads,
+        cores=available_cores(),
+        load=load,
+        rows=rows,
+        disk=_disk(config, rows),
+        busy=busy,
+    )
+
+
+def _busy(found: Contention, load: float | None, device: torch.device) -> str:
+    """Return with what else the machine is busy; empty: with nothing.
+
+    Raises:
+        BenchmarkError: it is, and the device is a GPU, whose own work cannot be told from others'.
+    """
+    busy = found.busy
+    if not found.told and load is not None and load > found.cores / 2:
+        busy = busy or f"a load of {load:.1f}"
+    if busy and device.type == "cuda":
+        raise BenchmarkError(
+            f"the machine is busy: {busy}: times on {device} would be too long: estimate when idle"
+        )
+    return busy
+
+
+def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
+    """Measure each network of the grid once, with so many threads."""
+    use_threads(threads)
     meter = Meter(device)
     trainings = dict.fromkeys(cell.trained_as for cell in config.cells if cell.trained_as)
     sampled = [cell for cell in config.cells if cell.sampler]
@@ -160,16 +210,7 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
         *(functools.partial(_sample, config, cell, run, meter) for cell in sampled),
         functools.partial(_features, config, run, device),
     ]
-    rows = [job() for job in track(jobs, len(jobs), f"measuring on {device}")]
-    return Estimate(
-        run=config.run,
-        device=str(device),
-        threads=torch.get_num_threads(),
-        cores=available_cores(),
-        load=load,
-        rows=rows,
-        disk=_disk(config, rows),
-    )
+    return [job() for job in track(jobs, len(jobs), f"measuring on {device}")]
 
 
 def evaluations(process: Process, sampler: Options, steps: int) -> tuple[int, bool]:
@@ -202,7 +243,7 @@ def seconds_an_image(
     """Return the seconds that `call(batch)` takes for an image, and the batch of the measurement.
 
     The batch is doubled up to `most` while a call stays short and fits into memory. The first call
-    is never timed.
+    is never timed, and the time is the median of the others.
 
     Raises:
         BenchmarkError: one image does not fit into the device's memory.
@@ -219,13 +260,10 @@ def seconds_an_image(
         except torch.OutOfMemoryError:
             break
         batch = larger
-    calls = 1
-    if spent < LEAST_SECONDS:
-        calls, spent = 0, 0.0  # the first call of a size is slow
-    while spent < LEAST_SECONDS:
-        spent += _clock(call, batch, device)
-        calls += 1
-    return spent / (calls * batch), batch
+    times = [spent] if spent >= LEAST_SECONDS else []  # the first call of a size is slow
+    while math.fsum(times) < LEAST_SECONDS:
+        times.append(_clock(call, batch, device))
+    return statistics.median(times) / batch, batch
 
 
 @dataclass(frozen=True)
@@ -532,11 +570,16 @@ def _size(network: nn.Module) -> int:
 
 
 def _clock(call: Callable[[int], object], batch: int, device: torch.device) -> float:
+    """Return the seconds of a call: on a processor no more than those of its own work.
+
+    Where others keep the cores busy, the call waits, but its own work hardly grows.
+    """
     synchronise(device)
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     call(batch)
     synchronise(device)
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    return min(seconds, time.process_time() - worked) if device.type == "cpu" else seconds
 
 
 def show(found: Estimate, console: Console | None = None) -> None:
@@ -551,10 +594,11 @@ def show(found: Estimate, console: Console | None = None) -> None:
         f"the other, on {found.device}, threads: {found.threads}. Arithmetic: {least}"
         f"{prefixed(found.flops)}FLOP, two for each multiplication with an addition."
     )
-    if found.load > found.cores / 2:
+    if found.busy:
+        longer = f", up to {found.threads} times those of {found.threads}" * (found.threads > 1)
         console.print(
-            f"Other work kept this machine busy (a load of {found.load:.1f} on {found.cores} "
-            "cores): these times are too long, measure again when it is idle."
+            f"Other work kept this machine busy ({found.busy}): these are times of one thread's "
+            f"own work{longer}. Estimate again when the machine is idle."
         )
     parts = ", ".join(f"{prefixed(size)}B {name}" for name, size in found.disk.items() if size)
     console.print(f"Disk: {least}{prefixed(sum(found.disk.values()))}B: {parts}.")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.arrays import read_blocks, write_blocks
 from benchmark.atomic import write_text
+from benchmark.contention import Watch
 from benchmark.cores import available_cores
 from benchmark.memory import peak_of_process
 from benchmark.records import Stopwatch, provenance
@@ -110,14 +111,24 @@ def grow(sizes: Sizes, output: Path | None = None, figure: Path | None = None) -
     watch = Stopwatch()
     here = provenance(watch, threads=available_cores())
     print(f"growth, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
+    others = Watch()
+    others.begin()
     curves = []
     for curve in measured(sizes):
         print(curve.text(), flush=True)
         curves.append(curve)
+    contention = others.found()
+    if contention.busy:
+        print(f"the machine was busy: {contention.busy}: do not quote these figures", flush=True)
     if output is not None:
         rows = [{**curve._asdict(), "exponent": curve.exponent} for curve in curves]
         machine = provenance(watch, threads=here.threads).model_dump()
-        content = {"title": "growth", "provenance": machine, "curves": rows}
+        content = {
+            "title": "growth",
+            "contention": contention.model_dump(),
+            "provenance": machine,
+            "curves": rows,
+        }
         write_text(output, json.dumps(content, indent=1) + "\n")
     if figure is not None:
         from benchmark.speed.growth_figure import draw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ import torch
 
 from benchmark.atomic import write_text
 from benchmark.device import resolve_device, synchronise
-from benchmark.gauges import gpu_state
+from benchmark.gauges import gpu_state, watch_machine
 from benchmark.records import Stopwatch, provenance
 
 Work: TypeAlias = Callable[[], object]
@@ -143,21 +142,23 @@ def report(title: str, rows: Iterable[Row], output: Path | None) -> None:
     watch = Stopwatch()
     threads, device = torch.get_num_threads(), resolve_device("auto")
     print(f"{title}, {watch.started}", flush=True)
-    load = os.getloadavg()[0]
+    others = watch_machine(device)
+    others.begin()
     here = provenance(watch, threads=threads, device=device.type)
     gpu = f"{here.gpu}, driver {here.driver}" if here.gpu else "no GPU"
     print(f"{here.cpu}, {here.cores} cores, {threads} threads, {gpu}", flush=True)
     print(", ".join(f"{name} {number}" for name, number in here.libraries.items()), flush=True)
-    if load > here.cores / 2:
-        print(f"the machine is busy (load {load:.1f}): do not quote these figures", flush=True)
     print("medians of alternating rounds; [least, largest] ratio of any two rounds\n", flush=True)
     found = list(_printed(rows))
+    contention = others.found()
+    if contention.busy:
+        print(f"\nthe machine was busy: {contention.busy}: do not quote these figures", flush=True)
     clock, throttled = gpu_state(device)
     if clock is not None:
         print(f"\nGPU clock {clock:.0f} MHz, held back by {throttled or 'nothing'}", flush=True)
     if output is not None:
         facts: dict[str, Any] = {
-            "load": load,
+            "contention": contention.model_dump(),
             "gpu_clock_mhz": clock,
             "gpu_throttled": throttled,
             "provenance": provenance(watch, threads=threads, device=device.type).model_dump(),

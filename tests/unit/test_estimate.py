@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
+from test_contention import seen
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import benchmark.estimate
 from benchmark.__main__ import app
 from benchmark.config import Config, Training, parse
+from benchmark.contention import Contention
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.losses import loss_function
 from benchmark.diffusion.processes import SDE
@@ -115,6 +118,7 @@ class Normal(nn.Module):
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is timed for long."""
     monkeypatch.setattr(benchmark.estimate, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(benchmark.estimate, "PROBE_SECONDS", 0.001)
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -454,12 +458,79 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
 
 def test_an_inexact_row_and_a_busy_machine_are_marked() -> None:
     row = Row("sample", "cell", 2, 104, exact=False, parameters=10, flops=2e12, seconds=30, batch=1)
-    found = Estimate("r", "cpu", 1, cores=2, load=3.0, rows=[row], disk={"samples": 2048})
-    text = printed(found)
+    found = Estimate("r", "cpu", 2, cores=2, load=3.0, rows=[row], disk={"samples": 2048})
+    busy = dataclasses.replace(found, busy="0.8 of a core by others")
+    text = printed(busy)
     assert "~104 ~2 T 1 ~30 s" in text
-    assert "these times are too long" in text
+    assert "kept this machine busy (0.8 of a core by others): these are times of one thread" in text
+    assert "up to 2 times those of 2" in text
     assert "at least" not in text
-    assert "these times are too long" not in printed(dataclasses.replace(found, load=0.5))
+    assert "up to" not in printed(dataclasses.replace(busy, threads=1))
+    assert "busy" not in printed(found)
+
+
+class Others:
+    """Stands for a watch that finds, time after time, so many cores in others' hands."""
+
+    def __init__(self, *cores: float | None) -> None:
+        self.cores = iter(cores)
+
+    def found(self) -> Contention:
+        return seen(others=next(self.cores))
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "busy"),
+    [
+        ((0.0, 0.0), [2], ""),
+        ((1.5,), [1], "1.5 cores by others"),  # before anything is measured
+        ((0.0, 0.8), [2, 1], "0.8 of a core by others"),  # while it is
+    ],
+)
+def test_on_a_busy_machine_one_thread_is_measured(
+    cores: tuple[float, ...],
+    threads: list[int],
+    busy: str,
+    smoke: Config,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(benchmark.estimate, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(benchmark.estimate, "watch_machine", lambda device: Others(*cores))
+
+    def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
+        measured.append(threads)
+        return []
+
+    monkeypatch.setattr(benchmark.estimate, "_rows", rows)
+    monkeypatch.setattr(benchmark.estimate, "_disk", lambda *_: {})
+    monkeypatch.setattr(benchmark.estimate, "use_threads", lambda _: None)
+    found = estimate(smoke, Run(Path("none")), threads=2)
+    assert (measured, found.busy, found.threads) == (threads, busy, 2)
+
+
+def test_on_a_busy_gpu_nothing_is_estimated() -> None:
+    with pytest.raises(BenchmarkError, match=r"busy: 0\.8 of a core by others: .* when idle") as e:
+        benchmark.estimate._busy(seen(others=0.8), 0.0, torch.device("cuda"))
+    assert "\n" not in str(e.value)
+
+
+def test_where_others_are_not_told_the_load_counts() -> None:
+    unknown = seen(others=None)
+    assert benchmark.estimate._busy(unknown, 3.0, CPU) == "a load of 3.0"
+    assert benchmark.estimate._busy(unknown, 0.4, CPU) == ""
+    assert benchmark.estimate._busy(unknown, None, CPU) == ""
+    assert benchmark.estimate._busy(seen(others=0.0), 3.0, CPU) == ""  # it is over
+
+
+def test_a_call_that_waits_for_others_takes_no_longer_than_its_own_work() -> None:
+    assert benchmark.estimate._clock(lambda _: time.sleep(0.3), 1, CPU) < 0.2
+
+
+def test_the_time_of_a_network_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.5, 0.1, 0.1, 0.1, 0.1, 0.7])  # the first is not counted
+    monkeypatch.setattr(benchmark.estimate, "_clock", lambda *_: next(times))
+    assert seconds_an_image(lambda _: None, 1, CPU) == (0.1, 1)
 
 
 @pytest.mark.parametrize(
