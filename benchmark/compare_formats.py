@@ -22,8 +22,9 @@ STYLES = {"better": "green", "worse": "bold red", "not comparable": "yellow"}
 EXPLAINED = (
     "Differences are the other run minus the first; [a, b] is a 95 % interval. Same: identical, or "
     "the interval of the difference lies within the threshold. Better, worse: it excludes 0, and "
-    "the difference exceeds the threshold. Cannot tell: all else. Where nothing differs, one "
-    "interval in twenty excludes 0 by chance."
+    "the difference exceeds the threshold. Cannot tell: all else. Not comparable: it was measured "
+    "otherwise, or timed while the machine was busy. Where nothing differs, one interval in twenty "
+    "excludes 0 by chance."
 )
 
 

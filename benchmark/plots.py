@@ -153,7 +153,7 @@ def distance_against_time(rows: Sequence[Row]) -> Figure | None:
         for key, group in itertools.groupby(sorted(timed, key=_comparable), key=_comparable)
     }
     if not panels:
-        return _no_distance(row for row in rows if _seconds(row))
+        return _no_distance(row for row in rows if row.seconds)
     figure = Figure(figsize=(style.WIDTH, 4.8 * len(panels)))
     panes = np.ravel(figure.subplots(len(panels)))
     for axes, panel in zip(panes, panels.values(), strict=True):

@@ -222,7 +222,7 @@ def test_processes_that_a_job_starts_are_its_own() -> None:
     after = counters(psutil.Process(), [0]).own
     assert before is not None
     assert after is not None
-    assert after - before >= 0.3
+    assert after - before >= 0.25  # the system counts in hundredths
 
 
 SPIN = """

@@ -10,7 +10,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.gauges import THROTTLES, Laps, _Clock, gpu_state, parse_gpu_state
+from benchmark.contention import GpuUse
+from benchmark.gauges import (
+    THROTTLES,
+    Laps,
+    _Clock,
+    gpu_state,
+    parse_gpu_state,
+    parse_gpu_use,
+    watch_machine,
+)
 
 CPU = torch.device("cpu")
 
@@ -143,6 +152,27 @@ def test_what_nvidia_smi_says_of_the_clock(
     text: str, clock: float | None, throttled: list[str] | None
 ) -> None:
     assert parse_gpu_state(text) == (clock, throttled)
+
+
+@pytest.mark.parametrize(
+    ("used", "processes", "expected"),
+    [
+        ("12 %\n", "4711\n", GpuUse(0.12, 0)),
+        ("0 %\n", "4711\n4712\n4713\n", GpuUse(0.0, 2)),
+        ("[N/A]\n", "", GpuUse(None, None)),  # in a container no process may be told
+        ("", "No devices were found\n", GpuUse(None, None)),
+    ],
+)
+def test_what_nvidia_smi_says_of_others(used: str, processes: str, expected: GpuUse) -> None:
+    assert parse_gpu_use(used, processes) == expected
+
+
+def test_a_gpu_needs_one_core_and_a_processor_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.gauges.gpu_use", lambda _: GpuUse(0.5, 1))
+    found = watch_machine(torch.device("cuda")).found()
+    assert (found.needed, found.gpu_used, found.gpu_processes) == (1, 0.5, 1)
+    found = watch_machine(CPU).found()
+    assert (found.needed, found.gpu_used, found.gpu_processes) == (found.cores, None, None)
 
 
 def test_every_reason_has_one_bit() -> None:

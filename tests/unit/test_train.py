@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.config import Config, Training
+from benchmark.contention import Contention
 from benchmark.errors import BenchmarkError
 from benchmark.images import dequantised, to_model_range
 from benchmark.models.weights import load_weights
@@ -185,6 +186,17 @@ def test_a_damaged_state_gives_way_to_the_one_before_it(
     newest.write_bytes(content)
     assert load_state(tmp_path, torch.device("cpu"), anything) == {"step": 1}
     assert "damaged" in capsys.readouterr().err
+
+
+def test_each_sitting_of_a_training_says_what_else_ran(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        trainer(tmp_path, loss=dying_at(10)).run("t")
+    continued = trainer(tmp_path)
+    continued.run("t")
+    first, second = [Contention.model_validate(part) for part in continued.reached.sittings]
+    assert first.during.seconds > 0
+    assert second.during.seconds > 0
+    assert sum(steps for _, steps in continued.step_laps()) == 20
 
 
 def test_only_the_two_newest_states_are_kept(tmp_path: Path) -> None:
