@@ -97,6 +97,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         machine=machine.gpu or machine.cpu,
         precision=machine.precision,
         date=machine.started[:10],
+        busy=record.busy,
         table=_metrics(run, training),
     )
 
