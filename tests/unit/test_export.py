@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from test_contention import seen
 
 from benchmark import evaluate, features, sample, train
 from benchmark.config import Config, parse
@@ -16,6 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.export import export
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.paths import Run
+from benchmark.records import read_record
 
 TRAINING, CELL = "DDPM-linear", "DDPM-linear-ddpm-10-s0"
 
@@ -70,6 +72,17 @@ def test_the_card_says_what_the_weights_are(smoke: Config, trained: Run, tmp_pat
         assert fact in card
     recipe = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
     assert recipe == smoke.train_spec(TRAINING)
+
+
+@pytest.mark.parametrize("others", [0.0, 0.8])
+def test_the_card_says_whether_the_minutes_are_of_a_busy_machine(
+    smoke: Config, trained: Run, tmp_path: Path, others: float
+) -> None:
+    path = trained.record("train", TRAINING)
+    record = read_record(path).model_copy(update={"contention": [seen(others=others)]})
+    path.write_text(record.model_dump_json())
+    card = export(smoke, TRAINING, trained, tmp_path / "tiny.safetensors")[1].read_text()
+    assert ("; the machine was busy: 0.8 of a core by others." in card) == bool(others)
 
 
 def test_what_cannot_be_exported_is_one_line_and_writes_nothing(
