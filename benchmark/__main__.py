@@ -440,7 +440,8 @@ def score(
     real: Annotated[
         Path,
         typer.Argument(
-            help="The reference: a folder of images of any sizes, with its subfolders; .npy or "
+            help="The reference: a folder of images of any sizes, with its subfolders; a "
+            "cell of a run, results/RUN/samples/CELL; .npy or "
             ".npz of images (uint8 N×H×W×3) or of features (float N×d), by dgm-eval and score_sde "
             "too; .npz of statistics (mu, sigma) by pytorch-fid, clean-fid or --save-stats; a "
             "reference batch of guided-diffusion, which has both.",

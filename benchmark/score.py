@@ -26,7 +26,7 @@ from benchmark.metrics.base import Features, check_features
 from benchmark.metrics.frechet import few, frechet_distance, frechet_to, statistics
 from benchmark.records import Value
 from benchmark.score_options import Choice, meaning
-from benchmark.sides import Census, differences
+from benchmark.sides import FACT, Census, differences
 from benchmark.strict import nearest
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def score(
     choice.check(names)
     opened, moments, told = _moments(opened, embedding, names, statistics_file is not None)
     options = _options(names, choice, (opened[fake], opened[real]), embedding, bool(asked))
-    censuses = {path: Census() for path, side in opened.items() if isinstance(side, Images)}
+    censuses = {path: c for path, side in opened.items() if (c := _census(path, side))}
     sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
     values, missing = {}, {}
@@ -204,7 +204,7 @@ def score(
                 raise
             missing[name] = str(error)
     if statistics_file is not None:
-        _save(reference, extractor, statistics_file)
+        _save(reference, extractor, censuses.get(real), statistics_file)
     counts = (_count(reference), _count(judged))
     notes = told + [
         f"{path}: {note}"
@@ -241,7 +241,7 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
     sides, extractor = _embed(opened, embedding, {real: census})
     for note in _notes(real, opened[real], extractor, census):
         print(f"{real}: {note}", file=sys.stderr)
-    _save(sides[real], extractor, file)
+    _save(sides[real], extractor, census, file)
 
 
 def _open(embedding: Embedding, *paths: Path) -> dict[Path, Input]:
@@ -267,9 +267,13 @@ def _check_file(file: Path, real: Path, opened: Input) -> None:
     check_writable(file.parent)
 
 
-def _save(side: Features | Statistics, extractor: Extractor | None, file: Path) -> None:
+def _save(
+    side: Features | Statistics, extractor: Extractor | None, census: Census | None, file: Path
+) -> None:
     assert not isinstance(side, Statistics)
     facts = {**(identity(extractor) if extractor else {}), "count": len(side)}
+    if census and census.images:
+        facts[FACT] = census.to_fact()
     save_statistics(file, Statistics(statistics(side), facts))
 
 
@@ -528,24 +532,38 @@ def _count(side: Input) -> int | None:
     return len(side)
 
 
+def _census(path: Path, side: Input) -> Census | None:
+    """Return what counts images as they are read, or what statistics keep of theirs."""
+    if isinstance(side, Images):
+        return Census()
+    if not isinstance(side, Statistics) or FACT not in side.facts:
+        return None
+    try:
+        return Census.from_fact(side.facts[FACT])
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{path}: {error}") from None
+
+
 def _notes(
     path: Path, side: Input, extractor: Extractor | None, census: Census | None
 ) -> Iterator[str]:
     """Yield what a reader must know of how images were read."""
-    if not isinstance(side, Images) or census is None:
-        return
-    if side.path != path:
+    if isinstance(side, Images) and side.path != path:
         yield f"the images are those of {side.path.name}, beside its pictures"
-    if side.ignored:
+    if isinstance(side, Images) and side.ignored:
         yield f"files: {ignored_line(side.ignored)}"
     library = library_of(extractor.name) if extractor else None
-    if library is not None and (left_out := library.left_out(side.files)):
+    if (
+        isinstance(side, Images)
+        and library is not None
+        and (left_out := library.left_out(side.files))
+    ):
         kinds = ", ".join(f"{count} × {kind}" for kind, count in left_out.items())
         yield (
             f"{library.name} reads {side.count - sum(left_out.values())} of these {side.count} "
             f"images, not {kinds}: give --files {library.name} to read as it does"
         )
-    if converted := census.converted():
+    if census and (converted := census.converted()):
         yield converted
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from benchmark.errors import BenchmarkError
 from benchmark.inputs import Picture
 
 KINDS = 3  # named of each aspect; the others are counted
+FACT = "images_read"  # in a file of statistics: how its images were read
 SHARE = 0.1  # a difference in the share of a kind that is told
 
 
@@ -41,6 +44,31 @@ class Census:
             self.colours[", ".join(picture.conversions) or "RGB"] += 1
             self.conversions.update(picture.conversions)
             yield picture
+
+    def to_fact(self) -> str:
+        """Return what a file of statistics keeps of its images: JSON."""
+        sizes = _sizes(self)
+        return json.dumps([self.images, sizes, self.formats, self.colours, self.conversions])
+
+    @classmethod
+    def from_fact(cls, fact: object) -> Census:
+        """Return what `to_fact` kept.
+
+        Raises:
+            BenchmarkError: the text is not of this kind.
+        """
+        try:
+            images, sizes, *counts = json.loads(str(fact))
+            formats, colours, conversions = (
+                Counter({str(k): int(n[k]) for k in n}) for n in counts
+            )
+            pairs = {
+                tuple(int(side) for side in size.split("×")): int(sizes[size]) for size in sizes
+            }
+            known = Counter({(width, height): n for (width, height), n in pairs.items()})
+            return cls(int(images), known, formats, colours, conversions)
+        except (ValueError, TypeError, AttributeError):
+            raise BenchmarkError(f"{FACT} is {fact!r}: write the statistics again") from None
 
     def converted(self) -> str:
         """Return the conversions in one line; "" where no image needed one."""

@@ -143,6 +143,19 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     assert notes == ([] if orientation == 1 else ["EXIF orientation"])
 
 
+@pytest.mark.parametrize("kind", ["RGB", "L", "1", "P", "CMYK", "GIF", "JPEG", "quantized PNG"])
+def test_ordinary_files_give_the_bytes_that_the_libraries_see(kind: str) -> None:
+    """pytorch-fid, torch-fidelity and clean-fid call `convert("RGB")` of what they open."""
+    image = Image.fromarray(RGB)
+    file = {
+        "GIF": lambda: saved(image, "GIF"),
+        "JPEG": lambda: saved(image, "JPEG", quality=80),
+        "CMYK": lambda: saved(image.convert("CMYK"), "JPEG"),
+        "quantized PNG": lambda: saved(image.quantize(7), "PNG"),
+    }.get(kind, lambda: saved(image.convert(kind), "PNG"))()
+    assert np.array_equal(np.asarray(decode(file)[0]), np.asarray(file().convert("RGB")))
+
+
 COLOURS = np.stack(np.meshgrid(*[np.arange(0, 256, 17)] * 3, indexing="ij"), -1).astype(np.uint8)
 COLOURS = COLOURS.reshape(64, 64, 3)
 

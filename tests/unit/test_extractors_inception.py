@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, features
+from benchmark.extractors.dinov2 import preprocess as dinov2_input
+from benchmark.extractors.efficientnet_lite0 import preprocess as efficientnet_input
 from benchmark.extractors.inception_v3_fid import DIALECTS
 from benchmark.extractors.inception_v3_imagenet import preprocess as imagenet_input
 from benchmark.extractors.resizing import bicubic, bilinear_tf1
@@ -216,6 +218,15 @@ def test_fid_of_folders_matches_the_library(
 def test_the_dialects_feed_the_network_different_images() -> None:
     a, b, c = (dialect.preprocess(images(2, 37, 51)) for dialect in DIALECTS.values())
     assert all(relative_error(x, y) > 1e-2 for x, y in ((a, b), (a, c), (b, c)))
+
+
+@pytest.mark.parametrize("size", [(37, 51), (400, 333), (299, 299)])
+def test_an_image_alone_becomes_the_same_input_as_in_a_batch(size: tuple[int, int]) -> None:
+    x = images(3, *size)
+    inputs = [dialect.preprocess for dialect in DIALECTS.values()]
+    for preprocess in [*inputs, imagenet_input, efficientnet_input, dinov2_input]:
+        alone = torch.cat([preprocess(x[i : i + 1]) for i in range(3)])
+        assert torch.equal(alone, preprocess(x))
 
 
 @pytest.mark.parametrize("size", SIZES)

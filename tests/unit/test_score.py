@@ -170,6 +170,34 @@ def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
     assert len(decoded) == 20
 
 
+@pytest.mark.parametrize("batch", [1, 4, 64])
+def test_large_images_are_made_small_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """So a batch of photographs is never in memory, and the features are the same bits."""
+    shown = pictures(0, count=10, sizes=((8, 6), (8, 6), (3, 3), (3, 3)))
+    opened = open_input(folder(tmp_path / "a", shown))
+    assert isinstance(opened, Images)
+    sizes, batches = [], []
+
+    def small(x: Tensor) -> Tensor:
+        sizes.append(tuple(x.shape))
+        return quarters(x)
+
+    def forward(x: Tensor) -> Tensor:
+        batches.append(len(x))
+        return x.clone()
+
+    monkeypatch.setattr(module, "TOGETHER", 3 * 3 * 3 * 2)
+    found = module.embed_images(
+        opened, Network(small, forward), torch.device("cpu"), embedding(tmp_path, batch=batch)
+    )
+    assert {size for size in sizes if size[2:] == (8, 6)} == {(1, 3, 8, 6)}
+    assert max(size[0] for size in sizes) == min(2, batch)
+    assert batches == [len(shown[i : i + batch]) for i in range(0, len(shown), batch)]
+    np.testing.assert_array_equal(found, embedded(shown))
+
+
 def test_who_stops_early_leaves_no_thread_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +245,29 @@ def test_the_folder_of_a_cell_stands_for_its_samples(tmp_path: Path) -> None:
     assert found.values == score(real, cell / "samples.npy", embedding(tmp_path)).values
     assert f"{cell}: the images are those of samples.npy, beside its pictures" in found.notes
     assert wrong(tmp_path, fake=cell.parent).startswith(f"{cell}: a folder of a run's results")
+
+
+def test_statistics_keep_how_their_images_were_read(tmp_path: Path) -> None:
+    real, fake = tmp_path / "a", tmp_path / "b"
+    for place, size, kind in ((real, (9, 7), "png"), (fake, (5, 4), "jpg")):
+        place.mkdir()
+        for i, pixels in enumerate(pictures(1, sizes=(size,))):
+            Image.fromarray(pixels).convert("L").save(place / f"{i}.{kind}")
+    kept = tmp_path / "kept.npz"
+    save(real, embedding(tmp_path), kept)
+    notes = score(real, fake, embedding(tmp_path), ["fd"]).notes
+    assert "the two differ in size: 7×9 against 4×5" in notes
+    of_statistics = [note.replace(str(kept), str(real)) for note in fd_notes(kept, fake, tmp_path)]
+    assert of_statistics == notes
+    with np.load(kept) as found:
+        arrays = dict(found)
+    np.savez(kept, **{**arrays, "images_read": np.array("[1, 2")})
+    with pytest.raises(BenchmarkError, match=r"kept\.npz: images_read is '\[1, 2': write the stat"):
+        fd_notes(kept, fake, tmp_path)
+
+
+def fd_notes(real: Path, fake: Path, tmp_path: Path) -> list[str]:
+    return score(real, fake, embedding(tmp_path), ["fd"]).notes
 
 
 def test_ignored_files_are_told_beside_the_score(tmp_path: Path) -> None:
