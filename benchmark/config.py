@@ -64,6 +64,15 @@ def _as_list(value: Any) -> Any:
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+# It stands in tables and pictures: one line, and something to read.
+Family = Annotated[
+    str,
+    text(
+        r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*\S)?$",
+        "one line of visible characters, as DDPM or My GAN",
+        40,
+    ),
+]
 Listed = Annotated[list[V], BeforeValidator(_as_list)]
 Several = Annotated[Listed[V], Field(min_length=1)]
 
@@ -152,7 +161,7 @@ class Model(Strict):
     Images that were made elsewhere are judged beside them, as those of a GAN may be.
     """
 
-    family: str = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
+    family: Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
     data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
     network: Name | None = Field(default=None, description="What is trained from scratch")
     training: Name | None = Field(default=None, description="How it is trained")

@@ -125,6 +125,15 @@ def test_a_run_name_is_refused_in_words(name: object, expected: str) -> None:
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize("family", ["", " ", "DD\nPM", "DDPM ", "a\x1b[31m", "x" * 41])
+def test_a_family_that_cannot_stand_in_a_table_is_refused(family: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    content["models"]["DDPM"]["family"] = family
+    with pytest.raises(BenchmarkError, match=r"^config: models\.DDPM\.family: ") as caught:
+        parse(content)
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
