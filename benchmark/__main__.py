@@ -21,6 +21,7 @@ if __name__ == "__main__":
 import typer
 
 from benchmark import stopping
+from benchmark.closure import CHECKOUT, HOME, MODULES
 from benchmark.cores import available_cores
 from benchmark.errors import BenchmarkError
 from benchmark.paths import CACHE, REFERENCE, RESULTS, Run
@@ -638,6 +639,7 @@ def _stage(
     from benchmark.config import check_writable, load
     from benchmark.records import Stopwatch, created
 
+    os.environ.setdefault(MODULES, str(path.resolve().parent))
     loaded = load(path)
     checks: dict[str, Callable[[str], object]] = {
         "prepare": loaded.data_spec,
@@ -679,6 +681,7 @@ def main() -> None:
     """
     stopping.listen()
     try:
+        _check_checkout()
         app()
     except stopping.Stopped as stop:
         if message := str(stop):
@@ -688,6 +691,20 @@ def main() -> None:
         sys.exit(_fail(str(error)))
     except OSError as error:
         sys.exit(_fail(f"{error.filename or 'file'}: {error.strerror or error}"))
+
+
+def _check_checkout() -> None:
+    """Refuse a job of a workflow whose checkout has other code than that which runs here.
+
+    Raises:
+        BenchmarkError: with both places.
+    """
+    asked = os.environ.get(CHECKOUT)
+    if asked and Path(asked).resolve() != HOME:
+        raise BenchmarkError(
+            f"{asked}: its jobs would run the code of {HOME}: uninstall the package there, or "
+            "install it from this checkout"
+        )
 
 
 def _fail(message: str) -> int:

@@ -684,8 +684,12 @@ class Config(Strict):
         return {cell.trained_as: cell for cell in reversed(self.cells) if cell.trained_as}
 
     def data_spec(self, name: str) -> dict[str, Any]:
-        """Return all that the prepared images of a data set depend on."""
-        return {"data": _find(name, self.data, "data set").model_dump(mode="json")}
+        """Return all that the prepared images of a data set depend on, besides files.
+
+        Where files lie changes nothing: what they hold is told by `benchmark.contents`.
+        """
+        source = _find(name, self.data, "data set")
+        return {"data": source.model_dump(mode="json", exclude={"path"})}
 
     def train_spec(self, name: str) -> dict[str, Any]:
         """Return all that the weights of a training depend on."""
@@ -704,7 +708,7 @@ class Config(Strict):
         }
 
     def sample_spec(self, name: str) -> dict[str, Any]:
-        """Return all that the samples of a cell depend on."""
+        """Return all that the samples of a cell depend on, besides files of weights."""
         cell = self.cell(name)
         model = self.models[cell.model]
         schedule, sampler, steps = cell.sampling
@@ -720,7 +724,7 @@ class Config(Strict):
                 {"train": self.train_spec(cell.trained_as)}
                 if cell.trained_as
                 else {
-                    "weights": model.model_dump(mode="json")["weights"],
+                    "weights": _placeless(model.weights),
                     "schedule": self.schedule_of(cell.model, schedule).model_dump(mode="json"),
                     "resolution": cell.resolution,
                 }
@@ -732,17 +736,15 @@ class Config(Strict):
         return {"precision": self.precision, "compile": self.compile}
 
     def gather_spec(self, name: str) -> dict[str, Any]:
-        """Return all that the images of a cell depend on that were made elsewhere.
+        """Return all that the images of a cell depend on that were made elsewhere, besides files.
 
         Raises:
             BenchmarkError: the cell is sampled from a network.
         """
         cell = self.cell(name)
-        folder = self.models[cell.model].images
-        if folder is None:
+        if self.models[cell.model].images is None:
             raise BenchmarkError(f"{name}: models.{cell.model} has no images: it is sampled")
         return {
-            "images": str(folder),
             "seed": cell.seed,
             "samples": cell.samples,
             **self.data_spec(cell.dataset),
@@ -892,6 +894,13 @@ def check_writable(folder: Path) -> None:
 def resolved(config: Config) -> str:
     """Return the config with every default filled in, as canonical JSON."""
     return canonical_json(config.model_dump(mode="json"))
+
+
+def _placeless(weights: Pretrained | None) -> dict[str, Any]:
+    """Return what a config says of ready weights, but for where their files lie."""
+    assert weights is not None
+    is_local = isinstance(weights, DiffusersCheckpoint) and Path(weights.source).is_dir()
+    return weights.model_dump(mode="json", exclude={"source" if is_local else "path"})
 
 
 def _check_data(at: str, source: SourceBase) -> None:

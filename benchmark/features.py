@@ -14,6 +14,7 @@ from benchmark.arrays import is_intact, open_array, read_blocks, write_blocks
 from benchmark.atomic import atomic_path
 from benchmark.config import Config
 from benchmark.data import load as load_data
+from benchmark.dependencies import code
 from benchmark.device import resolve_device, use_threads
 from benchmark.extractors import EXTRACTORS, feature_blocks, fingerprint
 from benchmark.halving import in_batches
@@ -89,7 +90,7 @@ class Embedding:
         self.extractor = EXTRACTORS[config.evaluation.extractor]
         self.cache = run.root.parent / CACHE
         self.batch = config.feature_batch
-        self.name, self.run, self.device = name, run, device
+        self.config, self.name, self.run, self.device = config, name, run, device
 
     def write(self, images: Path, target: Path, *parts: range) -> None:
         """Write the features of these parts of an array of images."""
@@ -108,7 +109,8 @@ class Embedding:
     def write_data(self, target: Path) -> bool:
         """Write the features of a data set and tell whether they were known from another run."""
         sets = load_data(self.run.data(self.name), verify=True).manifest.splits
-        known_as = fingerprint(f"{sets.train.sha256}+{sets.held_out.sha256}", self.extractor)
+        images = f"{sets.train.sha256}+{sets.held_out.sha256}"
+        known_as = fingerprint(images, self.extractor, self._code())
         kept = self.cache / "features" / f"{known_as}.npy"
         with locked(kept) as writable:
             cached = is_intact(kept)
@@ -126,4 +128,7 @@ class Embedding:
         """Return what the shards of a cell must have in common."""
         samples = self.run.record("sample", self.name).read_bytes()
         made_as = hashlib.sha256(samples).hexdigest()
-        return identity("features", made_as, self.extractor.weights.sha256)
+        return identity(self._code(), made_as, self.extractor.weights.sha256)
+
+    def _code(self) -> str:
+        return code(self.config, "features", self.name)

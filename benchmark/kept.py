@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from benchmark import locks
 from benchmark.atomic import atomic_path
+from benchmark.closure import digest
 
 if TYPE_CHECKING:
     from benchmark.metrics.base import Features
@@ -92,7 +92,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 def _identity(compute: Callable[[Features], T], features: Features) -> str:
     rows = np.ascontiguousarray(features)
-    identity = hashlib.sha256(Path(inspect.getfile(compute)).read_bytes())
+    identity = hashlib.sha256(digest([compute.__module__]).encode())
     identity.update(f"{compute.__name__} {np.__version__} {rows.dtype} {rows.shape}".encode())
     identity.update(rows.data)
     return identity.hexdigest()

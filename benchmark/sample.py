@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmark.arrays import write_blocks
 from benchmark.config import Config
 from benchmark.contention import Watch
+from benchmark.dependencies import code
 from benchmark.device import arithmetic, peak_memory, resolve_device, use_threads
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise import NoiseStream
@@ -98,7 +99,7 @@ def stage(
         timing=timing,
         contention=[contention],
         checkpoint=drawing.checkpoint if cell.trained_as is None else None,
-        facts=identity("sample", drawing.checkpoint.sha256) if part else {},
+        facts=identity(code(config, "sample", name), drawing.checkpoint.sha256) if part else {},
     )
     record.write(place.record("sample", name))
     return record

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.errors import BenchmarkError
@@ -15,21 +13,6 @@ if TYPE_CHECKING:
     from benchmark.paths import Run
 
 Kind = Literal["sample", "features"]  # of the records of what is made in parts
-
-# The modules on which the arrays depend.
-CODE = {
-    "sample": (
-        "sample.py",
-        "halving.py",
-        "arrays.py",
-        "pictures.py",
-        "images.py",
-        "seeds.py",
-        "models/*.py",
-        "diffusion/**/*.py",
-    ),
-    "features": ("features.py", "halving.py", "arrays.py", "extractors/*.py"),
-}
 IDENTITY = ("code", "sources")  # facts that all shards of a cell have in common
 SHARD = "shard"  # the fact of a record: images that each job made
 
@@ -81,14 +64,11 @@ def size_of(config: Config, name: str, run: Run, kind: Kind) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def identity(kind: Kind, *sources: str) -> dict[str, str]:
+def identity(code: str, *sources: str) -> dict[str, str]:
     """Return, as facts of a record, what all shards of a cell must have in common but the config.
 
     Args:
-        kind: of the record.
+        code: a hash of the code that makes them.
         sources: SHA-256 of all that is read.
     """
-    package = Path(__file__).parent
-    files = sorted({file for pattern in CODE[kind] for file in package.glob(pattern)})
-    code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return dict(zip(IDENTITY, (code, " ".join(sources)), strict=True))

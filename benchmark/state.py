@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import re
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmark.atomic import atomic_path, remove_leftovers
+from benchmark.atomic import atomic_path, remove_leftovers, write_text
 from benchmark.errors import BenchmarkError
 from benchmark.halving import is_out_of_memory
 
@@ -72,6 +73,38 @@ def load_state(
     if states:
         print(f"{folder}: no good state is left: beginning anew", file=sys.stderr)
     return None
+
+
+def bind_state(folder: Path, code: dict[str, str], what: str) -> None:
+    """Remove the states in a folder unless they are of this code, which is noted there.
+
+    Args:
+        folder: of the states.
+        code: a hash of each module that the job depends on, by its name.
+        what: the job, for the line on stderr that tells of it.
+    """
+    note = folder / "code.json"
+    known = _read_note(note)
+    if known == code:
+        return
+    if states := _states(folder):
+        changed = sorted(name for name in {*known, *code} if known.get(name) != code.get(name))
+        print(
+            f"{what}: the code has changed since its state was saved ({', '.join(changed)}): "
+            "beginning anew",
+            file=sys.stderr,
+        )
+        for path in states:
+            path.unlink(missing_ok=True)
+    write_text(note, json.dumps(code, indent=1))
+
+
+def _read_note(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # there is none, or it is damaged: of unknown code
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def last_state(folder: Path) -> str:

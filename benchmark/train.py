@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from benchmark.config import Config, Precision, Training
 from benchmark.contention import Contention, Watch
 from benchmark.data import load as load_data
+from benchmark.dependencies import modules
 from benchmark.device import arithmetic, resolve_device, seeded, synchronise, use_threads
 from benchmark.diffusion.losses import Loss, loss_function
 from benchmark.diffusion.schedules import make_process
@@ -41,7 +42,7 @@ from benchmark.records import (
     spec_hash,
 )
 from benchmark.seeds import stream_seed
-from benchmark.state import last_state, load_state, save_state
+from benchmark.state import bind_state, last_state, load_state, save_state
 from benchmark.stopping import AGAIN, Budget, Stopped, deferred, ignore, reason
 from benchmark.team import ALONE, Team, is_member, joined, launch, own_device
 
@@ -98,6 +99,9 @@ def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.devi
     process = make_process(config.schedule(cell.sampling.schedule))
     dataset = load_data(run.data(cell.dataset), verify=True)
     sha256 = dataset.manifest.splits.train.sha256
+    state = run.state(spec_hash({**config.train_spec(name), "images": sha256}))
+    if team.rank == 0:  # the others read the state after it
+        bind_state(state, modules(config, "train", name), f"train {name}")
     with seeded(stream_seed(config.seed, name, "weights")):
         network = build(network_spec, cell.resolution).to(device)
     if config.compile:
@@ -108,7 +112,7 @@ def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.devi
         images=torch.from_numpy(dataset.train.copy()).to(device),
         settings=settings,
         seed=stream_seed(config.seed, name, "batches"),
-        state=run.state(spec_hash({**config.train_spec(name), "images": sha256})),
+        state=state,
         precision=config.precision,
         team=team,
     )

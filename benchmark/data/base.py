@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -78,6 +79,14 @@ class SourceBase(Strict, abc.ABC):
     def unfetched(self) -> str:
         """Return what `offer` would have to download; empty: nothing."""
         return ""
+
+    def local_files(self) -> tuple[Path, list[str]] | None:
+        """Return a folder of the user's, and the files in it that are read; None: there is none.
+
+        Raises:
+            BenchmarkError: the folder cannot be listed, or has no such files.
+        """
+        return None
 
     def fit(self, image: Image.Image) -> Image.Image:
         """Bring an RGB image to resolution × resolution; raise ValueError where it cannot be.

@@ -21,6 +21,7 @@ from benchmark.downloads import check_blob, check_hub
 from benchmark.errors import BenchmarkError
 from benchmark.strict import Commit, UserPath
 
+PARQUET = frozenset({".parquet"})
 COLUMN = "image"  # a struct of `bytes` and `path`, as the `datasets` library writes images
 
 
@@ -45,7 +46,7 @@ class HubFaces(Photographs, abc.ABC):
     def offer(self) -> Offer:
         """Find the local copy, or fetch the files that are not in the hub's cache yet."""
         folder = self.path or self._download()
-        found, others = list_files(folder, frozenset({".parquet"}), "path")
+        found, others = list_files(folder, PARQUET, "path")
         shards = [folder / file for file in found]
         if shards:
             train, held_out = self._rows(folder, shards)
@@ -62,6 +63,13 @@ class HubFaces(Photographs, abc.ABC):
             skip_bad=self.on_bad_image == "skip",
             ignored=others,
         )
+
+    def local_files(self) -> tuple[Path, list[str]] | None:
+        """Return the local copy, if there is one, and its parquet files, or else its images."""
+        if self.path is None:
+            return None
+        shards, _ = list_files(self.path, PARQUET, "path")
+        return self.path, shards or image_files(self.path, "path").files
 
     def _rows(self, folder: Path, shards: list[Path]) -> tuple[Candidates, Candidates | None]:
         train = [s for s in shards if _is_split("train", s.relative_to(folder))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from PIL import Image
 from pydantic import Field
 
 from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
-from benchmark.data.listing import image_files, walk
+from benchmark.data.listing import image_files
 from benchmark.strict import UserPath
 
 
@@ -39,19 +38,9 @@ class Folder(Photographs):
             ignored=ignored,
         )
 
-
-def stamp(folder: Path) -> str:
-    """Return a digest of names, sizes and times of the files below `folder`, to tell a change.
-
-    Raises:
-        BenchmarkError: the folder cannot be listed.
-    """
-    digest = hashlib.sha256()
-    found = (place / name for place, _, names in walk(folder, "path") for name in names)
-    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in found):
-        state = path.lstat()
-        digest.update(os.fsencode(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0"))
-    return digest.hexdigest()
+    def local_files(self) -> tuple[Path, list[str]]:
+        """Return the folder and its images."""
+        return self.path, image_files(self.path, "path").files
 
 
 def file_candidates(folder: Path, files: Sequence[str], seed: int) -> Candidates:

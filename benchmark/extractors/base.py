@@ -121,11 +121,16 @@ def feature_blocks(
             yield embed(pixels).cpu().numpy()
 
 
-def fingerprint(data_sha256: str, extractor: Extractor) -> str:
-    """Return the SHA-256 of all that the features of a data set depend on."""
-    modules = sorted(Path(__file__).parent.glob("*.py"))
+def fingerprint(data_sha256: str, extractor: Extractor, code: str) -> str:
+    """Return the SHA-256 of all that the features of a data set depend on.
+
+    Args:
+        data_sha256: of the images.
+        extractor: by which they are embedded.
+        code: a hash of the code that does it.
+    """
     identity = {
-        "code": hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest(),
+        "code": code,
         "data": data_sha256,
         "extractor": extractor.name,
         "weights": extractor.weights.sha256,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
+from benchmark.closure import own_folders
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import CustomSpec, Network, UNetSpec
 
@@ -41,6 +43,7 @@ def _custom(spec: CustomSpec, resolution: int) -> nn.Module:
     from torch import nn
 
     module, name = spec.factory.split(":")
+    sys.path[:0] = [str(folder) for folder in own_folders() if str(folder) not in sys.path]
     try:
         network = getattr(importlib.import_module(module), name)(resolution, **spec.options)
     except (ImportError, AttributeError, TypeError) as error:

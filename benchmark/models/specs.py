@@ -10,6 +10,17 @@ from pydantic import Field, model_validator
 from benchmark.strict import Name, Sha256, Strict, UserPath, UserText, text
 
 ZOO = Path(__file__).parent.parent / "zoo"
+# Of a diffusers pipeline in a folder: what describes it and its parts, and all their weights.
+PIPELINE_FILES = [
+    f"{folder}{name}"
+    for folder in ("", "*/")
+    for name in (
+        "model_index.json",
+        "config.json",
+        "scheduler_config.json",
+        "diffusion_pytorch_model*",
+    )
+]
 
 
 class UNetSpec(Strict):
@@ -191,12 +202,17 @@ Pretrained = Annotated[
 ]
 
 
-def local_files(spec: Pretrained) -> list[Path]:
-    """Return the files of a checkpoint that are on this machine, but for those in a hub's cache."""
+def local_files(spec: Pretrained) -> tuple[Path, list[str]]:
+    """Return the folder of a checkpoint on this machine, and the files in it that may be read.
+
+    Those in a hub's cache are not among them, nor what else lies in the folder of a pipeline.
+    """
     if isinstance(spec, DiffusersCheckpoint):
-        return sorted(path for path in Path(spec.source).rglob("*") if path.is_file())
+        folder = Path(spec.source)
+        found = {path for name in PIPELINE_FILES for path in folder.glob(name) if path.is_file()}
+        return folder, sorted(path.relative_to(folder).as_posix() for path in found)
     path = zoo_path(spec.name) if isinstance(spec, ZooCheckpoint) else spec.path
-    return [path] if path.is_file() else []
+    return path.parent, [path.name] if path.is_file() else []
 
 
 def zoo_path(name: str) -> Path:

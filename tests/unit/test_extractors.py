@@ -111,20 +111,21 @@ def test_features_do_not_depend_on_the_batch(tmp_path: Path) -> None:
     )
 
 
-def test_fingerprint_depends_on_data_weights_and_preprocessing() -> None:
+def test_fingerprint_depends_on_data_code_weights_and_preprocessing() -> None:
     extractor = EXTRACTORS["efficientnet-lite0"]
     weights = dataclasses.replace(extractor.weights, sha256="0" * 64)
     same = dataclasses.replace(extractor, label="another label")
     prints = [
-        fingerprint("a", extractor),
-        fingerprint("b", extractor),
-        fingerprint("a", dataclasses.replace(extractor, weights=weights)),
-        fingerprint("a", dataclasses.replace(extractor, preprocessing="nearest")),
-        fingerprint("a", EXTRACTORS["inception-v3-fid"]),
-        fingerprint("a", EXTRACTORS["inception-v3-clean-fid"]),
+        fingerprint("a", extractor, "code"),
+        fingerprint("a", extractor, "other code"),
+        fingerprint("b", extractor, "code"),
+        fingerprint("a", dataclasses.replace(extractor, weights=weights), "code"),
+        fingerprint("a", dataclasses.replace(extractor, preprocessing="nearest"), "code"),
+        fingerprint("a", EXTRACTORS["inception-v3-fid"], "code"),
+        fingerprint("a", EXTRACTORS["inception-v3-clean-fid"], "code"),
     ]
-    assert len(set(prints)) == 6
-    assert fingerprint("a", same) == prints[0]
+    assert len(set(prints)) == 7
+    assert fingerprint("a", same, "code") == prints[0]
 
 
 CONTENT = b"the published weights"

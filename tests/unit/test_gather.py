@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from PIL import Image
 
 from benchmark import gather, prepare
 from benchmark.config import Config, parse, resolved
-from benchmark.data.folder import stamp
 from benchmark.errors import BenchmarkError
 from benchmark.paths import Run
 
@@ -126,17 +124,3 @@ def test_what_is_sampled_is_not_gathered_nor_the_other_way_round(
         config.gather_spec("DDPM-linear-ddpm-10-s0")
     with pytest.raises(BenchmarkError, match="GAN-s0: these images were made elsewhere"):
         config.sample_spec("GAN-s0")
-
-
-def test_a_stamp_tells_every_change_below_a_folder(folder: Path) -> None:
-    seen = {stamp(folder)}
-    assert stamp(folder) in seen
-    for change in (
-        lambda: os.utime(folder / "0" / "0.png", (1, 1)),
-        lambda: (folder / "0" / "0.png").rename(folder / "1" / "0.png"),
-        lambda: (folder / "1" / "0.png").unlink(),
-        lambda: (folder / "part.parquet").write_bytes(b"1"),
-    ):
-        change()
-        assert stamp(folder) not in seen
-        seen.add(stamp(folder))

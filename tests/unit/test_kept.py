@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ from benchmark.metrics.base import Features
 from benchmark.metrics.frechet import GaussianStats, frechet_distance, statistics
 from benchmark.metrics.memorisation import Bank, distinct
 
+OWN = """
+import numpy as np
+from benchmark.metrics.memorisation import Bank
+
+
+def compute(features):
+    return Bank(np.arange(len(features)), np.ones(len(features)))
+"""
 FEATURES = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
 
 
@@ -65,11 +74,12 @@ def test_other_features_functions_and_code_have_results_of_their_own(
     assert count() == 6
     kept(in_order, FEATURES, tmp_path, Bank)
     assert count() == 7
-    changed = tmp_path / "frechet.py"
-    changed.write_text("# another version")
-    monkeypatch.setattr("inspect.getfile", lambda function: str(changed))
-    keep(FEATURES)
-    assert count() == 8
+    monkeypatch.syspath_prepend(tmp_path)
+    own = tmp_path / "own_metric.py"
+    for version, code in enumerate((OWN, OWN + "\n# a comment\n", OWN + "\nedited = 1\n")):
+        own.write_text(code)
+        kept(importlib.import_module("own_metric").compute, FEATURES, tmp_path, Bank)
+        assert count() == (8 if version < 2 else 9)
 
 
 def test_any_changed_byte_of_what_is_kept_is_harmless(

@@ -17,7 +17,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.config import Config, Training
+from benchmark import closure
+from benchmark.config import Config, Training, parse
 from benchmark.contention import Contention
 from benchmark.errors import BenchmarkError
 from benchmark.images import dequantised, to_model_range
@@ -25,8 +26,8 @@ from benchmark.models.weights import load_weights
 from benchmark.paths import Run
 from benchmark.records import read_record
 from benchmark.state import load_state, save_state
-from benchmark.team import Team
-from benchmark.train import Trainer, learning_rate, stage
+from benchmark.team import ALONE, Team
+from benchmark.train import Trainer, _trainer, learning_rate, stage
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 
@@ -79,6 +80,37 @@ def test_a_training_that_dies_and_goes_on_ends_with_the_same_bits(
         assert torch.equal(weights, resumed.averaged[name])
     assert whole.reached.losses == resumed.reached.losses
     assert whole.curve().steps == [4, 8, 12, 16, 20]
+
+
+def test_a_state_of_other_code_is_not_continued(
+    run: Run, smoke: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    network = "import mine_layer\n\n\ndef network(resolution):\n    return mine_layer.layer()\n"
+    layer = "from torch import nn\n\n\ndef layer():\n    return nn.Conv2d(3, 3, {size})\n"
+    (tmp_path / "mine_net.py").write_text(network)
+    (tmp_path / "mine_layer.py").write_text(layer.format(size=1))
+    monkeypatch.setenv(closure.MODULES, str(tmp_path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    content = smoke.model_dump(mode="json")
+    content["networks"]["net"] = {"kind": "custom", "factory": "mine_net:network"}
+    config = parse(content)
+
+    def state() -> Path:
+        return _trainer(config, "DDPM-linear", run, ALONE, torch.device("cpu")).state
+
+    saved = save_state(state(), 5, {})
+    assert state() == saved.parent
+    (tmp_path / "mine_layer.py").write_text(layer.format(size=1) + "# a comment\n")
+    state()
+    assert saved.exists()
+    assert capsys.readouterr().err == ""
+    (tmp_path / "mine_layer.py").write_text(layer.format(size="1, bias=False"))
+    state()
+    assert not saved.exists()
+    assert capsys.readouterr().err == (
+        "train DDPM-linear: the code has changed since its state was saved (mine_layer): "
+        "beginning anew\n"
+    )
 
 
 def command(results: Path) -> list[str]:

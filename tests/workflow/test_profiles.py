@@ -6,19 +6,22 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 PROJECT = Path(__file__).parents[2]
+PROFILES = PROJECT / "workflow" / "profiles"
 
 
-def plan(profile: str, *options: str) -> str:
+def plan(profile: str, *options: str, profiles: Path = PROFILES) -> str:
     command = [
         *(sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--snakefile"),
         *(
             str(PROJECT / "Snakefile"),
             "--workflow-profile",
-            f"{PROJECT}/workflow/profiles/{profile}",
+            str(profiles / profile),
         ),
         *("--configfile", str(PROJECT / "tests" / "workflow" / "smoke.yaml")),
         *("--config", "run=planned", *options),
@@ -26,7 +29,7 @@ def plan(profile: str, *options: str) -> str:
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
-    assert f"profiles/{profile} for setting default" in text
+    assert f"{profile} for setting default" in text
     assert "prepare" in text.split("Job stats:")[1]
     return text
 
@@ -54,6 +57,21 @@ def test_jobs_on_a_cluster_ask_for_partition_time_memory_and_gpu() -> None:
     assert asked["slurm_partition"] == "cpu"
     assert "gpu" not in asked
     assert "slurm_partition" in resources(text, "prepare")
+
+
+def test_a_site_that_knows_gres_alone_is_asked_for_gpus_by_gres(tmp_path: Path) -> None:
+    text = (PROFILES / "slurm" / "config.yaml").read_text()
+    (tmp_path / "gres").mkdir()
+    (tmp_path / "gres" / "config.yaml").write_text(
+        re.sub(r"# (gpu: 0|gres: gpu:1) # <-", r"\1", text)
+    )
+    planned = plan("gres", "device=auto", profiles=tmp_path)
+    for rule in ("train", "sample", "features"):
+        asked = resources(planned, rule)
+        assert (asked["gpu"], asked["gres"]) == ("0", "gpu:1")
+        job = SimpleNamespace(resources=asked | {"gpu": int(asked["gpu"])})
+        assert set_gres_string(job) == " --gres=gpu:1"
+    assert "gres" not in resources(planned, "evaluate")
 
 
 def test_jobs_of_a_config_without_a_gpu_ask_for_none() -> None:

@@ -86,7 +86,7 @@ def test_edited_code_makes_all_shards_again(project: Path) -> None:
     file = project / "benchmark" / "sample.py"
     before = file.read_text()
     write(project / "parts.yaml", "parts", 5)
-    file.write_text(before + "\n# edited\n")
+    file.write_text(before + "\nEDITED = 1\n")
     try:
         found = planned(project, config="parts.yaml")
     finally:

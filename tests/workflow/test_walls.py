@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -54,7 +55,12 @@ def test_a_signal_to_all_processes_of_a_job_leaves_its_last_words(tmp_path: Path
     job = subprocess.Popen(
         ["bash", "-c", line.split("Shell command: ")[-1]],
         cwd=folder,
-        env=os.environ | {"BENCHMARK_CONFIG": str(config), "PYTHONPATH": str(folder)},
+        env=os.environ
+        | {
+            "BENCHMARK_CONFIG": str(config),
+            "BENCHMARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(folder),
+        },
         start_new_session=True,
     )
     while not list(run.root.glob("state/*/0*.pt")):

@@ -26,6 +26,7 @@ from benchmark.stopping import AGAIN
 
 FIGURES = {"tables", "plots", "site"}
 OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"} | FIGURES
+EVERYTHING = OF_CONTROLS | {"prepare", "train", "sample", "evaluate", "retrieve"}
 MEASURED = {"evaluate", "evaluate_controls"} | FIGURES
 SMOKE = Path(__file__).parent / "smoke.yaml"
 FAMILIES = Path(__file__).parent / "families.yaml"
@@ -147,8 +148,13 @@ def check_gathered(run: Run, record: Record, made_elsewhere: NDArray[np.uint8]) 
     assert "other (seed 0): 6 of the 8 images in elsewhere, made elsewhere." in caption
 
 
-def test_a_changed_image_of_a_folder_is_noticed(project: Path) -> None:
-    (project / "elsewhere" / "0.png").touch()
+def test_a_changed_image_of_a_folder_is_noticed_and_nothing_else(project: Path) -> None:
+    image = project / "elsewhere" / "0.png"
+    image.touch()
+    (image.parent / "README.md").write_text("no image")
+    (image.parent / ".DS_Store").write_bytes(b"no image")
+    assert planned(project, config=FAMILIES.name) == set()
+    Image.fromarray(255 - np.asarray(Image.open(image))).save(image)
     assert planned(project, config=FAMILIES.name) == {
         "gather",
         "features",
@@ -223,9 +229,12 @@ def test_a_file_that_a_run_needs_is_asked_for_by_the_run_and_not_by_its_plan(
     assert not (project / "results" / "ready").exists()
 
 
-def test_touching_the_sources_reruns_nothing(project: Path) -> None:
+def test_touching_and_commenting_the_sources_reruns_nothing(project: Path) -> None:
     for file in (project / "benchmark").rglob("*.py"):
-        file.touch()
+        file.write_text(file.read_text() + "\n# a comment\n")
+    (project / "benchmark" / "diffusion" / "samplers" / "new.py").write_text("NEW = 1\n")
+    (project / "benchmark" / "data" / ".base.py.swp").write_bytes(b"an editor's")
+    (project / "benchmark" / "data" / "README").write_text("a note")
     assert planned(project) == set()
 
 
@@ -233,6 +242,10 @@ def test_touching_the_sources_reruns_nothing(project: Path) -> None:
     ("module", "rules"),
     [
         ("metrics/kernel.py", MEASURED),
+        ("device.py", EVERYTHING - {"prepare", "controls"}),
+        ("records.py", EVERYTHING),
+        ("plots.py", {"plots", "site"}),
+        ("models/refinenet.py", set()),
         ("tables.py", {"tables", "site"}),
         ("comparison.py", {"tables", "site"}),
         ("templates/site.css", {"site"}),
@@ -245,7 +258,8 @@ def test_editing_a_module_reruns_its_stage_and_what_follows(
 ) -> None:
     file = project / "benchmark" / module
     before = file.read_text()
-    file.write_text(before + "\n# edited\n")
+    added = "/* edited */" if file.suffix == ".css" else "EDITED = 1"
+    file.write_text(f"{before}\n{added}\n")
     try:
         assert planned(project) == rules
     finally:

@@ -1,20 +1,38 @@
 # The checked config and what every stage depends on. No files are made here.
+import contextlib
+import functools
 import json
 import os
 import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import get_args
 
-sys.path.insert(0, str(Path(workflow.basedir)))
+# The checkout that this file is a part of, wherever Snakemake was started and whatever includes it.
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+if not (HOME / "benchmark" / "__init__.py").is_file():
+    sys.exit(
+        f"error: {HOME}: no checkout on this machine: clone it, and use its Snakefile"
+    )
+sys.path.insert(0, str(HOME))
+
+import benchmark
+
+if Path(benchmark.__file__).resolve().parents[1] != HOME.resolve():
+    sys.exit(
+        f"error: {HOME}: this process has the code of {benchmark.__path__[0]} already"
+    )
 
 from benchmark.atomic import write_text
+from benchmark.closure import CHECKOUT, MODULES
 from benchmark.compare import labels
 from benchmark.config import check_writable, merged, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
+from benchmark.contents import contents
 from benchmark.cores import available_cores
-from benchmark.data.folder import stamp
+from benchmark.data.listing import image_files
+from benchmark.dependencies import code
 from benchmark.errors import BenchmarkError
 from benchmark.models.specs import local_files
 from benchmark.needs import check_folders, lacking
@@ -30,12 +48,15 @@ from benchmark.paths import (
 from benchmark.records import canonical_json, read_records
 from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers
-from benchmark.shards import CODE, name_of, size_of, split
+from benchmark.shards import Kind, name_of, size_of, split
 
 try:
+    if workflow.modifier.is_main_snakefile():
+        content = merged(workflow.configfiles, workflow.config_settings.config)
+    else:
+        content = config  # what the workflow says that has this one as a module
     CONFIG = parse_config(
-        merged(workflow.configfiles, workflow.config_settings.config),
-        " + ".join(map(str, workflow.configfiles)) or "config",
+        content, " + ".join(map(str, workflow.configfiles)) or "config"
     )
     RUN = Run(RESULTS / CONFIG.run)
     check_writable(RUN.root)
@@ -60,6 +81,24 @@ if workflow.is_main_process and workflow.local_exec and CORES > available_cores(
         file=sys.stderr,
     )
 
+# Jobs run the code of this checkout with the interpreter that runs Snakemake. That is told by the
+# environment: what stands in a rule is compared, and would run everything again on another machine.
+os.environ["BENCHMARK_PYTHON"] = sys.executable
+os.environ[CHECKOUT] = str(HOME)
+os.environ["BENCHMARK_AGAINST"] = CONFIG.against or ""
+# Not the code of another checkout, whether it is installed or we happen to be in its folder.
+if not workflow.deployment_settings.deployment_method:  # conda's shells lose the first
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [str(HOME), *(path for path in others if path and path != str(HOME))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ["PYTHONSAFEPATH"] = "1"
+# Where a user's own modules are looked for, besides here.
+if workflow.is_main_process:
+    folders = dict.fromkeys(
+        str(Path(path).resolve().parent) for path in workflow.configfiles
+    )
+    os.environ[MODULES] = os.pathsep.join(folders)
+
 SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 
 # How many images of a cell each job samples, and embeds; None: one job all. That follows from
@@ -67,7 +106,7 @@ SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 if workflow.is_main_process:
     SIZES = {
         kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED}
-        for kind in CODE
+        for kind in get_args(Kind)
     }
     os.environ["BENCHMARK_SIZES"] = canonical_json(SIZES)
 else:
@@ -78,6 +117,8 @@ SERVERS = []  # they end when the pipes that these processes hold are closed
 
 envvars:
     "BENCHMARK_CONFIG",
+    "BENCHMARK_HOME",
+    "BENCHMARK_MODULES",
     "BENCHMARK_SIZES",
 
 
@@ -87,13 +128,30 @@ for line in MISSING:
     print(f"warning: {line}", file=sys.stderr)
 
 
+def write_config():
+    """Write down the config that the jobs read."""
+    write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
+
+
 onstart:
     if MISSING:
         sys.exit("\n".join(f"error: {line}" for line in MISSING))
-    write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
+    write_config()
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
         SERVERS.extend(start_servers(CONFIG_FILE))
 
+
+# The handler above is not called where this workflow is a module of another one, and it is not
+# known here whether jobs will run: so the file is written for a plan too.
+if not workflow.modifier.is_main_snakefile() and workflow.is_main_process:
+    write_config()
+
+# Jobs find their files by the config alone.
+MODIFIER = workflow.modifier.path_modifier
+if MODIFIER.prefix or MODIFIER.modifies_prefixes:
+    sys.exit(
+        "error: module: prefix and replace_prefix: leave them out; `run` names the folder"
+    )
 
 CELLS = [cell.id for cell in CONFIG.cells]
 GATHERED = [cell.id for cell in CONFIG.cells if not cell.sampler]
@@ -105,17 +163,28 @@ EXTRACTOR = CONFIG.evaluation.extractor
 def command(arguments):
     """The shell command of a job: the interpreter that runs Snakemake runs it, its log is kept."""
     return (
-        f"{shlex.quote(sys.executable)} -m benchmark {arguments} "
+        f'"$BENCHMARK_PYTHON" -m benchmark {arguments} '
         # A signal to all processes of the job must leave one that takes its last words.
         "2> >(trap '' INT TERM HUP; tee {log} >&2)"
     )
 
 
-def code(*patterns):
-    """The modules of a stage. As inputs they are compared by content: a touch reruns nothing."""
-    package = Path(workflow.basedir) / "benchmark"
-    files = sorted(file for pattern in patterns for file in package.glob(pattern))
-    return [os.path.relpath(file) for file in files]
+def job(rule, name="", /, **depends):
+    """All that a job depends on besides its input files, as the one parameter of its rule.
+
+    Snakemake compares parameters as a set of values without their names, and not all types of them.
+    """
+    with one_line():
+        return canonical_json({"code": code(CONFIG, rule, name), **depends})
+
+
+@contextlib.contextmanager
+def one_line(at=""):
+    """End with one line where an exception would add lines of the workflow."""
+    try:
+        yield
+    except BenchmarkError as error:
+        sys.exit(f"error: {at}{error}")
 
 
 def submitted():
@@ -149,6 +218,15 @@ def share_of_cores(jobs):
     return threads
 
 
+def gpus(resources):
+    """The number of GPUs of a job, whichever of `gpu` and SLURM's `gres` asks for them."""
+    gres = str(resources.get("gres", ""))
+    if gres.split(":")[0] == "gpu":
+        count = gres.split(":")[-1]
+        return int(count) if count.isdecimal() else 1
+    return resources.gpu
+
+
 def minutes(resources):
     """The option that tells a job its run time, where a profile or the command line sets one."""
     runtime = resources.get("runtime")
@@ -161,18 +239,40 @@ def images_of(name):
 
 
 def weights_of(cell):
-    """Of a network trained by this run, or of a ready one; what a hub keeps is no input."""
-    if cell.trained_as:
-        return RUN.weights(cell.trained_as)
-    return local_files(CONFIG.models[cell.model].weights)
+    """The file of a network that this run trains."""
+    return RUN.weights(cell.trained_as) if cell.trained_as else []
 
 
-def stamp_of(folder):
-    """Tells a change of a user's images, which are too many to be inputs."""
-    try:
-        return stamp(folder) if folder else None
-    except BenchmarkError as error:
-        sys.exit(f"error: {error}")
+def sample_job(rule, cell):
+    """What the samples of a cell depend on; of ready weights, on what their files hold."""
+    weights = CONFIG.models[CONFIG.cell(cell).model].weights
+    files = {"files": hashed(*local_files(weights))} if weights else {}
+    return job(rule, cell, **CONFIG.sample_spec(cell), **files)
+
+
+def data_files(dataset):
+    """A hash of the images that a user has, or nothing."""
+    with one_line(f"data.{dataset}."):
+        found = CONFIG.data[dataset].local_files()
+        return hashed(*found) if found else None
+
+
+def gathered_files(cell):
+    """A hash of images that were made elsewhere."""
+    model = CONFIG.cell(cell).model
+    folder = CONFIG.models[model].images
+    with one_line():
+        return hashed(folder, image_files(folder, f"models.{model}.images").files)
+
+
+def hashed(folder, files):
+    """A hash of the contents of files, which may be too many to be inputs; looked at once."""
+    return hash_once(folder, tuple(files))
+
+
+@functools.cache
+def hash_once(folder, files):
+    return contents(folder, files, RESULTS)
 
 
 def controls_of(dataset):
@@ -196,18 +296,20 @@ def one_of(names):
 
 
 def other_run():
-    """The records, or the bundle, of the run that this one is compared with."""
+    """The run that this one is compared with: its name and what its records, or its bundle, hold."""
     if CONFIG.against is None:
         sys.exit(
             "error: compare: with which run? add --config against=results/OTHER, or a bundle"
         )
     other = Path(CONFIG.against)
-    try:
-        labels([other, RUN.root])
+    with one_line():
+        names = labels([other, RUN.root])
         read_records(other)
-    except BenchmarkError as error:
-        sys.exit(f"error: {error}")
-    return sorted(other.glob("records/*/*.json")) if other.is_dir() else other
+    records = sorted(
+        str(path.relative_to(other)) for path in other.glob("records/*/*.json")
+    )
+    place = (other, records) if other.is_dir() else (other.parent, [other.name])
+    return {"names": names, "records": hashed(*place)}
 
 
 wildcard_constraints:
@@ -221,7 +323,7 @@ wildcard_constraints:
 # left fill the cores while the last long ones end.
 FIRST, NEXT = 2000, 1000
 MERGED = FIRST + 1  # before further shards, which take up as much room again
-ENVIRONMENT = Path(workflow.basedir) / "environment.yml"
+ENVIRONMENT = HOME / "environment.yml"
 
 
 def shards_of(kind, cell):
@@ -233,7 +335,8 @@ def shards_of(kind, cell):
 
 # Cells of which several jobs each make a part; of all else one job makes all.
 SHARDED = {
-    kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1] for kind in CODE
+    kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1]
+    for kind in get_args(Kind)
 }
 SAMPLED_WHOLE = sorted({*SAMPLED} - {*SHARDED["sample"]})
 EMBEDDED_WHOLE = [

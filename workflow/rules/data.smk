@@ -1,7 +1,5 @@
 # Images are read by as many processes as the job has threads.
 rule prepare:
-    input:
-        code=code("prepare.py", "arrays.py", "data/*.py"),
     output:
         images=RUN.images("{dataset}"),
         manifest=RUN.manifest("{dataset}"),
@@ -13,7 +11,11 @@ rule prepare:
         ENVIRONMENT
     threads: all_cores
     params:
-        spec=lambda w: canonical_json(CONFIG.data_spec(w.dataset)),
-        files=lambda w: stamp_of(getattr(CONFIG.data[w.dataset], "path", None)),
+        job=lambda w: job(
+            "prepare",
+            w.dataset,
+            files=data_files(w.dataset),
+            **CONFIG.data_spec(w.dataset),
+        ),
     shell:
         command("prepare $BENCHMARK_CONFIG {wildcards.dataset} --threads {threads}")

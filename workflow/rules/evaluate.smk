@@ -2,7 +2,6 @@ rule controls:
     input:
         images=RUN.images("{dataset}"),
         manifest=RUN.manifest("{dataset}"),
-        code=code("controls.py", "seeds.py"),
     output:
         images=RUN.samples(f"{CONTROLS}-{{dataset}}"),
         record=RUN.record("controls", f"{CONTROLS}-{{dataset}}"),
@@ -11,7 +10,7 @@ rule controls:
     conda:
         ENVIRONMENT
     params:
-        spec=lambda w: canonical_json(CONFIG.controls_spec(w.dataset)),
+        job=lambda w: job("controls", w.dataset, **CONFIG.controls_spec(w.dataset)),
     shell:
         command("controls $BENCHMARK_CONFIG {wildcards.dataset}")
 
@@ -19,7 +18,6 @@ rule controls:
 rule features:
     input:
         images=lambda w: images_of(w.name),
-        code=code(*CODE["features"]),
     output:
         features=RUN.features(EXTRACTOR, "{name}"),
         record=RUN.record("features", "{name}"),
@@ -33,7 +31,7 @@ rule features:
     resources:
         gpu=wants_gpu,
     params:
-        extractor=EXTRACTOR,
+        job=lambda w: job("features", w.name, **CONFIG.features_spec(w.name)),
     shell:
         command("features $BENCHMARK_CONFIG {wildcards.name} --threads {threads}")
 
@@ -42,7 +40,6 @@ rule evaluate:
     input:
         features=lambda w: features_of(CONFIG.cell(w.cell).dataset, w.cell),
         manifest=lambda w: RUN.manifest(CONFIG.cell(w.cell).dataset),
-        code=code("evaluate.py", "subjects.py", "kept.py", "metrics/*.py"),
     output:
         RUN.record("metrics", "{cell}"),
     log:
@@ -50,8 +47,12 @@ rule evaluate:
     conda:
         ENVIRONMENT
     params:
-        spec=lambda w: canonical_json(specs_of(w.cell)),
-        cell=lambda w: canonical_json(CONFIG.cell(w.cell).model_dump()),
+        job=lambda w: job(
+            "evaluate",
+            w.cell,
+            subjects=specs_of(w.cell),
+            cell=CONFIG.cell(w.cell).model_dump(),
+        ),
     shell:
         command("evaluate $BENCHMARK_CONFIG {wildcards.cell}")
 
@@ -60,7 +61,6 @@ rule evaluate_controls:
     input:
         features=lambda w: features_of(w.dataset, *controls_of(w.dataset)),
         manifest=RUN.manifest("{dataset}"),
-        code=code("evaluate.py", "subjects.py", "kept.py", "metrics/*.py"),
     output:
         [RUN.record("metrics", f"{kind}-{{dataset}}") for kind in KINDS],
     log:
@@ -68,22 +68,20 @@ rule evaluate_controls:
     conda:
         ENVIRONMENT
     params:
-        spec=lambda w: canonical_json(specs_of(CONFIG.controls_of(w.dataset))),
+        job=lambda w: job(
+            "evaluate",
+            CONFIG.controls_of(w.dataset),
+            subjects=specs_of(CONFIG.controls_of(w.dataset)),
+        ),
     shell:
         command(f"evaluate $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")
 
 
-RETRIEVAL = code(
-    "retrieve.py",
-    "subjects.py",
-    "kept.py",
-    "neighbours.py",
-    "pictures.py",
-    "metrics/base.py",
-    "metrics/distances.py",
-    "metrics/memorisation.py",
-    "metrics/uncertainty.py",
-)
+RETRIEVAL = {
+    "extractor": EXTRACTOR,
+    "neighbours": CONFIG.evaluation.neighbours,
+    "panel_rows": CONFIG.evaluation.panel_rows,
+}
 
 
 rule retrieve:
@@ -91,7 +89,6 @@ rule retrieve:
         features=lambda w: features_of(CONFIG.cell(w.cell).dataset, w.cell),
         images=lambda w: [RUN.images(CONFIG.cell(w.cell).dataset), RUN.samples(w.cell)],
         manifest=lambda w: RUN.manifest(CONFIG.cell(w.cell).dataset),
-        code=RETRIEVAL,
     output:
         record=RUN.record("retrieval", "{cell}"),
         panel=report(
@@ -105,8 +102,7 @@ rule retrieve:
     conda:
         ENVIRONMENT
     params:
-        k=CONFIG.evaluation.neighbours,
-        rows=CONFIG.evaluation.panel_rows,
+        job=lambda w: job("retrieve", w.cell, **RETRIEVAL),
     shell:
         command("retrieve $BENCHMARK_CONFIG {wildcards.cell}")
 
@@ -116,7 +112,6 @@ rule retrieve_controls:
         features=lambda w: features_of(w.dataset, *controls_of(w.dataset)),
         images=lambda w: map(images_of, [w.dataset, *controls_of(w.dataset)]),
         manifest=RUN.manifest("{dataset}"),
-        code=RETRIEVAL,
     output:
         records=[RUN.record("retrieval", f"{kind}-{{dataset}}") for kind in KINDS],
         panels=[
@@ -133,8 +128,11 @@ rule retrieve_controls:
     conda:
         ENVIRONMENT
     params:
-        k=CONFIG.evaluation.neighbours,
-        rows=CONFIG.evaluation.panel_rows,
-        controls=CONFIG.evaluation.controls,
+        job=lambda w: job(
+            "retrieve",
+            CONFIG.controls_of(w.dataset),
+            **RETRIEVAL,
+            controls=CONFIG.evaluation.controls,
+        ),
     shell:
         command(f"retrieve $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")

@@ -23,22 +23,13 @@ VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
 PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
 
 
-# What the report published and claims. Paths from here, as Snakemake wants them.
-PUBLISHED = [os.path.relpath(path) for path in (REFERENCE, CLAIMS)]
+# What the report published and claims: it belongs to the code, so that it is no input.
+PUBLISHED = hashed(REFERENCE.parent, [path.name for path in (REFERENCE, CLAIMS)])
 
 
 rule tables:
     input:
         records=RECORDS,
-        published=PUBLISHED,
-        code=code(
-            "tables.py",
-            "comparison.py",
-            "rows.py",
-            "formats.py",
-            "verdict*.py",
-            "metrics/uncertainty.py",
-        ),
     output:
         [
             report(
@@ -54,16 +45,15 @@ rule tables:
     conda:
         ENVIRONMENT
     params:
-        run=RUN.root,
+        job=job("tables", run=CONFIG.run, published=PUBLISHED),
     shell:
-        command("tables {params.run}")
+        command(f"tables {RUN.root}")
 
 
 rule plots:
     input:
         records=RECORDS,
         grids=[RUN.grid(name) for name in CELLS],
-        code=code("plots.py", "rows.py", "style.py", "timeline.py"),
     output:
         [
             report(
@@ -80,24 +70,15 @@ rule plots:
     conda:
         ENVIRONMENT
     params:
-        run=RUN.root,
+        job=job("plots", run=CONFIG.run, published=PUBLISHED),
     shell:
-        command("plots {params.run}")
+        command(f"plots {RUN.root}")
 
 
 # A run that is worse is a finding, not a failure: the status says so only on the command line.
 rule comparison:
     input:
         records=RECORDS,
-        other=lambda w: other_run(),
-        code=code(
-            "compare.py",
-            "compare_formats.py",
-            "rows.py",
-            "formats.py",
-            "metrics/uncertainty.py",
-            "templates/compare.html.jinja",
-        ),
     output:
         report(
             RUN.comparison("{suffix}"),
@@ -109,10 +90,11 @@ rule comparison:
     conda:
         ENVIRONMENT
     params:
-        runs=shlex.join([CONFIG.against or "", str(RUN.root)]),
+        job=lambda w: job("comparison", run=CONFIG.run, **other_run()),
     shell:
         command(
-            "compare {params.runs} --exit-zero --format {wildcards.suffix} > {output}"
+            f'compare "$BENCHMARK_AGAINST" {RUN.root} --exit-zero'
+            " --format {wildcards.suffix} > {output}"
         )
 
 
@@ -129,20 +111,6 @@ rule site:
             *(RUN.movie(name) for name in SAMPLED),
             *PANELS,
         ],
-        published=PUBLISHED,
-        code=code(
-            "site.py",
-            "charts.py",
-            "templates/site.*",
-            "tables.py",
-            "comparison.py",
-            "rows.py",
-            "formats.py",
-            "verdict*.py",
-            "style.py",
-            "pictures.py",
-            "metrics/uncertainty.py",
-        ),
     output:
         report(RUN.site, category="Page", caption="../report/site.rst"),
     log:
@@ -150,6 +118,6 @@ rule site:
     conda:
         ENVIRONMENT
     params:
-        run=RUN.root,
+        job=job("site", run=CONFIG.run, published=PUBLISHED),
     shell:
-        command("site {params.run}")
+        command(f"site {RUN.root}")

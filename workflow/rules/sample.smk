@@ -2,7 +2,6 @@
 rule sample:
     input:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
-        code=code(*CODE["sample"]),
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
@@ -30,14 +29,12 @@ rule sample:
     resources:
         gpu=wants_gpu,
     params:
-        spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
+        job=lambda w: sample_job("sample", w.cell),
     shell:
         command("sample $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}")
 
 
 rule gather:
-    input:
-        code=code("gather.py", "prepare.py", "pictures.py", "data/*.py"),
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
@@ -55,7 +52,11 @@ rule gather:
         ENVIRONMENT
     threads: share_of_cores(len(GATHERED))
     params:
-        spec=lambda w: canonical_json(CONFIG.gather_spec(w.cell)),
-        files=lambda w: stamp_of(CONFIG.models[CONFIG.cell(w.cell).model].images),
+        job=lambda w: job(
+            "gather",
+            w.cell,
+            files=gathered_files(w.cell),
+            **CONFIG.gather_spec(w.cell),
+        ),
     shell:
         command("gather $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}")

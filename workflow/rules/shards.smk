@@ -5,7 +5,6 @@
 rule sample_shard:
     input:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
-        code=code(*CODE["sample"]),
     output:
         temp(directory(RUN.shard("sample", "{cell}", "{part}").root)),
     log:
@@ -17,7 +16,7 @@ rule sample_shard:
     resources:
         gpu=wants_gpu,
     params:
-        spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
+        job=lambda w: sample_job("sample", w.cell),
     shell:
         command(
             "sample $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}"
@@ -28,7 +27,6 @@ rule sample_shard:
 rule merge_samples:
     input:
         shards=lambda w: shards_of("sample", w.cell),
-        code=code("merge.py"),
     output:
         samples=RUN.samples("{cell}"),
         grid=report(
@@ -53,8 +51,9 @@ rule merge_samples:
     conda:
         ENVIRONMENT
     params:
-        spec=lambda w: canonical_json(CONFIG.sample_spec(w.cell)),
-        size=lambda w: SIZES["sample"][w.cell],
+        # What Snakemake does not compare, as it may follow from the input: the result is the same.
+        job=lambda w: sample_job("merge_samples", w.cell),
+        size=lambda w, input: SIZES["sample"][w.cell],
     shell:
         command("merge $BENCHMARK_CONFIG {wildcards.cell} --size {params.size}")
 
@@ -63,7 +62,6 @@ rule features_shard:
     input:
         images=RUN.samples("{cell}"),
         record=RUN.record("sample", "{cell}"),
-        code=code(*CODE["features"]),
     output:
         temp(directory(RUN.shard("features", "{cell}", "{part}").root)),
     log:
@@ -74,7 +72,7 @@ rule features_shard:
     resources:
         gpu=wants_gpu,
     params:
-        extractor=EXTRACTOR,
+        job=lambda w: job("features", w.cell, **CONFIG.features_spec(w.cell)),
     shell:
         command(
             "features $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}"
@@ -85,7 +83,6 @@ rule features_shard:
 rule merge_features:
     input:
         shards=lambda w: shards_of("features", w.cell),
-        code=code("merge.py"),
     output:
         features=RUN.features(EXTRACTOR, "{cell}"),
         record=RUN.record("features", "{cell}"),
@@ -97,8 +94,8 @@ rule merge_features:
     conda:
         ENVIRONMENT
     params:
-        extractor=EXTRACTOR,
-        size=lambda w: SIZES["features"][w.cell],
+        job=lambda w: job("merge_features", w.cell, **CONFIG.features_spec(w.cell)),
+        size=lambda w, input: SIZES["features"][w.cell],
     shell:
         command(
             "merge $BENCHMARK_CONFIG {wildcards.cell} --kind features"

@@ -1,15 +1,6 @@
 rule train:
     input:
         images=lambda w: RUN.images(CONFIG.trainings[w.training].dataset),
-        code=code(
-            "train.py",
-            "state.py",
-            "team.py",
-            "images.py",
-            "seeds.py",
-            "models/*.py",
-            "diffusion/*.py",
-        ),
     output:
         weights=RUN.weights("{training}"),
         record=RUN.record("train", "{training}"),
@@ -22,9 +13,9 @@ rule train:
     resources:
         gpu=wants_gpu,
     params:
-        spec=lambda w: canonical_json(CONFIG.train_spec(w.training)),
+        job=lambda w: job("train", w.training, **CONFIG.train_spec(w.training)),
         # What follows from resources reruns nothing when it changes.
-        processes=lambda w, resources: max(1, resources.gpu),
+        processes=lambda w, resources: max(1, gpus(resources)),
         minutes=lambda w, resources: minutes(resources),
     shell:
         command(

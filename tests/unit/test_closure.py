@@ -1,0 +1,331 @@
+"""Which code a job depends on: told from imports, held against what jobs execute."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import yaml
+from random_weights import with_random_weights
+
+from benchmark import closure, controls, evaluate, features, prepare, retrieve, sample, train
+from benchmark.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
+from benchmark.config import Config, parse
+from benchmark.dependencies import JOBS, code, modules
+from benchmark.errors import BenchmarkError
+from benchmark.paths import REFERENCE, Run
+from benchmark.plots import write_plots
+from benchmark.site import write_site
+from benchmark.tables import write_tables
+
+TESTS = Path(__file__).parents[1]
+FAMILIES = TESTS / "workflow" / "families.yaml"
+CELL = "DDPM-linear-ddpm-10-s0"
+# A job of each kind in the smallest run.
+NAMES = {
+    **dict.fromkeys(("prepare", "controls"), "tiny"),
+    "train": "DDPM-linear",
+    **dict.fromkeys(("tables", "plots", "site", "comparison"), ""),
+}
+SMOKE_JOBS = [(rule, NAMES.get(rule, CELL)) for rule in JOBS if rule != "gather"]
+MINE = """
+from mine_parts import layer
+
+
+def network(resolution):
+    return layer(resolution)
+"""
+PARTS = """
+from torch import nn
+
+
+def layer(resolution):
+    '''A layer.'''
+    return nn.Conv2d(3, 3, 1)
+"""
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, of which the code is compared."""
+    shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("zoo"))
+    monkeypatch.setattr(closure, "HOME", tmp_path)
+    monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "templates")
+    return tmp_path / PACKAGE
+
+
+@pytest.fixture
+def families() -> Config:
+    """A network of NCSN, one of an SDE, and a cell of images that were made elsewhere."""
+    content: dict[str, Any] = yaml.safe_load(FAMILIES.read_text())
+    del content["models"]["ready"]  # whose weights another run makes
+    content["grid"] = [entry for entry in content["grid"] if entry["model"] != "ready"]
+    return parse(content)
+
+
+def all_modules() -> list[str]:
+    files = sorted((HOME / PACKAGE).rglob("*.py"))
+    names = [".".join(file.relative_to(HOME).with_suffix("").parts) for file in files]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def edited(config: Config, file: Path, jobs: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The jobs that an edit of a file changes."""
+    before = {job: code(config, *job) for job in jobs}
+    content = file.read_text()
+    file.write_text(content + "\nEDITED = 1\n")
+    after = {job: code(config, *job) for job in jobs}
+    file.write_text(content)
+    return {job for job in jobs if before[job] != after[job]}
+
+
+def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
+    scratch: Path, smoke: Config
+) -> None:
+    reached = {job: modules(smoke, *job) for job in SMOKE_JOBS}
+    assert set().union(*reached.values()) & STOPS.keys() == set()
+    for module in all_modules():
+        path = scratch.parent / Path(*module.split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        expected = {job for job in SMOKE_JOBS if module in reached[job]}
+        assert edited(smoke, file, SMOKE_JOBS) == expected, module
+
+
+@pytest.mark.parametrize(
+    ("module", "rules"),
+    [
+        (
+            "device.py",
+            {"train", "sample", "merge_samples", "features", "merge_features"},
+        ),
+        ("gauges.py", {"train", "sample", "merge_samples"}),
+        ("records.py", {rule for rule, _ in SMOKE_JOBS}),
+        ("plots.py", {"plots", "site"}),
+        ("models/unet.py", {"train", "sample", "merge_samples"}),
+        ("models/refinenet.py", set()),
+        ("models/hub.py", {"sample", "merge_samples"}),
+        ("models/diffusers_config.py", set()),
+        ("data/celeba.py", set()),
+        ("data/folder.py", set()),
+        ("data/avatars.py", {"prepare"}),
+        ("diffusion/samplers/ddpm.py", {"sample", "merge_samples"}),
+        ("diffusion/samplers/heun.py", set()),
+        ("diffusion/samplers/__init__.py", set()),
+        ("diffusion/losses.py", {"train"}),
+        ("extractors/dinov2.py", set()),
+        ("metrics/manifold.py", set()),
+        ("metrics/kernel.py", {"evaluate", "comparison"}),
+        ("metrics/memorisation.py", {"retrieve"}),
+        ("state.py", {"train"}),
+        ("pictures.py", {"sample", "merge_samples", "retrieve", "site"}),
+        ("controls.py", {"controls"}),
+        ("tables.py", {"tables", "site"}),
+        ("config.py", set()),
+        ("estimate.py", set()),
+        ("score.py", set()),
+    ],
+)
+def test_an_edited_module_changes_what_it_can_change(
+    module: str, rules: set[str], scratch: Path, smoke: Config
+) -> None:
+    assert {rule for rule, _ in edited(smoke, scratch / module, SMOKE_JOBS)} == rules
+
+
+@pytest.mark.parametrize(
+    ("module", "jobs"),
+    [
+        ("models/refinenet.py", {("train", "NCSN-geometric"), ("sample", "NCSN")}),
+        ("models/unet.py", {("train", "SDE-ve"), ("sample", "SDE")}),
+        ("diffusion/samplers/langevin.py", {("sample", "NCSN")}),
+        ("diffusion/samplers/predictor_corrector.py", {("sample", "SDE")}),
+        ("data/listing.py", {("gather", "other")}),
+        ("data/avatars.py", {("prepare", "tiny"), ("gather", "other")}),
+    ],
+)
+def test_an_edited_part_changes_only_the_jobs_that_use_it(
+    module: str, jobs: set[tuple[str, str]], scratch: Path, families: Config
+) -> None:
+    cells = {cell.model: cell.id for cell in families.cells}
+    every = [
+        ("prepare", "tiny"),
+        *(("train", name) for name in families.trainings),
+        ("sample", cells["NCSN"]),
+        ("sample", cells["SDE"]),
+        ("gather", cells["other"]),
+    ]
+    assert edited(families, scratch / module, every) == {
+        (rule, cells.get(name, name)) for rule, name in jobs
+    }
+
+
+def test_an_edited_template_changes_the_page_that_is_made_of_it(
+    scratch: Path, smoke: Config
+) -> None:
+    for name, rules in {
+        "site.css": {"site"},
+        "site.js": {"site"},
+        "site.macros.jinja": {"site"},
+        "compare.html.jinja": {"comparison"},
+        "model-card.md.jinja": set(),
+    }.items():
+        found = edited(smoke, scratch / "templates" / name, SMOKE_JOBS)
+        assert {rule for rule, _ in found} == rules, name
+
+
+def test_comments_docstrings_and_layout_change_nothing(scratch: Path, smoke: Config) -> None:
+    before = {job: code(smoke, *job) for job in SMOKE_JOBS}
+    for file in scratch.rglob("*.py"):
+        content = file.read_text()
+        if content.startswith('"""'):
+            content = '"""Another docstring.' + content.removeprefix('"""')
+        file.write_text(content.replace("\n\n\n", "\n\n\n\n# a comment\n") + "\n# edited\n")
+    assert {job: code(smoke, *job) for job in SMOKE_JOBS} == before
+
+
+def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
+    before = {job: code(smoke, *job) for job in SMOKE_JOBS}
+    for package in ("diffusion/samplers", "metrics", "data", "extractors", "models"):
+        (scratch / package / "new.py").write_text("NEW = 1\n")
+    for package in ("diffusion/samplers", "metrics"):
+        file = scratch / package / "__init__.py"
+        name = f"{PACKAGE}.{package.replace('/', '.')}"
+        file.write_text(file.read_text() + f"\nfrom {name} import new\n")
+    assert {job: code(smoke, *job) for job in SMOKE_JOBS} == before
+
+
+def test_an_extractor_depends_on_its_own_facts_alone(scratch: Path, smoke: Config) -> None:
+    job = ("features", "tiny")
+    file = scratch / "extractors" / "catalogue.py"
+    content, before = file.read_text(), code(smoke, *job)
+    file.write_text(content.replace('label="FD-DINOv2"', 'label="other"'))
+    assert code(smoke, *job) == before
+    file.write_text(content.replace('label="FD-EffNetLite0"', 'label="other"'))
+    assert code(smoke, *job) != before
+
+
+def test_every_stop_and_every_choice_is_there() -> None:
+    known = set(all_modules())
+    assert STOPS.keys() <= known
+    for module, parts in CHOICES.items():
+        path = find(module, [])
+        assert path is not None
+        parsed = closure._parse(path.read_bytes(), module, "", path.name == "__init__.py")
+        assert parts <= set(parsed.imports), module
+
+
+def executed(call: Callable[[], object]) -> set[str]:
+    """The modules of this package of which a function is called."""
+    seen: set[str] = set()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name != "<module>":
+            seen.add(str(frame.f_globals.get("__name__")))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return {name for name in seen if name.split(".")[0] == PACKAGE}
+
+
+def test_what_a_job_executes_is_what_it_depends_on(smoke: Config, tmp_path: Path) -> None:
+    run = Run(tmp_path / "results" / smoke.run)
+    out = Run(tmp_path / "out")
+    everything = [cell.id for cell in smoke.cells]
+    stages: dict[str, Callable[[], object]] = {
+        "prepare": lambda: prepare.stage(smoke, "tiny", run),
+        "controls": lambda: controls.stage(smoke, "tiny", run),
+        "train": lambda: train.stage(smoke, "DDPM-linear", run),
+        "sample": lambda: [sample.stage(smoke, name, run) for name in everything],
+        "features": lambda: [
+            features.stage(smoke, name, run) for name in ("tiny", "controls-tiny", *everything)
+        ],
+        "evaluate": lambda: [evaluate.stage(smoke, name, run) for name in smoke.subjects],
+        "retrieve": lambda: [retrieve.stage(smoke, name, run) for name in everything],
+    }
+    for rule, stage in stages.items():
+        if rule == "sample":
+            with_random_weights(smoke, run)
+        jobs = [CELL, "DDIM-linear-ddim-5-s0"] if rule == "sample" else [NAMES.get(rule, CELL)]
+        known = set().union(*(modules(smoke, rule, name) for name in jobs))
+        known |= {name.partition(":")[0] for name in known}
+        known |= CHOICES.get(f"{PACKAGE}.{rule}", set())
+        assert executed(stage) - STOPS.keys() <= known, rule
+    for name in smoke.subjects.keys() - set(everything):
+        retrieve.stage(smoke, name, run)
+    writers = {"tables": write_tables, "plots": write_plots, "site": write_site}
+    for rule, write in writers.items():
+        written = executed(functools.partial(write, run, REFERENCE, out))
+        assert written - STOPS.keys() <= set(modules(smoke, rule)), rule
+
+
+def write_mine(folder: Path) -> None:
+    (folder / "mine.py").write_text(MINE)
+    (folder / "mine_parts.py").write_text(PARTS)
+
+
+@pytest.fixture
+def custom(smoke: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A network of the user's own, in a folder that is named as the config's would be."""
+    content = smoke.model_dump(mode="json")
+    content["networks"]["net"] = {"kind": "custom", "factory": "mine:network"}
+    write_mine(tmp_path)
+    monkeypatch.setenv(closure.MODULES, str(tmp_path))
+    return parse(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "reruns"),
+    [
+        ("mine.py", lambda text: text.replace("layer(resolution)", "layer(resolution + 1)"), True),
+        ("mine_parts.py", lambda text: text.replace("3, 3, 1", "3, 3, 3, padding=1"), True),
+        ("mine_parts.py", lambda text: text.replace("A layer.", "Another text.") + "# more", False),
+        ("not_imported.py", lambda text: "print(1)", False),
+    ],
+)
+def test_a_network_of_the_users_own_depends_on_its_files(
+    file: str, change: Callable[[str], str], reruns: bool, custom: Config, tmp_path: Path
+) -> None:
+    jobs = [("train", "DDPM-linear"), ("sample", CELL), ("features", CELL), ("prepare", "tiny")]
+    before = {job: code(custom, *job) for job in jobs}
+    path = tmp_path / file
+    path.write_text(change(path.read_text() if path.exists() else ""))
+    changed = {job for job in jobs if code(custom, *job) != before[job]}
+    assert changed == (set(jobs[:2]) if reruns else set())
+
+
+def test_a_network_that_is_nowhere_is_one_line(custom: Config, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").unlink()
+    expected = rf"networks\.net\.factory: no module 'mine' in .*{tmp_path.name}: put mine\.py there"
+    with pytest.raises(BenchmarkError, match=expected):
+        code(custom, "train", "DDPM-linear")
+
+
+def test_a_module_that_is_no_python_is_one_line(custom: Config, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def network(:")
+    with pytest.raises(BenchmarkError, match=r"mine\.py: not a readable Python module: invalid"):
+        code(custom, "train", "DDPM-linear")
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_other_versions_of_python_tell_the_same_code(version: str) -> None:
+    python = next(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), None)
+    if python is None and not (python := shutil.which(f"python{version}")):
+        pytest.skip(f"no Python {version} here")
+    starts = ["benchmark.train", "benchmark.site", "benchmark.diffusion.samplers.dpm_solver"]
+    script = f"from benchmark.closure import digest; print(digest({starts}))"
+    environment = os.environ | {"PYTHONPATH": str(HOME)}
+    done = subprocess.run([python, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == digest(starts), done.stderr
