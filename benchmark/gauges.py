@@ -193,9 +193,10 @@ def _nvidia_smi(device: torch.device, query: str) -> str:
     """Return the answer to a question about a GPU; empty: there is none."""
     command = ["nvidia-smi", "-i", _uuid(device), query, "--format=csv,noheader"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def parse_gpu_state(text: str) -> tuple[float | None, list[str] | None]:

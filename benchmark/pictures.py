@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.atomic import atomic_path
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.paths import Run
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
 GAP = 2
 GRID_IMAGES, GRID_COLUMNS = 64, 8
+FFMPEG = "install imageio-ffmpeg again, or name one that works in IMAGEIO_FFMPEG_EXE"
 CHAIN_FRAMES = 10  # columns of the picture from noise to image
 
 
@@ -78,3 +83,37 @@ def save_png(picture: Image.Image, path: Path) -> None:
     """Write a picture as PNG, atomically."""
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", optimize=True)
+
+
+def save_film(pictures: Sequence[Image.Image], milliseconds: int, path: Path) -> None:
+    """Write pictures as MP4 (H.264), atomically; the same pictures give the same bytes.
+
+    Args:
+        pictures: RGB, of one size, which is even.
+        milliseconds: for which each is shown.
+        path: the file.
+
+    Raises:
+        BenchmarkError: ffmpeg cannot be run or fails, or the disk is full.
+    """
+    width, height = pictures[0].size
+    frames = ["-f", "rawvideo", "-s", f"{width}x{height}", "-pix_fmt", "rgb24"]
+    coding = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", "10", "-threads", "1"]
+    # neither version nor date in the file, and what a player needs first at its beginning
+    layout = ["-flags", "+bitexact", "-movflags", "+faststart"]
+    read = ["-v", "warning", "-y", *frames, "-r", f"1000/{milliseconds}", "-i", "-"]
+    try:
+        with atomic_path(path) as temporary:
+            subprocess.run(
+                [imageio_ffmpeg.get_ffmpeg_exe(), *read, *coding, *layout, str(temporary)],
+                input=b"".join(picture.tobytes() for picture in pictures),
+                capture_output=True,
+                check=True,
+            )
+    except subprocess.CalledProcessError as error:
+        said = " ".join(error.stderr.decode(errors="replace").split())
+        raise BenchmarkError(
+            f"{path}: ffmpeg failed with status {error.returncode}: {said}: {FFMPEG}"
+        ) from None
+    except (OSError, RuntimeError) as error:  # the latter: imageio_ffmpeg finds none
+        raise BenchmarkError(f"{path}: ffmpeg cannot be run: {error}: {FFMPEG}") from None

@@ -502,15 +502,16 @@ def _gpu() -> tuple[str | None, str | None]:
     torch = sys.modules.get("torch")
     name = torch.cuda.get_device_name() if torch is not None else None
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    return name, _first_line(query)
+    return name, _first_line(query) or None
 
 
 def _first_line(command: list[str], cwd: Path | None = None) -> str | None:
+    """Return the first line that a command prints, perhaps empty; None: it fails."""
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout else None
+    return done.stdout.strip().partition("\n")[0] if done.returncode == 0 else None
 
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -519,9 +520,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 @functools.cache
 def _git() -> tuple[str | None, bool | None]:
     commit = _first_line(["git", "rev-parse", "HEAD"], PROJECT)
-    if commit is None:
+    if not commit:
         return None, None
-    return commit, _first_line(["git", "status", "--porcelain", "-uno"], PROJECT) is not None
+    changed = _first_line(["git", "status", "--porcelain", "-uno"], PROJECT)
+    return commit, None if changed is None else bool(changed)
 
 
 def _lock() -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from benchmark.archive import open_run
 from benchmark.atomic import atomic_path, write_text
 from benchmark.formats import Column, Entry, Marked, Table, significant
 from benchmark.paths import CLAIMS, Run
-from benchmark.pictures import read_movie
+from benchmark.pictures import read_movie, save_film
 from benchmark.records import SIZED, Cell, Record, Value, read_records
 from benchmark.rows import Row, collect, name_of, rank_of, read_published
 from benchmark.tables import COLUMNS, all_tables
@@ -408,27 +407,9 @@ def _write_video(pictures: Pictures, cell: Cell, run: Run) -> Video:
             temporary, "GIF", save_all=True, append_images=enlarged[1:], duration=durations, loop=0
         )
     mp4 = run.video.with_suffix(".mp4")
-    _write_mp4([*enlarged, *[enlarged[-1]] * (REST - 1)], mp4)
+    save_film([*enlarged, *[enlarged[-1]] * (REST - 1)], FRAME_MILLISECONDS, mp4)
     gif = _data("image/gif", run.video.read_bytes())
     return Video(name_of(cell), gif, *size, mp4=_data("video/mp4", mp4.read_bytes()))
-
-
-def _write_mp4(images: Sequence[Image.Image], path: Path) -> None:
-    """Write pictures of one even size as a video, of equal bytes for equal pictures."""
-    with atomic_path(path) as temporary:
-        writer = imageio_ffmpeg.write_frames(
-            str(temporary),
-            images[0].size,
-            fps=1000 / FRAME_MILLISECONDS,
-            codec="libx264",
-            quality=8,
-            macro_block_size=2,
-            output_params=["-threads", "1", "-flags", "+bitexact", "-movflags", "+faststart"],
-        )
-        writer.send(None)
-        for image in images:
-            writer.send(image.tobytes())
-        writer.close()
 
 
 def _neighbours(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from harness import CELLS, TRAININGS, copy_run, digests, fail, fill, mounted, outcome, succeed
+from PIL import Image
+
+from benchmark.atomic import FULL_DISK
+from benchmark.errors import BenchmarkError
+from benchmark.pictures import save_film
 
 STAGES = [
     ("prepare", "tiny"),
@@ -48,3 +54,17 @@ def test_a_full_disk_is_one_line_and_harms_nothing(
         succeed(results, verb, name)
         assert outcome(results) == outcome(undisturbed)
         assert digests(run.root).keys() == before.keys()
+
+
+@pytest.mark.faults(
+    "the disk gets full while ffmpeg writes the film of a run",
+    "site",
+    "one line that says so; no film that cannot be played is left",
+)
+def test_a_disk_that_gets_full_leaves_no_half_film(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 256, 256, 3), np.uint8)
+    with mounted(tmp_path / "disk", 1):
+        film = tmp_path / "disk" / "film.mp4"
+        with pytest.raises(BenchmarkError, match=f"film.mp4: {FULL_DISK}"):
+            save_film(list(map(Image.fromarray, noise)), 80, film)
+        assert list(film.parent.iterdir()) == []
