@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -37,6 +38,7 @@ NEEDED_LATER = {
     "torch": ("torch._dynamo", "benchmark.models.unet"),  # the first is part of every optimiser
     "arrays": ("scipy.cluster.vq", "scipy.ndimage", "scipy.special"),
 }
+SHORT = "/tmp"  # where sockets lie if their path in TMPDIR would be too long
 FOLDER = "BENCHMARK_SERVERS"  # environment variable: the folder of the sockets
 # A library starts its threads when it is loaded, and only a process of one thread can be forked.
 # torch sets their number again in each job.
@@ -52,24 +54,54 @@ def start(config: Path) -> list[subprocess.Popen[bytes]]:
     They read the config of the jobs, since what checking it needs is loaded once. Their sockets lie
     in a new folder that only this user can enter; the environment variable of this process and its
     children names it.
+
+    Returns:
+        The processes; none where no socket can be made, as stderr says: each job then imports what
+        it needs by itself.
     """
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+    reasons = []
+    # The path of a socket has about 100 bytes at most, which one in a long TMPDIR exceeds.
+    for parent in (None, SHORT):
+        try:
+            return _start_in(Path(tempfile.mkdtemp(prefix="benchmark-", dir=parent)), config)
+        except OSError as error:
+            reasons.append(f"{parent or 'TMPDIR'}: {error}")
+    print(
+        f"warning: no socket can be made ({'; '.join(reasons)}): each job starts by itself, which "
+        "takes longer: set TMPDIR to a short folder on a local disk",
+        file=sys.stderr,
+        flush=True,
+    )
+    return []
+
+
+def _start_in(folder: Path, config: Path) -> list[subprocess.Popen[bytes]]:
+    """Start the warm processes with their sockets in a folder, which an error removes.
+
+    Raises:
+        OSError: no socket can be made there, or no process be started.
+    """
+    with contextlib.ExitStack() as failing, contextlib.ExitStack() as listeners:
+        failing.callback(shutil.rmtree, folder, ignore_errors=True)
+        found = {}
+        for name in SERVED:
+            found[name] = listeners.enter_context(socket.socket(socket.AF_UNIX))
+            found[name].bind(str(folder / name))
+            found[name].listen()  # a job that comes before the imports are done waits
+        started = [_start(folder / name, listener, config) for name, listener in found.items()]
+        failing.pop_all()
     os.environ[FOLDER] = str(folder)
-    return [_start(folder / name, config) for name in SERVED]
+    return started
 
 
-def _start(path: Path, config: Path) -> subprocess.Popen[bytes]:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()  # a job that comes before the imports are done waits
-        arguments = [str(path), str(listener.fileno()), str(config)]
-        return subprocess.Popen(
-            [sys.executable, "-m", "benchmark.server", *arguments],
-            env=os.environ | ONE_THREAD,
-            pass_fds=[listener.fileno()],
-            stdin=subprocess.PIPE,  # its end tells that this process has ended
-            start_new_session=True,  # Ctrl-C is for the jobs, which pass it on
-        )
+def _start(path: Path, listener: socket.socket, config: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmark.server", str(path), str(listener.fileno()), str(config)],
+        env=os.environ | ONE_THREAD,
+        pass_fds=[listener.fileno()],
+        stdin=subprocess.PIPE,  # its end tells that this process has ended
+        start_new_session=True,  # Ctrl-C is for the jobs, which pass it on
+    )
 
 
 class Job(NamedTuple):
@@ -205,7 +237,7 @@ class Server:
         """Fork for one job; return it in the child."""
         connection, _ = self.listener.accept()
         job, files = _receive(connection)
-        pid = os.fork() if job else None
+        pid = _fork() if job else None
         if pid == 0:
             connection.close()
             self._leave(files)
@@ -253,6 +285,15 @@ class Server:
                     connection.sendall(STATUS.pack(ended[pid]))
                 connection.close()
                 del self.asking[connection]
+
+
+def _fork() -> int | None:
+    """Fork, or return None where no further process can be made: who asked does the job then."""
+    try:
+        return os.fork()
+    except OSError as error:
+        print(f"warning: a job starts by itself, which takes longer: {error}", file=sys.stderr)
+        return None
 
 
 def _receive(connection: socket.socket) -> tuple[Job | None, list[int]]:

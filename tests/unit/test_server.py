@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -201,3 +204,64 @@ def test_warm_processes_end_with_who_started_them() -> None:
     folder, *pids = done.stdout.decode().split()
     until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
     assert not Path(folder).exists()
+
+
+@pytest.fixture
+def far_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files whose path is too long for that of a socket."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv(server.FOLDER, "")
+    yield folder
+    tempfile.tempdir = None
+
+
+def test_a_long_tmpdir_has_its_sockets_elsewhere(far_away: Path, prepared: Run) -> None:
+    processes = server.start(SMOKE)
+    try:
+        folder = Path(os.environ[server.FOLDER])
+        assert folder.parent == Path(server.SHORT)
+        assert len(processes) == len(server.SERVED)
+        done = benchmark("evaluate", SMOKE, "held-out-tiny", "--dry-run", served=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert list(far_away.iterdir()) == []
+    finally:
+        for process in processes:
+            process.communicate(timeout=60)
+    until(lambda: not folder.exists())
+
+
+def test_where_no_socket_can_be_made_jobs_start_by_themselves(
+    far_away: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "SHORT", str(far_away / "missing"))
+    assert server.start(SMOKE) == []
+    said = capfd.readouterr().err
+    assert said.startswith("warning: no socket can be made (TMPDIR: AF_UNIX path too long; ")
+    assert said.count("\n") == 1
+    assert os.environ[server.FOLDER] == ""
+    assert list(far_away.iterdir()) == []
+
+
+def test_a_job_for_which_no_process_can_be_forked_starts_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "arrays"))
+        listener.listen()
+        monkeypatch.setattr(os, "fork", fork)
+        warm = server.Server(listener, lifeline=-1)
+        arguments = command("evaluate", SMOKE, "held-out-tiny", "--dry-run")
+        variables = environment(True) | {server.FOLDER: str(tmp_path)}
+        asking = subprocess.Popen(arguments, env=variables, cwd=PROJECT, stdout=subprocess.PIPE)
+        assert warm._accept() is None
+        printed, _ = asking.communicate(timeout=120)
+    assert asking.returncode == 0
+    assert printed.startswith(b"run: smoke\n")
+    assert "a job starts by itself, which takes longer" in capfd.readouterr().err
+    assert warm.pids == set()
