@@ -84,7 +84,7 @@ def _new_file_beside(path: Path) -> Iterator[Path]:
         remove_leftovers(path)
         temporary, handle = _create(path)
     except OSError as error:
-        raise BenchmarkError(f"{path}: {_why_not(error)}") from None
+        raise cannot_write(path, error) from None
     try:
         yield temporary
     finally:
@@ -126,7 +126,9 @@ def _is_full(error: Exception, temporary: Path) -> bool:
     return False
 
 
-def _why_not(error: OSError) -> str:
+def cannot_write(path: Path, error: OSError) -> BenchmarkError:
+    """Return an error that says why a file cannot be written, and what to do."""
     if error.errno in FULL:
-        return FULL_DISK
-    return f"cannot be written: {error.strerror}: choose a folder that can be written"
+        return BenchmarkError(f"{path}: {FULL_DISK}")
+    why = f"cannot be written: {error.strerror}: choose a folder that can be written"
+    return BenchmarkError(f"{path}: {why}")

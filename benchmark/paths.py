@@ -53,6 +53,10 @@ class Run:
         """Folder in which a long job keeps what it needs to continue."""
         return self.root / "state" / spec_hash
 
+    def lock(self, kind: str, name: str) -> Path:
+        """What the process that is at a job holds, so that no other one is."""
+        return self.root / "locks" / f"{kind}-{name}.lock"
+
     def samples(self, cell: str) -> Path:
         """Samples of a cell: uint8, N×H×W×3."""
         return self.root / "samples" / cell / "samples.npy"

@@ -37,6 +37,7 @@ from benchmark.data.prepared import (
     Splits,
 )
 from benchmark.errors import BenchmarkError
+from benchmark.once import once
 from benchmark.paths import Run
 from benchmark.progress import track
 from benchmark.records import Record, Stopwatch, Value, provenance, spec_hash
@@ -58,6 +59,12 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
     """
     watch = Stopwatch()
     threads = threads or available_cores()
+    spec = config.data_spec(name)
+    with once(run, "data", name, spec) as made:
+        return made or _prepare(config, name, run, threads, watch)
+
+
+def _prepare(config: Config, name: str, run: Run, threads: int, watch: Stopwatch) -> Record:
     manifest = prepare(config.data[name], run.data(name), threads)
     spec = config.data_spec(name)
     record = Record(

@@ -421,10 +421,14 @@ class Stopwatch:
     created: ClassVar[float | None] = None
 
     def __init__(self) -> None:
-        created, Stopwatch.created = Stopwatch.created, None
-        self.startup = None if created is None else round(_since_boot() - created, 3)
+        self.startup, Stopwatch.created = self.since_created(), None
         self.started = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._start = time.monotonic()
+
+    @classmethod
+    def since_created(cls) -> float | None:
+        """Return the seconds since the program was created, if no stage has begun in it yet."""
+        return None if cls.created is None else round(_since_boot() - cls.created, 3)
 
     def seconds(self) -> float:
         """Return the seconds since the start."""

@@ -29,6 +29,7 @@ from benchmark.images import dequantised, to_model_range
 from benchmark.metrics.uncertainty import median_rate
 from benchmark.models import build
 from benchmark.models.weights import save_weights
+from benchmark.once import content, once
 from benchmark.paths import Run
 from benchmark.progress import track
 from benchmark.records import (
@@ -69,17 +70,28 @@ def stage(
         BenchmarkError: the loss became NaN or infinite, or a process has died.
         Stopped: by a signal or before the wall, with the state saved.
     """
-    device = resolve_device(config.device, 1 if is_member() else processes)
-    if processes > 1 and not is_member():
-        record = run.record("train", name)
-        before = _content(record)
-        launch(sys.argv[1:], processes, device, lambda: _content(record) not in (None, before))
-        return read_record(record)
-    if is_member():
+    if is_member():  # of several processes, which have been launched below
         Stopwatch.created = created(os.getppid())  # the command began with the launcher
+        return _train(config, name, run, threads, minutes)
+    budget = Budget(minutes, Stopwatch.since_created() or 0.0)
+    # before a GPU is leased: another process that trains the same network may need it
+    with once(run, "train", name, config.train_spec(name), budget.is_spent) as made:
+        if made is not None:
+            return made
+        if processes == 1:
+            return _train(config, name, run, threads, minutes)
+        device = resolve_device(config.device, processes)
+        record = run.record("train", name)
+        before = content(record)
+        launch(sys.argv[1:], processes, device, lambda: content(record) not in (None, before))
+        return read_record(record)
+
+
+def _train(config: Config, name: str, run: Run, threads: int, minutes: float | None) -> Record:
+    """Train in this process, alone or as one of several."""
+    device = own_device(resolve_device(config.device))
     watch = Stopwatch()
     budget = Budget(minutes, watch.startup or 0.0)
-    device = own_device(device)
     # The work of the other members, which the same launcher has started, is the training's too.
     watch_others = watch_machine(device, os.getppid() if is_member() else None)
     with joined(device) as team:
@@ -412,10 +424,6 @@ def learning_rate(settings: Training, step: int, total: int) -> float:
         return settings.lr
     progress = (step - settings.warmup) / max(1, total - settings.warmup)
     return settings.lr * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.exists() else None
 
 
 def _layout(part: object) -> dict[str, object]:

@@ -16,6 +16,7 @@ from harness import (
     CONFIG,
     PROJECT,
     SMOKE,
+    TRAININGS,
     command,
     copy_run,
     digests,
@@ -40,12 +41,19 @@ def together(*commands: list[str]) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.faults(
     "two processes that do one job",
-    "sample, evaluate, retrieve, tables",
+    "prepare, train, sample, evaluate, retrieve, tables",
     "both end well; each file is whole and the same as of one",
 )
 @pytest.mark.parametrize(
     ("verb", "name"),
-    [("sample", CELLS[0]), ("evaluate", CELLS[0]), ("retrieve", CELLS[0]), ("tables", "")],
+    [
+        ("prepare", "tiny"),
+        ("train", TRAININGS[0]),
+        ("sample", CELLS[0]),
+        ("evaluate", CELLS[0]),
+        ("retrieve", CELLS[0]),
+        ("tables", ""),
+    ],
 )
 def test_two_processes_at_one_cell_both_end_well(
     verb: str, name: str, undisturbed: Path, tmp_path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from no_locks import without_locks
 
 from benchmark.errors import BenchmarkError
 from benchmark.gpus import LEASED, VISIBLE, lease, visible
@@ -162,6 +164,25 @@ def test_users_of_one_machine_share_the_locks(jobs: Jobs, tmp_path: Path) -> Non
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert leased_by(jobs.start(["GPU-a1"])) == ["GPU-a1"]
     assert (jobs.folder / "GPU-a1.lock").stat().st_uid == 65534
+
+
+def test_without_locks_on_files_nothing_is_leased_and_a_line_says_so(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(without_locks(tmp_path, errno.ENOLCK)), prepend=os.pathsep)
+    job = jobs.start(["GPU-a1"], shown="0")
+    printed, said = job.communicate("", timeout=60)
+    assert json.loads(printed) == [[], "0"]
+    assert said.startswith(f"warning: {jobs.folder}: No locks available: ")
+    assert said.count("\n") == 1
+
+
+def test_a_folder_that_is_a_file_leases_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "locks").touch()
+    assert lease(installed=["GPU-a1"], folder=tmp_path / "locks") == []
+    assert "Not a directory: without locks on files there" in capsys.readouterr().err
 
 
 def test_a_child_uses_what_its_parent_has_leased(
