@@ -44,6 +44,7 @@ STOPS = {
     "benchmark.metrics": "lists the metrics: a job names its own",
     "benchmark.locks": "lets processes in one after the other",
     "benchmark.models.specs": "what a config says stands in the job's own parameters",
+    "benchmark.once": "lets one process after the other do a job",
     "benchmark.paths": "where files lie stands in the rules",
     "benchmark.progress": "draws the progress bar",
     "benchmark.registry": "finds a part by its name",
