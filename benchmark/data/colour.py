@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import io
+import re
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -14,7 +16,46 @@ SAME = 2
 INTEROPERABILITY, ADOBE_RGB = 0xA005, "R03"  # of EXIF: cameras name Adobe RGB there
 PNG_GAMMA = 1 / 2.2  # what PNG files of sRGB declare
 PNG_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue
+# How a PNG file (cICP) and an AVIF file (nclx) name primaries and transfer function, by the numbers
+# of ITU-T H.273, and how a JPEG 2000 file holds a colour profile. Pillow reads none of the three.
+_CODES = {
+    "PNG": re.compile(rb"\x00\x00\x00\x04cICP(.)(.)", re.DOTALL),
+    "AVIF": re.compile(rb"colrnclx\x00(.)\x00(.)", re.DOTALL),
+}
+_JPEG_2000_PROFILE = re.compile(rb"(.{4})colr\x02..", re.DOTALL)
+_SRGB_PRIMARIES = {1, 2}  # of BT.709, as sRGB's, and unspecified
+_SRGB_TRANSFERS = {1, 2, 6, 13, 14, 15}  # sRGB's, unspecified, and those of video, shown as sRGB's
+_PIXELS = {"PNG": b"IDAT", "AVIF": b"mdat", "JPEG2000": b"jp2c"}  # what begins them in a file
 SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}  # of profiles, by mode of the pixels
+
+
+class Declared(NamedTuple):
+    """What a file says of its colours that Pillow does not read.
+
+    Attributes:
+        codes: numbers of the primaries and the transfer function in ITU-T H.273; none: not told.
+        profile: the content of an ICC profile; empty: there is none.
+    """
+
+    codes: tuple[int, int] | None = None
+    profile: bytes = b""
+
+
+def declared(image: Image.Image) -> Declared:
+    """Return what the file of an image, opened but not loaded, says of its colours."""
+    file = getattr(image, "fp", None)
+    if file is None or image.format not in _PIXELS:
+        return Declared()
+    place = file.tell()
+    file.seek(0)
+    head = file.read().partition(_PIXELS[image.format])[0]
+    file.seek(place)
+    if image.format == "JPEG2000":
+        found = _JPEG_2000_PROFILE.search(head)
+        length = int.from_bytes(found[1]) if found else 0
+        return Declared(profile=head[found.end() : found.start() + length] if found else b"")
+    found = _CODES[image.format].search(head)
+    return Declared(codes=(found[1][0], found[2][0]) if found else None)
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
@@ -41,11 +82,15 @@ def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]
     return converted, [f"colour profile {name} to sRGB"]
 
 
-def unapplied(image: Image.Image) -> list[str]:
+def unapplied(image: Image.Image, stated: Declared) -> list[str]:
     """Name what a file without a profile says of its colours and no reader here applies."""
     names = []
     info = image.info
-    if "srgb" not in info:
+    if stated.codes is not None:  # which count more than the others
+        primaries, transfer = stated.codes
+        if primaries not in _SRGB_PRIMARIES or transfer not in _SRGB_TRANSFERS:
+            names.append(f"colour codes {primaries}/{transfer} not applied")
+    elif "srgb" not in info:
         primaries = info.get("chromaticity", PNG_PRIMARIES)
         if abs(info.get("gamma", PNG_GAMMA) - PNG_GAMMA) > 0.01:
             names.append(f"gamma {info['gamma']:.3g} not applied")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchmark.data.colour import to_srgb, unapplied
+from benchmark.data.colour import Declared, declared, to_srgb, unapplied
 
 Filter: TypeAlias = Literal["lanczos", "bicubic", "bilinear", "area"]
 
@@ -19,8 +20,31 @@ _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "area": Image.Resampling.BOX,
 }
-_ORIENTATION = 0x0112  # EXIF tag
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # tag of TIFF and one of its values
+_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # EXIF tag and its values that ask for a turn
+# Tags of TIFF, and of each the value that matters here.
+_BITS = 258
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_PLANAR, _SEPARATE = 284, 2
+_SAMPLE_FORMAT, _SIGNED = 339, 2
+# In the layout of a portable pixmap: the name of its decoder, and the value of white.
+_PORTABLE = re.compile(r"'ppm(?:_plain)?'.*\('\w+', (\d+)\)")
+_NO_RANGE = "32-bit or signed pixels have no known range: save the image with 8 or unsigned 16 bits"
+
+
+class _Stored(NamedTuple):
+    """How a file stores an image, which loading makes Pillow forget.
+
+    Attributes:
+        layout: Pillow's list of tiles, with the names of their formats.
+        frames: of an animation, or pages.
+        is_turned: whether an EXIF orientation is to be applied; in TIFF files loading applies it.
+        colours: what the file says of them.
+    """
+
+    layout: str
+    frames: int
+    is_turned: bool
+    colours: Declared
 
 
 def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
@@ -28,7 +52,8 @@ def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
 
     - A colour profile is applied, unless it is that of sRGB.
     - 16-bit grey is divided by 257, 12-bit grey by 4095/255; of 16-bit colour Pillow keeps the high
-      byte. Pixels of 32 bits, signed ones and fractions are refused: their range is not known.
+      byte. Pixels of 32 bits, signed ones and fractions are refused: their range is not known. So
+      is colour of which Pillow would give the wrong bytes: 16 bits in uncompressed planes.
     - Transparency is laid on white.
     - Of an animation or of several pages the first is taken.
     - The EXIF orientation is applied.
@@ -43,9 +68,10 @@ def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
     try:
         with load() as image:
             _check_size(image)
-            layout = str(getattr(image, "tile", ""))  # which loading empties
+            _check_samples(image)
+            stored = _stored(image)
             image.load()
-            return _convert(image, layout)
+            return _convert(image, stored)
     except UnidentifiedImageError as error:  # its text holds an address in memory
         raise ValueError("not an image that Pillow knows, or damaged") from error
     except Exception as error:  # on damaged files Pillow's decoders raise almost anything
@@ -84,22 +110,46 @@ def _check_size(image: Image.Image) -> None:
         )
 
 
-def _convert(image: Image.Image, layout: str) -> tuple[Image.Image, list[str]]:
-    """Apply the conversions of `decode` in their order; `layout` is how the file stores pixels."""
-    profile = image.info.get("icc_profile")
+def _check_samples(image: Image.Image) -> None:
+    """Refuse TIFF files of which Pillow gives wrong pixels: signed bytes and 16-bit planes."""
+    tags = getattr(image, "tag_v2", {})
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
+        raise ValueError(_NO_RANGE)
+    is_raw = any(tile[0] == "raw" for tile in getattr(image, "tile", []))
+    if is_raw and tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (1,))) > 8:
+        raise ValueError(
+            "16-bit colours in separate planes are misread by Pillow: save the image with 8 bits"
+        )
+
+
+def _stored(image: Image.Image) -> _Stored:
+    """Return what must be known of an image that is not loaded yet."""
+    layout = str(getattr(image, "tile", ""))
+    frames = getattr(image, "n_frames", 1)
+    colours = declared(image)
+    is_turned = image.getexif().get(_ORIENTATION) in _TURNED  # may load a PNG, so comes last
+    return _Stored(layout, frames, is_turned, colours)
+
+
+def _convert(image: Image.Image, stored: _Stored) -> tuple[Image.Image, list[str]]:
+    """Apply the conversions of `decode` in their order."""
+    layout = stored.layout
+    profile = image.info.get("icc_profile") or stored.colours.profile
     notes = _depth(image.mode, layout)
-    if getattr(image, "n_frames", 1) > 1:
+    if stored.frames > 1:
         notes.append("animated, first frame")
     if not profile:
-        notes += unapplied(image)
+        notes += unapplied(image, stored.colours)
     white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    if image.getexif().get(_ORIENTATION, 1) != 1:
+    if stored.is_turned:
         notes.append("EXIF orientation")
         image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range: save the image with 8 bits")
     if image.mode.startswith("I"):
         image = _from_wide(image, layout, white_is_zero)
+    if notes[:1] == ["16-bit"] and _is_black(image):
+        notes[0] = "16-bit, but black"
     notes += _named(image.mode)
     colours, alpha = _split(image)
     if profile:
@@ -119,7 +169,15 @@ def _depth(mode: str, layout: str) -> list[str]:
     """Name more than 8 bits; Pillow gives 16-bit colour as 8-bit RGB, only the layout tells."""
     if ";12" in layout:
         return ["12-bit"]
-    return ["16-bit"] if ";16" in layout or mode.startswith("I") else []
+    maximum = _PORTABLE.search(layout)
+    is_wide = ";16" in layout or mode.startswith("I") or (maximum and int(maximum[1]) > 255)
+    return ["16-bit"] if is_wide else []
+
+
+def _is_black(image: Image.Image) -> bool:
+    """Tell whether no pixel is above 1, as where values of 8 bits were saved with 16."""
+    colours = image.convert("RGB") if image.mode in {"RGBA", "LA"} else image
+    return int(np.asarray(colours).max()) <= 1
 
 
 def _named(mode: str) -> list[str]:
@@ -151,9 +209,7 @@ def _from_wide(image: Image.Image, layout: str, white_is_zero: bool) -> Image.Im
     invert a 16-bit TIFF in which 0 is white.
     """
     if "16S" in layout or (image.mode == "I" and "I;16" not in layout and "ppm" not in layout):
-        raise ValueError(
-            "32-bit or signed pixels have no known range: save the image with 8 or unsigned 16 bits"
-        )
+        raise ValueError(_NO_RANGE)
     top = 4095 if "I;12" in layout else 65535
     table = ((np.arange(top + 1) * 255 + top // 2) // top).astype(np.uint8)
     values = np.asarray(image)

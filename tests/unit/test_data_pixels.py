@@ -113,22 +113,23 @@ def test_transparent_grey_is_laid_on_white() -> None:
     assert notes == ["greyscale", "alpha on white"]
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "MPO"])
 def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
     red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
     options = {"save_all": True, "append_images": [blue], "duration": 50}
     if kind == "WEBP":
         options["lossless"] = True
     image, notes = decode(saved(red, kind, **options))
-    assert np.asarray(image)[0, 0].tolist() == [255, 0, 0]
+    assert np.asarray(image)[0, 0].tolist() == pytest.approx([255, 0, 0], abs=1)
     assert notes[0] == "animated, first frame"
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(orientation: int) -> None:
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", [*range(1, 9), 0, 9])
+def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image, notes = decode(saved(Image.fromarray(RGB), "PNG", exif=exif))
+    image, notes = decode(saved(Image.fromarray(RGB), kind, exif=exif))
     turned = {
         1: RGB,
         2: RGB[:, ::-1],
@@ -138,9 +139,11 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
         6: np.rot90(RGB, -1),
         7: RGB[::-1, ::-1].swapaxes(0, 1),
         8: np.rot90(RGB, 1),
+        0: RGB,  # 0 and 9 are no orientations
+        9: RGB,
     }[orientation]
     assert np.array_equal(np.asarray(image), turned)
-    assert notes == ([] if orientation == 1 else ["EXIF orientation"])
+    assert notes == (["EXIF orientation"] if orientation in range(2, 9) else [])
 
 
 @pytest.mark.parametrize("kind", ["RGB", "L", "1", "P", "CMYK", "GIF", "JPEG", "quantized PNG"])
@@ -255,6 +258,43 @@ def test_a_declared_gamma_or_space_that_is_not_applied_is_named() -> None:
     assert notes == ["Adobe RGB of EXIF not applied"]
 
 
+def with_codes(kind: str, primaries: int, transfer: int) -> Callable[[], Image.Image]:
+    """An image whose file names its colours by numbers of ITU-T H.273."""
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add(b"cICP", bytes([primaries, transfer, 0, 1]))
+        return saved(Image.fromarray(RGB), kind, pnginfo=info)
+    content = saved(Image.fromarray(RGB), kind).args[0].getvalue()
+    at = content.index(b"colrnclx") + 8
+    changed = content[:at] + struct.pack(">HH", primaries, transfer) + content[at + 4 :]
+    return functools.partial(Image.open, io.BytesIO(changed))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "AVIF"])
+def test_colour_codes_that_are_not_applied_are_named(kind: str) -> None:
+    assert decode(with_codes(kind, 1, 13))[1] == []
+    assert decode(with_codes(kind, 2, 2))[1] == []
+    assert decode(with_codes(kind, 12, 13))[1] == ["colour codes 12/13 not applied"]
+    assert decode(with_codes(kind, 1, 16))[1] == ["colour codes 1/16 not applied"]
+
+
+def test_the_profile_of_a_jpeg_2000_is_applied() -> None:
+    content = saved(Image.fromarray(COLOURS), "JPEG2000").args[0].getvalue()
+    at = content.index(b"colr") - 4
+    old = int.from_bytes(content[at : at + 4])
+    profile = DISPLAY_P3
+    box = struct.pack(">I", 4 + 4 + 3 + len(profile)) + b"colr\2\0\0" + profile
+    header = content.index(b"jp2h") - 4
+    length = int.from_bytes(content[header : header + 4]) + len(box) - old
+    changed = content[:header] + struct.pack(">I", length) + content[header + 4 : at]
+    changed += box + content[at + old :]
+    image, notes = decode(functools.partial(Image.open, io.BytesIO(changed)))
+    expected, expected_notes = decode(saved(Image.fromarray(COLOURS), "PNG", icc_profile=profile))
+    assert np.array_equal(np.asarray(image), np.asarray(expected))
+    assert notes == expected_notes
+    assert "to sRGB" in notes[0]
+
+
 def tiff(
     pixels: bytes, bits: int, photometric: int = 1, sign: int = 1
 ) -> Callable[[], Image.Image]:
@@ -289,14 +329,56 @@ def test_wide_tiffs_are_scaled_by_their_range(
         tiff(struct.pack("<ii", 0, 255), 32, sign=2),
         tiff(struct.pack("<II", 0, 255), 32),
         tiff(struct.pack("<hh", 0, 255), 16, sign=2),
+        tiff(struct.pack("<bb", -1, 127), 8, sign=2),
     ],
-    ids=["int32", "uint32", "int16"],
+    ids=["int32", "uint32", "int16", "int8"],
 )
 def test_pixels_of_no_known_range_are_refused_and_not_black(
     file: Callable[[], Image.Image],
 ) -> None:
     with pytest.raises(ValueError, match="no known range"):
         decode(file)
+
+
+def planes(bits: int) -> Callable[[], Image.Image]:
+    """A TIFF of one pixel, (1, 2, 3) · 257, or · 1 of 8 bits, with each colour in its own plane."""
+    size = bits // 8
+    tags = {256: (1,), 257: (1,), 258: (bits,) * 3, 259: (1,), 262: (2,), 277: (3,), 278: (1,)}
+    first = 8 + 2 + 12 * 10 + 4  # where the values begin that do not fit into the table
+    pixels = first + 3 * 3 * 2
+    tags |= {273: tuple(pixels + i * size for i in range(3)), 279: (size,) * 3, 284: (2,)}
+    table, values = b"", b""
+    for tag, numbers in sorted(tags.items()):
+        content = struct.pack(f"<{len(numbers)}H", *numbers)
+        if len(numbers) > 1:
+            content, values = struct.pack("<I", first + len(values)), values + content
+        table += struct.pack("<HHI", tag, 3, len(numbers)) + content.ljust(4, b"\0")
+    colours = struct.pack(
+        "<3H" if size == 2 else "<3B", *(i * (257**size // 257) for i in (1, 2, 3))
+    )
+    file = b"II" + struct.pack("<HIH", 42, 8, len(tags)) + table + bytes(4) + values + colours
+    return functools.partial(Image.open, io.BytesIO(file))
+
+
+def test_planes_of_16_bits_are_refused_where_pillow_misreads_them() -> None:
+    assert np.asarray(decode(planes(8))[0])[0, 0].tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="16-bit colours in separate planes are misread"):
+        decode(planes(16))
+
+
+@pytest.mark.parametrize("header", [b"P6 1 1 65535\n", b"P3 1 1 65535\n"])
+def test_16_bit_portable_pixmap_is_named(header: bytes) -> None:
+    row = b"32896 65535 0 " if header[1:2] == b"3" else struct.pack(">HHH", 0x8080, 65535, 0)
+    image, notes = decode(functools.partial(Image.open, io.BytesIO(header + row)))
+    assert np.asarray(image)[0, 0].tolist() == [128, 255, 0]
+    assert notes == ["16-bit"]
+
+
+def test_values_of_8_bits_in_a_16_bit_file_are_named() -> None:
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    image, notes = decode(saved(Image.fromarray(values), "PNG"))
+    assert np.asarray(image).max() == 1
+    assert notes == ["16-bit, but black", "greyscale"]
 
 
 def test_transparent_16_bit_grey_is_laid_on_white() -> None:
