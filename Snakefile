@@ -2,21 +2,9 @@
 #   snakemake --cores all --resources gpu=1                                   the quickstart
 #   snakemake --cores all --resources gpu=1 --configfile config/other.yaml    another config
 #   snakemake compare --cores all --config against=results/other      this run against another one
-from pathlib import Path
-
 from snakemake.utils import min_version
 
 min_version("9.27")
-
-if not workflow.configfiles and not workflow.overwrite_configfiles:
-    # From the folder that we are in, or else from that of this file.
-    DEFAULT = Path("config/config.yaml")
-    if not DEFAULT.is_file():
-        DEFAULT = workflow.current_basedir.join(DEFAULT).get_path_or_uri(
-            secret_free=True
-        )
-
-    configfile: DEFAULT
 
 
 include: "workflow/rules/common.smk"

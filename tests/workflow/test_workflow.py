@@ -387,6 +387,27 @@ def test_a_wrong_config_is_one_line_before_any_job_starts(
     assert "Traceback" not in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("run: x".encode("utf-16"), "is written in UTF-16"),
+        (b"", "is empty"),
+        (b"run: [", "while parsing a flow node"),
+    ],
+)
+def test_a_damaged_config_of_the_quickstart_is_one_line(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    checkout.lay_out(tmp_path)
+    (tmp_path / "config" / "config.yaml").write_bytes(content)
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode != 0
+    [line] = found.stderr.splitlines()
+    assert line.startswith("error: config/config.yaml: ")
+    assert expected in line
+
+
 def test_a_results_folder_that_cannot_be_written_is_refused_before_any_job(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
     (folder / "results").write_text("a file where the folder should be")

@@ -27,7 +27,7 @@ if Path(benchmark.__file__).resolve().parents[1] != HOME.resolve():
 from benchmark.atomic import write_text
 from benchmark.closure import CHECKOUT, MODULES
 from benchmark.compare import labels
-from benchmark.config import check_writable, merged, resolved
+from benchmark.config import check_writable, merged, read_config, resolved
 from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
 from benchmark.contents import contents
 from benchmark.cores import available_cores
@@ -50,7 +50,29 @@ from benchmark.rows import RESERVED
 from benchmark.server import start as start_servers
 from benchmark.shards import Kind, name_of, size_of, split
 
-try:
+
+@contextlib.contextmanager
+def one_line(at=""):
+    """End with one line where an exception would add lines of the workflow."""
+    try:
+        yield
+    except BenchmarkError as error:
+        sys.exit(f"error: {at}{error}")
+
+
+given = workflow.configfiles or workflow.overwrite_configfiles
+if not given and not workflow.modifier.skip_configfile:
+    # From the folder that we are in, or else from that of the checkout.
+    DEFAULT = Path("config/config.yaml")
+    if not DEFAULT.is_file():
+        DEFAULT = HOME / DEFAULT
+    with one_line():
+        read_config(DEFAULT)  # of a file that is no YAML, Snakemake prints a traceback
+
+    configfile: DEFAULT
+
+
+with one_line():
     if workflow.modifier.is_main_snakefile():
         content = merged(workflow.configfiles, workflow.config_settings.config)
     else:
@@ -62,9 +84,6 @@ try:
     check_writable(RUN.root)
     if workflow.is_main_process:
         check_folders(CONFIG, RUN)
-except BenchmarkError as error:
-    # One line, where an exception would add lines of the workflow.
-    sys.exit(f"error: {error}")
 
 # Jobs read the config as it was when the run was started. It reaches them by neither input nor
 # params, which would run everything again for any change: what a job depends on is in its own.
@@ -176,15 +195,6 @@ def job(rule, name="", /, **depends):
     """
     with one_line():
         return canonical_json({"code": code(CONFIG, rule, name), **depends})
-
-
-@contextlib.contextmanager
-def one_line(at=""):
-    """End with one line where an exception would add lines of the workflow."""
-    try:
-        yield
-    except BenchmarkError as error:
-        sys.exit(f"error: {at}{error}")
 
 
 def submitted():
