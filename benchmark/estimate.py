@@ -42,8 +42,8 @@ from benchmark.models.description import Description, describe_pipeline
 from benchmark.models.hub import (
     NETWORK_FILES,
     SCHEDULER_FILES,
+    Finder,
     Pipeline,
-    finder,
     read_json,
     read_pipeline,
 )
@@ -512,7 +512,7 @@ def _used_data(config: Config) -> list[str]:
 
 def _pipeline(spec: DiffusersCheckpoint, cache: Path) -> tuple[Pipeline, str]:
     """Return a checkpoint's own files, or what is published of it, and where this is from."""
-    find = finder(spec, cache, download=False)
+    find = Finder(spec, cache, download=False)
     if all(any(map(find, names)) for names in (NETWORK_FILES, SCHEDULER_FILES)):
         return read_pipeline(find, spec.source), f"{spec.source}, at hand"
     path = PUBLISHED / f"{spec.source.replace('/', '--')}.json"

@@ -19,7 +19,7 @@ from benchmark.data.folder import Folder
 from benchmark.data.listing import image_files
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
-from benchmark.models.hub import FOLDERS, WEIGHTS_FILES, finder
+from benchmark.models.hub import Finder, is_whole
 from benchmark.models.specs import CustomSpec, DiffusersCheckpoint
 from benchmark.paths import CACHE, Run
 
@@ -145,8 +145,7 @@ def _downloads(config: Config, run: Run) -> Iterator[tuple[str, tuple[str, ...],
         spec = model.weights
         if not isinstance(spec, DiffusersCheckpoint) or Path(spec.source).is_dir():
             continue
-        find = finder(spec, cache, download=False)
-        there = any(find(f"{at}{file}") for at in FOLDERS for file in WEIGHTS_FILES)
+        there = is_whole(Finder(spec, cache, download=False))
         if not there and not all(run.samples(cell.id).exists() for cell in cells):
             yield f"models.{name}.weights", endpoint, "give a local folder as source"
     extractor = EXTRACTORS[config.evaluation.extractor]

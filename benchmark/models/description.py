@@ -18,9 +18,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
 from benchmark.models.diffusers_config import image_resolution, schedule_of, unet_spec
 from benchmark.models.hub import (
+    Finder,
     Pipeline,
     check_pointer,
-    finder,
     read_pipeline,
     weight_files,
 )
@@ -228,7 +228,7 @@ def missing_file(weights: Pretrained) -> Path | None:
 def _describe_folder(weights: DiffusersCheckpoint) -> Description | None:
     folder = Path(weights.source)
     if folder.is_dir():
-        find = finder(weights, folder)
+        find = Finder(weights, folder)
         pipeline = read_pipeline(find, weights.source)
         for path in weight_files(find, pipeline.folder, weights.source).files:
             _check_header(path)

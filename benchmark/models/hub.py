@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.downloads import COMMIT, check_blob, check_hub
 from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
+from benchmark.models.hub_cache import NotAskedError, cached, fetched
 from benchmark.models.specs import DiffusersCheckpoint
 from benchmark.strict import nearest
 
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
-Finder = Callable[[str], Path | None]
+Find = Callable[[str], Path | None]
 
 SHARD = re.compile(
     r"[\w-]+(?:\.[\w-]+)*\.(?:safetensors|bin)"
@@ -73,22 +71,68 @@ class Pipeline:
     choices: tuple[Choice, ...] = ()
 
 
-def finder(spec: DiffusersCheckpoint, cache: Path, download: bool = True) -> Finder:
-    """Return what finds the files of a checkpoint; those of the hub are kept below `cache`.
+class Finder:
+    """Finds the files of a checkpoint, in a folder or on the hub.
+
+    Files of the hub are kept in a cache. Where the hub cannot be asked for one more, a cache that
+    has a network, its weights and its scheduler counts as all that there is.
+
+    Args:
+        spec: of the checkpoint.
+        cache: below which files of the hub are kept.
+        download: whether the hub may be asked.
+
+    Attributes:
+        choices: whether the cache stands for the checkpoint.
 
     Raises:
         BenchmarkError: a folder has another part than a network and its scheduler.
     """
-    folder = Path(spec.source)
-    if folder.is_dir():
-        _check_parts(folder)
-        return lambda name: folder / name if (folder / name).is_file() else None
-    if download:
-        return lambda name: _download(spec, name, cache)
-    return lambda name: _cached(spec, name, cache)[0]
+
+    def __init__(self, spec: DiffusersCheckpoint, cache: Path, download: bool = True) -> None:
+        folder = Path(spec.source)
+        self._folder = folder if folder.is_dir() else None
+        self._spec, self._cache, self._download = spec, cache, download
+        self.choices: tuple[Choice, ...] = ()
+        if self._folder:
+            _check_parts(folder)
+
+    def __call__(self, name: str) -> Path | None:
+        """Return the local path of a file, or None where the checkpoint has no such file.
+
+        Raises:
+            BenchmarkError: the hub cannot be asked for it, and the cache has too little.
+        """
+        if self._folder:
+            local = self._folder / name
+            return local if local.is_file() else None
+        path, known = cached(self._spec, name, self._cache)
+        if known or not self._download:
+            return path
+        try:
+            return fetched(self._spec, name, self._cache)
+        except NotAskedError:
+            if not is_whole(Finder(self._spec, self._cache, download=False)):
+                raise
+        self._download = False
+        here = "the hub could not be asked, so that files that its cache lacks count as missing"
+        self.choices = (Choice.of("revision", self._spec.revision, here),)
+        return None
 
 
-def read_pipeline(find: Finder, source: str) -> Pipeline:
+def is_whole(find: Find) -> bool:
+    """Tell whether a checkpoint has a network, all of its weights, and a scheduler."""
+    folder = _network_folder(find)
+    if folder is None or not any(map(find, SCHEDULER_FILES)):
+        return False
+    try:
+        weight_files(find, folder, "")
+    except BenchmarkError:
+        return False
+    return True
+
+
+def read_pipeline(find: Find, source: str) -> Pipeline:
     """Read the configuration files of a pipeline, in their folders or beside each other.
 
     Raises:
@@ -101,7 +145,7 @@ def read_pipeline(find: Finder, source: str) -> Pipeline:
         f"{source}: has no unet/config.json or config.json: give a folder or a hub id of an "
         "unconditional diffusers pipeline",
     )
-    folder = next(name for name in FOLDERS if find(f"{name}config.json"))
+    folder = _network_folder(find) or TOP
     scheduler = first_of(
         find,
         SCHEDULER_FILES,
@@ -118,7 +162,11 @@ def read_pipeline(find: Finder, source: str) -> Pipeline:
     return Pipeline(read_json(network), network, settings, scheduler, folder, tuple(choices))
 
 
-def _check_index(find: Finder, source: str) -> str | None:
+def _network_folder(find: Find) -> str | None:
+    return next((name for name in FOLDERS if find(f"{name}config.json")), None)
+
+
+def _check_index(find: Find, source: str) -> str | None:
     """Return the class of the scheduler, if a pipeline's index names it.
 
     Raises:
@@ -178,7 +226,7 @@ def _latent(where: str, part: str) -> str:
     )
 
 
-def first_of(find: Finder, names: list[str], complaint: str) -> Path:
+def first_of(find: Find, names: list[str], complaint: str) -> Path:
     """Return the first file that there is.
 
     Raises:
@@ -224,7 +272,7 @@ class WeightFiles:
     shards: dict[str, str] | None = None
 
 
-def weight_files(find: Finder, folder: str, source: str) -> WeightFiles:
+def weight_files(find: Find, folder: str, source: str) -> WeightFiles:
     """Return where the weights of a network are.
 
     Args:
@@ -278,83 +326,3 @@ def check_pointer(path: Path) -> None:
             f"{path}: is a pointer of git-lfs and not the file itself: run git lfs pull in its "
             "folder, or fetch the file again"
         )
-
-
-def revision_of(path: Path) -> str | None:
-    """Return the commit of a file from the hub, whose cache keeps it in the path."""
-    found = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix())
-    return found[1] if found else None
-
-
-def _download(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
-    """Return the cached file, so that what was fetched once stays as it is and needs no hub."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    try:
-        cached, known = _cached(spec, name, cache)
-        if known:
-            return cached
-        _check_pinned(spec)
-        check_hub()
-        with _silent("huggingface_hub"):
-            # Asks once, where the download would try for half a minute to reach its hub.
-            with contextlib.suppress(EntryNotFoundError):
-                get_hf_file_metadata(hf_hub_url(spec.source, name, revision=spec.revision))
-            found = hf_hub_download(
-                spec.source, name, revision=spec.revision, cache_dir=_folder(cache)
-            )
-            return check_blob(Path(found))
-    except BenchmarkError:
-        raise
-    except LocalEntryNotFoundError as error:  # the hub does not answer any more
-        raise _unreachable(spec, error) from None
-    except EntryNotFoundError:
-        return None
-    except Exception as error:  # the client also lets out what its HTTP library raises
-        raise _unreachable(spec, error) from None
-
-
-def _check_pinned(spec: DiffusersCheckpoint) -> None:
-    if spec.sha256 is None and not COMMIT.fullmatch(spec.revision):
-        raise BenchmarkError(
-            f"{spec.source}: revision {spec.revision} may become another one: to download it, give "
-            "its commit, 40 hexadecimal digits, as revision, or the weights' sha256"
-        )
-
-
-def _cached(spec: DiffusersCheckpoint, name: str, cache: Path) -> tuple[Path | None, bool]:
-    """Return a file of the hub's cache, and whether the cache knows that there is or is none."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(spec.source, name, _folder(cache), spec.revision)
-    except HFValidationError:  # no id that a hub could have
-        return None, False
-    return (Path(found) if isinstance(found, str) else None), found is not None
-
-
-def _folder(cache: Path) -> Path:
-    return cache / "hub"
-
-
-@contextlib.contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Keep a library's logger from saying what one error line says."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def _unreachable(spec: DiffusersCheckpoint, error: Exception) -> BenchmarkError:
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return BenchmarkError(
-        f"{spec.source}: no such folder, and revision {spec.revision} cannot be fetched from the "
-        f"Hugging Face hub ({reason}): check the id and the network, or give a folder with the "
-        "files"
-    )

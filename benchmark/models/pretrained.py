@@ -22,13 +22,13 @@ from benchmark.models.description import (
     zoo_file,
 )
 from benchmark.models.hub import (
+    Finder,
     Pipeline,
     WeightFiles,
-    finder,
     read_pipeline,
-    revision_of,
     weight_files,
 )
+from benchmark.models.hub_cache import revision_of
 from benchmark.models.specs import (
     DiffusersCheckpoint,
     NcsnCheckpoint,
@@ -106,7 +106,7 @@ def diffusers_network(config: dict[str, Any], path: Path) -> nn.Module:
 
 
 def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
-    find = finder(spec, cache)
+    find = Finder(spec, cache)
     pipeline = read_pipeline(find, spec.source)
     described = describe_pipeline(pipeline)
     files = weight_files(find, pipeline.folder, spec.source)
@@ -119,7 +119,7 @@ def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
         "scheduler": json.loads(json.dumps(pipeline.scheduler), parse_constant=str),
     }
     network, choices = _unet(described, pipeline, files)
-    return _loaded(described, network, spec.source, sha256, facts, choices)
+    return _loaded(described, network, spec.source, sha256, facts, find.choices + choices)
 
 
 def _ncsn(spec: NcsnCheckpoint) -> Loaded:

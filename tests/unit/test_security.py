@@ -466,12 +466,12 @@ def test_a_file_of_the_hub_that_was_damaged_on_the_way_is_refused(tmp_path: Path
 
 
 def test_what_may_change_on_the_hub_is_not_downloaded(tmp_path: Path) -> None:
-    from benchmark.models.hub import finder
+    from benchmark.models.hub import Finder
     from benchmark.models.specs import DiffusersCheckpoint
 
     spec = DiffusersCheckpoint(kind="diffusers", source="google/ddpm", revision="main")
     with pytest.raises(BenchmarkError, match="revision main may become another one"):
-        finder(spec, tmp_path)("config.json")
+        Finder(spec, tmp_path)("config.json")
 
 
 # what is sent
