@@ -25,7 +25,8 @@ RECORD = PROJECT / "tests/golden/run/records/sample/ddim-linear-ddim-50-s0.json"
 SPEC = {"of": "this job"}
 # Says that it is at the job, and does it when its input is closed, unless another one has.
 JOB = """
-import json, sys
+import json, signal, sys
+signal.alarm(60)  # a job that waits for ever would keep the test waiting too
 from pathlib import Path
 from benchmark import once
 from benchmark.paths import Run
