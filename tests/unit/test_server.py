@@ -78,7 +78,7 @@ def without_times(path: Path) -> dict[str, Any]:
     record = json.loads(path.read_text())
     for name in TIMES:
         del record["provenance"][name]
-    for name in ("values", "timing"):
+    for name in ("values", "timing", "contention"):
         del record[name]
     return record
 
