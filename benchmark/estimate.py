@@ -14,6 +14,7 @@ import json
 import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from benchmark.diffusion.losses import loss_function
 from benchmark.diffusion.processes import Prediction, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
+from benchmark.disk import FEATURES, FLOAT_BYTES, arrays
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.gauges import watch_machine
@@ -58,7 +60,6 @@ from benchmark.train import Trainer
 
 PROBE_SECONDS = 1.0  # for which it is watched, before anything is measured, what others do
 LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that would take longer
-FLOAT_BYTES = 4
 TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
 PUBLISHED = REFERENCE.parent / "networks"
 BAR = 10  # characters of the longest bar
@@ -178,7 +179,7 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
         cores=available_cores(),
         load=load,
         rows=rows,
-        disk=_disk(config, rows),
+        disk=_disk(config, run, rows),
         busy=busy,
     )
 
@@ -414,8 +415,7 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> Row:
 def _features(config: Config, run: Run, device: torch.device) -> Row:
     """Embedding all samples and controls, and the data as if none was embedded before."""
     extractor = EXTRACTORS[config.evaluation.extractor]
-    sets = [config.data[name] for name in _used_data(config)]
-    images = sum(s.train + s.held_out for s in sets) + _made(config)
+    images = sum(array.images for array in arrays(config, run) if array.kind == FEATURES)
     file = extractor.weights.file
     row = Row(stage="features", name=extractor.name, images=images, evaluations=1, origin=file)
     local = dataclasses.replace(
@@ -425,7 +425,7 @@ def _features(config: Config, run: Run, device: torch.device) -> Row:
         embed = local.load(device, run.root.parent / CACHE / "weights")
     except BenchmarkError:
         return dataclasses.replace(row, unknown=f"{file} is not on this machine")
-    side = max(source.resolution for source in sets)
+    side = max(cell.resolution for cell in config.cells)
 
     @torch.inference_mode()
     def call(batch: int) -> None:
@@ -466,7 +466,7 @@ def _priced(row: Row, measure: Callable[[], Cost]) -> Row:
     )
 
 
-def _disk(config: Config, rows: list[Row]) -> dict[str, int]:
+def _disk(config: Config, run: Run, rows: list[Row]) -> dict[str, int]:
     """Return bytes by kind; pictures, tables and records are small."""
     size = {row.name: FLOAT_BYTES * (row.parameters or 0) for row in rows}
     trained = [size[name] for name in config.trainings]
@@ -476,38 +476,21 @@ def _disk(config: Config, rows: list[Row]) -> dict[str, int]:
         if isinstance(weights := config.models[cell.model].weights, DiffusersCheckpoint)
         and not Path(weights.source).is_dir()
     }
-    sets = [config.data[name] for name in _used_data(config)]
-    real = sum(source.train + source.held_out for source in sets)
-    dimension = EXTRACTORS[config.evaluation.extractor].dimension
+    found = list(arrays(config, run))
+    written: Counter[str] = Counter()
+    for array in found:
+        written[array.kind] += array.size
+    kept = sum(a.size for a in found if a.kind == FEATURES and a.name in config.data)
     return {
-        "prepared images": sum((s.train + s.held_out) * 3 * s.resolution**2 for s in sets),
+        "prepared images": written["prepared images"],
         "trained weights": sum(trained),
         # A new state is written whole before the oldest goes.
         "states of one training under way": (KEPT + 1) * TRAINED_COPIES * max(trained, default=0),
         "weights from the hub": sum(fetched.values()),
-        "samples": sum(cell.samples * 3 * cell.resolution**2 for cell in config.cells),
-        "controls": sum(
-            _controls(config, name) * 3 * config.data[name].resolution ** 2
-            for name in _used_data(config)
-        ),
-        # Of data once more in a cache.
-        "features": FLOAT_BYTES * dimension * (_made(config) + 2 * real),
+        "samples": written["samples"],
+        "controls": written["controls"],
+        FEATURES: written[FEATURES] + kept,  # of data once more in a cache
     }
-
-
-def _made(config: Config) -> int:
-    """Return the number of images of all samples and controls."""
-    controls = sum(_controls(config, name) for name in _used_data(config))
-    return controls + sum(cell.samples for cell in config.cells)
-
-
-def _controls(config: Config, dataset: str) -> int:
-    """Return the number of images of all controls of a data set."""
-    return len(config.evaluation.controls) * config.control_count(dataset)
-
-
-def _used_data(config: Config) -> list[str]:
-    return sorted({cell.dataset for cell in config.cells})
 
 
 def _pipeline(spec: DiffusersCheckpoint, cache: Path) -> tuple[Pipeline, str]:
