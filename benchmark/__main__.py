@@ -94,10 +94,9 @@ def _examples(*lines: str) -> str:
 @app.command(epilog=_examples("config config/config.yaml"))
 def config(config: ConfigFile) -> None:
     """Check a config and print it with every default, and the cells of its grid."""
-    from benchmark.config import load
     from benchmark.needs import check_folders, lacking
 
-    loaded = load(config)
+    loaded = _load(config)
     run = Run(RESULTS / loaded.run)
     check_folders(loaded, run)
     _print_resolved(loaded)
@@ -132,9 +131,7 @@ def estimate(
     ] = "table",
 ) -> None:
     """Say what a run will cost on this machine: evaluations, FLOPs, hours, disk."""
-    from benchmark.config import load
-
-    loaded = load(config)  # a mistake in it is told before torch is imported
+    loaded = _load(config)  # a mistake in it is told before torch is imported
     from benchmark.estimate import estimate as measure
     from benchmark.estimate import show
 
@@ -404,10 +401,9 @@ def export(
     results: Results = RESULTS,
 ) -> None:
     """Pack trained weights as float16 into one file, with a model card beside it."""
-    from benchmark.config import load
     from benchmark.export import export as pack
 
-    loaded = load(config)
+    loaded = _load(config)
     _print_paths(pack(loaded, training, Run(results / loaded.run), file))
 
 
@@ -632,15 +628,22 @@ def speed_growth(
     grow(QUICK if quick else Sizes(), output, figure)
 
 
+def _load(path: Path) -> Config:
+    """Read a config. Modules of the user's own may lie beside it."""
+    from benchmark.config import load
+
+    os.environ.setdefault(MODULES, str(path.resolve().parent))
+    return load(path)
+
+
 def _stage(
     verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: object
 ) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
-    from benchmark.config import check_writable, load
+    from benchmark.config import check_writable
     from benchmark.records import Stopwatch, created
 
-    os.environ.setdefault(MODULES, str(path.resolve().parent))
-    loaded = load(path)
+    loaded = _load(path)
     checks: dict[str, Callable[[str], object]] = {
         "prepare": loaded.data_spec,
         "train": loaded.train_spec,

@@ -5,44 +5,53 @@ Nothing is downloaded here, and no code of the user is run.
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import functools
 import shutil
+import ssl
 import threading
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 from benchmark.config import Config
-from benchmark.data.folder import Folder
+from benchmark.data.base import drawn
+from benchmark.data.folder import Folder, flaw
 from benchmark.data.listing import image_files
+from benchmark.dependencies import code
+from benchmark.disk import FEATURES, arrays
+from benchmark.downloads import check_hub
 from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.models.hub import Finder, is_whole
-from benchmark.models.specs import CustomSpec, DiffusersCheckpoint
+from benchmark.models.hub_cache import check_pinned
+from benchmark.models.specs import DiffusersCheckpoint
 from benchmark.paths import CACHE, Run
 
 SECONDS = 5  # within which an address must answer
-FLOAT_BYTES = 4
 
 
 def check_folders(config: Config, run: Run) -> None:
-    """Refuse folders of images that are missing, or hold too few for what is still to be read.
+    """Refuse folders of images from which what is still to be read cannot be read.
+
+    Names, sizes and kinds of the files tell it; none is opened.
 
     Raises:
-        BenchmarkError: with the key that names the folder.
+        BenchmarkError: a folder is missing, holds too few images, or one that is empty or no file,
+            with the key that names the folder.
     """
     for name in sorted({cell.dataset for cell in config.cells}):
         source = config.data[name]
         if isinstance(source, Folder) and not run.manifest(name).exists():
-            at, wanted = f"data.{name}.path", source.train + source.held_out
-            _check_count(at, source.path, wanted)
-    for name, model in config.models.items():
-        cells = [cell for cell in config.cells if cell.model == name]
-        wanted = max((c.samples for c in cells if not run.samples(c.id).exists()), default=0)
-        if model.images is not None and wanted:
-            _check_count(f"models.{name}.images", model.images, wanted)
+            wanted, skip = source.train + source.held_out, source.on_bad_image == "skip"
+            _check_images(f"data.{name}.path", source.path, source.seed, wanted, skip)
+    for cell in config.cells:
+        folder = config.models[cell.model].images
+        if folder is not None and not run.samples(cell.id).exists():
+            _check_images(f"models.{cell.model}.images", folder, cell.seed, cell.samples)
 
 
 def lacking(config: Config, run: Run) -> list[str]:
@@ -58,7 +67,12 @@ def lacking(config: Config, run: Run) -> list[str]:
 
 
 def is_reachable(address: str) -> bool:
-    """Tell whether an https address answers, whatever it says, within a few seconds."""
+    """Tell whether an https address answers, whatever it says, within a few seconds.
+
+    Where that cannot be told it is taken to be: a download then says by itself what is wrong.
+    """
+    if any(proxy.startswith("socks") for proxy in urllib.request.getproxies().values()):
+        return True  # through which the hub's client goes, and the request below does not
     answered = threading.Event()
 
     def ask() -> None:
@@ -68,8 +82,10 @@ def is_reachable(address: str) -> bool:
                 answered.set()
         except HTTPError:
             answered.set()
-        except (OSError, ValueError):
-            pass
+        except (OSError, ValueError, HTTPException) as error:
+            # A certificate is an answer: the hub's client may know it.
+            if isinstance(getattr(error, "reason", error), ssl.SSLError):
+                answered.set()
 
     # A name server that does not answer heeds no timeout, so that a thread waits for it.
     asking = threading.Thread(target=ask, daemon=True)
@@ -78,33 +94,42 @@ def is_reachable(address: str) -> bool:
     return answered.is_set()
 
 
-def _check_count(at: str, folder: Path, wanted: int) -> None:
-    found = len(image_files(folder, at).files)
-    if found < wanted:
-        raise BenchmarkError(f"{at}: {found} images in {folder}: {wanted} are asked for")
+def _check_images(at: str, folder: Path, seed: int, wanted: int, skip: bool = False) -> None:
+    """Refuse a folder that lacks images, told by what is drawn first from it.
+
+    Args:
+        at: the key that names it.
+        folder: with the images.
+        seed: by which they are drawn.
+        wanted: how many are needed.
+        skip: others are drawn in place of bad ones.
+    """
+    files = image_files(folder, at).files
+    if len(files) < wanted:
+        raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {wanted} are asked for")
+    good = 0
+    for index in drawn(len(files), seed):
+        if good == wanted:
+            return
+        problem = flaw(folder / files[index])
+        if problem and not skip:
+            raise BenchmarkError(f"{at}: {folder}: {files[index]}: {problem}")
+        good += not problem
+    if good < wanted:
+        raise BenchmarkError(
+            f"{at}: {good} images in {folder} that are neither empty nor broken links: {wanted} "
+            "are asked for"
+        )
 
 
 def _modules(config: Config, run: Run) -> Iterator[str]:
-    """Yield the modules of custom networks that will be trained and cannot be found."""
-    for training, cell in config.trainings.items():
-        recipe = config.recipe(cell.model)
-        if recipe is None or not isinstance(recipe[0], CustomSpec):
-            continue
-        module = recipe[0].factory.partition(":")[0]
-        if not run.weights(training).exists() and not _is_module(module):
-            yield (
-                f"networks.{config.models[cell.model].network}.factory: no module {module!r}: put "
-                "its file beside the Snakefile, or install it"
-            )
-
-
-def _is_module(name: str) -> bool:
-    first = name.partition(".")[0]  # to look for what is inside would import it
-    return (
-        importlib.util.find_spec(first) is not None
-        or Path(f"{first}.py").exists()
-        or Path(first).is_dir()
-    )
+    """Yield which modules of custom networks are missing, or no Python, and have to be trained."""
+    for training in config.trainings:
+        if not run.weights(training).exists():
+            try:
+                code(config, "train", training)
+            except BenchmarkError as error:
+                yield str(error)
 
 
 def _ffmpeg(config: Config) -> Iterator[str]:
@@ -118,28 +143,39 @@ def _ffmpeg(config: Config) -> Iterator[str]:
         yield "ffmpeg: none is found, of which the page's video is made: install imageio-ffmpeg"
 
 
+class _Download(NamedTuple):
+    """What is on the net alone.
+
+    Attributes:
+        key: of the config, that asks for it.
+        addresses: any of which would do.
+        remedy: what would do instead.
+        refused: why it will not be downloaded, whatever answers; empty: it will.
+    """
+
+    key: str
+    addresses: tuple[str, ...]
+    remedy: str
+    refused: str = ""
+
+
 def _unfetched(config: Config, run: Run) -> Iterator[str]:
-    """Yield what must be downloaded from addresses that do not answer; each is asked once."""
-    answers: dict[str, bool] = {}
-    for what, addresses, remedy in _downloads(config, run):
-        for address in addresses:
-            if address not in answers:
-                answers[address] = is_reachable(address)
-        if not any(answers[address] for address in addresses):
-            hosts = dict.fromkeys(address.split("/")[2] for address in addresses)
-            why = f"no answer from {' and '.join(hosts)}" if hosts else "downloads are switched off"
-            yield f"{what}: must be downloaded, but {why}: {remedy}"
+    """Yield what must be downloaded and cannot be; each address is asked once."""
+    reachable = functools.cache(is_reachable)
+    for key, addresses, remedy, refused in _downloads(config, run):
+        if refused:
+            yield f"{key}: must be downloaded, but {refused}; or {remedy}"
+        elif not any(map(reachable, addresses)):
+            hosts = " and ".join(dict.fromkeys(urlsplit(address).netloc for address in addresses))
+            yield f"{key}: must be downloaded, but no answer from {hosts}: {remedy}"
 
 
-def _downloads(config: Config, run: Run) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    """Yield what is on the net alone: its key, its addresses, and what would do instead."""
+def _downloads(config: Config, run: Run) -> Iterator[_Download]:
     cache = run.root.parent / CACHE
-    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    endpoint = () if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else (hub,)
     for name in sorted({cell.dataset for cell in config.cells}):
         missing = config.data[name].unfetched()
         if missing and not run.manifest(name).exists():
-            yield f"data.{name}", endpoint, f"give a local copy of {missing} with path: FOLDER"
+            yield _of_hub(f"data.{name}", f"give a local copy of {missing} with path: FOLDER")
     for name, model in config.models.items():
         cells = [cell for cell in config.cells if cell.model == name]
         spec = model.weights
@@ -147,37 +183,38 @@ def _downloads(config: Config, run: Run) -> Iterator[tuple[str, tuple[str, ...],
             continue
         there = is_whole(Finder(spec, cache, download=False))
         if not there and not all(run.samples(cell.id).exists() for cell in cells):
-            yield f"models.{name}.weights", endpoint, "give a local folder as source"
+            yield _of_hub(f"models.{name}.weights", "give a local folder as source", spec)
     extractor = EXTRACTORS[config.evaluation.extractor]
-    embedded = {*(cell.id for cell in config.cells), *(cell.dataset for cell in config.cells)}
     if extractor.weights.is_missing(cache / "weights") and not all(
-        run.features(extractor.name, name).exists() for name in embedded
+        array.path.exists() for array in arrays(config, run) if array.kind == FEATURES
     ):
         remedy = f"put {extractor.weights.file} into {cache / 'weights'}"
-        yield "evaluation.extractor", extractor.weights.mirrors, remedy
+        yield _Download("evaluation.extractor", extractor.weights.mirrors, remedy)
+
+
+def _of_hub(key: str, remedy: str, spec: DiffusersCheckpoint | None = None) -> _Download:
+    """Return a download from the Hugging Face hub, as its client is set up."""
+    from huggingface_hub import constants
+
+    refused = "downloads are switched off" if constants.HF_HUB_OFFLINE else ""
+    try:
+        check_hub()
+        if spec is not None:
+            check_pinned(spec)
+    except BenchmarkError as error:
+        refused = refused or str(error)
+    return _Download(key, (constants.ENDPOINT,), remedy, refused)
 
 
 def _disk(config: Config, run: Run) -> Iterator[str]:
     """Yield a line if the arrays that are still to be written are larger than what is free."""
     place = next(p for p in (run.root.absolute(), *run.root.absolute().parents) if p.exists())
-    wanted, free = _bytes(config, run), shutil.disk_usage(place).free
+    wanted = sum(array.size for array in arrays(config, run) if not array.path.exists())
+    total, _, free = shutil.disk_usage(place)
+    if not total:  # some file systems do not tell
+        return
     if wanted > free:
         yield (
             f"{place}: {free / 1e9:.1f} GB are free, and images and features alone need "
             f"{wanted / 1e9:.1f} GB: ask for fewer, or run elsewhere"
         )
-
-
-def _bytes(config: Config, run: Run) -> int:
-    """Return the size of all images and features that are not there yet."""
-    extractor = EXTRACTORS[config.evaluation.extractor]
-    counts = {cell.id: cell.samples for cell in config.cells}
-    arrays = {run.samples(c.id): c.samples * 3 * c.resolution**2 for c in config.cells}
-    for name in sorted({cell.dataset for cell in config.cells}):
-        source = config.data[name]
-        counts[name] = source.train + source.held_out
-        arrays[run.images(name)] = counts[name] * 3 * source.resolution**2
-    for name, count in counts.items():
-        size = count * extractor.dimension * FLOAT_BYTES
-        arrays[run.features(extractor.name, name)] = size
-    return sum(size for path, size in arrays.items() if not path.exists())

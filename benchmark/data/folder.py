@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -56,9 +57,20 @@ def file_candidates(folder: Path, files: Sequence[str], seed: int) -> Candidates
 
 def open_file(path: Path) -> Image.Image:
     """Open an image file; a pipe, which would block for ever, is refused."""
-    if not path.is_file():
-        raise ValueError("a broken link, or not a regular file")
+    if problem := flaw(path):
+        raise ValueError(problem)
     return Image.open(io.BytesIO(path.read_bytes()))
+
+
+def flaw(path: Path) -> str:
+    """Return why a file cannot be an image, as far as that is told without opening it, or ""."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "a broken link, or not a regular file"
+    if not stat.S_ISREG(found.st_mode):
+        return "a broken link, or not a regular file"
+    return "" if found.st_size else "an empty file"
 
 
 def _printable(name: str) -> str:

@@ -33,7 +33,7 @@ def fetched(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    _check_pinned(spec)
+    check_pinned(spec)
     check_hub()
     try:
         with _silent("huggingface_hub"):
@@ -52,7 +52,12 @@ def fetched(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
     return check_blob(Path(found))
 
 
-def _check_pinned(spec: DiffusersCheckpoint) -> None:
+def check_pinned(spec: DiffusersCheckpoint) -> None:
+    """Refuse to download what may be another thing tomorrow.
+
+    Raises:
+        NotAskedError: neither the commit nor the hash of the weights is given.
+    """
     if spec.sha256 is None and not COMMIT.fullmatch(spec.revision):
         raise NotAskedError(
             f"{spec.source}: revision {spec.revision} may become another one: to download it, give "

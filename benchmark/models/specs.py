@@ -139,7 +139,7 @@ class CustomSpec(Strict):
     """A network of the user's own."""
 
     kind: Literal["custom"]
-    factory: Annotated[str, text(r"^[\w.]+:\w+$", "MODULE:FUNCTION, as mine:network")] = Field(
+    factory: Annotated[str, text(r"^\w+(\.\w+)*:\w+$", "MODULE:FUNCTION, as mine:network")] = Field(
         description="module:function, called with the resolution and the options, that returns a "
         "torch module",
     )
