@@ -76,7 +76,7 @@ def list_files(folder: Path, suffixes: frozenset[str], key: str = "") -> Listing
     ignored: Counter[str] = Counter()
     for place, folders, names in walk(folder, key):
         for name in list(folders):
-            if kind := _folder_kind(name):
+            if kind := folder_kind(name):
                 folders.remove(name)
                 ignored[kind] += 1
         for name in names:
@@ -129,7 +129,8 @@ def walk(folder: Path, key: str = "") -> Iterator[tuple[Path, list[str], list[st
         yield Path(place), folders, names
 
 
-def _folder_kind(name: str) -> str:
+def folder_kind(name: str) -> str:
+    """Return why a folder is ignored, "" for one that is not."""
     if name.startswith("."):
         return "hidden folder"
     return "system folder" if name.lower() in SYSTEM_FOLDERS else ""

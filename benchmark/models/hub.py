@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.listing import folder_kind
 from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
 from benchmark.models.hub_cache import NotAskedError, cached, fetched
@@ -152,22 +153,23 @@ def read_pipeline(find: Find, source: str) -> Pipeline:
         f"{source}: has no {' or '.join(SCHEDULER_FILES)}: give a whole pipeline; a checkpoint of "
         "a training has none, so copy the folder scheduler of the training's pipeline into it",
     )
-    settings = read_json(scheduler)
-    if named:
-        settings["_class_name"] = named
     choices = []
     if folder == EMA and find(f"{UNET}config.json"):
         here = "the moving average of its weights is sampled, unet_ema"
         choices.append(Choice.of("unet", "unet and unet_ema", here))
-    return Pipeline(read_json(network), network, settings, scheduler, folder, tuple(choices))
+    contents = [
+        read_json(path) | ({"_class_name": named[part]} if named.get(part) else {})
+        for part, path in (("unet", network), ("scheduler", scheduler))
+    ]
+    return Pipeline(contents[0], network, contents[1], scheduler, folder, tuple(choices))
 
 
 def _network_folder(find: Find) -> str | None:
     return next((name for name in FOLDERS if find(f"{name}config.json")), None)
 
 
-def _check_index(find: Find, source: str) -> str | None:
-    """Return the class of the scheduler, if a pipeline's index names it.
+def _check_index(find: Find, source: str) -> dict[str, str]:
+    """Return the classes of the network and the scheduler that a pipeline's index names.
 
     Raises:
         BenchmarkError: the pipeline is none of an unconditional network and its scheduler.
@@ -177,7 +179,7 @@ def _check_index(find: Find, source: str) -> str | None:
         for part in DECODERS:
             if find(f"{part}/config.json"):
                 raise BenchmarkError(_latent(source, part))
-        return None
+        return {}
     index = read_json(path)
     # A part is [library, class]; of one that the pipeline goes without both are null.
     parts = {k: v for k, v in index.items() if not k.startswith("_") and v not in (None, NO_PART)}
@@ -198,17 +200,25 @@ def _check_index(find: Find, source: str) -> str | None:
         raise BenchmarkError(
             f"{path}: a {kind} is no pipeline that is sampled here: {nearest(kind, PIPELINES)}"
         )
-    return PIPELINES[kind] or next(iter(parts.get("scheduler", [])[1:]), None)
+    named = {part: value[1] for part, value in parts.items() if len(value) > 1}
+    return named | ({"scheduler": PIPELINES[kind]} if PIPELINES[kind] else {})
 
 
 def _check_parts(folder: Path) -> None:
     """Refuse a folder with a part beside the network and its scheduler, whatever its index says.
 
     Raises:
-        BenchmarkError: there is one.
+        BenchmarkError: there is one, or a moving average of weights that nothing describes.
     """
     for path in sorted(folder.iterdir()):
-        if not path.is_dir() or f"{path.name}/" == EMA or path.name in PARTS:
+        if not path.is_dir() or path.name in PARTS or folder_kind(path.name):
+            continue
+        if f"{path.name}/" == EMA:
+            if not (path / "config.json").is_file():
+                raise BenchmarkError(
+                    f"{path}: has no config.json: copy that of unet into it, or move the folder "
+                    "away to sample unet"
+                )
             continue
         if path.name in DECODERS:
             raise BenchmarkError(_latent(str(folder), path.name))

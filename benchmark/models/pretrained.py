@@ -113,7 +113,7 @@ def _diffusers(spec: DiffusersCheckpoint, cache: Path) -> Loaded:
     sha256 = check_sha256(files, spec.sha256)
     facts = {
         "revision": revision_of(files.path),
-        "file": files.path.name,
+        "file": f"{pipeline.folder}{files.path.name}",
         "network": pipeline.network,
         # Infinite numbers, which a file of diffusers may have, are none of JSON.
         "scheduler": json.loads(json.dumps(pipeline.scheduler), parse_constant=str),

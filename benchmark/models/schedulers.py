@@ -332,8 +332,12 @@ def _prediction(given: Mapping[str, Any], path: Path) -> str:
     """Return what a network predicts by the old name of the setting.
 
     Raises:
-        BenchmarkError: the new name says something else.
+        BenchmarkError: it is neither true nor false, or the new name says something else.
     """
+    if not isinstance(given["predict_epsilon"], bool):
+        raise BenchmarkError(
+            f"{path}: predict_epsilon is {given['predict_epsilon']!r}: true or false would be right"
+        )
     said = "epsilon" if given["predict_epsilon"] else "sample"
     if given.get("prediction_type", said) != said:
         raise BenchmarkError(
@@ -348,10 +352,9 @@ def _check(settings: Mapping[str, Any], usual: Mapping[str, Any], path: Path) ->
     for key, value in settings.items():
         if isinstance(usual[key], bool) and not isinstance(value, bool):
             raise BenchmarkError(f"{path}: {key} is {value!r}: true or false would be right")
-        allowed, reason = REFUSED.get(key, (value, ""))
-        if value != allowed:
+        if key in REFUSED and value != REFUSED[key][0]:
             shown = repr(value) if isinstance(value, str) else "set"
-            raise BenchmarkError(f"{path}: {key} is {shown}: {reason}")
+            raise BenchmarkError(f"{path}: {key} is {shown}: {REFUSED[key][1]}")
     if str(settings.get("variance_type")).startswith("learned"):
         raise BenchmarkError(
             f"{path}: variance_type is {settings['variance_type']!r}: only networks that predict "

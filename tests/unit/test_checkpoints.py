@@ -326,6 +326,8 @@ def test_settings_that_cannot_be_followed_are_refused_when_the_config_is_read(
     [
         ({"beta_stat": 0.1}, "beta_stat is no setting of these schedulers: "),
         ({"clip_sample": "no"}, "clip_sample is 'no': true or false would be right"),
+        ({"predict_epsilon": "no"}, "predict_epsilon is 'no': true or false would be right"),
+        ({"beta_end": float("nan")}, "beta_end: Input should be a finite number, not nan"),
         ({"_class_name": None}, "None is no scheduler whose process is known here: "),
         ({"_class_name": "LCMScheduler"}, "LCMScheduler is no scheduler whose"),
         ({"_class_name": "KarrasVeScheduler"}, "KarrasVeScheduler is no scheduler whose"),
@@ -461,6 +463,14 @@ def test_pipelines_that_are_none_of_pixels_are_refused_by_name(
     assert wrong in said
 
 
+def test_the_class_of_the_network_is_the_one_that_the_index_names(folder: Path) -> None:
+    rewrite(folder / "model_index.json", unet=["diffusers", "UNet2DConditionModel"])
+    assert refusal(folder).startswith(f"{folder / NETWORK}: describes a UNet2DConditionModel: ")
+    rewrite(folder / "model_index.json", unet=["diffusers", "UNet2DModel"])
+    rewrite(folder / NETWORK, _class_name=None)
+    assert load(folder).choices == ()
+
+
 def test_parts_that_a_pipeline_goes_without_are_none(folder: Path) -> None:
     rewrite(folder / "model_index.json", feature_extractor=[None, None])
     assert load(folder).choices == ()
@@ -484,6 +494,20 @@ def test_folders_with_another_part_are_refused(
     if not indexed:
         (folder / "model_index.json").unlink()
     assert wrong in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        ".ipynb_checkpoints/preprocessor_config.json",
+        ".cache/huggingface_config.json",
+        "__MACOSX/._scheduler_config.json",
+    ],
+)
+def test_hidden_and_system_folders_are_no_parts(folder: Path, file: str) -> None:
+    (folder / file).parent.mkdir()
+    (folder / file).write_text("{}")
+    assert load(folder).choices == ()
 
 
 def test_folders_of_logs_and_checkpoints_are_no_parts(folder: Path) -> None:
@@ -668,7 +692,7 @@ def test_shards_are_loaded_and_have_one_hash(folder: Path) -> None:
     assert_outputs(found, expected)
     content = b"".join(path.read_bytes() for path in shards)
     assert found.sha256 == hashlib.sha256(content).hexdigest()
-    assert found.facts["file"] == "diffusion_pytorch_model.safetensors.index.json"
+    assert found.facts["file"] == "unet/diffusion_pytorch_model.safetensors.index.json"
     assert load(folder, sha256=found.sha256).sha256 == found.sha256
 
 
@@ -727,6 +751,18 @@ def test_the_moving_average_of_a_training_is_preferred_and_named(
         "the checkpoint says unet unet and unet_ema; the moving average of its weights is sampled, "
         "unet_ema"
     ]
+
+
+def test_a_moving_average_alone_is_sampled_and_told_by_its_file(folder: Path) -> None:
+    shutil.rmtree(averaged(folder) / "unet")
+    found = load(folder)
+    assert_outputs(found, outputs_of(folder, "unet_ema"))
+    assert found.facts["file"] == "unet_ema/diffusion_pytorch_model.safetensors"
+
+
+def test_a_moving_average_that_nothing_describes_is_not_passed_over(folder: Path) -> None:
+    (averaged(folder) / "unet_ema" / "config.json").unlink()
+    assert refusal(folder).startswith(f"{folder / 'unet_ema'}: has no config.json: copy that of ")
 
 
 def test_a_checkpoint_of_a_training_without_a_scheduler_is_one_line(folder: Path) -> None:

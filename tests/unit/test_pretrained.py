@@ -235,7 +235,7 @@ def test_names_of_old_diffusers_are_read_as_diffusers_reads_them(
 def test_safetensors_are_preferred(ddpm: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(ddpm, tmp_path / "both")
     (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"not read")
-    assert load(folder).facts["file"] == "diffusion_pytorch_model.safetensors"
+    assert load(folder).facts["file"] == "unet/diffusion_pytorch_model.safetensors"
 
 
 def test_half_precision_becomes_single(ddpm: Path, tmp_path: Path) -> None:
