@@ -34,7 +34,7 @@ JOBS = [
 ]
 FIGURES = ("tables", "plots", "site")
 # Of a record: what differs from run to run, or tells how the machine was.
-OF_TIME = {"provenance", "timing", "contention"}
+OF_TIME = {"provenance", "timing", "step_laps", "contention"}
 
 
 def command(results: Path, verb: str, name: str = "") -> list[str]:
