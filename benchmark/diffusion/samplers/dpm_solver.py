@@ -60,7 +60,7 @@ def unipc(
     noise: Noise,
     callback: Callback | None = None,
     *,
-    solver_order: Annotated[int, Field(ge=1, le=10)] = 2,
+    solver_order: Annotated[int, Field(ge=1, le=4)] = 2,
     solver_type: SolverType = "bh2",
     predict_x0: bool = True,
     lower_order_final: bool = True,
@@ -75,7 +75,8 @@ def unipc(
     noise prediction. `disable_corrector` names steps, from 0, that are not taken once more.
 
     The order rises from 1 in the first steps, and falls to 1 in the last ones with
-    `lower_order_final`. The last step goes to the clean image and is then of first order, as no
+    `lower_order_final`. Above 4 it is refused: with many steps, errors of formulas of high order
+    grow from step to step. The last step goes to the clean image and is then of first order, as no
     higher one is defined, or to the least noise of the process with `final_sigmas_type: sigma_min`.
     `noise` is never called.
     """
