@@ -975,10 +975,10 @@ def _check_plan(
 def _known(at: str, name: str, *named: Iterable[str]) -> None:
     names = set(itertools.chain(*named))
     if name not in names:
-        raise ValueError(f"{at}: no {name!r}: {nearest(name, names)}")
+        raise ValueError(f"{at}: no {shown(name)}: {nearest(name, names)}")
 
 
 def _find(name: str, found: Mapping[str, V], noun: str) -> V:
     if name not in found:
-        raise BenchmarkError(f"no {noun} {name!r}: {nearest(name, found)}")
+        raise BenchmarkError(f"no {noun} {shown(name)}: {nearest(name, found)}")
     return found[name]

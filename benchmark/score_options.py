@@ -72,6 +72,8 @@ class Choice:
             raise BenchmarkError(
                 "--kid-subset-size: all pairs of images are taken, once: give --kid-subsets too"
             )
+        if not subsets:
+            return {"subsets": 0}
         if size is None:
             shrinks = library is not None and library.kid_shrinks
             size = min(KID_SUBSET, fewest) if shrinks else KID_SUBSET

@@ -24,6 +24,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 MOST_TOLD = 8  # keys that one message names
 LONGEST_VALUE = 60  # characters of a value that a message shows
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no UTF-8 file can hold
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -51,6 +53,13 @@ Groups = Annotated[int, Field(ge=2, le=10_000)]  # of a jackknife
 MOST_IMAGES = 10_000_000  # of one set: five times more than the largest published ones
 
 
+def _one_line(value: Path | str) -> Path | str:
+    """Refuse a line break and the like in a path: messages are of one line."""
+    if CONTROL.search(str(value)):
+        raise ValueError(f"text without control characters is needed, not {shown(str(value))}")
+    return value
+
+
 def _expand(path: Path) -> Path:
     """Replace a leading ~ by the home folder, as a shell does."""
     try:
@@ -59,14 +68,17 @@ def _expand(path: Path) -> Path:
         raise ValueError(f"{path}: nobody of this name has a home folder: write it out") from None
 
 
-UserPath = Annotated[Path, AfterValidator(_expand)]
-UserText = Annotated[str, AfterValidator(os.path.expanduser)]  # a path, or something else
+UserPath = Annotated[Path, AfterValidator(_one_line), AfterValidator(_expand)]
+# A path, or something else.
+UserText = Annotated[str, AfterValidator(_one_line), AfterValidator(os.path.expanduser)]
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
     """Return a sentence that lists the right names, the closest first when one is close."""
     known = sorted(names)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    if not known:
+        return "none is defined"
+    close = difflib.get_close_matches(str(name)[:1000], known, n=1, cutoff=0.5)
     return (f"did you mean {close[0]!r}? " if close else "") + "known: " + ", ".join(known)
 
 
@@ -111,7 +123,8 @@ Mismatch = tuple[tuple[str | int, ...], str, object]  # where, what is needed, w
 def _mismatches(kind: Any, value: Any) -> Iterator[Mismatch]:
     """Yield what pydantic would convert silently to the type `kind`, or refuse without a remedy.
 
-    True is no number, "1" is none either, and 1 is neither a truth value nor a text.
+    True is no number, and 1 is neither a truth value nor a text. "1" is no integer; where a
+    fraction may stand it is a number, since YAML 1.1 reads 1e-3 as a text.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
@@ -164,11 +177,20 @@ def _needed(kind: Any, value: Any) -> str:
         word = isinstance(value, str) and not NUMBER.fullmatch(value)
         return "a number" if word or isinstance(value, bool | NoneType) else ""
     if kind is str or kind is Path:
-        number = isinstance(value, bool | int | float)
-        return "a text (put it in quotes)" if number else ""
+        return _needed_text(kind, value)
     if kind is NoneType:
         return "" if value is None else "null"
     return ""
+
+
+def _needed_text(kind: Any, value: Any) -> str:
+    if kind is Path and value == "":
+        return "a path (. is the folder that we are in)"
+    if isinstance(value, str) and SURROGATE.search(value):
+        return "a text without halves of characters (surrogates)"
+    if isinstance(value, bool | int | float | NoneType):
+        return "a text (put it in quotes)"
+    return "" if isinstance(value, str | Path) else "a text"
 
 
 def explain(error: ValidationError, content: Any) -> str:
@@ -217,7 +239,7 @@ def _what(detail: ErrorDetails) -> str:
     if detail["type"] == "union_tag_invalid":
         known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         kind = context["discriminator"].strip("'")
-        return f"no {kind} {shown(context['tag'])}: {nearest(context['tag'][:1000], known)}"
+        return f"no {kind} {shown(context['tag'])}: {nearest(context['tag'], known)}"
     if detail["type"] == "missing":
         return "this key is missing"
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):

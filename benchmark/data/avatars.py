@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
-from benchmark.strict import nearest, text
+from benchmark.strict import nearest, shown, text
 
 if TYPE_CHECKING:
     from dicebear import Style
@@ -49,7 +49,7 @@ class Avatars(SourceBase):
     def _check(self) -> Avatars:
         known = style_names()
         if self.style not in known:
-            raise ValueError(f"no style {self.style!r}: {nearest(self.style, known)}")
+            raise ValueError(f"style: no {shown(self.style)}: {nearest(self.style, known)}")
         if self.options:
             check_options(self.style, self.options)
         return self
@@ -113,18 +113,19 @@ def check_options(style: str, options: dict[str, Any]) -> None:
     known = OptionsDescriptor(_style(style)).to_json()
     for name, value in options.items():
         if name not in known:
-            raise ValueError(f"style {style} has no option {name!r}: {nearest(name, known)}")
+            raise ValueError(f"options: style {style} has no {shown(name)}: {nearest(name, known)}")
         choices = known[name].get("values", ())
         for choice in value if isinstance(value, list) else [value]:
             if choices and choice not in choices:
-                raise ValueError(f"options.{name}: no {choice!r}: {nearest(choice, choices)}")
+                raise ValueError(f"options.{name}: no {shown(choice)}: {nearest(choice, choices)}")
     try:
         Avatar(_style(style), options)
     except OptionsValidationError as error:
         detail = error.details[0]
         name = detail["instancePath"].strip("/")
         raise ValueError(
-            f"options.{name}: {options[name]!r} breaks the {detail['message']} of style {style}"
+            f"options.{name}: {shown(options[name])} breaks the {detail['message']} of style "
+            f"{style}"
         ) from None
 
 

@@ -16,10 +16,15 @@ from benchmark.records import Value
 from benchmark.strict import LegacySeed
 
 BLOCK = 1024  # rows of the kernel matrix held at a time
+SUBSET_SIZE = 1000
 
 
 def _requirement(sizes: Sizes, *, subsets: int, subset_size: int, **_: object) -> None:
     fewest = min(sizes.fake, sizes.real)
+    if not subsets and subset_size != SUBSET_SIZE:
+        raise BenchmarkError(
+            "kernel: subset_size: all pairs of images are taken, once: give subsets too"
+        )
     if subsets and (subset_size > fewest or subset_size < 3 or subsets < 2):
         raise BenchmarkError(
             f"kernel: {subsets} subsets of {subset_size} cannot be drawn from {sizes.fake} fake "
@@ -34,7 +39,7 @@ def kernel(
     real: Features,
     *,
     subsets: Annotated[int, Field(ge=0, le=100_000)] = 0,
-    subset_size: Annotated[int, Field(ge=3)] = 1000,
+    subset_size: Annotated[int, Field(ge=3)] = SUBSET_SIZE,
     seed: LegacySeed = 0,
 ) -> Value:
     """Return the unbiased squared MMD with the kernel (x·y/d + 1)³; it may be below 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,6 +145,14 @@ class CustomSpec(Strict):
         "torch module",
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments of the function")
+
+    @model_validator(mode="after")
+    def _check_options(self) -> CustomSpec:
+        try:
+            json.dumps(self.options, allow_nan=False)
+        except ValueError:
+            raise ValueError("options: finite numbers are needed, not NaN or infinity") from None
+        return self
 
 
 Network = Annotated[UNetSpec | RefineNetSpec | CustomSpec, Field(discriminator="kind")]

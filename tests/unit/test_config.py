@@ -554,6 +554,7 @@ def test_reading_ready_weights_needs_no_torch() -> None:
         ("kid", {"kind": "kernel", "seed": -1}, "seed: Input should be greater than"),
         ("kid", {"kind": "kernel", "subsets": 1, "subset_size": 3}, "at least 2 subsets of 3 to 8"),
         ("kid", {"kind": "kernel", "subsets": 2}, "2 subsets of 1000 cannot be drawn from 8 fake"),
+        ("kid", {"kind": "kernel", "subset_size": 8}, "all pairs of images are taken, once: give"),
         ("kid", {"kind": "kernel", "subset_size": 2}, "subset_size: Input should be greater than"),
         ("more", {"kind": "frechet-infinity"}, "8 images are too few for features of dimension 12"),
         ("more", {"kind": "frechet-infinity", "points": 2}, "points: Input should be greater than"),

@@ -250,6 +250,7 @@ def test_names_too_long_for_a_file_are_one_line() -> None:
     text = text.replace("DDPM", long).replace("schedule: [linear", f"schedule: [{long}")
     content = read_yaml(text) | {"schedules": {long: {"kind": "linear"}}}
     content["samplers"] = {long: {"kind": "ddpm"}}
+    content["models"][long]["family"] = "DDPM"
     with pytest.raises(BenchmarkError, match="characters: choose shorter names") as error:
         parse(content)
     assert "\n" not in str(error.value)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from benchmark.config import load, merged, parse
 from benchmark.errors import BenchmarkError
+from benchmark.models.specs import CustomSpec
 from benchmark.strict import Name, Strict, explain
 from benchmark.yaml_text import read_yaml
 
@@ -64,6 +65,11 @@ def said(model: type[Strict], content: dict[str, Any]) -> str:
         ({"path": 2024}, "path: a text (put it in quotes) is needed, not 2024"),
         ({"text": 2024}, "text: a text (put it in quotes) is needed, not 2024"),
         ({"text": False}, "text: a text (put it in quotes) is needed, not False"),
+        ({"text": None}, "text: a text (put it in quotes) is needed, not None"),
+        ({"text": ["a"]}, "text: a text is needed, not ['a']"),
+        ({"text": b"a"}, "text: a text is needed, not b'a'"),
+        ({"text": "\ud800"}, "text: a text without halves of characters (surrogates) is needed"),
+        ({"path": ""}, "path: a path (. is the folder that we are in) is needed, not ''"),
         ({"share": "nan"}, "share: a number is needed, not 'nan'"),
         ({"share": "1_0"}, "share: a number is needed, not '1_0'"),
         ({"name": "-a"}, "name: a letter of A-Z or a-z or a digit, followed by these and by . _ + "
@@ -123,6 +129,55 @@ def test_a_run_name_is_refused_in_words(name: object, expected: str) -> None:
     with pytest.raises(BenchmarkError, match=r"^config: ") as caught:
         parse({**CONTENT, "run": name})
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("against", ["", "a\nb", "a\0b", "\ud800", "\x1b[2J"])
+def test_a_path_of_more_than_one_line_is_refused_in_one(against: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"^config: against: ") as caught:
+        parse({**CONTENT, "against": against})
+    assert str(caught.value).isprintable()
+    made = {"family": "GAN", "data": "tiny", "images": against}
+    with pytest.raises(BenchmarkError, match=r"^config: models\.made\.images: ") as caught:
+        parse({**CONTENT, "models": {**CONTENT["models"], "made": made}})
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["models"]["DDPM"].update(data="x" * 10_000),
+        lambda c: c["grid"][0].update(sampler="x" * 10_000),
+        lambda c: c["evaluation"].update(extractor="x" * 10_000),
+        lambda c: c["evaluation"].update(controls=["x" * 10_000]),
+        lambda c: c["data"]["tiny"].update(style="x" * 10_000),
+        lambda c: c["data"]["tiny"].update(options={"x" * 10_000: 1}),
+        lambda c: c["data"]["tiny"].update(options={"eyesVariant": ["x" * 10_000]}),
+    ],
+)
+def test_a_long_wrong_name_is_cut(change: Callable[[dict[str, Any]], None]) -> None:
+    content = copy.deepcopy(CONTENT)
+    change(content)
+    with pytest.raises(BenchmarkError) as caught:
+        parse(content)
+    assert "…" in str(caught.value)
+    assert "x" * 100 not in str(caught.value)
+
+
+def test_a_name_of_nothing_says_that_none_is_defined() -> None:
+    with pytest.raises(BenchmarkError, match=r"models\.DDPM\.network: no 'net': none is defined$"):
+        parse({**CONTENT, "networks": {}})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, {"a": -float("inf")}]])
+def test_options_of_a_custom_network_are_finite(value: object) -> None:
+    with pytest.raises(ValidationError, match="finite numbers are needed"):
+        CustomSpec(kind="custom", factory="mine:net", options={"a": value})
+
+
+@pytest.mark.parametrize("factory", [".mine:net", "mine.:net", "a..b:net", "mine", "mine:", ":net"])
+def test_a_factory_is_a_module_and_a_function(factory: str) -> None:
+    with pytest.raises(ValidationError, match="factory"):
+        CustomSpec(kind="custom", factory=factory)
 
 
 @pytest.mark.parametrize("family", ["", " ", "DD\nPM", "DDPM ", "a\x1b[31m", "x" * 41])

@@ -72,14 +72,14 @@ if not given and not workflow.modifier.skip_configfile:
     configfile: DEFAULT
 
 
+overrides = workflow.config_settings.config
 with one_line():
     if workflow.modifier.is_main_snakefile():
-        content = merged(workflow.configfiles, workflow.config_settings.config)
+        content = merged(workflow.configfiles, overrides)
     else:
         content = config  # what the workflow says that has this one as a module
-    CONFIG = parse_config(
-        content, " + ".join(map(str, workflow.configfiles)) or "config"
-    )
+    origins = [*workflow.configfiles, *(["--config"] if overrides else [])]
+    CONFIG = parse_config(content, " + ".join(map(str, origins)) or "config")
     RUN = Run(RESULTS / CONFIG.run)
     check_writable(RUN.root)
     if workflow.is_main_process:
