@@ -6,7 +6,7 @@ Layouts were read from the code of the programs that write them.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,6 +21,9 @@ MAIN = ("arr_0", "reps", "pool_3", "feats")
 # guided-diffusion's statistics are of the TensorFlow graph whose resize torch-fidelity copies.
 OF_GUIDED_DIFFUSION = frozenset({"mu", "sigma", "mu_s", "sigma_s"})
 ITS_EXTRACTOR = "inception-v3-torch-fidelity"
+
+
+NPY, NPZ = b"\x93NUMPY", b"PK"  # how the files begin
 
 
 class Header(NamedTuple):
@@ -57,6 +60,22 @@ class Layout(NamedTuple):
     facts: list[str]
     extractor: str | None
     unread: list[str]
+
+
+def check_kind(path: Path) -> None:
+    """Refuse a file that is no .npy or .npz by its content, and a pickle within a .npy.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: with the reason.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(NPY))
+        if not start.startswith((NPY, NPZ)):
+            raise ValueError("neither .npy nor .npz: write it by np.save or np.savez")
+        file.seek(0)
+        if start == NPY and read_header(file).dtype.hasobject:
+            raise ValueError("holds Python objects: save numbers, all of one type")
 
 
 def headers(path: Path) -> dict[str, Header]:
@@ -112,8 +131,19 @@ def _only_array(path: Path, found: Mapping[str, Header]) -> str:
     if len(found) == 1:
         return next(iter(found))
     usable = [n for n, h in found.items() if len(h.shape) > 1 and not h.dtype.hasobject]
+    if len(usable) == 1 and _is_covariance(found[usable[0]], found.values()):
+        raise BenchmarkError(
+            f"{path}: holds {', '.join(found)}, as if statistics: call them mu and sigma"
+        )
     if len(usable) != 1:
         raise BenchmarkError(
             f"{path}: holds {', '.join(found) or 'nothing'}: give mu and sigma, or one array"
         )
     return usable[0]
+
+
+def _is_covariance(header: Header, all_of_file: Iterable[Header]) -> bool:
+    """Tell whether an array is square and a mean of as many fractions lies beside it."""
+    mean = header.shape[:1]
+    beside = any(other.shape == mean and other.dtype.kind == "f" for other in all_of_file)
+    return header.shape == 2 * mean and header.dtype.kind == "f" and beside

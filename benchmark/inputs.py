@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.archives import headers, layout, read_header
+from benchmark.archives import check_kind, headers, layout, read_header
 from benchmark.atomic import atomic_path
 from benchmark.data.folder import open_file
 from benchmark.data.listing import image_files, samples_of_cell
@@ -116,8 +116,11 @@ def open_input(path: Path, library: Library | None = None) -> Input:
     if path.suffix.lower() not in {".npy", ".npz"} or path.is_dir():
         if samples := samples_of_cell(path):
             return open_input(samples)
+        if path.is_file():
+            raise BenchmarkError(f"{path}: give a folder of images, or a .npy or .npz file")
         return _folder(path, library)
     try:
+        check_kind(path)
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
             return _array(path, content)

@@ -21,6 +21,8 @@ M = TypeVar("M", bound=Metric)
 # Its square fits into float32, of the search for neighbours; its twelfth power, of the jackknife of
 # the kernel distance, into float64.
 LARGEST = 1e15
+# The fourth power of what is far smaller is 0 in float64, and with it distances are.
+SMALLEST = 1e-60
 BLOCK = 4096  # rows; more than the dimension of most features
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -112,13 +114,14 @@ def check_features(features: Features, name: str, least: int = 2) -> None:
     """Refuse features from which nothing can be computed.
 
     Args:
-        features: should be N×d with N ≥ `least` and d ≥ 1, all finite and within ±`LARGEST`.
+        features: should be N×d with N ≥ `least` and d ≥ 1, all finite and within ±`LARGEST`, the
+            largest of them at least `SMALLEST` or 0.
         name: what the message calls them.
         least: the smallest N.
 
     Raises:
         BenchmarkError: another number of axes, too few rows, no columns, NaN, infinity, or so
-            large that their products overflow.
+            large or small that their products overflow or vanish.
     """
     if features.ndim != 2 or not features.shape[1]:
         raise BenchmarkError(
@@ -134,6 +137,11 @@ def check_features(features: Features, name: str, least: int = 2) -> None:
         raise BenchmarkError(
             f"{name}: features of {largest:.0e} overflow when they are multiplied: at most "
             f"{LARGEST:.0e}, so scale both sets down"
+        )
+    if 0 < largest < SMALLEST:
+        raise BenchmarkError(
+            f"{name}: features of {largest:.0e} vanish when they are multiplied: the largest must "
+            f"be at least {SMALLEST:.0e}, so scale both sets up"
         )
 
 

@@ -3,6 +3,7 @@ import functools
 import hashlib
 import io
 import json
+import pickle
 import re
 import threading
 import time
@@ -540,7 +541,12 @@ UNUSABLE = {
         {"mu": np.zeros(12), "sigma": np.eye(12), "extractor": np.array("negatives")},
         "extractor 'negatives', not 'quarters': compare features of one network only",
     ),
-    "objects.npy": (np.array([{}], dtype=object), "cannot be read: Array can't be memory-mapped"),
+    "objects.npy": (np.array([{}], dtype=object), "cannot be read: holds Python objects"),
+    "1e-160.npy": (np.eye(5, 12) * 1e-160, "features of 1e-160 vanish when they are multiplied"),
+    "capitals.npz": (
+        {"MU": np.zeros(12), "SIGMA": np.eye(12)},
+        "holds MU, SIGMA, as if statistics: call them mu and sigma",
+    ),
 }
 
 
@@ -556,6 +562,30 @@ def test_unusable_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
         found = wrong(tmp_path, **{side: path})
         assert found.startswith(f"{path}: ")
         assert message in found
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+@pytest.mark.parametrize("content", [b"", b"1 2 3\n", pickle.dumps(np.zeros((5, 12)))])
+def test_a_file_of_another_kind_is_refused_without_the_advice_to_unpickle_it(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    line = f"{path}: cannot be read: neither .npy nor .npz: write it by np.save or np.savez"
+    assert wrong(tmp_path, fake=path) == line
+
+
+def test_a_file_that_is_no_input_is_told_what_is(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.pt"
+    path.write_bytes(b"PK")
+    line = f"{path}: give a folder of images, or a .npy or .npz file"
+    assert wrong(tmp_path, real=path) == line
+
+
+def test_features_in_the_shape_of_a_covariance_beside_labels_are_features(tmp_path: Path) -> None:
+    features, labels = np.random.default_rng(0).normal(size=(12, 12)), np.arange(12)
+    np.savez(tmp_path / "a.npz", features=features, labels=labels)
+    assert np.array_equal(open_input(tmp_path / "a.npz"), features)
 
 
 @pytest.mark.parametrize("name", ["cut.npy", "cut.npz", "none.npy"])
