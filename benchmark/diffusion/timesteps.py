@@ -62,8 +62,8 @@ def _leading(process: Process, points: int) -> Array:
 
 def _trailing(process: Process, points: int) -> Array:
     T = process.t_max + 1
-    # Rounding errors of `arange` add a time at 0 for some numbers of points: it is cut off.
-    return np.round(np.arange(T, 0, -T / points))[:points] - 1
+    # Rounding errors of `arange` add a time below 0 for some numbers of points: `timesteps` cuts it.
+    return np.round(np.arange(T, 0, -T / points)) - 1
 
 
 def _linspace(process: Process, points: int) -> Array:
