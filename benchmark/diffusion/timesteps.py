@@ -62,7 +62,7 @@ def _leading(process: Process, points: int) -> Array:
 
 def _trailing(process: Process, points: int) -> Array:
     T = process.t_max + 1
-    # Rounding errors of `arange` add a time below 0 for some numbers of points: `timesteps` cuts it.
+    # Rounding errors of `arange` add a time below 0 for some points, which `timesteps` cuts off.
     return np.round(np.arange(T, 0, -T / points)) - 1
 
 
