@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -21,7 +22,7 @@ from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.formats import FEW, Column, Entry, Marked, Table
 from benchmark.inputs import Images, Input, Picture, Statistics, open_input, save_statistics
 from benchmark.libraries import LIBRARIES, Library, library_of
-from benchmark.metrics import METRICS, Sizes, check_sizes, takes_logits
+from benchmark.metrics import METRICS, Figures, Sizes, check_sizes, takes_logits
 from benchmark.metrics.base import Features, check_features
 from benchmark.metrics.frechet import few, frechet_distance, frechet_to, statistics
 from benchmark.records import Value
@@ -192,17 +193,16 @@ def score(
     censuses = {path: c for path, side in opened.items() if (c := _census(path, side))}
     sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
-    values, missing = {}, {}
+    figures = Figures({}, {})
     for name in names:
         pair = (judged, reference)
         if name == DISTANCE:
             pair = (moments.get(fake, judged), moments.get(real, reference))
-        try:
-            values[name] = _measure(name, *pair, extractor, embedding, options[name])
-        except BenchmarkError as error:
-            if asked or name == DISTANCE:  # without which the features are of no use
-                raise
-            missing[name] = str(error)
+        of_pair = functools.partial(_measure, name, *pair, extractor, embedding, options[name])
+        figures.add(name, of_pair)
+        # without a distance the features are of no use
+        if name in figures.missing and (asked or name == DISTANCE):
+            raise BenchmarkError(f"{name}: {figures.missing[name]}")
     if statistics_file is not None:
         _save(reference, extractor, censuses.get(real), statistics_file)
     counts = (_count(reference), _count(judged))
@@ -214,15 +214,15 @@ def score(
     if real in censuses and fake in censuses:
         notes += [f"the two differ in {d}" for d in differences(censuses[real], censuses[fake])]
     label = extractor.label if extractor else "the Fréchet distance"
-    meanings = {name: meaning(name, value, options[name]) for name, value in values.items()}
+    meanings = {name: meaning(name, value, options[name]) for name, value in figures.values.items()}
     return Score(
         real,
         fake,
         counts,
         extractor,
-        values,
+        figures.values,
         list(_few(sides | moments, label)),
-        missing,
+        figures.missing,
         notes,
         {name: text for name, text in meanings.items() if text is not None},
     )

@@ -9,6 +9,7 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from benchmark.inputs import Images, open_input
 from benchmark.metrics import METRICS
 from benchmark.metrics.frechet import frechet
 from benchmark.metrics.inception_score import inception_score
+from benchmark.records import Value
 from benchmark.score import Embedding, save, score
 from benchmark.score_options import Choice
 
@@ -456,6 +458,22 @@ def test_what_four_images_do_not_allow_is_missing_with_its_reason(tmp_path: Path
     assert re.search("\nrecall +not computed: fake: k = 5 neighbours among 4", found.to_text())
     with pytest.raises(BenchmarkError, match="fake: k = 5 neighbours among 4 images"):
         score(real, fake, embedding(tmp_path), ["fd", "recall"])
+
+
+def test_a_result_that_is_not_finite_is_missing_or_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = module._measure
+
+    def overflowing(name: str, *others: Any) -> Value:
+        return Value(value=float("inf")) if name == "kernel" else measure(name, *others)
+
+    monkeypatch.setattr(module, "_measure", overflowing)
+    real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
+    found = score(real, fake, embedding(tmp_path))
+    assert found.missing == {"kernel": "the result is not a finite number"}
+    with pytest.raises(BenchmarkError, match=r"^kernel: the result is not a finite number$"):
+        score(real, fake, embedding(tmp_path), ["kid"])
 
 
 @pytest.mark.parametrize("metrics", [",", "", " , "])
