@@ -163,6 +163,7 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
     device = resolve_device(config.device)
     threads = threads or available_cores()
     watch = watch_machine(device)
+    watch.begin()  # what is looked at is all from here on
     time.sleep(PROBE_SECONDS)
     busy = _busy(watch.found(), load, device)
     rows = [] if busy else _rows(config, run, device, threads)

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 import benchmark.estimate
 from benchmark.__main__ import app
 from benchmark.config import Config, Training, parse
-from benchmark.contention import Contention
+from benchmark.contention import Contention, Counters, Watch
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.losses import loss_function
 from benchmark.diffusion.processes import SDE
@@ -475,8 +475,24 @@ class Others:
     def __init__(self, *cores: float | None) -> None:
         self.cores = iter(cores)
 
+    def begin(self) -> None:
+        pass
+
     def found(self) -> Contention:
         return seen(others=next(self.cores))
+
+
+class Clock:
+    """Counters of a machine on which others use 0.8 of a core, on a clock that only sleep moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def read(self) -> Counters:
+        return Counters(self.seconds, busy=0.8 * self.seconds, own=0.0)
 
 
 @pytest.mark.parametrize(
@@ -507,6 +523,25 @@ def test_on_a_busy_machine_one_thread_is_measured(
     monkeypatch.setattr(benchmark.estimate, "use_threads", lambda _: None)
     found = estimate(smoke, Run(Path("none")), threads=2)
     assert (measured, found.busy, found.threads) == (threads, busy, 2)
+
+
+def test_the_second_before_anything_is_measured_is_looked_at(
+    smoke: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    measured: list[int] = []
+    monkeypatch.setattr(benchmark.estimate.time, "sleep", clock.sleep)
+    monkeypatch.setattr(benchmark.estimate, "watch_machine", lambda _: Watch(read=clock.read))
+
+    def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
+        measured.append(threads)
+        return []
+
+    monkeypatch.setattr(benchmark.estimate, "_rows", rows)
+    monkeypatch.setattr(benchmark.estimate, "_disk", lambda *_: {})
+    monkeypatch.setattr(benchmark.estimate, "use_threads", lambda _: None)
+    found = estimate(smoke, Run(Path("none")), threads=2)
+    assert (measured, found.busy) == ([1], "0.8 of a core by others")
 
 
 def test_on_a_busy_gpu_nothing_is_estimated() -> None:
