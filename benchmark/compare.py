@@ -72,6 +72,7 @@ class Measured:
         higher_is_better: which end is the better one; None: its kind of metric is not known here.
         conditions: what must be equal where it is compared.
         busy: why it says nothing of what was timed; empty: nothing speaks against it.
+        told: whether it is known that nothing does.
     """
 
     value: Value
@@ -79,6 +80,7 @@ class Measured:
     higher_is_better: bool | None
     conditions: Mapping[str, object]
     busy: str = ""
+    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Pair:
             and how many both have.
         missing: cells that only the first run has.
         new: cells that only the other has.
+        untold: labels of the runs with times of which it is not told whether the machine was busy.
         figures: of the cells that both have; `changed` leaves some out.
         counts: how often each mark was given, to all figures.
     """
@@ -135,6 +138,7 @@ class Pair:
     specs: dict[str, tuple[int, int]]
     missing: list[str]
     new: list[str]
+    untold: list[str]
     figures: list[Figure]
     counts: dict[Mark, int]
 
@@ -280,6 +284,11 @@ def _pair(
         specs=_specs(records, others),
         missing=[cell for cell in cells if cell not in new],
         new=[cell for cell in new if cell not in cells],
+        untold=[
+            label
+            for label, found in ((base, cells), (other, new))
+            if any(not found[f.cell][f.metric].told for f in figures if f.base and f.other)
+        ],
         figures=figures,
         counts={mark: counts[mark] for mark in MARKS if counts[mark]},
     )
@@ -343,7 +352,8 @@ def _time(row: Row) -> dict[str, Measured]:
         "samples": sum(row.sample.timing.batch_images),
         "resolution": row.cell.resolution,
     }
-    return {TIME: Measured(row.seconds, "seconds per image", False, conditions, row.busy)}
+    told = row.sample.busy_is_told
+    return {TIME: Measured(row.seconds, "seconds per image", False, conditions, row.busy, told)}
 
 
 def _training(row: Row) -> dict[str, Measured]:
@@ -352,8 +362,9 @@ def _training(row: Row) -> dict[str, Measured]:
     if row.cell is None or row.training is None or value is None:
         return {}
     conditions = {**trained_alike(row.training), "resolution": row.cell.resolution}
-    name = "seconds per training step"
-    return {TRAINING: Measured(value, name, False, conditions, row.training.busy)}
+    name, record = "seconds per training step", row.training
+    busy, told = record.busy, record.busy_is_told
+    return {TRAINING: Measured(value, name, False, conditions, busy, told)}
 
 
 def _rank(key: str) -> tuple[bool, bool, bool, bool]:

@@ -120,6 +120,9 @@ def _lines(pair: Pair) -> Iterator[str]:
     if pair.specs:
         parts = [f"{number} of {total} of {kind}" for kind, (number, total) in pair.specs.items()]
         yield f"Jobs that were specified otherwise: {', '.join(parts)}."
+    if pair.untold:
+        runs = " and ".join(pair.untold)
+        yield f"Some times of {runs} do not tell whether the machine was busy: taken as quiet."
     if not pair.environment:
         yield "Machine and code: the same."
 

@@ -46,6 +46,13 @@ def watch(run: Run, others: float | None, cell: str = CELL, kind: str = "sample"
     change(run, kind, cell, contention=[found])
 
 
+def watch_all(run: Run) -> None:
+    """Say in all records with times that the machine was quiet."""
+    for record in read_records(run.root):
+        if record.kind in ("sample", "train"):
+            watch(run, 0.01, record.id, record.kind)
+
+
 def set_batches(run: Run, *seconds: float, cell: str = CELL) -> None:
     path = run.record("sample", cell)
     timing = json.loads(path.read_text())["timing"]
@@ -99,6 +106,24 @@ def test_a_time_of_a_busy_machine_is_neither_better_nor_worse(
     comparison = compare([run.root for run in runs])
     assert comparison.status == 2
     assert f"machine was busy: {WHY}" in to_document(comparison)
+
+
+def test_times_of_which_nothing_is_told_are_taken_as_quiet_with_a_word(
+    runs: tuple[Run, Run],
+) -> None:
+    def said() -> list[str]:
+        text = to_document(compare([run.root for run in runs]))
+        return [line for line in text.splitlines() if "whether the machine was busy" in line]
+
+    old, new = runs  # as if written before schema 3, both
+    assert said() == [
+        "Some times of first and second do not tell whether the machine was busy: taken as quiet."
+    ]
+    watch_all(new)
+    [line] = said()
+    assert line.startswith("Some times of first do not tell")
+    watch_all(old)
+    assert said() == []
 
 
 def test_a_run_and_its_copy_are_the_same_on_a_busy_machine_too(runs: tuple[Run, Run]) -> None:

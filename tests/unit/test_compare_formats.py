@@ -30,6 +30,7 @@ PAIR = Pair(
     specs={"sample": (1, 2)},
     missing=["gone"],
     new=["come"],
+    untold=["old"],
     figures=FIGURES,
     counts={"worse": 1, "same": 7, "not comparable": 1, "missing": 1},
 )
