@@ -103,14 +103,13 @@ if workflow.is_main_process and workflow.local_exec and CORES > available_cores(
 # Jobs run the code of this checkout with the interpreter that runs Snakemake. That is told by the
 # environment: what stands in a rule is compared, and would run everything again on another machine.
 os.environ["BENCHMARK_PYTHON"] = sys.executable
-os.environ[CHECKOUT] = str(HOME)
 os.environ["BENCHMARK_AGAINST"] = CONFIG.against or ""
+os.environ[CHECKOUT] = str(HOME)
 # Not the code of another checkout, whether it is installed or we happen to be in its folder.
 if not workflow.deployment_settings.deployment_method:  # conda's shells lose the first
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = [str(HOME), *(path for path in others if path and path != str(HOME))]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONSAFEPATH="1")
 # Where a user's own modules are looked for, besides here.
 if workflow.is_main_process:
     folders = dict.fromkeys(
@@ -135,9 +134,11 @@ SERVERS = []  # they end when the pipes that these processes hold are closed
 
 
 envvars:
+    "BENCHMARK_AGAINST",
     "BENCHMARK_CONFIG",
     "BENCHMARK_HOME",
     "BENCHMARK_MODULES",
+    "BENCHMARK_PYTHON",
     "BENCHMARK_SIZES",
 
 
