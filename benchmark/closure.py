@@ -60,6 +60,7 @@ CHOICES = {
         "benchmark.models.diffusers_config",
         "benchmark.models.schedulers",
     },
+    "benchmark.models.hub": {"benchmark.data.listing"},
     "benchmark.models.weights": {"benchmark.models.description"},
     "benchmark.prepare": {"benchmark.data.listing"},
     "benchmark.records": {"benchmark.archive"},

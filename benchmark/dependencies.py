@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from benchmark.config import Config
 
 # What reads a checkpoint of diffusers.
-OF_DIFFUSERS = ["benchmark.models.diffusers_config", "benchmark.models.schedulers"]
+OF_DIFFUSERS = [
+    "benchmark.data.listing",
+    "benchmark.models.diffusers_config",
+    "benchmark.models.schedulers",
+]
 # What a stage reads a run or a bundle with; the others have `benchmark.records` for a JSON file.
 READING = "benchmark.archive"
 

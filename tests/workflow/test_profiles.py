@@ -7,12 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 PROJECT = Path(__file__).parents[2]
 PROFILES = PROJECT / "workflow" / "profiles"
+
+
+class Asked(dict[str, Any]):
+    """What a job asks for; items are attributes too, as Snakemake gives them to plug-ins."""
+
+    __getattr__ = dict.__getitem__
 
 
 def plan(profile: str, *options: str, profiles: Path = PROFILES) -> str:
@@ -69,8 +76,8 @@ def test_a_site_that_knows_gres_alone_is_asked_for_gpus_by_gres(tmp_path: Path) 
     for rule in ("train", "sample", "features"):
         asked = resources(planned, rule)
         assert (asked["gpu"], asked["gres"]) == ("0", "gpu:1")
-        job = SimpleNamespace(resources=asked | {"gpu": int(asked["gpu"])})
-        assert set_gres_string(job) == " --gres=gpu:1"
+        wanted = Asked(gpu=int(asked["gpu"]), gres=asked["gres"])
+        assert set_gres_string(SimpleNamespace(resources=wanted)) == " --gres=gpu:1"
     assert "gres" not in resources(planned, "evaluate")
 
 
