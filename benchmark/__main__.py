@@ -21,7 +21,7 @@ if __name__ == "__main__":
 import typer
 
 from benchmark import stopping
-from benchmark.closure import CHECKOUT, HOME, MODULES
+from benchmark.closure import CHECKOUT, HOME, MODULES, PACKAGE
 from benchmark.cores import available_cores
 from benchmark.errors import BenchmarkError
 from benchmark.paths import CACHE, REFERENCE, RESULTS, Run
@@ -703,7 +703,7 @@ def _check_checkout() -> None:
         BenchmarkError: with both places.
     """
     asked = os.environ.get(CHECKOUT)
-    if asked and Path(asked).resolve() != HOME:
+    if asked and (Path(asked) / PACKAGE).resolve() != HOME / PACKAGE:
         raise BenchmarkError(
             f"{asked}: its jobs would run the code of {HOME}: uninstall the package there, or "
             "install it from this checkout"

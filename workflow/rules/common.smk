@@ -19,7 +19,7 @@ sys.path.insert(0, str(HOME))
 
 import benchmark
 
-if Path(benchmark.__file__).resolve().parents[1] != HOME.resolve():
+if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
     sys.exit(
         f"error: {HOME}: this process has the code of {benchmark.__path__[0]} already"
     )
