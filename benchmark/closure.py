@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,7 @@ STOPS = {
     "benchmark.stopping": "ends a job early, which then writes nothing",
     "benchmark.strict": "refuses what a config must not say",
 }
+INSTALLED = {"site-packages", "dist-packages"}  # folders of packages that are not edited
 # Imports of parts, by the module that imports them. Not each of its jobs uses them.
 CHOICES = {
     "benchmark.merge": {"benchmark.pictures"},
@@ -83,15 +85,19 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
     found: dict[str, str] = {}
     starts = list(starts)
     roots = {name.partition(".")[0] for name in starts}
-    waiting = list(starts)
+    waiting = [*starts, *_parents(name.partition(":")[0] for name in starts)]
     while waiting:
         name = waiting.pop()
         if name in found or name in STOPS:
             continue
         module, _, definition = name.partition(":")
-        is_wanted = module.partition(".")[0] in roots
+        root = module.partition(".")[0]
+        is_wanted = root in roots
         path = find(module, [*folders, *map(Path, sys.path)] if is_wanted else folders)
         if path is None:
+            continue
+        if find(module, folders) is None and INSTALLED.intersection(path.parts):
+            found[root] = _installed(find(root, map(Path, sys.path)) or path)
             continue
         found[name], reached = _read(path, module, definition)
         waiting += reached
@@ -122,11 +128,26 @@ def find(module: str, folders: Iterable[Path]) -> Path | None:
     return None
 
 
+@functools.cache
+def _installed(path: Path) -> str:
+    """Return one hash of all sources of an installed package: too many to follow their imports.
+
+    Args:
+        path: its __init__.py, or its only module.
+    """
+    sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(os.fsencode(source.relative_to(path.parent)) + b"\0")
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
 def _read(path: Path, module: str, definition: str) -> tuple[str, list[str]]:
     """Return the hash of a module, or of a definition in it, and what it imports."""
     try:
         parsed = _parse(path.read_bytes(), module, definition, path.name == "__init__.py")
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise BenchmarkError(f"{path}: not a readable Python module: {line}") from None
     code = parsed.code
@@ -144,18 +165,23 @@ class _Parsed(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def _parse(source: bytes, module: str, definition: str, is_package: bool) -> _Parsed:
-    body = ast.parse(source).body
+    with warnings.catch_warnings(action="ignore"):  # the import says them
+        body = ast.parse(source).body
     if definition:
         body = _defining(body, definition)
     package = module if is_package else module.rpartition(".")[0]
     nodes = _executed(body)
     imports = {name for node in nodes for name in _imported(node, package)}
-    own = {name for name in imports if name.partition(".")[0] != PACKAGE}  # of the user's
-    parents = {name[: dot.start()] for name in own for dot in re.finditer(r"\.", name)}
     constants = (node.value for node in nodes if isinstance(node, ast.Constant))
     texts = frozenset(text for text in constants if isinstance(text, str) and "." in text)
-    code = hashlib.sha256(repr(_plain(body)).encode(errors="surrogatepass")).hexdigest()
-    return _Parsed(code, sorted(imports | parents), texts)
+    code = hashlib.sha256(ascii(_plain(body)).encode()).hexdigest()
+    return _Parsed(code, sorted(imports | _parents(imports)), texts)
+
+
+def _parents(modules: Iterable[str]) -> set[str]:
+    """Return the packages that are imported with some modules, as those are in them."""
+    users = (name for name in modules if name.partition(".")[0] != PACKAGE)
+    return {name[: dot.start()] for name in users for dot in re.finditer(r"\.", name)}
 
 
 def _defining(body: Sequence[ast.stmt], name: str) -> list[ast.stmt]:
@@ -186,29 +212,53 @@ def _executed(body: Iterable[ast.AST]) -> list[ast.AST]:
     while waiting:
         node = waiting.pop()
         found.append(node)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
             waiting += node.orelse
         else:
             waiting += ast.iter_child_nodes(node)
     return found
 
 
+def _is_type_checking(test: ast.expr) -> bool:
+    is_name = isinstance(test, ast.Name | ast.Attribute)
+    return is_name and ast.unparse(test).endswith("TYPE_CHECKING")
+
+
 def _imported(node: ast.AST, package: str) -> list[str]:
     """Return the names of the modules that a statement imports, or may import."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
+    if isinstance(node, ast.Call):
+        return _called(node, package)
     if not isinstance(node, ast.ImportFrom):
         return []
-    parts = package.split(".")
-    base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
-    origin = ".".join(filter(None, [base, node.module]))
+    origin = _absolute(node.module or "", node.level, package)
     return [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+
+
+def _called(call: ast.Call, package: str) -> list[str]:
+    """Return the module that a call of `import_module` or `__import__` names by a constant."""
+    function = ast.unparse(call.func).rpartition(".")[2]
+    name = call.args[0] if call.args else None
+    if function not in {"import_module", "__import__"} or not isinstance(name, ast.Constant):
+        return []
+    relative = str(name.value).lstrip(".")
+    return [_absolute(relative, len(str(name.value)) - len(relative), package)]
+
+
+def _absolute(name: str, level: int, package: str) -> str:
+    """Return the name of a module that has `level` dots before it where it is imported."""
+    parts = package.split(".")
+    base = parts[: len(parts) - level + 1] if level else []
+    return ".".join(filter(None, [*base, name]))
 
 
 def _plain(node: object) -> Any:
     """Return a syntax tree as lists, the same in every version of Python, without docstrings."""
     if isinstance(node, list):
         return [_plain(item) for item in node if not _is_docstring(item)]
+    if isinstance(node, ast.JoinedStr):  # some versions add empty texts
+        node.values = [v for v in node.values if not isinstance(v, ast.Constant) or v.value]
     if not isinstance(node, ast.AST):
         return node
     fields = [

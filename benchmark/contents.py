@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmark.atomic import write_text
+from benchmark.errors import BenchmarkError
 from benchmark.paths import CACHE
 
 MANY = 1000  # files: to read more of them takes a while, so that it is said
@@ -38,8 +39,8 @@ def contents(folder: Path, files: Sequence[str], results: Path) -> str:
     cache = results / CACHE / "contents" / f"{place}.json"
     known = _read(cache)
     found = _look(folder, files, known)
-    if found != known:
-        _keep(cache, found)
+    if (all_known := known | found) != known:  # other models may have files in the same folder
+        _keep(cache, all_known)
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(os.fsencode(f"{name}\0{found[name][0]}\0"))
@@ -92,5 +93,5 @@ def _keep(cache: Path, found: dict[str, Entry]) -> None:
     settled = {n: e for n, e in found.items() if e[1] and max(e[1][1], e[1][2]) < latest}
     try:
         write_text(cache, json.dumps(settled))
-    except OSError:
+    except BenchmarkError:
         return

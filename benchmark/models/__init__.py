@@ -43,7 +43,8 @@ def _custom(spec: CustomSpec, resolution: int) -> nn.Module:
     from torch import nn
 
     module, name = spec.factory.split(":")
-    sys.path[:0] = [str(folder) for folder in own_folders() if str(folder) not in sys.path]
+    folders = [str(folder) for folder in own_folders()]  # first, as where their code is compared
+    sys.path[:] = [*folders, *(path for path in sys.path if path not in folders)]
     try:
         network = getattr(importlib.import_module(module), name)(resolution, **spec.options)
     except (ImportError, AttributeError, TypeError) as error:

@@ -22,6 +22,8 @@ from benchmark.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
 from benchmark.config import Config, parse
 from benchmark.dependencies import JOBS, code, modules
 from benchmark.errors import BenchmarkError
+from benchmark.models import build
+from benchmark.models.specs import CustomSpec
 from benchmark.paths import REFERENCE, Run
 from benchmark.plots import write_plots
 from benchmark.site import write_site
@@ -51,6 +53,11 @@ from torch import nn
 def layer(resolution):
     '''A layer.'''
     return nn.Conv2d(3, 3, 1)
+"""
+# What the versions of Python parse, or print, in different ways.
+TEXTS = """
+x = f"{1!r:>{3}} {1:} a" "b" f"{2:{3}}" f"{4:{{}}}"
+y = "\U0001fae8"
 """
 
 
@@ -306,6 +313,87 @@ def test_a_network_of_the_users_own_depends_on_its_files(
     assert changed == (set(jobs[:2]) if reruns else set())
 
 
+@pytest.mark.parametrize(
+    ("start", "files", "reached"),
+    [
+        ("lab.net", {"lab/__init__.py": "SCALE = 2", "lab/net.py": ""}, ["lab", "lab.net"]),
+        (
+            "space.net",
+            {"space/net.py": "from . import x", "space/x.py": ""},
+            ["space.net", "space.x"],
+        ),
+        (
+            "lab.net",
+            {
+                "lab/__init__.py": "",
+                "lab/net.py": "import importlib as i\ni.import_module('.x', __package__)\n"
+                "__import__('y')\ni.import_module(name)",
+                "lab/x.py": "",
+                "y.py": "",
+            },
+            ["lab", "lab.net", "lab.x", "y"],
+        ),
+        (
+            "net",
+            {
+                "net.py": "import typing as t\nif not t.TYPE_CHECKING:\n import x\n"
+                "if t.TYPE_CHECKING:\n import y",
+                "x.py": "",
+                "y.py": "",
+            },
+            ["net", "x"],
+        ),
+    ],
+)
+def test_all_ways_to_import_a_module_of_the_users_are_followed(
+    start: str, files: dict[str, str], reached: list[str], tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert list(closure.hashes([start], [tmp_path])) == reached
+
+
+def test_an_installed_package_is_one_entry_that_each_of_its_files_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site-packages" / "lab"
+    package.mkdir(parents=True)
+    for name in ("__init__", "net", "far"):
+        (package / f"{name}.py").write_text("x = 1")
+    monkeypatch.syspath_prepend(package.parent)
+    before = closure.hashes(["lab.net"])
+    assert list(before) == ["lab"]
+    (package / "far.py").write_text("x = 2")
+    closure._installed.cache_clear()  # else looked at once in a process
+    assert closure.hashes(["lab.net"]) != before
+
+
+def test_a_module_that_python_warns_of_is_read_without_a_word(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "net.py").write_text('x = "\\d"')
+    assert list(closure.hashes(["net"], [tmp_path])) == ["net"]
+    assert not list(recwarn)
+
+
+def test_a_network_is_imported_from_where_its_code_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = CustomSpec(kind="custom", factory="twice_there:network")
+    for name in ("here", "beside"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "twice_there.py").write_text(
+            f"from torch import nn\n\nclass {name}(nn.Identity): pass\n\nnetwork = {name}\n"
+        )
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv(closure.MODULES, str(tmp_path / "beside"))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "here")])
+    network = build(spec, 8)
+    compared = closure.find("twice_there", closure.own_folders())
+    assert compared == tmp_path / type(network).__name__ / "twice_there.py"
+
+
 def test_a_network_that_is_nowhere_is_one_line(custom: Config, tmp_path: Path) -> None:
     (tmp_path / "mine.py").unlink()
     expected = rf"networks\.net\.factory: no module 'mine' in .*{tmp_path.name}: put mine\.py there"
@@ -313,19 +401,22 @@ def test_a_network_that_is_nowhere_is_one_line(custom: Config, tmp_path: Path) -
         code(custom, "train", "DDPM-linear")
 
 
-def test_a_module_that_is_no_python_is_one_line(custom: Config, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def network(:")
-    with pytest.raises(BenchmarkError, match=r"mine\.py: not a readable Python module: invalid"):
+@pytest.mark.parametrize("text", ["def network(:", "x = 1\0", "x = " + "+".join("1" * 9000)])
+def test_a_module_that_is_no_python_is_one_line(text: str, custom: Config, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(BenchmarkError, match=r"mine\.py: not a readable Python module: \w+"):
         code(custom, "train", "DDPM-linear")
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_other_versions_of_python_tell_the_same_code(version: str) -> None:
+def test_other_versions_of_python_tell_the_same_code(version: str, tmp_path: Path) -> None:
     python = next(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), None)
     if python is None and not (python := shutil.which(f"python{version}")):
         pytest.skip(f"no Python {version} here")
     starts = ["benchmark.train", "benchmark.site", "benchmark.diffusion.samplers.dpm_solver"]
-    script = f"from benchmark.closure import digest; print(digest({starts}))"
+    (tmp_path / "texts.py").write_text(TEXTS, encoding="utf-8")
+    starts.append("texts")
+    script = f"from benchmark.closure import digest; print(digest({starts}, [{str(tmp_path)!r}]))"
     environment = os.environ | {"PYTHONPATH": str(HOME)}
     done = subprocess.run([python, "-c", script], env=environment, capture_output=True, text=True)
-    assert done.stdout.strip() == digest(starts), done.stderr
+    assert done.stdout.strip() == digest(starts, [tmp_path]), done.stderr
