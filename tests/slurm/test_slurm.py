@@ -98,7 +98,7 @@ def end(folder: Path, workflow: subprocess.Popen[str]) -> str:
     return f"status {status}\n{(folder / OUTPUT).read_text()}"
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 1200) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "what is waited for has not come"

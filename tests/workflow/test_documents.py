@@ -29,6 +29,7 @@ PYTHON = shlex.quote(sys.executable)
 # What stands in the place of a part of a command: small runs, and no network.
 SMALLER = [
     ("config/report.yaml", "smoke.yaml"),
+    ("config/samplers.yaml", "smoke.yaml"),
     ("mine.yaml", "smoke.yaml"),
     ("config FILE", "config smoke.yaml"),
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),
