@@ -11,9 +11,9 @@ import pytest
 from faults_table import Faults, write_table
 from hypothesis import settings
 
-from benchmark.config import Config, load
-from benchmark.paths import Run
-from benchmark.records import read_records
+from benchmark.config.config import Config, load
+from benchmark.records.record import read_records
+from benchmark.storage.paths import Run
 
 # How long an example takes says nothing of the code on a machine that is shared.
 settings.register_profile("unhurried", deadline=None)
@@ -26,7 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session", autouse=True)
 def _peers_run_with_the_installed_scipy() -> Iterator[None]:
     """Keep the libraries that are compared with running, in whichever test calls them."""
-    from benchmark.speed.older_scipy import sqrtm_with_disp
+    from benchmark.tools.speed.older_scipy import sqrtm_with_disp
 
     with sqrtm_with_disp():
         yield
@@ -43,7 +43,7 @@ def smoke() -> Config:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
     """A run whose data set is prepared; tests put nothing else into it."""
-    from benchmark.prepare import stage
+    from benchmark.stages.prepare import stage
 
     run = Run(tmp_path_factory.mktemp("results") / smoke.run)
     stage(smoke, "tiny", run)

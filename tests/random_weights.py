@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.config import Config
+from benchmark.config.config import Config
 from benchmark.models import build
 from benchmark.models.weights import save_weights
-from benchmark.paths import Run
+from benchmark.storage.paths import Run
 
 
 def with_random_weights(config: Config, run: Run) -> None:

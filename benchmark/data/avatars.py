@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from PIL import Image
 from pydantic import Field, model_validator
 
+from benchmark.core.strict import nearest, shown, text
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
-from benchmark.strict import nearest, shown, text
 
 if TYPE_CHECKING:
     from dicebear import Style

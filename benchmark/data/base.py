@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from benchmark.core.strict import MOST_IMAGES, Seed, Strict
 from benchmark.data.pixels import Filter, fit_square
-from benchmark.strict import MOST_IMAGES, Seed, Strict
 
 
 class Item(NamedTuple):

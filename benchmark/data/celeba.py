@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Literal
 from PIL import Image
 from pydantic import Field
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Commit, UserPath
 from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
 from benchmark.data.folder import file_candidates
 from benchmark.data.listing import image_files, list_files
-from benchmark.downloads import check_blob, check_hub
-from benchmark.errors import BenchmarkError
-from benchmark.strict import Commit, UserPath
+from benchmark.storage.downloads import check_blob, check_hub
 
 PARQUET = frozenset({".parquet"})
 COLUMN = "image"  # a struct of `bytes` and `path`, as the `datasets` library writes images

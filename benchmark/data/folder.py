@@ -13,9 +13,9 @@ from typing import Literal
 from PIL import Image
 from pydantic import Field
 
+from benchmark.core.strict import UserPath
 from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
 from benchmark.data.listing import image_files
-from benchmark.strict import UserPath
 
 
 class Folder(Photographs):

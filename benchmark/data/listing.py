@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.errors import BenchmarkError
-from benchmark.paths import Run
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.paths import Run
 
 SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from benchmark.atomic import write_text
-from benchmark.errors import BenchmarkError
-from benchmark.locks import lock
-from benchmark.strict import Sha256, Strict, explain
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Sha256, Strict, explain
+from benchmark.storage.atomic import write_text
+from benchmark.storage.locks import lock
 
 IMAGES = "images.npy"
 MANIFEST = "manifest.json"

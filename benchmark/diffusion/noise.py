@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.seeds import stream_seed
+from benchmark.core.seeds import stream_seed
 
 BLOCK_VALUES = 2**15  # drawn at once for a sample, so that small images need few calls
 

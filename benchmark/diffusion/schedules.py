@@ -12,9 +12,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.registry import Options, Registry
 from benchmark.diffusion.processes import VE, VP, Array, DiscreteVE, DiscreteVP, Process, SubVP
-from benchmark.errors import BenchmarkError
-from benchmark.registry import Options, Registry
 
 # What an option must be beside others is checked by the functions below.
 Times = Annotated[int, Field(le=1_000_000)]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.processes import Array, Process, Spacing
-from benchmark.errors import BenchmarkError
 
 KARRAS_RHO = 7  # Karras et al. 2022, section 3
 

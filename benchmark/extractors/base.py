@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.canonical import canonical_json
+from benchmark.core.errors import BenchmarkError
 from benchmark.extractors.weights import Weights, locate
-from benchmark.records import canonical_json
 
 if TYPE_CHECKING:
     import torch

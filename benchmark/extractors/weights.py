@@ -8,9 +8,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.atomic import atomic_path
-from benchmark.downloads import fetch
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.atomic import atomic_path
+from benchmark.storage.downloads import fetch
 
 ENVIRONMENT = "BENCHMARK_WEIGHTS"  # a folder of weight files
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from benchmark.errors import BenchmarkError
-from benchmark.records import Value
-from benchmark.registry import Registry
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.registry import Registry
+from benchmark.core.values import Value
 
 Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Metric: TypeAlias = Callable[..., Value]

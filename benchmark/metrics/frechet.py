@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Groups, Seed
+from benchmark.core.values import Value
 from benchmark.metrics.base import METRICS, Features, blocks, check_features, check_pair
 from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
-from benchmark.records import Value
-from benchmark.strict import Groups, Seed
 
 Replicates = Annotated[int, Field(ge=2, le=100_000)]
 

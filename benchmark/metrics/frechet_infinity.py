@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Groups, Seed
+from benchmark.core.values import Value
 from benchmark.metrics.base import METRICS, Features, Sizes, check_pair, requires
 from benchmark.metrics.frechet import SubsetDistance, statistics
 from benchmark.metrics.uncertainty import jackknife, with_error
-from benchmark.records import Value
-from benchmark.strict import Groups, Seed
 
 
 def _requirement(sizes: Sizes, **_: object) -> None:

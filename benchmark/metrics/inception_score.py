@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Groups, LegacySeed
+from benchmark.core.values import Value
 from benchmark.metrics.base import (
     METRICS,
     Features,
@@ -19,8 +21,6 @@ from benchmark.metrics.base import (
     requires,
 )
 from benchmark.metrics.uncertainty import Rows, jackknife, with_error
-from benchmark.records import Value
-from benchmark.strict import Groups, LegacySeed
 
 
 def _requirement(sizes: Sizes, *, splits: int, **_: object) -> None:

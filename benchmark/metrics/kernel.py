@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import LegacySeed
+from benchmark.core.values import Value
 from benchmark.metrics.base import METRICS, Features, Sizes, check_pair, requires
 from benchmark.metrics.uncertainty import with_error
-from benchmark.records import Value
-from benchmark.strict import LegacySeed
 
 BLOCK = 1024  # rows of the kernel matrix held at a time
 SUBSET_SIZE = 1000

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Groups, Seed
+from benchmark.core.values import Value
 from benchmark.metrics.base import (
     METRICS,
     Features,
@@ -43,8 +45,6 @@ from benchmark.metrics.uncertainty import (
     wilson,
     with_error,
 )
-from benchmark.records import Value
-from benchmark.strict import Groups, Seed
 
 Neighbours = Annotated[int, Field(ge=1)]
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Figures
 from benchmark.metrics.distances import blocks, middle, squared_distances
+from benchmark.metrics.neighbours import nearest
 from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
-from benchmark.neighbours import nearest
-from benchmark.records import Value
 
 Array = NDArray[np.float64]
 

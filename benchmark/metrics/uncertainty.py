@@ -10,8 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import BenchmarkError
-from benchmark.records import Value
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
 
 Rows: TypeAlias = NDArray[np.intp]
 Statistic: TypeAlias = Callable[[Rows], float]

@@ -6,8 +6,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from benchmark.closure import own_folders
-from benchmark.errors import BenchmarkError
+from benchmark.core.closure import own_folders
+from benchmark.core.errors import BenchmarkError
 from benchmark.models.specs import CustomSpec, Network, UNetSpec
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from benchmark.strict import Strict
+from benchmark.core.strict import Strict
 
 
 class Choice(Strict):

@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.registry import Options
+from benchmark.core.strict import explain, nearest
 from benchmark.diffusion.processes import Array, Prediction, Process
 from benchmark.diffusion.schedules import SCHEDULES, make_process
-from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
 from benchmark.models.diffusers_config import image_resolution, schedule_of, unet_spec
 from benchmark.models.hub import (
@@ -35,8 +37,6 @@ from benchmark.models.specs import (
     Pretrained,
     zoo_path,
 )
-from benchmark.registry import Options
-from benchmark.strict import explain, nearest
 
 SPEC = "spec"  # the key of our header: network, schedule, data and training as in the config
 

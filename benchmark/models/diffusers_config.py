@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.registry import Options
+from benchmark.core.strict import explain, nearest
 from benchmark.diffusion.processes import Prediction
 from benchmark.diffusion.schedules import SCHEDULES
-from benchmark.errors import BenchmarkError
 from benchmark.models.schedulers import VE, Scheduler
 from benchmark.models.specs import UNetSpec
-from benchmark.registry import Options
-from benchmark.strict import explain, nearest
 
 # Defaults of UNet2DModel, for keys that older files leave out; a test compares them.
 UNET_DEFAULTS: dict[str, Any] = {

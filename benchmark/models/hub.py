@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import nearest
 from benchmark.data.listing import folder_kind
-from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
 from benchmark.models.hub_cache import NotAskedError, cached, fetched
 from benchmark.models.specs import DiffusersCheckpoint
-from benchmark.strict import nearest
 
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
 Find = Callable[[str], Path | None]

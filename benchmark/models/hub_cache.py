@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.downloads import COMMIT, check_blob, check_hub
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.models.specs import DiffusersCheckpoint
+from benchmark.storage.downloads import COMMIT, check_blob, check_hub
 
 
 class NotAskedError(BenchmarkError):

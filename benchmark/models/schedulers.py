@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.registry import Options
+from benchmark.core.strict import nearest
 from benchmark.diffusion.processes import Process
-from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
-from benchmark.registry import Options
-from benchmark.strict import nearest
 
 _BETAS: dict[str, Any] = {
     "num_train_timesteps": 1000,

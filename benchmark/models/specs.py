@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from benchmark.strict import Name, Sha256, Strict, UserPath, UserText, text
+from benchmark.core.strict import Name, Sha256, Strict, UserPath, UserText, text
 
 ZOO = Path(__file__).parent.parent / "zoo"
 # Of a diffusers pipeline in a folder: what describes it and its parts, and all their weights.

@@ -14,10 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from benchmark.atomic import write_bytes
-from benchmark.errors import BenchmarkError
+from benchmark.core.canonical import canonical_json
+from benchmark.core.errors import BenchmarkError
 from benchmark.models.description import SPEC, read_header
-from benchmark.records import canonical_json
+from benchmark.storage.atomic import write_bytes
 
 DIGEST = "sha256"  # the key of our header
 LENGTH = 8  # bytes of the header's length, with which a file begins

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness import FIGURES, JOBS, SMOKE, succeed
 
-from benchmark import server
+from benchmark.runtime import warm as server
 
 # Python imports this by itself when it starts: it notes who is spoken to, but on this machine.
 GUARD = """

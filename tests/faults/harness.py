@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import load
-from benchmark.paths import Run
+from benchmark.config.config import load
+from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from harness import CONFIG, copy_run, digest, succeed
 
-from benchmark.paths import Run
-from benchmark.records import read_record
+from benchmark.records.record import read_record
+from benchmark.storage.paths import Run
 
 NAME = "DDPM-linear"
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)

@@ -22,7 +22,7 @@ from harness import (
     succeed,
 )
 
-from benchmark.paths import Run
+from benchmark.storage.paths import Run
 
 EXTRACTOR = CONFIG.evaluation.extractor
 CELL = CELLS[0]

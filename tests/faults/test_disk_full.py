@@ -9,9 +9,9 @@ import pytest
 from harness import CELLS, TRAININGS, copy_run, digests, fail, fill, mounted, outcome, succeed
 from PIL import Image
 
-from benchmark.atomic import FULL_DISK
-from benchmark.errors import BenchmarkError
-from benchmark.pictures import save_film
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.atomic import FULL_DISK
+from benchmark.storage.pictures import save_film
 
 STAGES = [
     ("prepare", "tiny"),

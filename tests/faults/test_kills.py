@@ -29,7 +29,7 @@ from harness import (
     unfinished,
 )
 
-from benchmark.paths import Run
+from benchmark.storage.paths import Run
 
 KILLED = [
     ("prepare", "tiny"),

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from random_weights import with_random_weights
 from torch import Tensor, nn
 
-from benchmark import features, sample
-from benchmark.config import Config, parse, resolved
-from benchmark.errors import BenchmarkError
+from benchmark.config.config import Config, parse, resolved
+from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import Extractor
 from benchmark.models.pretrained import Loaded
-from benchmark.paths import Run
-from benchmark.pictures import read_movie
-from benchmark.records import Record, read_record
+from benchmark.records.record import Record, read_record
+from benchmark.stages import features, sample
+from benchmark.storage.paths import Run
+from benchmark.storage.pictures import read_movie
 
 CELL = "DDIM-linear-ddim-5-s0"
 EXTRACTOR = "efficientnet-lite0"
@@ -34,7 +34,7 @@ PROJECT = Path(__file__).parents[2]
 STATUS = """
 import json, re, sys
 from pathlib import Path
-from benchmark.__main__ import main
+from benchmark.cli.app import main
 sys.argv[1:] = json.loads(sys.argv[1])
 try:
     main()

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import sample
-from benchmark.config import Config, parse
+from benchmark.config.config import Config, parse
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes import Process
 from benchmark.diffusion.schedules import make_process
-from benchmark.errors import BenchmarkError
-from benchmark.paths import Run
+from benchmark.stages import sample
+from benchmark.storage.paths import Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
 INDEX = 13

@@ -13,7 +13,7 @@ import pytest
 import torch
 from harness import CONFIG, PROJECT, command, copy_run, digest, flip, perform
 
-from benchmark.paths import Run
+from benchmark.storage.paths import Run
 
 NAME = "DDPM-linear"
 

@@ -24,8 +24,8 @@ from harness import (
     unfinished,
 )
 
-from benchmark.paths import Run
-from benchmark.records import read_record
+from benchmark.records.record import read_record
+from benchmark.storage.paths import Run
 
 
 def together(*commands: list[str]) -> list[str]:
@@ -96,7 +96,7 @@ def test_an_entry_of_the_cache_is_made_once(undisturbed: Path, tmp_path: Path) -
 WRITER = """
 import sys
 from pathlib import Path
-from benchmark.atomic import write_bytes
+from benchmark.storage.atomic import write_bytes
 for _ in range(200):
     write_bytes(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)
 """

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from harness import PROJECT, SMOKE, copy_run
 
-from benchmark.records import read_record
-from benchmark.team import ECHO
+from benchmark.records.record import read_record
+from benchmark.runtime.process_group import ECHO
 
 NAME = "DDPM-linear"
 

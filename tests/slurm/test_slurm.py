@@ -19,9 +19,9 @@ import yaml
 from checkout import lay_out
 from cluster import cluster, missing
 
-from benchmark.paths import Run
-from benchmark.records import read_record
-from benchmark.state import save_state
+from benchmark.records.record import read_record
+from benchmark.runtime.training_state import save_state
+from benchmark.storage.paths import Run
 
 pytestmark = [
     pytest.mark.slow,
@@ -198,7 +198,7 @@ def test_jobs_that_use_a_gpu_ask_for_one_and_never_overlap(site: Site) -> None:
 def test_a_failing_job_is_reported_with_its_log(site: Site) -> None:
     broken = site.folder / "benchmark" / "train.py"
     broken.write_text(
-        "from benchmark.errors import BenchmarkError\nraise BenchmarkError('no such luck')\n"
+        "from benchmark.core.errors import BenchmarkError\nraise BenchmarkError('no such luck')\n"
     )
     target = site.run.weights("DDPM-linear").relative_to(site.folder)
     out = end(site.folder, site.submit("--retries", "0", str(target)))

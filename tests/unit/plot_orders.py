@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from torch import Tensor
 
-from benchmark import style
 from benchmark.diffusion.denoiser import Estimate
 from benchmark.diffusion.processes import Process
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.timesteps import timesteps
+from benchmark.report import style
 
 STEPS = [25, 50, 100, 200, 400]
 

@@ -7,18 +7,10 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.paths import Run
-from benchmark.records import (
-    Cell,
-    Control,
-    Curve,
-    Protocol,
-    Provenance,
-    Record,
-    Timing,
-    Value,
-    spec_hash,
-)
+from benchmark.core.canonical import spec_hash
+from benchmark.core.values import Value
+from benchmark.records.record import Cell, Control, Curve, Protocol, Provenance, Record, Timing
+from benchmark.storage.paths import Run
 
 LABELS = {"efficientnet-lite0": "FD-EffNetLite0", "inception-v3-fid": "FID"}
 METRICS = {"fd": {"kind": "frechet"}, "kid": {"kind": "kernel"}}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmark.archive import LARGEST, MANIFEST, VERSION, Archive, open_run, write_archive
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.run_files import LARGEST, MANIFEST, VERSION, Archive, open_run, write_archive
 
 FILES = {"records/sample/a.json": b"{}", "plots/a.png": bytes(range(256)), "empty.md": b""}
 

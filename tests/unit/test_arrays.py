@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.arrays import MARK, TRAILER, open_array, read_blocks, write_blocks
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.arrays import MARK, TRAILER, open_array, read_blocks, write_blocks
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

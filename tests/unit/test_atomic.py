@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.atomic import atomic_path, write_bytes, write_text
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.atomic import atomic_path, write_bytes, write_text
 
 
 def test_written_file_has_the_content_and_nothing_lies_beside_it(tmp_path: Path) -> None:

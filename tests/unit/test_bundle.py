@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 from records_fixture import write_run
 
-from benchmark.archive import MANIFEST
-from benchmark.bundle import output_folder, pack
-from benchmark.errors import BenchmarkError
-from benchmark.paths import Run
-from benchmark.plots import samples_overview
-from benchmark.records import SCHEMA_VERSION, read_records
-from benchmark.rows import collect
-from benchmark.tables import write_tables
+from benchmark.core.errors import BenchmarkError
+from benchmark.records.record import SCHEMA_VERSION, read_records
+from benchmark.records.rows import collect
+from benchmark.report.bundle import output_folder, pack
+from benchmark.report.plots import samples_overview
+from benchmark.report.tables import write_tables
+from benchmark.storage.paths import Run
+from benchmark.storage.run_files import MANIFEST
 
 KEPT = {
     "config-0123456789ab.json",

@@ -14,18 +14,18 @@ from records_fixture import write_run
 from test_contention import seen
 from test_verdicts import claim, report_rows
 
-from benchmark import style
-from benchmark.charts import trade_offs
-from benchmark.compare import compare
-from benchmark.compare_formats import to_document
-from benchmark.paths import REFERENCE, Run
-from benchmark.plots import distance_against_time, time_by_model
-from benchmark.records import read_records
-from benchmark.rows import Row, collect
-from benchmark.site import write_site
-from benchmark.tables import write_tables
-from benchmark.timeline import place, timeline
-from benchmark.verdicts import Verdict
+from benchmark.records.record import read_records
+from benchmark.records.rows import Row, collect
+from benchmark.report import style
+from benchmark.report.charts import trade_offs
+from benchmark.report.compare import compare
+from benchmark.report.compare_formats import to_document
+from benchmark.report.plots import distance_against_time, time_by_model
+from benchmark.report.site import write_site
+from benchmark.report.tables import write_tables
+from benchmark.report.timeline import place, timeline
+from benchmark.report.verdicts import Verdict
+from benchmark.storage.paths import REFERENCE, Run
 
 CELL = "ddim-linear-ddim-50-s0"
 OTHER = "ddim-cosine-ddim-50-s0"

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records_fixture import write_run
 
-from benchmark.charts import POINTS, Axis, bars, losses, smooth, trade_offs
-from benchmark.plots import pareto
-from benchmark.records import Value, read_records
-from benchmark.rows import Row, collect
+from benchmark.core.values import Value
+from benchmark.records.record import read_records
+from benchmark.records.rows import Row, collect
+from benchmark.report.charts import POINTS, Axis, bars, losses, smooth, trade_offs
+from benchmark.report.plots import pareto
 
 positive = st.floats(0.001, 1e6)
 

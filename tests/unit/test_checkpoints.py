@@ -28,20 +28,20 @@ from test_pretrained import (
     sde,
 )
 
-from benchmark import sample
-from benchmark.config import Config, parse
+from benchmark.config.config import Config, parse
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import make_process
-from benchmark.errors import BenchmarkError
 from benchmark.models.description import describe
 from benchmark.models.pretrained import Loaded, load_pretrained
 from benchmark.models.schedulers import KNOWN, SCHEDULERS
 from benchmark.models.specs import NcsnCheckpoint, OwnCheckpoint, RefineNetSpec
-from benchmark.paths import Run
-from benchmark.records import read_record
-from benchmark.rows import collect
-from benchmark.tables import results_table
+from benchmark.records.record import read_record
+from benchmark.records.rows import collect
+from benchmark.report.tables import results_table
+from benchmark.stages import sample
+from benchmark.storage.paths import Run
 
 __all__ = ["hub", "sde"]  # fixtures
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.bundle import pack
-from benchmark.config import load, parse, resolved
-from benchmark.paths import Run
+from benchmark.config.config import load, parse, resolved
+from benchmark.report.bundle import pack
+from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"

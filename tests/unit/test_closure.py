@@ -17,17 +17,18 @@ import pytest
 import yaml
 from random_weights import with_random_weights
 
-from benchmark import closure, controls, evaluate, features, prepare, retrieve, sample, train
-from benchmark.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
-from benchmark.config import Config, parse
-from benchmark.dependencies import JOBS, code, modules
-from benchmark.errors import BenchmarkError
+from benchmark.config.config import Config, parse
+from benchmark.config.dependencies import JOBS, code, modules
+from benchmark.core import closure
+from benchmark.core.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
+from benchmark.core.errors import BenchmarkError
 from benchmark.models import build
 from benchmark.models.specs import CustomSpec
-from benchmark.paths import REFERENCE, Run
-from benchmark.plots import write_plots
-from benchmark.site import write_site
-from benchmark.tables import write_tables
+from benchmark.report.plots import write_plots
+from benchmark.report.site import write_site
+from benchmark.report.tables import write_tables
+from benchmark.stages import controls, evaluate, features, prepare, retrieve, sample, train
+from benchmark.storage.paths import REFERENCE, Run
 
 TESTS = Path(__file__).parents[1]
 FAMILIES = TESTS / "workflow" / "families.yaml"
@@ -413,10 +414,16 @@ def test_other_versions_of_python_tell_the_same_code(version: str, tmp_path: Pat
     python = next(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), None)
     if python is None and not (python := shutil.which(f"python{version}")):
         pytest.skip(f"no Python {version} here")
-    starts = ["benchmark.train", "benchmark.site", "benchmark.diffusion.samplers.dpm_solver"]
+    starts = [
+        "benchmark.stages.train",
+        "benchmark.report.site",
+        "benchmark.diffusion.samplers.dpm_solver",
+    ]
     (tmp_path / "texts.py").write_text(TEXTS, encoding="utf-8")
     starts.append("texts")
-    script = f"from benchmark.closure import digest; print(digest({starts}, [{str(tmp_path)!r}]))"
+    script = (
+        f"from benchmark.core.closure import digest; print(digest({starts}, [{str(tmp_path)!r}]))"
+    )
     environment = os.environ | {"PYTHONPATH": str(HOME)}
     done = subprocess.run([python, "-c", script], env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == digest(starts, [tmp_path]), done.stderr

@@ -12,8 +12,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from records_fixture import write_run
 
-from benchmark.bundle import pack
-from benchmark.compare import (
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
+from benchmark.metrics.base import is_higher_better
+from benchmark.records.record import SCHEMA_VERSION
+from benchmark.report.bundle import pack
+from benchmark.report.compare import (
     Comparison,
     Figure,
     Measured,
@@ -23,10 +27,7 @@ from benchmark.compare import (
     judge,
     labels,
 )
-from benchmark.errors import BenchmarkError
-from benchmark.metrics.base import is_higher_better
-from benchmark.paths import Run
-from benchmark.records import SCHEMA_VERSION, Value
+from benchmark.storage.paths import Run
 
 CELL = "ddim-linear-ddim-50-s0"
 OTHER = "ddim-cosine-ddim-50-s0"

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchmark.compare import Change, Comparison, Figure, Pair, Threshold
-from benchmark.compare_formats import FORMATS
-from benchmark.records import Value
+from benchmark.core.values import Value
+from benchmark.report.compare import Change, Comparison, Figure, Pair, Threshold
+from benchmark.report.compare_formats import FORMATS
 
 NASTY = "<script>alert(1)</script> & [b]x[/b] | `y` \"z'"
 

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_fixture import write_run
 
-from benchmark.comparison import compare, letters
+from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import differs
-from benchmark.records import Value, read_records
-from benchmark.rows import collect
+from benchmark.records.record import read_records
+from benchmark.records.rows import collect
+from benchmark.report.letters import compare, letters
 
 
 def value(number: float, half: float) -> Value:

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from benchmark.config import Config, check_writable, load, parse, resolved
-from benchmark.errors import BenchmarkError
+from benchmark.config.config import Config, check_writable, load, parse, resolved
+from benchmark.core.errors import BenchmarkError
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 
@@ -529,7 +529,7 @@ def test_a_checkpoint_of_ncsn_may_come_later_and_its_lack_is_told(tmp_path: Path
 
 def test_reading_ready_weights_needs_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from benchmark.config import load; "
+        "import sys; from pathlib import Path; from benchmark.config.config import load; "
         "assert load(Path('config/config.yaml')).described; "
         "assert not {'torch', 'diffusers', 'huggingface_hub'} & sys.modules.keys()"
     )

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import contention
-from benchmark.config import Config
-from benchmark.contention import (
+from benchmark.config.config import Config
+from benchmark.records.contention import (
     Activity,
     Contention,
     Counters,
@@ -25,10 +24,10 @@ from benchmark.contention import (
     busiest,
     counters,
 )
-from benchmark.paths import Run
-from benchmark.records import Record, read_record
-from benchmark.sample import stage as sample
-from benchmark.train import stage as train
+from benchmark.records.record import Record, contention, read_record
+from benchmark.stages.sample import stage as sample
+from benchmark.stages.train import stage as train
+from benchmark.storage.paths import Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import contents as module
-from benchmark.contents import contents
 from benchmark.data.folder import Folder
 from benchmark.models.specs import DiffusersCheckpoint, OwnCheckpoint, ZooCheckpoint, local_files
+from benchmark.storage import contents as module
+from benchmark.storage.contents import contents
 
 
 @pytest.fixture

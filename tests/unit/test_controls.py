@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmark import controls
-from benchmark.config import Config
-from benchmark.controls import CONTROLS
+from benchmark.config.config import Config
 from benchmark.data import load as load_data
 from benchmark.data.avatars import Avatars
+from benchmark.data.controls import CONTROLS
 from benchmark.metrics.memorisation import accused, copies, distinct, pixels
-from benchmark.paths import Run
-from benchmark.records import read_record
+from benchmark.records.record import read_record
+from benchmark.stages import controls
+from benchmark.storage.paths import Run
 
 Images = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cores import available_cores
-from benchmark.paths import REFERENCE
+from benchmark.core.cores import available_cores
+from benchmark.storage.paths import REFERENCE
 
 PROJECT = REFERENCE.parents[2]
 CPU = Path("/sys/fs/cgroup/cpu/benchmark-test")  # a group of version 1
@@ -72,7 +72,7 @@ def test_the_affinity_limits_the_cores(tmp_path: Path, monkeypatch: pytest.Monke
     assert available_cores(nowhere, nowhere) == 1
 
 
-COUNT = "from benchmark.cores import available_cores; print(available_cores())"
+COUNT = "from benchmark.core.cores import available_cores; print(available_cores())"
 
 
 def counted(before: str = "") -> int:

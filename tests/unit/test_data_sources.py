@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import explain
 from benchmark.data.base import drawn
 from benchmark.data.listing import ignored_line, image_files
 from benchmark.data.sources import Source
-from benchmark.errors import BenchmarkError
-from benchmark.strict import explain
 
 
 def source(**fields: Any) -> Any:

@@ -20,17 +20,23 @@ from test_contention import seen
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-import benchmark.estimate
-from benchmark.__main__ import app
-from benchmark.config import Config, Training, parse
-from benchmark.contention import Contention, Counters, Watch
+import benchmark.tools.estimate
+from benchmark.cli.app import app
+from benchmark.config.config import Config, Training, parse
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.losses import loss_function
 from benchmark.diffusion.processes import SDE
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import SCHEDULES, make_process
-from benchmark.errors import BenchmarkError
-from benchmark.estimate import (
+from benchmark.models import build
+from benchmark.models.specs import RefineNetSpec, UNetSpec
+from benchmark.models.weights import save_weights
+from benchmark.records.contention import Contention, Counters, Watch
+from benchmark.stages.sample import Drawing
+from benchmark.stages.train import Trainer
+from benchmark.storage.paths import Run
+from benchmark.tools.estimate import (
     TRAINED_COPIES,
     Estimate,
     Row,
@@ -43,12 +49,6 @@ from benchmark.estimate import (
     show,
     trained_images,
 )
-from benchmark.models import build
-from benchmark.models.specs import RefineNetSpec, UNetSpec
-from benchmark.models.weights import save_weights
-from benchmark.paths import Run
-from benchmark.sample import Drawing
-from benchmark.train import Trainer
 
 torch.set_num_threads(1)
 
@@ -117,8 +117,8 @@ class Normal(nn.Module):
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is timed for long."""
-    monkeypatch.setattr(benchmark.estimate, "LEAST_SECONDS", 0.001)
-    monkeypatch.setattr(benchmark.estimate, "PROBE_SECONDS", 0.001)
+    monkeypatch.setattr(benchmark.tools.estimate, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(benchmark.tools.estimate, "PROBE_SECONDS", 0.001)
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def test_batches_grow_while_a_call_is_short_and_fits(
         if size > room:
             raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(benchmark.estimate, "_clock", clock)
+    monkeypatch.setattr(benchmark.tools.estimate, "_clock", clock)
     seconds, found = seconds_an_image(call, 64, CPU)
     assert found == batch
     assert seconds == pytest.approx(cost)
@@ -511,16 +511,16 @@ def test_on_a_busy_machine_one_thread_is_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     measured: list[int] = []
-    monkeypatch.setattr(benchmark.estimate, "PROBE_SECONDS", 0.0)
-    monkeypatch.setattr(benchmark.estimate, "watch_machine", lambda device: Others(*cores))
+    monkeypatch.setattr(benchmark.tools.estimate, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(benchmark.tools.estimate, "watch_machine", lambda device: Others(*cores))
 
     def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
         measured.append(threads)
         return []
 
-    monkeypatch.setattr(benchmark.estimate, "_rows", rows)
-    monkeypatch.setattr(benchmark.estimate, "_disk", lambda *_: {})
-    monkeypatch.setattr(benchmark.estimate, "use_threads", lambda _: None)
+    monkeypatch.setattr(benchmark.tools.estimate, "_rows", rows)
+    monkeypatch.setattr(benchmark.tools.estimate, "_disk", lambda *_: {})
+    monkeypatch.setattr(benchmark.tools.estimate, "use_threads", lambda _: None)
     found = estimate(smoke, Run(Path("none")), threads=2)
     assert (measured, found.busy, found.threads) == (threads, busy, 2)
 
@@ -530,41 +530,41 @@ def test_the_second_before_anything_is_measured_is_looked_at(
 ) -> None:
     clock = Clock()
     measured: list[int] = []
-    monkeypatch.setattr(benchmark.estimate.time, "sleep", clock.sleep)
-    monkeypatch.setattr(benchmark.estimate, "watch_machine", lambda _: Watch(read=clock.read))
+    monkeypatch.setattr(benchmark.tools.estimate.time, "sleep", clock.sleep)
+    monkeypatch.setattr(benchmark.tools.estimate, "watch_machine", lambda _: Watch(read=clock.read))
 
     def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
         measured.append(threads)
         return []
 
-    monkeypatch.setattr(benchmark.estimate, "_rows", rows)
-    monkeypatch.setattr(benchmark.estimate, "_disk", lambda *_: {})
-    monkeypatch.setattr(benchmark.estimate, "use_threads", lambda _: None)
+    monkeypatch.setattr(benchmark.tools.estimate, "_rows", rows)
+    monkeypatch.setattr(benchmark.tools.estimate, "_disk", lambda *_: {})
+    monkeypatch.setattr(benchmark.tools.estimate, "use_threads", lambda _: None)
     found = estimate(smoke, Run(Path("none")), threads=2)
     assert (measured, found.busy) == ([1], "0.8 of a core by others")
 
 
 def test_on_a_busy_gpu_nothing_is_estimated() -> None:
     with pytest.raises(BenchmarkError, match=r"busy: 0\.8 of a core by others: .* when idle") as e:
-        benchmark.estimate._busy(seen(others=0.8), 0.0, torch.device("cuda"))
+        benchmark.tools.estimate._busy(seen(others=0.8), 0.0, torch.device("cuda"))
     assert "\n" not in str(e.value)
 
 
 def test_where_others_are_not_told_the_load_counts() -> None:
     unknown = seen(others=None)
-    assert benchmark.estimate._busy(unknown, 3.0, CPU) == "a load of 3.0"
-    assert benchmark.estimate._busy(unknown, 0.4, CPU) == ""
-    assert benchmark.estimate._busy(unknown, None, CPU) == ""
-    assert benchmark.estimate._busy(seen(others=0.0), 3.0, CPU) == ""  # it is over
+    assert benchmark.tools.estimate._busy(unknown, 3.0, CPU) == "a load of 3.0"
+    assert benchmark.tools.estimate._busy(unknown, 0.4, CPU) == ""
+    assert benchmark.tools.estimate._busy(unknown, None, CPU) == ""
+    assert benchmark.tools.estimate._busy(seen(others=0.0), 3.0, CPU) == ""  # it is over
 
 
 def test_a_call_that_waits_for_others_takes_no_longer_than_its_own_work() -> None:
-    assert benchmark.estimate._clock(lambda _: time.sleep(0.3), 1, CPU) < 0.2
+    assert benchmark.tools.estimate._clock(lambda _: time.sleep(0.3), 1, CPU) < 0.2
 
 
 def test_the_time_of_a_network_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.5, 0.1, 0.1, 0.1, 0.1, 0.7])  # the first is not counted
-    monkeypatch.setattr(benchmark.estimate, "_clock", lambda *_: next(times))
+    monkeypatch.setattr(benchmark.tools.estimate, "_clock", lambda *_: next(times))
     assert seconds_an_image(lambda _: None, 1, CPU) == (0.1, 1)
 
 
@@ -591,7 +591,7 @@ def test_machines_read_json_from_stdout(tmp_path: Path, quick: None) -> None:
 
 def test_help_has_an_example_and_imports_no_torch() -> None:
     code = (
-        "import sys; from benchmark.__main__ import app; sys.argv = ['benchmark', 'estimate', "
+        "import sys; from benchmark.cli.app import app; sys.argv = ['benchmark', 'estimate', "
         "'--help']\ntry: app()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import controls, evaluate, features, retrieve, subjects
-from benchmark.config import Config, parse
+from benchmark.config.config import Config, parse
+from benchmark.core.errors import BenchmarkError
 from benchmark.data import load as load_data
-from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors import features as embed
 from benchmark.metrics import frechet
-from benchmark.paths import CACHE, Run
-from benchmark.records import read_record
+from benchmark.records.record import read_record
+from benchmark.stages import controls, evaluate, features, retrieve
+from benchmark.stages import image_sets as subjects
+from benchmark.storage.paths import CACHE, Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
 HELD_OUT = "held-out-tiny"

@@ -11,13 +11,13 @@ import torch
 import yaml
 from test_contention import seen
 
-from benchmark import evaluate, features, sample, train
-from benchmark.config import Config, parse
-from benchmark.errors import BenchmarkError
-from benchmark.export import export
+from benchmark.config.config import Config, parse
+from benchmark.core.errors import BenchmarkError
 from benchmark.models.weights import load_weights, save_weights
-from benchmark.paths import Run
-from benchmark.records import read_record
+from benchmark.records.record import read_record
+from benchmark.stages import evaluate, features, sample, train
+from benchmark.storage.paths import Run
+from benchmark.tools.export import export
 
 TRAINING, CELL = "DDPM-linear", "DDPM-linear-ddpm-10-s0"
 

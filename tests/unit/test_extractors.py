@@ -12,7 +12,7 @@ import torch
 from networks import images, relative_error
 from torch import Tensor
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, features, fingerprint
 from benchmark.extractors.efficientnet_lite0 import preprocess as efficientnet_input
 from benchmark.extractors.weights import Weights, locate

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, features
 from benchmark.extractors.dinov2 import preprocess as dinov2_input
 from benchmark.extractors.efficientnet_lite0 import preprocess as efficientnet_input

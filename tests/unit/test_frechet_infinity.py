@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.metrics.frechet import frechet
 from benchmark.metrics.frechet_infinity import fit_intercept, frechet_infinity
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import gather, prepare
-from benchmark.config import Config, parse, resolved
-from benchmark.errors import BenchmarkError
-from benchmark.paths import Run
+from benchmark.config.config import Config, parse, resolved
+from benchmark.core.errors import BenchmarkError
+from benchmark.stages import gather as gather
+from benchmark.stages import prepare
+from benchmark.storage.paths import Run
 
 SIDE = 16
 

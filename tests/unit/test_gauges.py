@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.contention import GpuUse
-from benchmark.gauges import (
+from benchmark.records.contention import GpuUse
+from benchmark.runtime.gauges import (
     THROTTLES,
     Laps,
     _Clock,
@@ -129,7 +129,7 @@ def test_the_gpu_s_own_counter_is_read_in_joules(monkeypatch: pytest.MonkeyPatch
     properties = SimpleNamespace(uuid="5")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
-    monkeypatch.setattr("benchmark.gauges._GpuClock", lambda _: _Clock())
+    monkeypatch.setattr("benchmark.runtime.gauges._GpuClock", lambda _: _Clock())
     laps = Laps(torch.device("cuda"))
     with laps.lap():
         pass
@@ -168,7 +168,7 @@ def test_what_nvidia_smi_says_of_others(used: str, processes: str, expected: Gpu
 
 
 def test_a_gpu_needs_one_core_and_a_processor_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.gauges.gpu_use", lambda _: GpuUse(0.5, 1))
+    monkeypatch.setattr("benchmark.runtime.gauges.gpu_use", lambda _: GpuUse(0.5, 1))
     found = watch_machine(torch.device("cuda")).found()
     assert (found.needed, found.gpu_used, found.gpu_processes) == (1, 0.5, 1)
     found = watch_machine(CPU).found()

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from no_locks import without_locks
 
-from benchmark.errors import BenchmarkError
-from benchmark.gpus import LEASED, VISIBLE, lease, visible
+from benchmark.core.errors import BenchmarkError
+from benchmark.runtime.gpu_leases import LEASED, VISIBLE, lease, visible
 
 INSTALLED = ["GPU-a1", "GPU-b2", "GPU-c3"]
 JOB = """
 import json, os, sys
 from pathlib import Path
-from benchmark import gpus
+from benchmark.runtime import gpu_leases as gpus
 gpus.POLL_SECONDS = 0.02
 folder, installed, options = map(json.loads, sys.argv[1:])
 leased = gpus.lease(**options, installed=installed, folder=Path(folder))
@@ -32,7 +32,7 @@ sys.stdin.read()
 SHORT_JOB = """
 import os, sys, time
 from pathlib import Path
-from benchmark import gpus
+from benchmark.runtime import gpu_leases as gpus
 gpus.POLL_SECONDS = 0.01
 folder, installed, count = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3])
 with open(f"{folder}.log", "a", buffering=1) as log:
@@ -267,7 +267,8 @@ def test_a_job_leases_its_gpu_before_torch_looks_for_one(tmp_path: Path) -> None
 import os
 import torch
 from pathlib import Path
-from benchmark import device, gpus
+from benchmark.runtime import device
+from benchmark.runtime import gpu_leases as gpus
 gpus.lease.__kwdefaults__["folder"] = Path({str(tmp_path / "locks")!r})
 torch.version.cuda = "13.0"
 torch.cuda.is_available = lambda: print(os.environ[gpus.VISIBLE]) or True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.speed.growth import QUICK, Case, Curve, Use, alone, curve, grow, sample
+from benchmark.tools.speed.growth import QUICK, Case, Curve, Use, alone, curve, grow, sample
 
 MEGABYTE = 1e6
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.errors import BenchmarkError
-from benchmark.halving import in_batches, is_out_of_memory
-from benchmark.shards import split
+from benchmark.config.shards import split
+from benchmark.core.errors import BenchmarkError
+from benchmark.runtime.memory_retry import in_batches, is_out_of_memory
 
 
 def room_for(most: int, tried: list[range] | None = None):  # type: ignore[no-untyped-def]

@@ -3,7 +3,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.metrics.inception_score import inception_score, spread_over_splits
 
 

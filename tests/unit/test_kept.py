@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.kept import kept
 from benchmark.metrics import frechet
 from benchmark.metrics.base import Features
 from benchmark.metrics.frechet import GaussianStats, frechet_distance, statistics
 from benchmark.metrics.memorisation import Bank, distinct
+from benchmark.storage.cache import kept
 
 OWN = """
 import numpy as np

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.metrics import METRICS, distances
 from benchmark.metrics.manifold import coverage, density, manifold, precision, recall
 from benchmark.metrics.uncertainty import Z95, jackknife

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
 from benchmark.metrics import distances
 from benchmark.metrics.memorisation import (
     Copies,
@@ -26,7 +27,6 @@ from benchmark.metrics.memorisation import (
     memorisation,
     pixels,
 )
-from benchmark.records import Value
 
 Array = NDArray[np.float64]
 Images = NDArray[np.uint8]

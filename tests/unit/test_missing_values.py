@@ -9,21 +9,22 @@ import pytest
 from numpy.typing import NDArray
 from records_fixture import write_run
 
-from benchmark import evaluate, retrieve
-from benchmark.arrays import write_blocks
-from benchmark.bundle import pack
-from benchmark.compare import Figure, compare
-from benchmark.compare_formats import FORMATS
-from benchmark.config import Config, parse
+from benchmark.config.config import Config, parse
+from benchmark.core.values import Value
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS
-from benchmark.formats import markdown_escape
 from benchmark.metrics.base import Figures
-from benchmark.paths import PLOTS, REFERENCE, Run
-from benchmark.plots import write_plots
-from benchmark.records import Record, Value, read_record
-from benchmark.site import write_site
-from benchmark.tables import write_tables
+from benchmark.records.record import Record, read_record
+from benchmark.report.bundle import pack
+from benchmark.report.compare import Figure, compare
+from benchmark.report.compare_formats import FORMATS
+from benchmark.report.formats import markdown_escape
+from benchmark.report.plots import write_plots
+from benchmark.report.site import write_site
+from benchmark.report.tables import write_tables
+from benchmark.stages import evaluate, retrieve
+from benchmark.storage.arrays import write_blocks
+from benchmark.storage.paths import PLOTS, REFERENCE, Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
 WHY = "every image has 5 equal ones, so its neighbourhood is empty"

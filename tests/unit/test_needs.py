@@ -19,14 +19,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmark import needs
-from benchmark.config import parse
+from benchmark.config.config import needs, parse
+from benchmark.config.disk import arrays
+from benchmark.config.needs import check_folders, is_reachable, lacking
+from benchmark.core.errors import BenchmarkError
 from benchmark.data.base import drawn
 from benchmark.data.listing import image_files
-from benchmark.disk import arrays
-from benchmark.errors import BenchmarkError
-from benchmark.needs import check_folders, is_reachable, lacking
-from benchmark.paths import Run
+from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmark import neighbours
-from benchmark.errors import BenchmarkError
-from benchmark.neighbours import nearest
+from benchmark.core.errors import BenchmarkError
+from benchmark.metrics import neighbours
+from benchmark.metrics.neighbours import nearest
 
 Array = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ def test_other_dimension_and_nan_are_refused() -> None:
 
 def test_search_imports_no_torch() -> None:
     code = (
-        "import sys, numpy as np; from benchmark.neighbours import nearest;"
+        "import sys, numpy as np; from benchmark.metrics.neighbours import nearest;"
         "nearest(np.zeros((2, 2)), np.zeros((3, 2)), 1); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.core.seeds import stream_seed
 from benchmark.diffusion.noise import BLOCK_VALUES, NoiseStream
-from benchmark.seeds import stream_seed
 
 SHAPE = (3, 32, 32)
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from no_locks import without_locks
 
-from benchmark.once import once
-from benchmark.paths import REFERENCE, Run
-from benchmark.records import read_record, spec_hash
-from benchmark.stopping import AGAIN, Stopped
+from benchmark.core.canonical import spec_hash
+from benchmark.records.record import read_record
+from benchmark.runtime.once import once
+from benchmark.runtime.stopping import AGAIN, Stopped
+from benchmark.storage.paths import REFERENCE, Run
 
 PROJECT = REFERENCE.parents[2]
 RECORD = PROJECT / "tests/golden/run/records/sample/ddim-linear-ddim-50-s0.json"
@@ -28,8 +29,8 @@ JOB = """
 import json, signal, sys
 signal.alarm(60)  # a job that waits for ever would keep the test waiting too
 from pathlib import Path
-from benchmark import once
-from benchmark.paths import Run
+from benchmark.runtime import once
+from benchmark.storage.paths import Run
 once.POLL_SECONDS = 0.02
 run, spec, record = Run(Path(sys.argv[1])), json.loads(sys.argv[2]), sys.argv[3]
 with once.once(run, "sample", "cell", spec) as made:

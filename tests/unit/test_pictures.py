@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.errors import BenchmarkError
-from benchmark.pictures import save_film
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.pictures import save_film
 
 
 def pictures(count: int = 10) -> list[Image.Image]:

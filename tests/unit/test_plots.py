@@ -19,10 +19,11 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 from records_fixture import write_run
 
-from benchmark import plots, style
-from benchmark.paths import Run
-from benchmark.records import Curve, Value, read_records
-from benchmark.rows import Row, collect, read_published
+from benchmark.core.values import Value
+from benchmark.records.record import Curve, read_records
+from benchmark.records.rows import Row, collect, read_published
+from benchmark.report import plots, style
+from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = PROJECT / "config" / "reference" / "report.csv"
@@ -210,7 +211,7 @@ def test_style_ends_with_its_block_and_ignores_the_users_settings() -> None:
 
 def test_plots_import_no_torch_and_no_pyplot() -> None:
     unwanted = "{'torch', 'matplotlib.pyplot'}"
-    code = f"import sys, benchmark.plots; sys.exit(not {unwanted}.isdisjoint(sys.modules))"
+    code = f"import sys, benchmark.report.plots; sys.exit(not {unwanted}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
 
 

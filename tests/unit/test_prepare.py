@@ -18,16 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark import prepare as module
-from benchmark.config import Config
+from benchmark.config.config import Config
+from benchmark.core.errors import BenchmarkError
 from benchmark.data import load
 from benchmark.data.avatars import Avatars
 from benchmark.data.base import Candidates, Item, Offer, SourceBase, drawn
 from benchmark.data.celeba import CelebAHQ
 from benchmark.data.folder import Folder
-from benchmark.errors import BenchmarkError
-from benchmark.paths import REFERENCE, Run
-from benchmark.prepare import prepare
+from benchmark.stages import prepare as module
+from benchmark.stages.prepare import prepare
+from benchmark.storage.paths import REFERENCE, Run
 
 IMAGES, MANIFEST = "images.npy", "manifest.json"
 PROJECT = REFERENCE.parents[2]

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.processes import VE, DiscreteVE, DiscreteVP
 from benchmark.diffusion.schedules import make_process
-from benchmark.errors import BenchmarkError
 from benchmark.models import build
 from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_of
 from benchmark.models.pretrained import Loaded, load_pretrained

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from benchmark import progress
-from benchmark.progress import track
+from benchmark.core import progress
+from benchmark.core.progress import track
 
 
 def test_items_pass_through_in_order() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import gauges, gpus, records
+from benchmark.records.record import record as records
+from benchmark.runtime import gauges
+from benchmark.runtime import gpu_leases as gpus
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +32,7 @@ def put(folder: Path, name: str, script: str, patch: pytest.MonkeyPatch) -> None
     ("status", "expected"),
     [
         ("exit 0", ("abc", False)),
-        ("echo ' M benchmark/train.py'", ("abc", True)),
+        ("echo ' M benchmark/stages/train.py'", ("abc", True)),
         ("exit 128", ("abc", None)),
     ],
 )

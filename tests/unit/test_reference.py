@@ -9,9 +9,9 @@ import psutil
 import pytest
 from records_fixture import write_run
 
-from benchmark import reference
-from benchmark.errors import BenchmarkError
-from benchmark.records import read_records
+from benchmark.core.errors import BenchmarkError
+from benchmark.records.record import read_records
+from benchmark.tools import reference
 
 
 def test_a_command_is_stopped_in_time_with_all_that_it_started(

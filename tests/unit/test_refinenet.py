@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.models import build
 from benchmark.models.refinenet import RefineNet
 from benchmark.models.specs import RefineNetSpec

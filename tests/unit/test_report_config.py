@@ -13,13 +13,13 @@ import pytest
 import torch
 import yaml
 
-from benchmark.config import Config, load
+from benchmark.config.config import Config, load
 from benchmark.models import build
 from benchmark.models.diffusers_config import unet_spec
 from benchmark.models.hub import read_json
 from benchmark.models.specs import DiffusersCheckpoint
-from benchmark.paths import REFERENCE
-from benchmark.rows import find_published, read_published
+from benchmark.records.rows import find_published, read_published
+from benchmark.storage.paths import REFERENCE
 
 PROJECT = Path(__file__).parents[2]
 REPORT = PROJECT / "config" / "report.yaml"

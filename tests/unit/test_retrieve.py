@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
-from benchmark import controls, prepare, retrieve
-from benchmark.config import Config, parse
+from benchmark.config.config import Config, parse
 from benchmark.metrics.memorisation import accused, least_accused, pixels
-from benchmark.paths import Run
-from benchmark.retrieve import GAP, SUSPECT, panel
+from benchmark.stages import controls, prepare, retrieve
+from benchmark.stages.retrieve import GAP, SUSPECT, panel
+from benchmark.storage.paths import Run
 
 
 def test_retrieval_imports_no_torch() -> None:
-    code = "import sys, benchmark.retrieve; assert 'torch' not in sys.modules"
+    code = "import sys, benchmark.stages.retrieve; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

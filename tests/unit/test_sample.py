@@ -10,17 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.config import Config, parse
-from benchmark.device import arithmetic
+from benchmark.config.config import Config, parse
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.schedules import SCHEDULES, make_process
-from benchmark.errors import BenchmarkError
 from benchmark.models.refinenet import RefineNet
 from benchmark.models.specs import RefineNetSpec
 from benchmark.models.weights import load_weights, save_weights
-from benchmark.paths import Run
-from benchmark.pictures import read_movie
-from benchmark.records import read_record
-from benchmark.sample import CHAIN_FRAMES, MOVIE_STEPS, Chain, Drawing, stage
+from benchmark.records.record import read_record
+from benchmark.runtime.device import arithmetic
+from benchmark.stages.sample import CHAIN_FRAMES, MOVIE_STEPS, Chain, Drawing, stage
+from benchmark.storage.paths import Run
+from benchmark.storage.pictures import read_movie
 
 CELL = "DDPM-linear-ddpm-10-s0"
 
@@ -110,7 +110,7 @@ def test_progress_is_told_within_a_batch(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("benchmark.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("benchmark.core.progress.SECONDS_BETWEEN_LINES", 0.0)
     images(smoke, weighted)
     assert f"sample {CELL}, images 0-8 of 8, step: 5/10" in capsys.readouterr().err
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser, Estimate, estimate_from
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes import Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import SCHEDULES, linear, make_process
-from benchmark.errors import BenchmarkError
 
 SHAPE = (3, 4, 4)
 PAIRS = [

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from test_samplers import sample
 
+from benchmark.core.registry import Options
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.samplers.base import FAMILIES
 from benchmark.diffusion.schedules import SCHEDULES, make_process
-from benchmark.registry import Options
 
 PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 COUNTS = {"n": 10, "2n": 20, "2n - 1": 19}  # of 10 steps

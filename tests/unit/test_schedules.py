@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.schedules import (
     SCHEDULES,
     cosine,
@@ -17,7 +18,6 @@ from benchmark.diffusion.schedules import (
     ve,
     vp,
 )
-from benchmark.errors import BenchmarkError
 
 DIFFUSERS = {
     "linear": {"beta_schedule": "linear"},

@@ -21,21 +21,21 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
-from benchmark import inputs
-from benchmark import score as module
-from benchmark.__main__ import app
+from benchmark.cli.app import app
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
 from benchmark.data.folder import open_file
 from benchmark.data.pixels import decode
-from benchmark.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.base import Network
-from benchmark.inputs import Images, open_input
 from benchmark.metrics import METRICS
 from benchmark.metrics.frechet import frechet
 from benchmark.metrics.inception_score import inception_score
-from benchmark.records import Value
-from benchmark.score import Embedding, save, score
-from benchmark.score_options import Choice
+from benchmark.tools import score as module
+from benchmark.tools import score_inputs as inputs
+from benchmark.tools.score import Embedding, save, score
+from benchmark.tools.score_inputs import Images, open_input
+from benchmark.tools.score_options import Choice
 
 CONTENT = b"weights"
 SIZES = ((9, 7), (5, 5), (9, 7), (12, 4))

@@ -11,16 +11,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmark import score as module
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.base import Network
-from benchmark.inputs import Images, Statistics, open_input
 from benchmark.metrics.frechet import GaussianStats, frechet, frechet_to
 from benchmark.metrics.kernel import kernel
 from benchmark.metrics.manifold import precision
-from benchmark.score import Embedding, Score, save, score
-from benchmark.score_options import Choice
+from benchmark.tools import score as module
+from benchmark.tools.score import Embedding, Score, save, score
+from benchmark.tools.score_inputs import Images, Statistics, open_input
+from benchmark.tools.score_options import Choice
 
 CONTENT = b"weights"
 ITS_OWN, ANOTHER = "inception-v3-torch-fidelity", "inception-v3-fid"

@@ -12,13 +12,13 @@ from networks import images, inception_file, with_weights
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmark.__main__ import app
-from benchmark.errors import BenchmarkError
+from benchmark.cli.app import app
+from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
-from benchmark.inputs import Images, open_input
-from benchmark.libraries import LIBRARIES
-from benchmark.score import Embedding, Score, score
-from benchmark.score_options import Choice
+from benchmark.tools.score import Embedding, Score, score
+from benchmark.tools.score_inputs import Images, open_input
+from benchmark.tools.score_libraries import LIBRARIES
+from benchmark.tools.score_options import Choice
 
 NAMES = (
     *("a.png", "b.PNG", "c.jpg", "d.JPG", "e.jpeg", "f.JPEG", "g.bmp", "h.BMP", "i.gif", "j.webp"),

@@ -20,18 +20,18 @@ import numpy as np
 import pytest
 from records_fixture import write_run
 
-from benchmark.compare import compare
-from benchmark.compare_formats import FORMATS as COMPARED
-from benchmark.config import load, parse
-from benchmark.downloads import check_blob, check_hub, fetch
-from benchmark.errors import BenchmarkError
-from benchmark.formats import Column, Table, to_latex, to_markdown
-from benchmark.inputs import open_input
-from benchmark.paths import Run
-from benchmark.records import Record, read_record, read_records
-from benchmark.site import write_site
-from benchmark.tables import write_tables
-from benchmark.yaml_text import read_yaml
+from benchmark.config.config import load, parse
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.yaml_text import read_yaml
+from benchmark.records.record import Record, read_record, read_records
+from benchmark.report.compare import compare
+from benchmark.report.compare_formats import FORMATS as COMPARED
+from benchmark.report.formats import Column, Table, to_latex, to_markdown
+from benchmark.report.site import write_site
+from benchmark.report.tables import write_tables
+from benchmark.storage.downloads import check_blob, check_hub, fetch
+from benchmark.storage.paths import Run
+from benchmark.tools.score_inputs import open_input
 
 PROJECT = Path(__file__).parents[2]
 PACKAGE = sorted((PROJECT / "benchmark").rglob("*.py"))
@@ -120,7 +120,7 @@ def test_an_extractor_s_weights_execute_nothing(save: Save, marker: Path, tmp_pa
 def test_a_state_executes_nothing(save: Save, marker: Path, tmp_path: Path) -> None:
     import torch
 
-    from benchmark.state import load_state
+    from benchmark.runtime.training_state import load_state
 
     save(tmp_path / "state", Trap(marker))
     digest = hashlib.sha256((tmp_path / "state").read_bytes()).hexdigest()

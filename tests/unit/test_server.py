@@ -20,8 +20,8 @@ import psutil
 import pytest
 import yaml
 
-from benchmark import server
-from benchmark.paths import Run
+from benchmark.runtime import warm as server
+from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"
@@ -110,7 +110,7 @@ def test_who_asks_imports_nothing_of_the_job(warm: Warm) -> None:
     arguments = ("sample", SMOKE, "DDPM-linear-ddpm-10-s0", "--dry-run")
     done = benchmark(*arguments, served=True, interpreter=("-X", "importtime"))
     assert done.stdout == benchmark(*arguments, served=False).stdout
-    assert "benchmark.server" in done.stderr
+    assert "benchmark.runtime.warm" in done.stderr
     assert not {"typer", "numpy", "pydantic"} & {
         line.split()[-1] for line in done.stderr.split("\n") if line
     }
@@ -195,7 +195,7 @@ def test_warm_processes_end_with_who_started_them() -> None:
     code = (
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from benchmark import server\n"
+        "from benchmark.runtime import warm as server\n"
         f"processes = server.start(Path({str(SMOKE)!r}))\n"
         "print(os.environ[server.FOLDER], *[p.pid for p in processes], flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import features, merge, sample
-from benchmark.config import Config, parse
-from benchmark.errors import BenchmarkError
-from benchmark.merge import _timing
-from benchmark.paths import Run
-from benchmark.records import Record, Stopwatch, read_record
-from benchmark.rows import Row, timed_alike
-from benchmark.shards import name_of, size_of, split
-from benchmark.shards import parse as parse_shard
-from benchmark.timeline import place
+from benchmark.config.config import Config, parse
+from benchmark.config.shards import name_of, size_of, split
+from benchmark.config.shards import parse as parse_shard
+from benchmark.core.errors import BenchmarkError
+from benchmark.records.record import Record, Stopwatch, read_record
+from benchmark.records.rows import Row, timed_alike
+from benchmark.report.timeline import place
+from benchmark.stages import features, merge, sample
+from benchmark.stages.merge import _timing
+from benchmark.storage.paths import Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
 EXTRACTOR = "efficientnet-lite0"

@@ -15,15 +15,15 @@ from browser import Page, browser, find_browser
 from PIL import Image
 from records_fixture import write_run
 
-from benchmark.paths import REFERENCE, Run
-from benchmark.pictures import contact_sheet, read_movie, save_movie, save_png
-from benchmark.records import read_record, read_records
-from benchmark.site import write_site
-from benchmark.verdicts import Verdict
+from benchmark.records.record import read_record, read_records
+from benchmark.report.site import write_site
+from benchmark.report.verdicts import Verdict
+from benchmark.storage.paths import REFERENCE, Run
+from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, save_png
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"
-MOVIE_STEPS = 64  # as in benchmark.sample, which imports torch
+MOVIE_STEPS = 64  # as in benchmark.stages.sample, which imports torch
 NASTY = '<img src=x onerror="alert(1)">&\'"'
 VOID = {"meta", "link", "img", "br", "input", "path", "line", "circle"}
 
@@ -247,7 +247,7 @@ def test_a_movie_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_page_imports_no_torch(golden: Run) -> None:
-    code = "import sys; import benchmark.site; sys.exit('torch' in sys.modules)"
+    code = "import sys; import benchmark.report.site; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 
 

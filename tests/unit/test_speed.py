@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.speed.timing import Row, interleave, report, take_turns
+from benchmark.tools.speed.timing import Row, interleave, report, take_turns
 
 PEERS = ("pytorch_fid", "sklearn")
 
@@ -55,7 +55,7 @@ def test_without_a_peer_there_is_no_ratio() -> None:
 
 @pytest.fixture
 def quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[list[dict], str]:
-    from benchmark.speed import metrics
+    from benchmark.tools.speed import metrics
 
     file = tmp_path / "speed.json"
     report("speed of metrics", metrics.rows(metrics.QUICK), file)
@@ -84,7 +84,7 @@ def test_every_comparison_is_printed_with_a_finite_ratio(quick: tuple[list[dict]
 def test_a_missing_peer_is_one_line_that_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from benchmark.speed import metrics
+    from benchmark.tools.speed import metrics
 
     monkeypatch.setattr(metrics, "missing", lambda *_: "prdc is not installed: uv run ...")
     rows = list(metrics.neighbourhoods(metrics.QUICK))
@@ -97,7 +97,7 @@ def test_pytorch_fid_is_compared_with_whatever_sqrtm_scipy_has(
 ) -> None:
     import scipy.linalg
 
-    from benchmark.speed import metrics
+    from benchmark.tools.speed import metrics
 
     sqrtm = scipy.linalg.sqrtm
     monkeypatch.setattr(scipy.linalg, "sqrtm", lambda matrix: sqrtm(matrix))  # no `disp`, as 1.18
@@ -107,7 +107,7 @@ def test_pytorch_fid_is_compared_with_whatever_sqrtm_scipy_has(
 
 
 def test_matrices_that_do_not_fit_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.speed import metrics
+    from benchmark.tools.speed import metrics
 
     assert metrics._too_large(10) is None
     note = metrics._too_large(10**7)
@@ -117,7 +117,7 @@ def test_matrices_that_do_not_fit_are_not_tried(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 def test_every_sampler_is_compared_with_its_network_and_three_with_diffusers() -> None:
     from benchmark.diffusion.samplers import SAMPLERS
-    from benchmark.speed import sampling
+    from benchmark.tools.speed import sampling
 
     torch.set_num_threads(1)
     rows = list(sampling.rows(sampling.QUICK))
@@ -138,8 +138,8 @@ def test_every_sampler_is_compared_with_its_network_and_three_with_diffusers() -
 
 
 def test_a_sampler_is_compared_with_its_network_and_with_a_pipeline(tmp_path: Path) -> None:
-    from benchmark.speed import sampling
-    from benchmark.speed.peers import diffusers_defaults
+    from benchmark.tools.speed import sampling
+    from benchmark.tools.speed.peers import diffusers_defaults
 
     torch.set_num_threads(1)
     sizes, cpu = sampling.QUICK, torch.device("cpu")
@@ -154,8 +154,8 @@ def test_a_sampler_is_compared_with_its_network_and_with_a_pipeline(tmp_path: Pa
 
 
 def test_the_tuned_pipeline_computes_as_ours_does(tmp_path: Path) -> None:
-    from benchmark.speed import sampling
-    from benchmark.speed.peers import diffusers_defaults
+    from benchmark.tools.speed import sampling
+    from benchmark.tools.speed.peers import diffusers_defaults
 
     way = sampling.Way("bf16", compile=False, tuned=True)
     own = sampling.Own(
@@ -170,7 +170,7 @@ def test_the_tuned_pipeline_computes_as_ours_does(tmp_path: Path) -> None:
 
 
 def test_training_is_compared_with_the_loop_of_diffusers_example() -> None:
-    from benchmark.speed import training
+    from benchmark.tools.speed import training
 
     torch.set_num_threads(1)
     (row,) = training.rows(training.QUICK)
@@ -182,7 +182,7 @@ def test_training_is_compared_with_the_loop_of_diffusers_example() -> None:
 @pytest.mark.parametrize("told", ["positional", "fourier"])
 def test_both_sides_have_the_same_network(told: str) -> None:
     from benchmark.models.unet import UNet
-    from benchmark.speed.peers import diffusers_defaults, unet2d
+    from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 
     torch.manual_seed(0)
     spec = diffusers_defaults((8, 16)).model_copy(update={"time_embedding": told})
@@ -194,10 +194,10 @@ def test_both_sides_have_the_same_network(told: str) -> None:
 
 
 def test_the_example_s_loop_learns() -> None:
-    from benchmark.config import Training
+    from benchmark.config.config import Training
     from benchmark.models.unet import UNet
-    from benchmark.speed import training
-    from benchmark.speed.peers import diffusers_defaults, unet2d
+    from benchmark.tools.speed import training
+    from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 
     model = unet2d(UNet(diffusers_defaults((8, 8))), 8)
     before = [p.detach().clone() for p in model.parameters()]
@@ -209,7 +209,7 @@ def test_the_example_s_loop_learns() -> None:
 
 
 def test_flops_and_bytes_of_a_layer_are_those_of_its_formula() -> None:
-    from benchmark.speed.limits import Limits, flops, moved_bytes
+    from benchmark.tools.speed.limits import Limits, flops, moved_bytes
 
     layer, x = torch.nn.Linear(30, 20), torch.zeros(5, 30)
     network = torch.nn.Sequential(layer)
@@ -221,7 +221,7 @@ def test_flops_and_bytes_of_a_layer_are_those_of_its_formula() -> None:
 
 
 def test_rates_of_the_machine_are_positive() -> None:
-    from benchmark.speed.limits import copy_rate, product_rate
+    from benchmark.tools.speed.limits import copy_rate, product_rate
 
     assert product_rate(16) > 0
     assert copy_rate(1) > 0

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmark.config import load, merged, parse
-from benchmark.errors import BenchmarkError
+from benchmark.config.config import load, merged, parse
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Name, Strict, explain
+from benchmark.core.yaml_text import read_yaml
 from benchmark.models.specs import CustomSpec
-from benchmark.strict import Name, Strict, explain
-from benchmark.yaml_text import read_yaml
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(SMOKE.read_text())

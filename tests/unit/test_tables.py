@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from records_fixture import write_run
 
-from benchmark.errors import BenchmarkError
-from benchmark.formats import (
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
+from benchmark.records.record import Cell, read_record, read_records
+from benchmark.records.rows import collect, read_published, table_names
+from benchmark.report.formats import (
     Column,
     Entry,
     Table,
@@ -21,10 +24,8 @@ from benchmark.formats import (
     to_latex,
     to_markdown,
 )
-from benchmark.paths import Run
-from benchmark.records import Cell, Value, read_record, read_records
-from benchmark.rows import collect, read_published, table_names
-from benchmark.tables import write_tables
+from benchmark.report.tables import write_tables
+from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"
@@ -334,7 +335,7 @@ def test_significant_digits(number: float, text: str) -> None:
 
 
 def test_tables_import_no_torch() -> None:
-    code = "import sys, benchmark.tables; sys.exit('torch' in sys.modules)"
+    code = "import sys, benchmark.report.tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
 
 

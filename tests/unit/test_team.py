@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.models.weights import load_weights
-from benchmark.paths import Run
-from benchmark.records import Record, read_record
-from benchmark.stopping import AGAIN
-from benchmark.team import Team
+from benchmark.records.record import Record, read_record
+from benchmark.runtime.process_group import Team
+from benchmark.runtime.stopping import AGAIN
+from benchmark.storage.paths import Run
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 STEPS = 40

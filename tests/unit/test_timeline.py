@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from records_fixture import record
 
-from benchmark.records import Record
-from benchmark.timeline import PAUSE, Bar, place, shares, sittings, timeline
+from benchmark.records.record import Record
+from benchmark.report.timeline import PAUSE, Bar, place, shares, sittings, timeline
 
 
 def job(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.processes import VE, VP, Array, DiscreteVE, Process
 from benchmark.diffusion.schedules import SCHEDULES, cosine, geometric, linear, make_process
 from benchmark.diffusion.timesteps import timesteps
-from benchmark.errors import BenchmarkError
 
 NCSN = DiscreteVE(np.geomspace(0.01, 1, 10))
 SDES = [VE(0.01, 50.0), VP(0.1, 20.0)]

@@ -17,17 +17,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import closure
-from benchmark.config import Config, Training, parse
-from benchmark.contention import Contention
-from benchmark.errors import BenchmarkError
-from benchmark.images import dequantised, to_model_range
+from benchmark.config.config import Config, Training, parse
+from benchmark.core import closure
+from benchmark.core.errors import BenchmarkError
 from benchmark.models.weights import load_weights
-from benchmark.paths import Run
-from benchmark.records import read_record
-from benchmark.state import load_state, save_state
-from benchmark.team import ALONE, Team
-from benchmark.train import Trainer, _trainer, learning_rate, stage
+from benchmark.records.contention import Contention
+from benchmark.records.record import read_record
+from benchmark.runtime.model_range import dequantised, to_model_range
+from benchmark.runtime.process_group import ALONE, Team
+from benchmark.runtime.training_state import load_state, save_state
+from benchmark.stages.train import Trainer, _trainer, learning_rate, stage
+from benchmark.storage.paths import Run
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 
@@ -240,7 +240,7 @@ def test_only_the_two_newest_states_are_kept(tmp_path: Path) -> None:
 def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
     smoke: Config, run: Run
 ) -> None:
-    from benchmark.train import stage
+    from benchmark.stages.train import stage
 
     stage(smoke, "DDPM-linear", run)
     weights, spec = load_weights(run.weights("DDPM-linear"))
@@ -264,7 +264,7 @@ def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
 def test_a_finished_training_that_is_asked_for_again_trains_again(
     smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.train import stage
+    from benchmark.stages.train import stage
 
     stage(smoke, "DDPM-linear", run)
     before = run.weights("DDPM-linear").read_bytes()
@@ -310,7 +310,7 @@ def test_a_process_that_is_not_to_clear_leaves_bad_states(tmp_path: Path) -> Non
 def test_processes_that_have_read_different_states_do_not_go_on(
     smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.train import stage
+    from benchmark.stages.train import stage
 
     monkeypatch.setattr(Team, "is_same", lambda self, number: False)
     with pytest.raises(BenchmarkError, match="read states of different steps"):
@@ -319,13 +319,14 @@ def test_processes_that_have_read_different_states_do_not_go_on(
 
 SIGNALLED = """
 import os, signal, sys
-from benchmark import __main__, train
+from benchmark.stages import train
+from benchmark.cli import app
 write = train.save_weights
 def told_to_stop(*arguments):
     os.kill(os.getpid(), signal.SIGTERM)
     write(*arguments)
 train.save_weights = told_to_stop
-__main__.main()
+app.main()
 """
 
 

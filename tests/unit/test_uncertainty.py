@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import (
     across_seeds,
     bootstrap,
@@ -22,7 +23,6 @@ from benchmark.metrics.uncertainty import (
     with_error,
     with_interval,
 )
-from benchmark.records import Value
 
 Rows = NDArray[np.intp]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
 from benchmark.models import build
 from benchmark.models.specs import CustomSpec, UNetSpec
 from benchmark.models.unet import UNet
@@ -262,7 +262,7 @@ def test_custom_network_is_built_from_its_factory(monkeypatch: pytest.MonkeyPatc
     ("factory", "reason"),
     [
         ("no_such_module:network", "No module named 'no_such_module'"),
-        ("benchmark.errors:network", "has no attribute 'network'"),
+        ("benchmark.core.errors:network", "has no attribute 'network'"),
         ("benchmark.models.unet:UNet", "unexpected keyword argument 'width'"),
     ],
 )

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from records_fixture import CELLS, make_cell, record, retrieval
 
-from benchmark.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import proportion
-from benchmark.paths import CLAIMS, REFERENCE
-from benchmark.records import Cell, Control, Protocol, Record, Timing, Value, read_records
-from benchmark.rows import Row, collect, key_of, read_published
-from benchmark.verdicts import (
+from benchmark.records.record import Cell, Control, Protocol, Record, Timing, read_records
+from benchmark.records.rows import Row, collect, key_of, read_published
+from benchmark.report.verdicts import (
     Judged,
     Lookup,
     Measured,
@@ -25,6 +25,7 @@ from benchmark.verdicts import (
     read_claims,
     time_ratio,
 )
+from benchmark.storage.paths import CLAIMS, REFERENCE
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"

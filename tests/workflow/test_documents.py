@@ -18,7 +18,7 @@ from checkout import PROJECT
 from PIL import Image
 from test_workflow import SMOKE, lay_out, snakemake
 
-from benchmark.bundle import pack
+from benchmark.report.bundle import pack
 
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/*.md"))]
 BLOCK = re.compile(r"```sh\n(.*?)```", re.S)

@@ -12,7 +12,7 @@ import yaml
 from checkout import PROJECT
 from test_workflow import lay_out, snakemake
 
-from benchmark.paths import Run
+from benchmark.storage.paths import Run
 
 CONFIG = {
     "run": "own",

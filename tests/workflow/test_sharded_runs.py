@@ -8,7 +8,7 @@ import pytest
 import yaml
 from test_workflow import SMOKE, lay_out, planned, snakemake
 
-from benchmark.records import read_records
+from benchmark.records.record import read_records
 
 pytestmark = pytest.mark.slow
 CELL = "DDPM-linear-ddpm-10-s0"

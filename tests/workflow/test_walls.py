@@ -13,8 +13,8 @@ import pytest
 import yaml
 from test_workflow import SMOKE, lay_out, snakemake
 
-from benchmark.paths import Run
-from benchmark.records import read_record
+from benchmark.records.record import read_record
+from benchmark.storage.paths import Run
 
 SLOW = """
 import time

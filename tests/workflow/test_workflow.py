@@ -18,11 +18,11 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.bundle import pack
-from benchmark.config import load
-from benchmark.paths import Run
-from benchmark.records import Record, read_records
-from benchmark.stopping import AGAIN
+from benchmark.config.config import load
+from benchmark.records.record import Record, read_records
+from benchmark.report.bundle import pack
+from benchmark.runtime.stopping import AGAIN
+from benchmark.storage.paths import Run
 
 FIGURES = {"tables", "plots", "site"}
 OF_CONTROLS = {"controls", "features", "evaluate_controls", "retrieve_controls"} | FIGURES

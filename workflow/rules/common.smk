@@ -24,19 +24,19 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
         f"error: {HOME}: this process has the code of {benchmark.__path__[0]} already"
     )
 
-from benchmark.atomic import write_text
-from benchmark.closure import CHECKOUT, MODULES
-from benchmark.compare import labels
-from benchmark.config import check_writable, merged, read_config, resolved
-from benchmark.config import parse as parse_config  # Snakemake has a `parse` of its own
-from benchmark.contents import contents
-from benchmark.cores import available_cores
+from benchmark.storage.atomic import write_text
+from benchmark.core.closure import CHECKOUT, MODULES
+from benchmark.report.compare import labels
+from benchmark.config.config import check_writable, merged, read_config, resolved
+from benchmark.config.config import parse as parse_config  # Snakemake has a `parse` of its own
+from benchmark.storage.contents import contents
+from benchmark.core.cores import available_cores
 from benchmark.data.listing import image_files
-from benchmark.dependencies import code
-from benchmark.errors import BenchmarkError
+from benchmark.config.dependencies import code
+from benchmark.core.errors import BenchmarkError
 from benchmark.models.specs import local_files
-from benchmark.needs import check_folders, lacking
-from benchmark.paths import (
+from benchmark.config.needs import check_folders, lacking
+from benchmark.storage.paths import (
     CLAIMS,
     CONTROLS,
     HELD_OUT,
@@ -45,10 +45,11 @@ from benchmark.paths import (
     RESULTS,
     Run,
 )
-from benchmark.records import canonical_json, read_records
-from benchmark.rows import RESERVED
-from benchmark.server import start as start_servers
-from benchmark.shards import Kind, name_of, size_of, split
+from benchmark.records.record import read_records
+from benchmark.core.canonical import canonical_json
+from benchmark.records.rows import RESERVED
+from benchmark.runtime.warm import start as start_servers
+from benchmark.config.shards import Kind, name_of, size_of, split
 
 
 @contextlib.contextmanager

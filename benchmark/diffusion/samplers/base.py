@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args
 
 from pydantic import Field, create_model
 
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.registry import Options, Registry
 from benchmark.diffusion.processes import SDE, Array, Family, OnceSpacing, Process, Spacing
 from benchmark.diffusion.timesteps import timesteps
-from benchmark.errors import BenchmarkError
-from benchmark.registry import Options, Registry
 
 if TYPE_CHECKING:
     from torch import Tensor

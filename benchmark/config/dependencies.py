@@ -1,0 +1,172 @@
+"""The code that each job depends on: that of its stage, and of the parts that it uses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.core.closure import digest, find, hashes, own_folders
+from benchmark.core.errors import BenchmarkError
+from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.extractors import EXTRACTORS, catalogue
+from benchmark.metrics import METRICS
+from benchmark.models.specs import CustomSpec, DiffusersCheckpoint, Network
+
+if TYPE_CHECKING:
+    from benchmark.config.config import Config
+
+# What reads a checkpoint of diffusers.
+OF_DIFFUSERS = [
+    "benchmark.data.listing",
+    "benchmark.models.diffusers_config",
+    "benchmark.models.schedulers",
+]
+# What a stage reads a run or a bundle with; the others have `records.record` for a JSON file.
+READING = "benchmark.storage.run_files"
+
+
+def code(config: Config, rule: str, name: str = "") -> str:
+    """Return one hash of all code that a job depends on.
+
+    Args:
+        config: of the run.
+        rule: of the job, a key of `JOBS`.
+        name: of what it makes: a data set, a training, a cell, a control.
+
+    Raises:
+        BenchmarkError: a module of the user's is missing, or is no Python.
+    """
+    return digest(JOBS[rule](config, name), own_folders())
+
+
+def modules(config: Config, rule: str, name: str = "") -> dict[str, str]:
+    """Return a hash of each module that a job depends on, by its name; see `code`."""
+    return hashes(JOBS[rule](config, name), own_folders())
+
+
+def _prepare(config: Config, dataset: str) -> list[str]:
+    return ["benchmark.stages.prepare", type(config.data[dataset]).__module__]
+
+
+def _controls(config: Config, dataset: str) -> list[str]:
+    return ["benchmark.stages.controls"]
+
+
+def _gather(config: Config, cell: str) -> list[str]:
+    source = config.data[config.cell(cell).dataset]
+    return ["benchmark.stages.gather", type(source).__module__]
+
+
+def _train(config: Config, training: str) -> list[str]:
+    cell = config.trainings[training]
+    return ["benchmark.stages.train", *_network_of(config, cell.model), *_schedule(config, cell.id)]
+
+
+def _sample(config: Config, cell: str) -> list[str]:
+    found = config.cell(cell)
+    sampler = config.sampler(found.sampling.sampler)
+    return [
+        "benchmark.stages.sample",
+        SAMPLERS.get(sampler.kind).__module__,
+        *_network_of(config, found.model),
+        *_schedule(config, cell),
+    ]
+
+
+def _merge_samples(config: Config, cell: str) -> list[str]:
+    return ["benchmark.stages.merge", "benchmark.storage.pictures", *_sample(config, cell)]
+
+
+def _features(config: Config, name: str) -> list[str]:
+    return ["benchmark.stages.features", *_extractor(config)]
+
+
+def _merge_features(config: Config, cell: str) -> list[str]:
+    return ["benchmark.stages.merge", *_features(config, cell)]
+
+
+def _evaluate(config: Config, name: str) -> list[str]:
+    return ["benchmark.stages.evaluate", *_metrics(config), *_extractor(config)]
+
+
+def _retrieve(config: Config, name: str) -> list[str]:
+    made = [] if config.judged(name)[0].cell else ["benchmark.data.controls"]
+    return ["benchmark.stages.retrieve", *made, *_extractor(config)]
+
+
+def _report(module: str) -> Callable[[Config, str], list[str]]:
+    return lambda config, name: [module, READING]
+
+
+JOBS: dict[str, Callable[[Config, str], list[str]]] = {
+    "prepare": _prepare,
+    "controls": _controls,
+    "gather": _gather,
+    "train": _train,
+    "sample": _sample,
+    "merge_samples": _merge_samples,
+    "features": _features,
+    "merge_features": _merge_features,
+    "evaluate": _evaluate,
+    "retrieve": _retrieve,
+    "tables": _report("benchmark.report.tables"),
+    "plots": _report("benchmark.report.plots"),
+    "site": _report("benchmark.report.site"),
+    "comparison": lambda config, name: [
+        "benchmark.report.compare",
+        "benchmark.report.compare_formats",
+        READING,
+        *_metrics(config),  # which of two values is better
+    ],
+}
+
+
+def extractor(name: str) -> list[str]:
+    """Return the definition of an extractor: its facts, and what builds its network."""
+    found = EXTRACTORS[name]
+    definition = next(key for key, value in vars(catalogue).items() if value is found)
+    return [f"{catalogue.__name__}:{definition}"]
+
+
+def _extractor(config: Config) -> list[str]:
+    return extractor(config.evaluation.extractor)
+
+
+def _metrics(config: Config) -> list[str]:
+    kinds = [options.kind for options in config.evaluation.metrics.values()]
+    return [METRICS.get(kind).__module__ for kind in kinds]
+
+
+def _schedule(config: Config, cell: str) -> list[str]:
+    found = config.cell(cell)
+    schedule = config.schedule_of(found.model, found.sampling.schedule)
+    return [SCHEDULES.get(schedule.kind).__module__]
+
+
+def _network_of(config: Config, model: str) -> list[str]:
+    """Return what builds the network of a model, and what reads ready weights."""
+    recipe = config.recipe(model)
+    if recipe is not None:
+        return _network(recipe[0], f"networks.{config.models[model].network}")
+    described = config.described.get(model)
+    spec = described.spec if described else None
+    network = _network(spec, f"models.{model}.weights") if spec else []
+    if not isinstance(config.models[model].weights, DiffusersCheckpoint):
+        return network
+    # What a hub keeps is not read before the job: there the network may be ours.
+    return [*OF_DIFFUSERS, *(network or ["benchmark.models.unet"])]
+
+
+def _network(spec: Network, at: str) -> list[str]:
+    if not isinstance(spec, CustomSpec):
+        return [f"benchmark.models.{spec.kind}"]
+    module, folders = spec.factory.partition(":")[0], own_folders()
+    if find(module, [*folders, *map(Path, sys.path)]) is None:
+        raise BenchmarkError(
+            f"{at}.factory: no module {module!r} in {' or '.join(map(str, folders))}: "
+            f"put {module}.py there"
+        )
+    return [module]

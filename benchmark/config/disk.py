@@ -1,0 +1,54 @@
+"""The large arrays that a run writes: how many images and bytes each has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark.config.config import Config
+from benchmark.extractors import EXTRACTORS
+from benchmark.storage.paths import Run
+
+FLOAT_BYTES = 4
+FEATURES = "features"  # a kind of arrays; the others are kinds of images
+
+
+class Array(NamedTuple):
+    """An array of images, or of their features.
+
+    Attributes:
+        kind: prepared images, samples, controls or features.
+        name: of the data set or the cell, or of all controls of a data set.
+        path: where it lies.
+        images: rows.
+        size: bytes.
+    """
+
+    kind: str
+    name: str
+    path: Path
+    images: int
+    size: int
+
+
+def arrays(config: Config, run: Run) -> Iterator[Array]:
+    """Yield every array of images and of features; pictures, tables and records are small."""
+    extractor = EXTRACTORS[config.evaluation.extractor]
+    for kind, name, path, images, side in _images(config, run):
+        yield Array(kind, name, path, images, images * 3 * side**2)
+        size = images * extractor.dimension * FLOAT_BYTES
+        yield Array(FEATURES, name, run.features(extractor.name, name), images, size)
+
+
+def _images(config: Config, run: Run) -> Iterator[tuple[str, str, Path, int, int]]:
+    """Yield kind, name, path, number and resolution of all images that are embedded."""
+    for name in sorted({cell.dataset for cell in config.cells}):
+        source, controls = config.data[name], config.controls_of(name)
+        images, side = source.train + source.held_out, source.resolution
+        yield "prepared images", name, run.images(name), images, side
+        made = len(config.evaluation.controls) * config.control_count(name)
+        if made:
+            yield "controls", controls, run.samples(controls), made, side
+    for cell in config.cells:
+        yield "samples", cell.id, run.samples(cell.id), cell.samples, cell.resolution

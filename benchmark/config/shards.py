@@ -1,0 +1,75 @@
+"""Parts of a cell that jobs of their own sample or embed, before `merge` makes one of them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from benchmark.core.canonical import spec_hash
+from benchmark.core.errors import BenchmarkError
+from benchmark.records.record import read_record
+
+if TYPE_CHECKING:
+    from benchmark.config.config import Config
+    from benchmark.storage.paths import Run
+
+Kind = Literal["sample", "features"]  # of the records of what is made in parts
+IDENTITY = ("code", "sources")  # facts that all shards of a cell have in common
+SHARD = "shard"  # the fact of a record: images that each job made
+
+
+def split(count: int, batch: int, size: int | None) -> list[range]:
+    """Return the parts of `count` images: whole batches of all, of at least `size` images each.
+
+    The last part may be smaller; without a size there is only one.
+    """
+    step = count if size is None else -(-size // batch) * batch
+    return [range(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def name_of(part: range) -> str:
+    """Return the name of a part: its first image, and the one behind its last."""
+    return f"{part.start}-{part.stop}"
+
+
+def parse(shard: str, count: int, batch: int) -> range:
+    """Return the images of the part called `shard`, as 0-1000.
+
+    Raises:
+        BenchmarkError: it is not a part of `count` images, or would begin or end within a batch.
+    """
+    found = re.fullmatch(r"(\d+)-(\d+)", shard)
+    part = range(*map(int, found.groups())) if found else range(0)
+    whole = part.start % batch == 0 and (part.stop % batch == 0 or part.stop == count)
+    if not part or part.stop > count or not whole:
+        raise BenchmarkError(
+            f"--shard {shard}: parts of {count} images are whole batches of {batch}, as "
+            f"{name_of(split(count, batch, batch)[0])}"
+        )
+    return part
+
+
+def size_of(config: Config, name: str, run: Run, kind: Kind) -> int | None:
+    """Return how many images of a cell each job makes; None: one job makes all.
+
+    What is done keeps the size that it was made in: its images do not depend on it, so a config
+    with another one makes nothing again.
+    """
+    try:
+        sampled, made = (read_record(run.record(stage, name)) for stage in ("sample", kind))
+    except BenchmarkError:
+        return config.shard(name)
+    if sampled.spec_hash != spec_hash(config.sample_spec(name)):
+        return config.shard(name)
+    size = made.facts.get(SHARD)
+    return size if isinstance(size, int) else None
+
+
+def identity(code: str, *sources: str) -> dict[str, str]:
+    """Return, as facts of a record, what all shards of a cell must have in common but the config.
+
+    Args:
+        code: a hash of the code that makes them.
+        sources: SHA-256 of all that is read.
+    """
+    return dict(zip(IDENTITY, (code, " ".join(sources)), strict=True))

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, strict models, the registry of parts, seeds, progress."""

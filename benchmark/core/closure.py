@@ -1,0 +1,289 @@
+"""Which code a result depends on: found through imports, and compared without comments.
+
+`hashes` starts at some modules and follows their imports, lazy ones included, through this package
+and through a user's own modules. It does not go into layers that cannot change what a job writes
+(`STOPS`), nor along imports of parts of which a job uses only some (`CHOICES`): the job names those
+that it uses as further modules to start from. Each module is told by a hash of its syntax tree, so
+that comments, docstrings and layout change nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.core.errors import BenchmarkError
+
+PACKAGE = "benchmark"
+HOME = Path(__file__).resolve().parents[2]  # the folder in which this package lies
+TEMPLATES = HOME / PACKAGE / "report" / "templates"
+CHECKOUT = "BENCHMARK_HOME"  # environment variable: the checkout whose workflow runs this
+MODULES = "BENCHMARK_MODULES"  # environment variable: folders of the user's modules
+
+# Modules that cannot change what a job writes, each with the reason.
+STOPS = {
+    "benchmark": "has no code",
+    "benchmark.cli.app": "reads the command line",
+    "benchmark.storage.atomic": "writes the bytes that it is given",
+    "benchmark.core.closure": "tells which code is compared",
+    "benchmark.config.config": "what a config says stands in the job's own parameters",
+    "benchmark.data.sources": "lists the sources: a job names its own",
+    "benchmark.config.dependencies": "tells which code is compared",
+    "benchmark.diffusion.samplers": "lists the samplers: a job names its own",
+    "benchmark.storage.downloads": "fetches files that are checked by their hash",
+    "benchmark.core.errors": "holds the words of a failure",
+    "benchmark.extractors.catalogue": "lists the extractors: a job names its own",
+    "benchmark.runtime.gpu_leases": "chooses between equal GPUs",
+    "benchmark.metrics": "lists the metrics: a job names its own",
+    "benchmark.storage.locks": "lets processes in one after the other",
+    "benchmark.models.specs": "what a config says stands in the job's own parameters",
+    "benchmark.runtime.once": "lets one process after the other do a job",
+    "benchmark.storage.paths": "where files lie stands in the rules",
+    "benchmark.core.progress": "draws the progress bar",
+    "benchmark.core.registry": "finds a part by its name",
+    "benchmark.runtime.warm": "starts jobs",
+    "benchmark.runtime.stopping": "ends a job early, which then writes nothing",
+    "benchmark.core.strict": "refuses what a config must not say",
+}
+INSTALLED = {"site-packages", "dist-packages"}  # folders of packages that are not edited
+# Imports of parts, by the module that imports them. Not each of its jobs uses them.
+CHOICES = {
+    "benchmark.stages.merge": {"benchmark.storage.pictures"},
+    "benchmark.models": {"benchmark.models.refinenet", "benchmark.models.unet"},
+    "benchmark.models.description": {
+        "benchmark.models.diffusers_config",
+        "benchmark.models.schedulers",
+    },
+    "benchmark.models.hub": {"benchmark.data.listing"},
+    "benchmark.models.weights": {"benchmark.models.description"},
+    "benchmark.stages.prepare": {"benchmark.data.listing"},
+    "benchmark.records.record": {"benchmark.storage.run_files"},
+    "benchmark.stages.retrieve": {"benchmark.data.controls"},
+}
+
+
+def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str]:
+    """Return a hash of each module that is reached from some, by name.
+
+    Args:
+        starts: names of modules. MODULE:NAME stands for the definition of NAME alone, and for those
+            that it uses in its module.
+        folders: where modules outside this package are looked for, in this order, before the places
+            in which Python finds them.
+
+    Raises:
+        BenchmarkError: one of them is no Python.
+    """
+    found: dict[str, str] = {}
+    starts = list(starts)
+    roots = {name.partition(".")[0] for name in starts}
+    waiting = [*starts, *_parents(name.partition(":")[0] for name in starts)]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in STOPS:
+            continue
+        module, _, definition = name.partition(":")
+        root = module.partition(".")[0]
+        is_wanted = root in roots
+        path = find(module, [*folders, *map(Path, sys.path)] if is_wanted else folders)
+        if path is None:
+            continue
+        if find(module, folders) is None and INSTALLED.intersection(path.parts):
+            found[root] = _installed(find(root, map(Path, sys.path)) or path)
+            continue
+        found[name], reached = _read(path, module, definition)
+        waiting += reached
+    return dict(sorted(found.items()))
+
+
+def digest(starts: Iterable[str], folders: Sequence[Path] = ()) -> str:
+    """Return one hash of all modules that are reached from some; see `hashes`."""
+    text = "\n".join(f"{name} {code}" for name, code in hashes(starts, folders).items())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def own_folders() -> list[Path]:
+    """Return where a user's modules are looked for: here, and beside the config."""
+    named = os.environ.get(MODULES, "")
+    folders = [Path.cwd(), *map(Path, filter(None, named.split(os.pathsep)))]
+    return list(dict.fromkeys(folders))
+
+
+def find(module: str, folders: Iterable[Path]) -> Path | None:
+    """Return the source file of a module, the first of these folders that has it."""
+    parts = module.split(".")
+    for folder in [HOME] if parts[0] == PACKAGE else folders:
+        place = os.path.join(folder, *parts)  # noqa: PTH118  thousands of them: pathlib is slow
+        for path in (f"{place}/__init__.py", f"{place}.py"):
+            if os.path.isfile(path):  # noqa: PTH113
+                return Path(path)
+    return None
+
+
+@functools.cache
+def _installed(path: Path) -> str:
+    """Return one hash of all sources of an installed package: too many to follow their imports.
+
+    Args:
+        path: its __init__.py, or its only module.
+    """
+    sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(os.fsencode(source.relative_to(path.parent)) + b"\0")
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path, module: str, definition: str) -> tuple[str, list[str]]:
+    """Return the hash of a module, or of a definition in it, and what it imports."""
+    try:
+        parsed = _parse(path.read_bytes(), module, definition, path.name == "__init__.py")
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        line = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: not a readable Python module: {line}") from None
+    code = parsed.code
+    for template in sorted(_templates(parsed.texts)):
+        code += hashlib.sha256((TEMPLATES / template).read_bytes()).hexdigest()
+    skipped = CHOICES.get(module, set())
+    return code, [name for name in parsed.imports if name not in skipped]
+
+
+class _Parsed(NamedTuple):
+    code: str  # its hash
+    imports: list[str]
+    texts: frozenset[str]  # constants that may be names of templates
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse(source: bytes, module: str, definition: str, is_package: bool) -> _Parsed:
+    with warnings.catch_warnings(action="ignore"):  # the import says them
+        body = ast.parse(source).body
+    if definition:
+        body = _defining(body, definition)
+    package = module if is_package else module.rpartition(".")[0]
+    nodes = _executed(body)
+    imports = {name for node in nodes for name in _imported(node, package)}
+    constants = (node.value for node in nodes if isinstance(node, ast.Constant))
+    texts = frozenset(text for text in constants if isinstance(text, str) and "." in text)
+    code = hashlib.sha256(ascii(_plain(body)).encode()).hexdigest()
+    return _Parsed(code, sorted(imports | _parents(imports)), texts)
+
+
+def _parents(modules: Iterable[str]) -> set[str]:
+    """Return the packages that are imported with some modules, as those are in them."""
+    users = (name for name in modules if name.partition(".")[0] != PACKAGE)
+    return {name[: dot.start()] for name in users for dot in re.finditer(r"\.", name)}
+
+
+def _defining(body: Sequence[ast.stmt], name: str) -> list[ast.stmt]:
+    """Return the statements that define a name, and those that define what these use."""
+    by_name = {defined: statement for statement in body for defined in _defined(statement)}
+    chosen, wanted = set(), [name]
+    while wanted:
+        statement = by_name.pop(wanted.pop(), None)
+        if statement is not None:
+            chosen.add(statement)
+            wanted += [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    return [statement for statement in body if statement in chosen]
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return [statement.name]
+    if isinstance(statement, ast.Assign):
+        return [target.id for target in statement.targets if isinstance(target, ast.Name)]
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        return [statement.target.id]
+    return []
+
+
+def _executed(body: Iterable[ast.AST]) -> list[ast.AST]:
+    """Return all nodes but for those that only a type checker sees."""
+    found, waiting = [], list(body)
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    is_name = isinstance(test, ast.Name | ast.Attribute)
+    return is_name and ast.unparse(test).endswith("TYPE_CHECKING")
+
+
+def _imported(node: ast.AST, package: str) -> list[str]:
+    """Return the names of the modules that a statement imports, or may import."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.Call):
+        return _called(node, package)
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    origin = _absolute(node.module or "", node.level, package)
+    return [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+
+
+def _called(call: ast.Call, package: str) -> list[str]:
+    """Return the module that a call of `import_module` or `__import__` names by a constant."""
+    function = ast.unparse(call.func).rpartition(".")[2]
+    name = call.args[0] if call.args else None
+    if function not in {"import_module", "__import__"} or not isinstance(name, ast.Constant):
+        return []
+    relative = str(name.value).lstrip(".")
+    return [_absolute(relative, len(str(name.value)) - len(relative), package)]
+
+
+def _absolute(name: str, level: int, package: str) -> str:
+    """Return the name of a module that has `level` dots before it where it is imported."""
+    parts = package.split(".")
+    base = parts[: len(parts) - level + 1] if level else []
+    return ".".join(filter(None, [*base, name]))
+
+
+def _plain(node: object) -> Any:
+    """Return a syntax tree as lists, the same in every version of Python, without docstrings."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node if not _is_docstring(item)]
+    if isinstance(node, ast.JoinedStr):  # some versions add empty texts
+        node.values = [v for v in node.values if not isinstance(v, ast.Constant) or v.value]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = [
+        (name, _plain(value))
+        for name, value in ast.iter_fields(node)
+        if isinstance(node, ast.Constant) or (value is not None and value != [])
+    ]
+    return [type(node).__name__, *fields]
+
+
+def _is_docstring(node: object) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _templates(texts: Iterable[str]) -> set[str]:
+    """Return the templates that are named, and those that these include."""
+    names = {path.name for path in TEMPLATES.iterdir()}
+    found: set[str] = set()
+    waiting = names.intersection(texts)
+    while waiting:
+        found |= waiting
+        content = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in waiting)
+        waiting = {name for name in names if name in content} - found
+    return found

@@ -1,0 +1,141 @@
+"""Exact nearest neighbours, whatever the scale of the features.
+
+Faiss and torch in one process can crash through their two OpenMP runtimes, so nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.metrics.base import Features, check_pair
+from benchmark.metrics.distances import Array, blocks, middle
+
+Index = NDArray[np.int64]
+
+SPARE = 8  # candidates beyond k whose distances are computed again, exactly
+BLOCK = 256  # queries whose candidates are held at a time
+ROUNDOFF = 2.0**-24  # of one operation in float32
+TINY = float(np.finfo(np.float32).tiny)  # below it float32 loses digits, or becomes 0
+
+
+class _Candidates(NamedTuple):
+    """What Faiss found for n queries.
+
+    Attributes:
+        rows: row numbers in the bank, n×count; −1 where Faiss found none.
+        farthest: the squared distance, in float32, of the last of them (n).
+        lengths: distance of each query to the point that both sides were moved by (n).
+    """
+
+    rows: Index
+    farthest: Array
+    lengths: Array
+
+
+def nearest(query: Features, bank: Features, k: int) -> tuple[Array, Index]:
+    """Find the `k` nearest rows of `bank` for every row of `query`.
+
+    Faiss searches exhaustively (on a GPU where its build finds one), but in float32 and by
+    |x|² + |y|² − 2x·y, which is inexact for near copies and where features are far apart. So
+    `SPARE` more candidates are taken and their distances are computed again in float64, directly.
+    That is exact where the rounding of Faiss cannot have hidden a nearer row (see `_is_proven`).
+    The other queries, few in ordinary features, are compared with all rows directly.
+
+    Args:
+        query: n×d.
+        bank: m×d.
+        k: between 1 and m.
+
+    Returns:
+        Euclidean distances (n×k, ascending, not squared) and row numbers in `bank` (n×k). Equal
+        distances are in the order of the rows.
+
+    Raises:
+        BenchmarkError: k is out of range, the dimensions differ, or a feature is not finite.
+    """
+    check_pair(query, bank, least=1)
+    if not 1 <= k <= len(bank):
+        raise BenchmarkError(f"neighbours: {k} cannot be found among {len(bank)} images")
+    found = _search(query, bank, min(k + SPARE, len(bank)))
+    distances = np.empty((len(query), k))
+    indices = np.empty((len(query), k), np.int64)
+    for start in range(0, len(query), BLOCK):
+        rows = slice(start, start + BLOCK)
+        distances[rows], indices[rows] = _exact(query[rows], bank, found.rows[rows], k)
+    open_ones = np.flatnonzero(~_is_proven(found, distances[:, -1], *bank.shape))
+    for start in range(0, len(open_ones), BLOCK):
+        again = open_ones[start : start + BLOCK]
+        distances[again], indices[again] = _among_all(query[again], bank, k)
+    return distances, indices
+
+
+def _search(query: Features, bank: Features, count: int) -> _Candidates:
+    """Return the rows of `bank` that Faiss finds nearest."""
+    import faiss
+
+    centre = middle(bank)
+    index: faiss.Index = faiss.IndexFlatL2(bank.shape[1])
+    if faiss.get_num_gpus() > 0:
+        resources = faiss.StandardGpuResources()
+        index = faiss.index_cpu_to_gpu(resources, 0, index)
+    for rows in blocks(len(bank)):
+        index.add((bank[rows] - centre).astype(np.float32))
+    moved = (query - centre).astype(np.float32)
+    squares, found = index.search(moved, count)
+    lengths = np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
+    return _Candidates(found, squares[:, -1].astype(np.float64), lengths)
+
+
+def _is_proven(found: _Candidates, radii: Array, size: int, dimension: int) -> NDArray[np.bool_]:
+    """Tell for which queries no row but the candidates can be among the k nearest.
+
+    Let r be the exact distance of a query x to the k-th nearest candidate; all lengths are measured
+    from the point that both sides were moved by. A row y longer than |x| + r is farther than r. For
+    any other, |x| + |y| is at most s = 2|x| + r, so that rounding x and y to float32 and forming
+    |x|² + |y|² − 2x·y of them, in whatever order, is off by less than (d + 8)·u·s², u = 2⁻²⁴
+    (Higham 2002, section 3.1), and by what lies below the smallest number of float32. Faiss found
+    y no nearer than its last candidate. If that is farther than r by more than the error, so is y.
+
+    Args:
+        found: the candidates of n queries.
+        radii: r (n).
+        size: rows of the bank.
+        dimension: d.
+    """
+    proven: NDArray[np.bool_] = found.rows.min(axis=1) >= 0
+    if found.rows.shape[1] == size:
+        return proven
+    reach = 2 * found.lengths + radii
+    error = (dimension + 8) * (ROUNDOFF * reach**2 + 4 * TINY * (1 + reach))
+    proven[radii**2 + error >= found.farthest] = False
+    return proven
+
+
+def _exact(query: Features, bank: Features, candidates: Index, k: int) -> tuple[Array, Index]:
+    """Return distances and rows of the `k` nearest of the candidates, computed in float64."""
+    candidates = np.sort(candidates, axis=1)
+    difference = bank[candidates].astype(np.float64) - query[:, None]
+    distances = np.sqrt(np.square(difference).sum(axis=2))
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, order, 1), np.take_along_axis(candidates, order, 1)
+
+
+def _among_all(query: Features, bank: Features, k: int) -> tuple[Array, Index]:
+    """Return distances and rows of the `k` nearest of all rows, computed in float64."""
+    from scipy.spatial.distance import cdist
+
+    distances = np.full((len(query), k), np.inf)
+    indices = np.zeros((len(query), k), np.int64)
+    for rows in blocks(len(bank)):
+        numbers = np.tile(np.arange(rows.start, rows.stop), (len(query), 1))
+        distances = np.concatenate([distances, cdist(query, bank[rows])], axis=1)
+        indices = np.concatenate([indices, numbers], axis=1)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        distances = np.take_along_axis(distances, order, 1)
+        indices = np.take_along_axis(indices, order, 1)
+    return distances, indices

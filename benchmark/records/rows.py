@@ -1,0 +1,291 @@
+"""Records joined by cell, in the order of the tables, and the published figures beside them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.reserved import TABLES
+from benchmark.core.values import Value
+from benchmark.metrics.uncertainty import median_rate
+from benchmark.records.record import Cell, Control, Protocol, Record, Timing
+from benchmark.storage.paths import HELD_OUT
+
+FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
+TIMED_ALIKE = {"cpu", "cores", "threads", "precision", "compiled", "device", "gpu"}
+# what a comparison calls the distance, the time of an image and that of a step of training
+FRECHET, TIME, TRAINING = "fd", "time", "training"
+STEP = "train_seconds_per_step"  # in the record of a training
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the records say about one cell, or about one control."""
+
+    dataset: str
+    cell: Cell | None = None
+    control: Control | None = None
+    training: Record | None = None
+    data: Record | None = None
+    sample: Record | None = None
+    metrics: Record | None = None
+    retrieval: Record | None = None
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """How the distance of this row was measured."""
+        return self.metrics.protocol if self.metrics else None
+
+    @property
+    def distance(self) -> Value | None:
+        """The Fréchet distance of this row."""
+        values = self.metrics.values if self.metrics else {}
+        return next((v for k, v in values.items() if is_frechet(self.metrics, k)), None)
+
+    @property
+    def distances(self) -> dict[int, Value]:
+        """The Fréchet distance by the number of images: of all, and of the first ones."""
+        if not self.metrics or not self.protocol:
+            return {}
+        whole = {self.protocol.n_fake: self.distance} if self.distance else {}
+        return {**self.metrics.sized, **whole}
+
+    @property
+    def no_distance(self) -> str:
+        """Why this row has no Fréchet distance; empty where none was measured."""
+        missing = self.metrics.missing if self.metrics else {}
+        return next((why for k, why in missing.items() if is_frechet(self.metrics, k)), "")
+
+    @property
+    def seconds(self) -> Value | None:
+        """The seconds per image: the median of the laps, with its 95 % interval."""
+        timing = self.sample.timing if self.sample else None
+        return seconds_per_image([timing]) if timing else None
+
+    @property
+    def busy(self) -> str:
+        """Why the seconds per image say nothing of the sampler; empty: nothing speaks against."""
+        return self.sample.busy if self.sample else ""
+
+    @property
+    def few(self) -> int | None:
+        """The number of images below which a distance is marked."""
+        few = self.metrics.facts.get("few") if self.metrics else None
+        return few if isinstance(few, int) else None
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether these are the held-out images."""
+        return self.control is not None and self.control.kind == HELD_OUT
+
+
+def seconds_per_image(timings: Iterable[Timing]) -> Value:
+    """Return the median of the laps of full batches, of one cell or of several seeds of it."""
+    laps = [lap for timing in timings for lap in timing.full_laps]
+    return median_rate([lap.seconds for lap in laps], [lap.images for lap in laps])
+
+
+def seconds_per_step(training: Record) -> Value | None:
+    """Return the median of a training's laps; records before schema 3 know their mean alone."""
+    if training.step_laps:
+        seconds, steps = zip(*training.step_laps, strict=True)
+        return median_rate(seconds, steps)
+    return training.values.get(STEP)
+
+
+def collect(records: Iterable[Record]) -> list[Row]:
+    """Join the records by cell, in the order of the tables; controls come last, real ones first."""
+    by_id = {(record.kind, record.id): record for record in records}
+    # Evaluation is cheap, so a cell that moves to another table is evaluated anew, not sampled.
+    newest_last = sorted(by_id.values(), key=lambda record: record.kind == "metrics")
+    cells = {record.cell.id: record.cell for record in newest_last if record.cell}
+    rows = [
+        Row(
+            dataset=cell.dataset,
+            cell=cell,
+            training=by_id.get(("train", cell.trained_as)) if cell.trained_as else None,
+            data=by_id.get(("data", cell.dataset)),
+            sample=by_id.get(("sample", cell.id)),
+            metrics=by_id.get(("metrics", cell.id)),
+            retrieval=by_id.get(("retrieval", cell.id)),
+        )
+        for cell in sorted(cells.values(), key=_order)
+    ]
+    controls = {record.id: record.control for record in by_id.values() if record.control}
+    return rows + [
+        Row(
+            dataset=control.dataset,
+            control=control,
+            data=by_id.get(("data", control.dataset)),
+            metrics=by_id.get(("metrics", name)),
+            retrieval=by_id.get(("retrieval", name)),
+        )
+        for name, control in sorted(controls.items(), key=_control_order)
+    ]
+
+
+def table_names(rows: Iterable[Row]) -> list[str]:
+    """Return the tables that the cells belong to, those trained from scratch first.
+
+    Raises:
+        BenchmarkError: the grid uses the name of a table that every run has.
+    """
+    names = list(dict.fromkeys(row.cell.table for row in rows if row.cell))
+    for name in set(names).intersection(TABLES):
+        raise BenchmarkError(f"grid: table {name!r} is a table that every run has: choose another")
+    return names
+
+
+def in_table(rows: Iterable[Row], name: str) -> list[Row]:
+    """Return the rows of one table, and the controls of the data sets that it uses."""
+    rows = list(rows)
+    cells = [row for row in rows if row.cell and row.cell.table == name]
+    datasets = {row.dataset for row in cells}
+    return cells + [r for r in rows if not r.cell and r.metrics and r.dataset in datasets]
+
+
+def is_frechet(record: Record | None, column: str) -> bool:
+    """Tell whether a column of a metrics record is the Fréchet distance.
+
+    The config gives the column its name; its kind stands in the record's specification.
+    """
+    return record is not None and metric_options(record, column)["kind"] in ("frechet", "fd")
+
+
+def metric_options(record: Record, column: str) -> dict[str, Any]:
+    """Return the options of the metric that filled a column, its `kind` among them."""
+    metrics = record.spec.get("evaluation", {}).get("metrics", {})
+    return {"kind": column, **metrics.get(column, {})}
+
+
+def metric_name(record: Record, column: str) -> str:
+    """Return what a metric is called: a Fréchet distance by the label of its extractor."""
+    if record.protocol and is_frechet(record, column):
+        return record.protocol.label
+    return column
+
+
+@dataclass(frozen=True)
+class Published:
+    """The figures of one row of the report, as it prints them."""
+
+    dataset: str
+    resolution: str
+    n_fake: str
+    fid: str
+    train_minutes: str
+    sample_minutes: str
+    note: str
+
+
+Key = tuple[str, str, str, str, str]  # family, schedule, sampler, steps, weights
+
+
+def read_published(path: Path | None) -> dict[Key, Published]:
+    """Read the published figures, by family, schedule, sampler, steps and weights.
+
+    Raises:
+        BenchmarkError: the file cannot be read, or a column is missing.
+    """
+    if path is None:
+        return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path}: the published figures cannot be read: {error}") from None
+    figures = [field.name for field in fields(Published)]
+    for column in ("model", "schedule", "sampler", "steps", "weights", *figures):
+        if any(line.get(column) is None for line in lines):
+            raise BenchmarkError(f"{path}: column {column!r} is missing: see config/reference/")
+    return {
+        (
+            line["model"],
+            line["schedule"],
+            line["sampler"],
+            line["steps"],
+            line["weights"],
+        ): Published(**{figure: line[figure] for figure in figures})
+        for line in lines
+    }
+
+
+def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
+    """Return the row of the report that a cell repeats."""
+    key = key_of(cell) if cell else None
+    return published.get(key) if key else None
+
+
+def key_of(cell: Cell) -> Key | None:
+    """Return what tells the row of the report that a cell repeats, if it is sampled."""
+    if cell.weights == "elsewhere":
+        return None
+    schedule, sampler, steps = cell.sampling
+    return (cell.family, schedule, sampler, str(steps), cell.weights)
+
+
+def floor_of(row: Row, rows: Iterable[Row]) -> Value | None:
+    """Return the distance of as many held-out images as this row has images, where measured."""
+    if row.protocol is None or row.is_floor:
+        return None
+    floors = [other for other in rows if other.is_floor and comparable(other) == comparable(row)]
+    return floors[0].distances.get(row.protocol.n_fake) if floors else None
+
+
+def comparable(row: Row) -> tuple[object, ...]:
+    """Return what two distances must have in common, besides n, to be compared."""
+    assert row.protocol
+    return tuple(row.protocol.model_dump(exclude={"n_fake"}).values())
+
+
+def timed_alike(row: Row) -> dict[str, object]:
+    """Return what two sampling times must have in common to be compared, by name."""
+    assert row.sample
+    assert row.sample.timing
+    machine = row.sample.provenance.model_dump(include=TIMED_ALIKE)
+    return {**machine, "batch": row.sample.timing.batches}
+
+
+def trained_alike(training: Record) -> dict[str, object]:
+    """Return what two times of training must have in common to be compared, by name."""
+    machine = training.provenance.model_dump(include={*TIMED_ALIKE, "processes"})
+    statistic = "median" if training.step_laps else "mean"
+    return {**machine, "batch": training.facts.get("batch"), "statistic": statistic}
+
+
+def name_of(cell: Cell) -> str:
+    """Name a cell for readers; the sampler goes without saying where it has the family's name."""
+    if cell.weights == "elsewhere":
+        return cell.model
+    schedule, sampler, steps = cell.sampling
+    named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
+    return f"{cell.family} {schedule}{named} {steps}"
+
+
+def rank_of(cell: Cell) -> int:
+    """Return the place of a cell's family among all; what the report has not comes last."""
+    return FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
+
+
+def _control_order(item: tuple[str, Control]) -> tuple[object, ...]:
+    name, control = item
+    return (control.dataset, control.kind != HELD_OUT, name)
+
+
+def _order(cell: Cell) -> tuple[object, ...]:
+    return (
+        cell.weights != "from-scratch",
+        cell.weights == "elsewhere",
+        cell.table,
+        rank_of(cell),
+        cell.family,
+        cell.model,
+        cell.schedule or "",
+        cell.sampler or "",
+        cell.steps or 0,
+        cell.seed,
+    )

@@ -1,0 +1,66 @@
+"""Pack the records, tables and pictures of a run into one file, to send or to archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.records.record import read_records
+from benchmark.storage.run_files import SUFFIX, open_run, write_archive
+
+# No weights, no arrays. A data set's manifest names its licence and whom to credit.
+CONTENT = (
+    "config-*.json",
+    "data/*/manifest.json",
+    "records/*/*.json",
+    "tables/*.csv",
+    "tables/*.md",
+    "tables/*.tex",
+    "plots/*.png",
+    "plots/*.svg",
+    "plots/*.pdf",
+    "samples/*/*.png",
+    "neighbours/*.png",
+    "report/*",
+)
+
+
+def pack(run: Path, file: Path | None = None) -> Path:
+    """Write a bundle of a run folder and return its path; the same files give the same bytes.
+
+    Args:
+        run: the folder; its records are read, so that only a run is packed.
+        file: what is written, by default the folder's name with `.zip` beside it.
+
+    Raises:
+        BenchmarkError: the folder is no run, a record cannot be read, `file` has another suffix or
+            cannot be written.
+    """
+    if run.is_file():
+        raise BenchmarkError(f"{run}: not a folder: only a run folder is packed")
+    read_records(run)
+    folder = run.resolve()
+    file = file or folder.with_name(folder.name + SUFFIX)
+    if file.suffix != SUFFIX:
+        raise BenchmarkError(f"{file}: a bundle is written as {SUFFIX}: give such a name")
+    files = open_run(run)
+    names = [name for pattern in CONTENT for name in files.matching(pattern)]
+    write_archive(file, {name: files.read(name) for name in names})
+    return file
+
+
+def output_folder(run: Path, output: Path | None) -> Path:
+    """Return the folder in which tables and plots of a run are written.
+
+    That is `output`, else the run's own; for a bundle the folder of its name beside it, unless
+    that is a run itself.
+
+    Raises:
+        BenchmarkError: a bundle beside a run of its name, or without the suffix of bundles.
+    """
+    if output is not None or not run.is_file():
+        return output or run
+    folder = run.with_suffix("")
+    if folder == run or (folder / "records").exists():
+        raise BenchmarkError(f"{run}: a bundle is not written into: name a folder by --output")
+    return folder

@@ -1,0 +1,149 @@
+"""The verdicts as tables: a line for each claim, and a line for each of its tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from benchmark.core.values import Value
+from benchmark.records.rows import Key, Published, find_published
+from benchmark.report.formats import FEW, Column, Entry, Table, significant
+from benchmark.report.verdicts import Finding, Judged
+
+MOST = 50_000  # the number of samples for which FIDs are published
+
+CLAIM = Column("claim", "claim")
+VERDICT = Column("verdict", "verdict", number=False)
+SETTLE = Column("samples_to_settle", "samples to settle it", number=False)
+CLAIMS = [
+    CLAIM,
+    Column("text", "the report says", number=False, width="5cm"),
+    VERDICT,
+    Column("data", "judged on", number=False, width="3cm"),
+    Column("report_data", "the report's data", number=False, width="3cm"),
+    Column("found", "found", number=False, printed=False),  # the findings, each in its line
+    SETTLE,
+]
+FINDINGS = [
+    CLAIM,
+    Column("measure", "measured", number=False, width="4cm"),
+    Column("wanted", "the claim wants", number=False, width="2cm"),
+    Column("value", "found"),
+    Column("n", "n"),
+    VERDICT,
+    SETTLE,
+    Column("why", "remark", number=False, width="3cm"),
+]
+READING = [
+    "A claim is reproduced if the 95 % interval of every test lies where the claim wants it, "
+    "contradicted if that of one test lies wholly elsewhere, once it is widened for the number of "
+    "tests (Bonferroni).",
+    f"{FEW}: of so few images that the bias of the distance dominates, though both sides have it.",
+    "Samples to settle it: with so many in each cell an interval that shrinks as 1/√n and stays "
+    "where it is would lie on one side; empty where samples alone do not help.",
+]
+
+
+def verdicts_table(judged: Sequence[Judged], published: dict[Key, Published]) -> Table:
+    """Return a line for each claim."""
+    rows: list[dict[str, Entry]] = [
+        {
+            "claim": claim.number,
+            "text": claim.text,
+            "verdict": claim.verdict,
+            "data": _data(claim.findings),
+            "report_data": _report_data(claim.findings, published),
+            "found": "; ".join(summary(claim.findings)),
+            "samples_to_settle": samples(claim.settle),
+        }
+        for claim in judged
+    ]
+    return Table("verdicts", READING, CLAIMS, rows)
+
+
+def findings_table(judged: Sequence[Judged]) -> Table:
+    """Return a line for each test of each claim; tests that stand for each other follow theirs."""
+    rows = [
+        {"claim": claim.number, **line}
+        for claim in judged
+        for finding in claim.findings
+        for line in _lines(finding)
+    ]
+    caption = ["The tests behind the verdicts.", *READING]
+    return Table("findings", caption, FINDINGS, rows)
+
+
+def _lines(finding: Finding, number: str = "") -> Iterator[dict[str, Entry]]:
+    yield {
+        "measure": f"{number} {finding.measure}".strip(),
+        "wanted": finding.wanted,
+        "value": finding.value,
+        "n": finding.n,
+        "verdict": finding.verdict,
+        "samples_to_settle": samples(finding.settle),
+        "why": finding.why,
+    }
+    for index, part in enumerate(finding.parts, 1):
+        yield from _lines(part, f"({index})")
+
+
+def summary(findings: Iterable[Finding]) -> list[str]:
+    """Return what tests found, and why others found nothing, each once."""
+    plain = [part for finding in findings for part in finding.parts or [finding]]
+    found = [evidence(finding) for finding in plain if finding.value]
+    return list(dict.fromkeys([*found, *(f.why for f in plain if f.why)]))
+
+
+def evidence(finding: Finding) -> str:
+    """Return what a test found, in a line."""
+    if finding.value is None:
+        return f"{finding.measure}: {finding.why}"
+    few = max((row.few or 0 for row in finding.rows), default=0)
+    mark = FEW if finding.n and finding.n < few else ""
+    at = f" at n = {finding.n}{mark}" if finding.n else ""
+    return f"{finding.measure} = {interval(finding.value)}{at}"
+
+
+def interval(value: Value) -> str:
+    """Return a value and its interval, the larger end with three digits but at most 3 decimals."""
+    assert value.low is not None
+    assert value.high is not None
+    largest = significant(max(abs(value.low), abs(value.high)))
+    decimals = min(3, len(largest.partition(".")[2]))
+    low, middle, high = (
+        f"{round(x, decimals) + 0.0:.{decimals}f}" for x in (value.low, value.value, value.high)
+    )
+    return f"{middle} [{low}, {high}]".replace("-", "−")
+
+
+def samples(needed: float | None) -> str | None:
+    """Return a number of samples, rounded up to two digits."""
+    if needed is None:
+        return None
+    if needed > MOST:
+        return f"> {MOST}"
+    unit = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return str(math.ceil(needed / unit) * unit)
+
+
+def _data(findings: Iterable[Finding]) -> str:
+    texts = [
+        f"{row.dataset} at {row.cell.resolution}×{row.cell.resolution}"
+        for finding in findings
+        for row in finding.rows
+        if row.cell
+    ]
+    labels = [
+        row.protocol.label
+        for finding in findings
+        for found in (finding, *finding.parts)
+        for row in found.rows
+        if found.n and row.protocol
+    ]
+    return "; ".join(dict.fromkeys(texts + labels))
+
+
+def _report_data(findings: Iterable[Finding], published: dict[Key, Published]) -> str:
+    matched = [find_published(row.cell, published) for finding in findings for row in finding.rows]
+    texts = [f"{p.dataset} at {p.resolution}×{p.resolution}" for p in matched if p]
+    return "; ".join(dict.fromkeys(texts))

@@ -1,0 +1,1 @@
+"""How a job runs: devices, leases of GPUs, memory, signals, saved states, warm processes."""

@@ -1,0 +1,92 @@
+"""The device that a job runs on, and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from benchmark.config.config import Precision
+from benchmark.core.errors import BenchmarkError
+from benchmark.runtime.gpu_leases import lease
+from benchmark.runtime.memory import peak_of_process
+
+
+def resolve_device(name: str, gpus: int = 1) -> torch.device:
+    """Return the device of a config's `device`: `auto` takes a GPU where there is one.
+
+    A GPU is leased first, so that no other job of this machine uses it meanwhile; this waits until
+    one is free.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:N`, the one at place N of those that are visible.
+        gpus: how many this process and its children will use; the first one is returned.
+
+    Raises:
+        BenchmarkError: a GPU is asked for by name and there is none, or there are too few.
+    """
+    if name == "cpu":
+        return torch.device("cpu")
+    _, _, position = name.partition(":")
+    built = torch.version.cuda is not None
+    leased = lease(gpus, int(position) if position else None) if built else []
+    if torch.cuda.is_available():
+        return torch.device("cuda" if leased or name == "auto" else name)
+    if name == "auto":
+        return torch.device("cpu")
+    raise BenchmarkError(f"device: {name} is asked for and torch finds no GPU: use auto or cpu")
+
+
+def use_threads(count: int) -> None:
+    """Let torch use `count` threads inside an operation."""
+    torch.set_num_threads(max(1, count))
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all that was asked of it, before a clock is read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the peak bytes allocated on a GPU, or resident of this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return peak_of_process()
+
+
+@contextmanager
+def arithmetic(precision: Precision, device: torch.device, cache: bool = True) -> Iterator[None]:
+    """Have the networks that are called inside the block compute in this precision.
+
+    Args:
+        precision: `float32` is IEEE's, where torch by itself lets a GPU's convolutions use TF32.
+        device: where the networks are.
+        cache: keep the weights in half precision within the block, in which they must not change.
+
+    Raises:
+        BenchmarkError: the device has no such precision.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise BenchmarkError("precision: tf32 is a format of GPUs: float32 or bf16 would be right")
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        with torch.autocast(
+            device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=cache
+        ):
+            yield
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.fp32_precision = value
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's own generator for the block, as layers draw their first weights from it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,217 @@
+"""What a machine tells of itself while it works: time, energy, the GPU's clock."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmark.records.contention import GpuUse, Watch
+from benchmark.runtime.device import synchronise
+
+RAPL = Path("/sys/class/powercap")
+QUERY = "clocks.sm,clocks_throttle_reasons.active"
+USED = "utilization.gpu"
+PROCESSES = "pid"
+
+# NVML's names of the bits of clocks_throttle_reasons.active. Being idle holds nothing back.
+THROTTLES = {
+    0x2: "applications_clocks_setting",
+    0x4: "sw_power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal_slowdown",
+    0x40: "hw_thermal_slowdown",
+    0x80: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+}
+
+
+class Laps:
+    """Times pieces of work on a device, which is synchronised before a clock is read.
+
+    Attributes:
+        seconds: of each lap.
+        parts: the seconds of each lap's parts, which `mark` divides; a GPU is not synchronised
+            between them.
+        joules: of all laps; None: the machine does not tell.
+    """
+
+    def __init__(self, device: torch.device, rapl: Path = RAPL) -> None:
+        self.seconds: list[float] = []
+        self.parts: list[list[float]] = []
+        self._clock = _GpuClock(device) if device.type == "cuda" else _Clock()
+        self._device = device
+        self._counters = _gpu_counters(device) if device.type == "cuda" else _packages(rapl)
+        self.joules: float | None = 0.0 if self._counters else None
+
+    @contextmanager
+    def lap(self) -> Iterator[None]:
+        """Measure the block."""
+        synchronise(self._device)
+        before = [read() for read, _ in self._counters]
+        self._clock.start()
+        start = time.perf_counter()
+        yield
+        self.mark()
+        synchronise(self._device)
+        self.seconds.append(time.perf_counter() - start)
+        self.parts.append(self._clock.differences())
+        if self.joules is not None:
+            for (read, wraps_at), first in zip(self._counters, before, strict=True):
+                self.joules += (read() - first) % wraps_at
+
+    def mark(self) -> None:
+        """End a part of the lap and begin the next."""
+        self._clock.mark()
+
+
+class _Clock:
+    """Takes times of a processor."""
+
+    def __init__(self) -> None:
+        self._marks: list[float] = []
+
+    def start(self) -> None:
+        self._marks.clear()
+        self.mark()
+
+    def mark(self) -> None:
+        self._marks.append(time.perf_counter())
+
+    def differences(self) -> list[float]:
+        """Return the seconds from each mark to the next."""
+        return [after - before for before, after in itertools.pairwise(self._marks)]
+
+
+class _GpuClock:
+    """Takes times of a GPU, on which marks are events between what it was asked to do."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._marks: list[torch.cuda.Event] = []
+
+    def start(self) -> None:
+        self._marks.clear()
+        self.mark()
+
+    def mark(self) -> None:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        self._marks.append(event)
+
+    def differences(self) -> list[float]:
+        """Return the seconds from each mark to the next, all of which the GPU has passed."""
+        return [a.elapsed_time(b) / 1e3 for a, b in itertools.pairwise(self._marks)]
+
+
+# (reads joules since some time, the joules at which it starts again from 0)
+Counter = tuple[Callable[[], float], float]
+
+
+def _packages(rapl: Path) -> list[Counter]:
+    """Return the counters of the CPU packages, which Linux keeps under Intel's name for AMD too.
+
+    Most systems let the superuser alone read them.
+    """
+    found: list[Counter] = []
+    for folder in sorted(rapl.glob("intel-rapl:*")):
+        package = folder.name.count(":") == 1  # its cores and memory are its parts
+        if package and os.access(folder / "energy_uj", os.R_OK):
+            wraps_at = int((folder / "max_energy_range_uj").read_text()) / 1e6
+            found.append((partial(_joules, folder / "energy_uj"), wraps_at))
+    return found
+
+
+def _joules(microjoules: Path) -> float:
+    return int(microjoules.read_text()) / 1e6
+
+
+def _gpu_counters(device: torch.device) -> list[Counter]:
+    """Return the GPU's counter, where NVML's Python module is installed and the GPU has one."""
+    if importlib.util.find_spec("pynvml") is None:
+        return []
+    pynvml = importlib.import_module("pynvml")
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(_uuid(device))
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:
+        return []
+    return [(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, float("inf"))]
+
+
+def watch_machine(device: torch.device, root: int | None = None) -> Watch:
+    """Return what watches from now on what else uses the machine of a job.
+
+    Args:
+        device: that does the work.
+        root: the process whose work, and that of all that it starts, is the job's; None: this one.
+    """
+    return Watch(root, partial(gpu_use, device) if device.type == "cuda" else None)
+
+
+def gpu_state(device: torch.device) -> tuple[float | None, list[str] | None]:
+    """Return the clock of a GPU in MHz and why it is held back; None each: it is not told."""
+    if device.type != "cuda":
+        return None, None
+    return parse_gpu_state(_nvidia_smi(device, f"--query-gpu={QUERY}"))
+
+
+def gpu_use(device: torch.device) -> GpuUse:
+    """Return how much of its time a GPU was used just now, and how many others are on it."""
+    return parse_gpu_use(
+        _nvidia_smi(device, f"--query-gpu={USED}"),
+        _nvidia_smi(device, f"--query-compute-apps={PROCESSES}"),
+    )
+
+
+def parse_gpu_use(used: str, processes: str) -> GpuUse:
+    """Read nvidia-smi's two answers, as `12 %`, and a line with the number of each process.
+
+    A container may see other numbers of processes than nvidia-smi, but one of them is this process;
+    where none is told, nothing is known.
+    """
+    percent = used.strip().removesuffix(" %")
+    count = sum(line.strip().isdigit() for line in processes.splitlines())
+    return GpuUse(
+        used=int(percent) / 100 if percent.isdigit() else None,
+        others=count - 1 if count else None,
+    )
+
+
+def _nvidia_smi(device: torch.device, query: str) -> str:
+    """Return the answer to a question about a GPU; empty: there is none."""
+    command = ["nvidia-smi", "-i", _uuid(device), query, "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def parse_gpu_state(text: str) -> tuple[float | None, list[str] | None]:
+    """Read nvidia-smi's answer, as `1980 MHz, 0x0000000000000004`; what is no figure is None."""
+    clock, _, mask = text.strip().partition(",")
+    try:
+        megahertz = float(clock.removesuffix(" MHz"))
+    except ValueError:
+        megahertz = None
+    try:
+        bits = int(mask, 16)
+    except ValueError:
+        return megahertz, None
+    return megahertz, [name for bit, name in THROTTLES.items() if bits & bit]
+
+
+def _uuid(device: torch.device) -> str:
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

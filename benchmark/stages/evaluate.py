@@ -1,0 +1,83 @@
+"""Measure features of samples, or of controls, against those of the training images."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.config.config import Config, Subject
+from benchmark.core.canonical import spec_hash
+from benchmark.core.registry import Options
+from benchmark.core.values import Value
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics import METRICS, Figures, takes_logits
+from benchmark.metrics.frechet import GaussianStats, few, frechet_to, statistics
+from benchmark.records.record import Record, Stopwatch, distance_at, provenance
+from benchmark.stages.image_sets import load_features, protocol
+from benchmark.storage.cache import kept
+from benchmark.storage.paths import CACHE, Run
+
+
+def stage(config: Config, name: str, run: Run) -> list[Record]:
+    """Compute every metric of the config for a cell, a control or all controls; write the records.
+
+    Of a metric that cannot be computed from these features the record keeps the reason.
+
+    Raises:
+        BenchmarkError: features or weights are missing or damaged.
+    """
+    records = [_evaluate(config, subject, run) for subject in config.judged(name)]
+    for record in records:
+        record.write(run.record("metrics", record.id))
+    return records
+
+
+def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
+    watch = Stopwatch()
+    own, train = load_features(config, subject, run)
+    metrics = config.evaluation.metrics
+    extractor = EXTRACTORS[config.evaluation.extractor]
+
+    @functools.cache
+    def reference() -> GaussianStats:
+        # with many training images it takes longer than all else that a distance needs
+        return kept(statistics, train, run.kept, GaussianStats)
+
+    def measure(options: Options, fake: NDArray[np.float32]) -> Value:
+        if options.kind == "frechet":
+            return frechet_to(fake, reference(), **options.keywords())
+        return METRICS.get(options.kind)(fake, train, **options.keywords())
+
+    found, sized = Figures({}, {}), Figures({}, {})
+    for name, options in metrics.items():
+        fake = own
+        if takes_logits(options.kind):
+            fake = extractor.logits(own, run.root.parent / CACHE / "weights")
+        found.add(name, functools.partial(measure, options, fake))
+    [distance] = [options for options in metrics.values() if options.kind == "frechet"]
+    for size in config.sizes(subject):
+        sized.add(distance_at(size), functools.partial(measure, distance, own[:size]))
+    spec = config.evaluate_spec(subject)
+    return Record(
+        kind="metrics",
+        id=subject.name,
+        spec=spec,
+        spec_hash=spec_hash(spec),
+        values=found.values,
+        sized={
+            size: sized.values[distance_at(size)]
+            for size in config.sizes(subject)
+            if distance_at(size) in sized.values
+        },
+        missing=found.missing | sized.missing,
+        provenance=provenance(watch),
+        cell=subject.cell,
+        control=subject.control,
+        protocol=protocol(extractor, subject, run, n_fake=len(own)),
+        facts={
+            "dataset": subject.dataset,
+            "few": config.evaluation.few or few(extractor.dimension),
+        },
+    )

@@ -1,0 +1,215 @@
+"""Make of the shards of a cell what one job would have made of the whole."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from benchmark.config.config import Config
+from benchmark.config.shards import IDENTITY, SHARD, Kind, name_of, split
+from benchmark.core.canonical import spec_hash
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
+from benchmark.records.contention import Contention
+from benchmark.records.record import (
+    Job,
+    Provenance,
+    Record,
+    Stopwatch,
+    Timing,
+    provenance,
+    read_record,
+)
+from benchmark.storage.arrays import open_array, read_blocks, write_blocks
+from benchmark.storage.paths import Run
+from benchmark.storage.pictures import read_movie, write_pictures
+
+BLOCK = 256  # images, or their features, that are in memory at a time
+IMAGES = "images"  # the value of a record of features
+# What a provenance tells in words.
+TEXTS = {
+    *("cpu", "device", "gpu", "driver", "precision", "python", "system"),
+    *("git_commit", "lock_sha256"),
+}
+
+
+def stage(
+    config: Config, name: str, run: Run, kind: Kind = "sample", size: int | None = None
+) -> Record:
+    """Join the shards of the cell `name`; write what `sample` or `features` writes of a whole cell.
+
+    Args:
+        config: of the run.
+        name: of the cell.
+        run: where the shards are, and what is written goes.
+        kind: of what is merged.
+        size: images in a shard; None: as many as the config says.
+
+    Raises:
+        BenchmarkError: a shard is missing, or was not made as the others and the config say.
+    """
+    watch = Stopwatch()
+    cell = config.cell(name)
+    batch = config.sampling_batch if kind == "sample" else config.feature_batch
+    size = size or config.shard(name) or cell.samples
+    parts = split(cell.samples, batch, size)
+    places = [run.shard(kind, name, name_of(part)) for part in parts]
+    records = [read_record(place.record(kind, name)) for place in places]
+    spec = config.sample_spec(name) if kind == "sample" else config.features_spec(name)
+    _check_alike(places, records, spec_hash(spec))
+    if kind == "sample":
+        _concatenate([place.samples(name) for place in places], parts, run.samples(name))
+        write_pictures(run, name, read_movie(places[0].movie(name), cell.resolution))
+    else:
+        open_array(run.samples(name))  # of which each shard has embedded a part, unchecked
+        extractor = config.evaluation.extractor
+        arrays = [place.features(extractor, name) for place in places]
+        _concatenate(arrays, parts, run.features(extractor, name))
+    record = merged(records, watch, size)
+    record.write(run.record(kind, name))
+    return record
+
+
+def merged(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
+    """Return the record of the whole, from those of its shards in the order of their images.
+
+    Args:
+        records: of the shards.
+        watch: of the merging.
+        size: images in a shard.
+    """
+    first = records[0]
+    own = provenance(watch)
+    machines = [record.provenance for record in records]
+    timings = [record.timing for record in records if record.timing]
+    timing = _timing(timings) if timings else None
+    images = math.fsum(record.values[IMAGES].value for record in records if not record.timing)
+    return first.model_copy(
+        update={
+            "provenance": _joined(machines, own),
+            "values": timing.values if timing else {IMAGES: Value(value=images)},
+            "timing": timing,
+            "contention": _contention(records),
+            "facts": {
+                **{name: fact for name, fact in first.facts.items() if name not in IDENTITY},
+                SHARD: size,
+            },
+            "jobs": [
+                Job.model_validate(machine.model_dump(include=set(Job.model_fields)))
+                for machine in (*machines, own)
+            ],
+        }
+    )
+
+
+def _check_alike(places: Sequence[Run], records: Sequence[Record], spec: str) -> None:
+    """Refuse shards whose images are not those of one job."""
+    first = records[0]
+    for place, record in zip(places, records, strict=True):
+        if record.spec_hash != spec:
+            raise BenchmarkError(f"{place.root}: made of another config: make this shard again")
+        for key in IDENTITY:
+            if record.facts.get(key) != first.facts.get(key):
+                raise BenchmarkError(
+                    f"{place.root}: made by other {key} than {places[0].root.name}: make both again"
+                )
+        if record.provenance.device != first.provenance.device:
+            raise BenchmarkError(
+                f"{place.root}: made on {record.provenance.device}, but {places[0].root.name} on "
+                f"{first.provenance.device}, which draws other noise: state one as device"
+            )
+
+
+def _concatenate(paths: Sequence[Path], parts: Sequence[range], target: Path) -> None:
+    """Write arrays behind each other, a block of their rows at a time."""
+    first = _open(paths[0], parts[0])
+    for path, part in zip(paths, parts, strict=True):
+        _open(path, part)  # before anything is written
+    blocks = (
+        block
+        for path, part in zip(paths, parts, strict=True)
+        for block in read_blocks(path, range(len(part)), BLOCK)
+    )
+    write_blocks(target, blocks, (parts[-1].stop, *first.shape[1:]), first.dtype)
+
+
+def _open(path: Path, part: range) -> NDArray[Any]:
+    """Return the array of a shard, checked and memory-mapped."""
+    array = open_array(path)
+    if len(array) != len(part):
+        raise BenchmarkError(f"{path}: {len(array)} of {len(part)} images: make this shard again")
+    return array
+
+
+def _timing(parts: Sequence[Timing]) -> Timing:
+    """Return the times of all batches, and of the memory the largest need."""
+    images = [sum(part.batch_images) for part in parts]
+    evaluations = sum(n * part.network_evaluations for n, part in zip(images, parts, strict=True))
+    joules = [part.joules for part in parts if part.joules is not None]
+    clocks = [part.gpu_clock_mhz for part in parts if part.gpu_clock_mhz is not None]
+    throttled = [part.gpu_throttled for part in parts if part.gpu_throttled is not None]
+    laps = [part.batch_laps for part in parts]
+    return Timing(
+        warmup_batches=sum(part.warmup_batches for part in parts),
+        batch=parts[0].batch,
+        batch_seconds=list(chain.from_iterable(part.batch_seconds for part in parts)),
+        batch_images=list(chain.from_iterable(part.batch_images for part in parts)),
+        batch_laps=list(chain.from_iterable(laps)) if all(laps) else [],
+        network_evaluations=evaluations / sum(images),
+        peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
+        peak_memory_of=parts[0].peak_memory_of,
+        joules=math.fsum(joules) if len(joules) == len(parts) else None,
+        gpu_clock_mhz=min(clocks, default=None),
+        gpu_throttled=sorted({*chain.from_iterable(throttled)}) if throttled else None,
+    )
+
+
+def _contention(records: Sequence[Record]) -> list[Contention]:
+    """Return what else used the machines of all shards; nothing where one does not tell."""
+    told = [record.contention for record in records]
+    return list(chain.from_iterable(told)) if all(told) else []
+
+
+def _joined(machines: Sequence[Provenance], own: Provenance) -> Provenance:
+    """Return where and for how long all jobs ran, `own` that of the merging.
+
+    Where machines differ their facts are joined, so that times on them compare with no others.
+    """
+    same = len({(machine.cores, machine.threads) for machine in machines}) == 1
+    facts = [
+        machine.model_dump(include=TEXTS)
+        | ({} if same else {"cpu": f"{machine.cpu}, {machine.threads} of {machine.cores} cores"})
+        for machine in machines
+    ]
+    libraries = {name for machine in machines for name in machine.libraries}
+    startups = [machine.startup_seconds for machine in (*machines, own)]
+    return machines[0].model_copy(
+        update={
+            **{name: _both(fact[name] for fact in facts) for name in TEXTS},
+            "cores": max(machine.cores for machine in machines),
+            "threads": max(machine.threads for machine in machines),
+            "memory_bytes": min(machine.memory_bytes for machine in machines),
+            "libraries": {
+                name: _both(machine.libraries.get(name, "none") for machine in machines)
+                for name in sorted(libraries)
+            },
+            "git_dirty": any(machine.git_dirty for machine in machines),
+            "started": min(machine.started for machine in machines),
+            "wall_seconds": round(math.fsum(m.wall_seconds for m in (*machines, own)), 3),
+            "startup_seconds": round(math.fsum(s for s in startups if s is not None), 3),
+        }
+    )
+
+
+def _both(values: Iterable[str | None]) -> str | None:
+    """Join what differs, each with the number of jobs of which it is told."""
+    told = Counter(value for value in values if value is not None)
+    if len(told) <= 1:
+        return next(iter(told), None)
+    return " + ".join(f"{count} × {value}" for value, count in sorted(told.items()))

@@ -1,0 +1,330 @@
+"""Prepare a data set: draw, read, crop, resize, and write one array and its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import itertools
+import multiprocessing
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.config.config import Config
+from benchmark.core.canonical import spec_hash
+from benchmark.core.cores import available_cores
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.progress import track
+from benchmark.core.values import Value
+from benchmark.data.base import Candidates, Item, Offer, SourceBase
+from benchmark.data.listing import tell_ignored
+from benchmark.data.pixels import decode
+from benchmark.data.prepared import (
+    IMAGES,
+    LISTED,
+    MANIFEST,
+    BadImages,
+    Duplicates,
+    Manifest,
+    Split,
+    Splits,
+)
+from benchmark.records.record import Record, Stopwatch, provenance
+from benchmark.runtime.once import once
+from benchmark.storage.arrays import write_into
+from benchmark.storage.atomic import atomic_path, flush
+from benchmark.storage.paths import Run
+
+SetName: TypeAlias = Literal["train", "held_out"]
+
+IMAGES_PER_WORKER = 200  # fewer are read sooner than a further process starts
+CHUNK = 8  # images that a worker takes at a time
+
+
+def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Record:
+    """Prepare the data set `name` of a config and write its record.
+
+    Args:
+        config: of the run.
+        name: of the data set.
+        run: where it is written.
+        threads: processes that read images; None: one for each core that this process may use.
+    """
+    watch = Stopwatch()
+    threads = threads or available_cores()
+    spec = config.data_spec(name)
+    with once(run, "data", name, spec) as made:
+        return made or _prepare(config, name, run, threads, watch)
+
+
+def _prepare(config: Config, name: str, run: Run, threads: int, watch: Stopwatch) -> Record:
+    manifest = prepare(config.data[name], run.data(name), threads)
+    spec = config.data_spec(name)
+    record = Record(
+        kind="data",
+        id=name,
+        spec=spec,
+        spec_hash=spec_hash(spec),
+        provenance=provenance(watch, threads=threads),
+        values={
+            "train": Value(value=manifest.splits.train.stop - manifest.splits.train.start),
+            "held_out": Value(value=manifest.splits.held_out.stop - manifest.splits.held_out.start),
+            "bad_images": Value(value=manifest.bad_images.count),
+            "passed_over": Value(value=manifest.duplicates.passed_over_count),
+        },
+        facts={
+            "origin": manifest.origin,
+            "licence": manifest.licence,
+            "attribution": manifest.attribution,
+            "resolution": manifest.resolution,
+            "train_sha256": manifest.splits.train.sha256,
+            "held_out_sha256": manifest.splits.held_out.sha256,
+            "skipped_images": manifest.bad_images.all,
+            "conversions": counted(manifest.conversions),
+            "ignored_files": counted(manifest.ignored_files),
+        },
+    )
+    record.write(run.record("data", name))
+    return record
+
+
+def prepare(source: SourceBase, folder: Path, workers: int = 1) -> Manifest:
+    """Write the images of `source` into `folder` as `images.npy` and `manifest.json`.
+
+    The training rows come first, then the held-out ones. A candidate for the held-out set whose
+    pixels are in the training set is passed over for the next one, so that no image is in both.
+    The bytes depend on the source alone, not on `workers`. An error leaves `folder` as it was.
+
+    Args:
+        source: one of `benchmark.data.sources`.
+        folder: made where it is missing.
+        workers: processes to read images with.
+
+    Raises:
+        BenchmarkError: no images, too few, or one that cannot be read.
+    """
+    offer = source.offer()
+    _check_count(source, offer)
+    print(f"{offer.origin}: licence: {offer.licence}. {offer.attribution}", file=sys.stderr)
+    tell_ignored(offer.origin, offer.ignored)
+    total = source.train + source.held_out
+    collector = Collector(source, offer)
+    with (
+        atomic_path(folder / MANIFEST) as beside,
+        atomic_path(folder / IMAGES) as temporary,
+        reading(total, workers) as read,
+    ):
+        with temporary.open("wb") as file:
+            rows = track(collector.rows(read), total, f"prepare {folder.name}")
+            write_into(file, rows, (total, source.resolution, source.resolution, 3), np.uint8)
+        manifest = collector.manifest()
+        beside.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        flush(temporary)
+        flush(beside)
+        # no moment at which a manifest stands beside images that are not its own
+        (folder / MANIFEST).unlink(missing_ok=True)
+    if manifest.bad_images.count:
+        count, total = manifest.bad_images.count, total + manifest.bad_images.count
+        print(f"{offer.origin}: {count} of {total} images skipped, as above", file=sys.stderr)
+    tell_conversions(offer.origin, manifest.conversions)
+    return manifest
+
+
+def counted(kinds: Mapping[str, int]) -> list[str]:
+    """Return what a record keeps of counts by kind, as `greyscale: 3`."""
+    return [f"{kind}: {count}" for kind, count in sorted(kinds.items())]
+
+
+def tell_conversions(origin: object, conversions: Mapping[str, int]) -> None:
+    """Print to stderr how many images took which conversion, if any did."""
+    if conversions:
+        print(f"{origin}: converted: {', '.join(counted(conversions))}", file=sys.stderr)
+
+
+class Picture(NamedTuple):
+    """An image that has been read, or the reason why it could not be."""
+
+    name: str
+    pixels: NDArray[np.uint8] | None  # (H, W, 3)
+    notes: list[str]
+    problem: str = ""
+
+
+# Reads items in their order.
+Reader: TypeAlias = Callable[[SourceBase, Iterable[Item]], Iterator[Picture]]
+
+
+class Collector:
+    """Fills both sets from the candidates and keeps account of what it met on the way."""
+
+    def __init__(self, source: SourceBase, offer: Offer) -> None:
+        self.source = source
+        self.offer = offer
+        self.taken: dict[bytes, tuple[SetName, list[str]]] = {}  # by digest of the pixels
+        self.hashes = {"train": hashlib.sha256(), "held_out": hashlib.sha256()}
+        self.passed_over: list[list[str]] = []
+        self.bad: list[str] = []
+        self.conversions: Counter[str] = Counter()
+
+    def rows(self, read: Reader) -> Iterator[NDArray[np.uint8]]:
+        """Yield the rows of the array, the training set first."""
+        order = iter(self.offer.train.order)
+        yield from self._fill("train", self.source.train, self.offer.train, order, read)
+        candidates = self.offer.held_out or self.offer.train
+        if self.offer.held_out:
+            order = iter(candidates.order)
+        yield from self._fill("held_out", self.source.held_out, candidates, order, read)
+
+    def manifest(self) -> Manifest:
+        """Return the account, once all rows have been taken."""
+        source, offer = self.source, self.offer
+        count = source.train + source.held_out
+        kept = [names for _, names in self.taken.values() if len(names) > 1]
+        return Manifest(
+            source=source.model_dump(mode="json"),
+            origin=offer.origin,
+            licence=offer.licence,
+            attribution=offer.attribution,
+            resolution=source.resolution,
+            count=count,
+            splits=Splits(
+                train=self._split("train", 0, source.train),
+                held_out=self._split("held_out", source.train, count),
+            ),
+            duplicates=Duplicates(
+                kept_groups=len(kept),
+                kept=kept[:LISTED],
+                passed_over_count=len(self.passed_over),
+                passed_over=self.passed_over[:LISTED],
+            ),
+            bad_images=BadImages(count=len(self.bad), all=self.bad),
+            conversions=dict(sorted(self.conversions.items())),
+            ignored_files=offer.ignored,
+        )
+
+    def _split(self, name: SetName, start: int, stop: int) -> Split:
+        return Split(start=start, stop=stop, sha256=self.hashes[name].hexdigest())
+
+    def _fill(
+        self,
+        name: SetName,
+        wanted: int,
+        candidates: Candidates,
+        order: Iterator[int],
+        read: Reader,
+    ) -> Iterator[NDArray[np.uint8]]:
+        while wanted:
+            # ascending, so that a file that holds many images is read once from front to back
+            chosen = sorted(itertools.islice(order, wanted))
+            if not chosen:
+                raise BenchmarkError(self._too_few(name, wanted))
+            for picture in read(self.source, candidates.read(chosen)):
+                pixels = self._accept(name, picture)
+                if pixels is not None:
+                    wanted -= 1
+                    yield pixels
+
+    def _accept(self, name: SetName, picture: Picture) -> NDArray[np.uint8] | None:
+        """Return the pixels of a picture that enters the set `name`, None for one that does not."""
+        if picture.pixels is None:
+            problem = f"{picture.name}: {picture.problem}"
+            if not self.offer.skip_bad:
+                raise BenchmarkError(f"{self.offer.origin}: {problem}")
+            print(f"{self.offer.origin}: skipped: {problem}", file=sys.stderr)
+            self.bad.append(problem)
+            return None
+        digest = hashlib.sha256(picture.pixels.data).digest()
+        owner, names = self.taken.setdefault(digest, (name, []))
+        if names and (owner != name or self.offer.distinct):
+            self.passed_over.append([picture.name, names[0]])
+            return None
+        names.append(picture.name)
+        self.hashes[name].update(picture.pixels.data)
+        self.conversions.update(picture.notes)
+        return picture.pixels
+
+    def _too_few(self, name: SetName, missing: int) -> str:
+        asked = getattr(self.source, name)
+        return (
+            f"{self.offer.origin}: {name}: {asked} images asked for, {asked - missing} found: "
+            f"{len(self.bad)} unreadable, {len(self.passed_over)} with the pixels of another one; "
+            "ask for fewer"
+        )
+
+
+def _check_count(source: SourceBase, offer: Offer) -> None:
+    asked = {"train": source.train, "held_out": source.held_out}
+    found = {"train": len(offer.train.order)}
+    if offer.held_out:
+        found["held_out"] = len(offer.held_out.order)
+    else:
+        asked = {"train + held_out": source.train + source.held_out}
+        found = {"train + held_out": len(offer.train.order)}
+    for name, count in asked.items():
+        if found[name] < count:
+            raise BenchmarkError(
+                f"{offer.origin}: {name}: {count} images asked for, {found[name]} found"
+            )
+
+
+@contextlib.contextmanager
+def reading(images: int, workers: int) -> Iterator[Reader]:
+    """Yield a reader for so many images that uses at most `workers` processes."""
+    workers = max(1, min(workers, images // IMAGES_PER_WORKER))
+    pool = _pool(workers) if workers > 1 else None
+    if pool is None:
+        yield lambda source, items: map(functools.partial(_read, source), items)
+        return
+    with pool:
+        yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor | None:
+    """Return a pool of processes, or None where there can be none: without /dev/shm, as a rule."""
+    # spawned: a fork of a process with threads may hang
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    except (OSError, NotImplementedError, ImportError) as error:
+        print(f"warning: images are read by one process alone: {error}", file=sys.stderr)
+        return None
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when who started it is killed; it would wait for work for ever."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _read_in(
+    pool: ProcessPoolExecutor, window: int, source: SourceBase, items: Iterable[Item]
+) -> Iterator[Picture]:
+    """Read `window` items at a time: the pool would otherwise take all of them into memory."""
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, window)):
+        yield from pool.map(functools.partial(_read, source), batch, chunksize=CHUNK)
+
+
+def _read(source: SourceBase, item: Item) -> Picture:
+    try:
+        image, notes = decode(item.load)
+        if min(image.size) < source.resolution:
+            notes.append("enlarged")
+        return Picture(item.name, np.asarray(source.fit(image)), notes)
+    except ValueError as error:
+        return Picture(item.name, None, [], str(error))

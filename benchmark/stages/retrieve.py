@@ -1,0 +1,266 @@
+"""Retrieve the nearest training images of samples, show them, and ask which samples are copies.
+
+Faiss and torch in one process can crash through their two OpenMP runtimes, so nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmark.config.config import Config, Subject
+from benchmark.core.canonical import spec_hash
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
+from benchmark.data import load as load_data
+from benchmark.data.controls import CONTROLS
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics.base import Figures
+from benchmark.metrics.memorisation import (
+    MEMORISATION,
+    Bank,
+    accused,
+    closest,
+    copies,
+    distinct,
+    least_accused,
+    memorisation,
+    pixels,
+)
+from benchmark.metrics.neighbours import nearest
+from benchmark.metrics.uncertainty import proportion
+from benchmark.records.record import LEAST, PART, RATE, Record, Stopwatch, provenance
+from benchmark.stages.image_sets import load_features, load_images, protocol
+from benchmark.storage.cache import kept
+from benchmark.storage.paths import HELD_OUT, Run
+from benchmark.storage.pictures import save_png
+
+NEAREST = ("nearest_min", "nearest_median", "nearest_mean", "kth_mean")
+LEVEL = 0.05  # of the test whether there are any copies
+FALSE_DISCOVERY_RATE = 0.1  # of the accused, at most so many are innocent on average
+SMALLEST_TILE = 80  # pixels; smaller images are enlarged by whole pixels
+GAP = 4
+TEXT_HEIGHT = 16
+TITLE_HEIGHT = 32
+FONT_SIZE = 11
+SUSPECT = "#c00000"
+
+
+def stage(config: Config, name: str, run: Run) -> list[Record]:
+    """Retrieve for a cell, a control or all controls of a data set; draw and record.
+
+    Where these features have no neighbours, the panel shows none, and the record keeps the reason.
+
+    Raises:
+        BenchmarkError: features or images are missing or damaged.
+    """
+    records = [_retrieve(config, subject, run) for subject in config.judged(name)]
+    for record in records:
+        record.write(run.record("retrieval", record.id))
+    return records
+
+
+def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
+    watch = Stopwatch()
+    own, train = load_features(config, subject, run)
+    found = Figures({}, {})
+    try:
+        distances, indices = nearest(own, train, config.evaluation.neighbours)
+        found.values.update(_distance_values(distances))
+    except BenchmarkError as error:
+        distances, indices = np.zeros((len(own), 0)), np.zeros((len(own), 0), np.int64)
+        found.missing.update(dict.fromkeys(NEAREST, str(error)))
+    suspects = find_copies(config, subject, run)
+    panel(
+        load_images(config, subject, run),
+        load_data(run.data(subject.dataset), verify=True).train,
+        distances,
+        indices,
+        run.neighbours(subject.name),
+        title=f"{subject.name}: nearest training images ({config.evaluation.extractor}, Euclidean)",
+        rows=config.evaluation.panel_rows,
+        scores=suspects.scores,
+        suspect=suspects.accused | suspects.closest,
+    )
+    spec = {
+        "subject": subject.name,
+        "extractor": config.evaluation.extractor,
+        "neighbours": config.evaluation.neighbours,
+    }
+    return Record(
+        kind="retrieval",
+        id=subject.name,
+        spec=spec,
+        spec_hash=spec_hash(spec),
+        values=found.values | suspects.figures.values,
+        missing=found.missing | suspects.figures.missing,
+        provenance=provenance(watch),
+        cell=subject.cell,
+        control=subject.control,
+        protocol=protocol(EXTRACTORS[config.evaluation.extractor], subject, run, n_fake=len(own)),
+        facts={
+            "dataset": subject.dataset,
+            "neighbours": config.evaluation.neighbours,
+            RATE: FALSE_DISCOVERY_RATE,
+            "accused": np.flatnonzero(suspects.accused).tolist(),
+            "closest": np.flatnonzero(suspects.closest).tolist(),
+            LEAST: suspects.least,
+            **_shares(subject, suspects.accused),
+        },
+    )
+
+
+class Suspects(NamedTuple):
+    """Which images of a subject are too close to a training image to be new."""
+
+    figures: Figures  # of all together, in feature space but for those of the accused
+    scores: NDArray[np.float64]  # calibrated distance in pixels (n); infinite: not judged
+    accused: NDArray[np.bool_]  # (n), at a false discovery rate
+    closest: NDArray[np.bool_]  # (n), below all held-out images, where these are too many
+    least: int | None  # copies among the n below which none is accused; None: not judged
+
+
+def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
+    """Compare a subject's distances to the training images with those of held-out images.
+
+    Held-out images themselves are judged too: every second one by the others.
+    """
+    held_out = config.subjects[f"{HELD_OUT}-{subject.dataset}"]
+    own, train = load_features(config, subject, run)
+    other, _ = load_features(config, held_out, run)
+    images, other_images = (load_images(config, x, run) for x in (subject, held_out))
+    rows = slice(0, None, 2) if subject == held_out else slice(None)
+    others = slice(1, None, 2) if subject == held_out else slice(None)
+    try:
+        bank = kept(distinct, train, run.kept, Bank)
+        figures = memorisation(own[rows], other[others], train, bank)
+    except BenchmarkError as error:
+        figures = Figures({}, dict.fromkeys(MEMORISATION, str(error)))
+    found = Suspects(
+        figures,
+        np.full(len(own), np.inf),
+        np.zeros(len(own), bool),
+        np.zeros(len(own), bool),
+        None,
+    )
+    try:
+        queries = np.concatenate([images[rows], other_images[others]])
+        originals = load_data(run.data(subject.dataset), verify=True).train
+        bank = kept(distinct, pixels(originals), run.kept, Bank)
+        judgement = copies(queries, originals, bank)
+    except BenchmarkError as error:
+        found.figures.missing["accused"] = str(error)
+        return found
+    scores, judged = judgement.score, len(images[rows])
+    found.scores[rows] = scores[:judged]
+    found.accused[rows] = accused(
+        scores[:judged], scores[judged:], false_discovery_rate=FALSE_DISCOVERY_RATE
+    )
+    found.figures.values["accused"] = Value(value=int(found.accused.sum()))
+    found.figures.values["accused_share"] = proportion(found.accused[rows])
+    below, p_value = closest(scores[:judged], scores[judged:])
+    found.closest[rows] = below & (p_value < LEVEL)
+    found.figures.values["closest"] = Value(value=int(below.sum()))
+    found.figures.values["closest_p"] = Value(value=p_value)
+    return found._replace(
+        least=least_accused(judged, len(scores) - judged, false_discovery_rate=FALSE_DISCOVERY_RATE)
+    )
+
+
+def panel(
+    queries: NDArray[np.uint8],
+    bank: NDArray[np.uint8],
+    distances: NDArray[np.float64],
+    indices: NDArray[np.int64],
+    path: Path,
+    *,
+    title: str,
+    rows: int,
+    scores: NDArray[np.float64],
+    suspect: NDArray[np.bool_],
+) -> None:
+    """Draw samples with their nearest images of `bank` as PNG, the most suspicious sample first.
+
+    Suspects come first, by their scores, then the others, by their smallest distances.
+
+    Args:
+        queries: uint8, n×H×W×3.
+        bank: uint8, m×H×W×3.
+        distances: n×k, ascending in each row, written under the neighbours; k may be 0.
+        indices: n×k, rows of `bank`.
+        path: the picture.
+        title: is written above.
+        rows: how many samples are shown at most.
+        scores: n, small for copies.
+        suspect: n, which are marked as copies.
+    """
+    first = distances[:, 0] if distances.size else np.zeros(len(queries))
+    order = np.lexsort((np.where(suspect, scores, first), ~suspect))[:rows]
+    height, width = queries.shape[1:3]
+    scale = -(-SMALLEST_TILE // width)
+    step_x, step_y = width * scale + GAP, height * scale + TEXT_HEIGHT + GAP
+    columns = 1 + indices.shape[1]
+    picture = Image.new(
+        "RGB", (3 * GAP + columns * step_x, TITLE_HEIGHT + len(order) * step_y), "white"
+    )
+    _write(picture, GAP, GAP, title)
+    for row, sample in enumerate(order):
+        top = TITLE_HEIGHT + row * step_y
+        verdict = ", a copy?" if suspect[sample] else ""
+        _tile(picture, GAP, top, queries[sample], scale, f"sample {sample}{verdict}")
+        if suspect[sample]:
+            _mark(picture, GAP, top, width * scale, height * scale)
+        neighbours = zip(indices[sample], distances[sample], strict=True)
+        for column, (index, distance) in enumerate(neighbours, start=1):
+            left = 2 * GAP + column * step_x
+            _tile(picture, left, top, bank[index], scale, f"{distance:.4g}")
+    save_png(picture, path)
+
+
+def _distance_values(distances: NDArray[np.float64]) -> dict[str, Value]:
+    """Return the values of `NEAREST`, of distances n×k."""
+    first = distances[:, 0]
+    values = (
+        Value(value=float(first.min())),
+        Value(value=float(np.median(first))),
+        Value(value=float(first.mean()), std_error=_std_error(first)),
+        Value(value=float(distances[:, -1].mean())),
+    )
+    return dict(zip(NEAREST, values, strict=True))
+
+
+def _shares(subject: Subject, accused: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the share of accused images in each part of a control that has parts."""
+    maker = CONTROLS.get(subject.control.kind) if subject.control else None
+    parts = maker.parts if maker else ()
+    return {
+        PART + part: float(accused[first :: len(parts)].mean()) for first, part in enumerate(parts)
+    }
+
+
+def _std_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _tile(
+    picture: Image.Image, left: int, top: int, image: NDArray[np.uint8], scale: int, text: str
+) -> None:
+    tile = Image.fromarray(image)
+    tile = tile.resize((tile.width * scale, tile.height * scale), Image.Resampling.NEAREST)
+    picture.paste(tile, (left, top))
+    _write(picture, left, top + tile.height + 1, text)
+
+
+def _write(picture: Image.Image, left: int, top: int, text: str) -> None:
+    ImageDraw.Draw(picture).text((left, top), text, "black", ImageFont.load_default(FONT_SIZE))
+
+
+def _mark(picture: Image.Image, left: int, top: int, width: int, height: int) -> None:
+    """Frame a suspect."""
+    box = (left, top, left + width - 1, top + height - 1)
+    ImageDraw.Draw(picture).rectangle(box, outline=SUSPECT, width=3)

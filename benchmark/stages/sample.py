@@ -1,0 +1,290 @@
+"""Sample a model and time the sampler alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.config.config import Config
+from benchmark.config.dependencies import code
+from benchmark.config.shards import identity, parse
+from benchmark.core.canonical import spec_hash
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.progress import track
+from benchmark.core.registry import Options
+from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.noise import NoiseStream
+from benchmark.diffusion.processes import Array, Process
+from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.schedules import make_process
+from benchmark.models.choices import Choice
+from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
+from benchmark.records.contention import Watch
+from benchmark.records.record import Cell, Checkpoint, Record, Stopwatch, Timing, provenance
+from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
+from benchmark.runtime.gauges import Laps, gpu_state, watch_machine
+from benchmark.runtime.memory_retry import in_batches
+from benchmark.runtime.model_range import to_uint8
+from benchmark.storage.arrays import write_blocks
+from benchmark.storage.paths import CACHE, Run
+from benchmark.storage.pictures import CHAIN_FRAMES, write_pictures
+
+CHAIN_IMAGES = 6  # rows of the picture from noise to image
+MOVIE_STEPS = 64  # of samplers with at most so many every state is kept for the movie
+WARMUP_STEPS = 2
+LAPS = 20  # of all batches together, at least, where the sampler has so many steps
+
+
+def stage(
+    config: Config, name: str, run: Run, threads: int = 1, shard: str | None = None
+) -> Record:
+    """Sample the cell `name`; write images, pictures and the record with the times.
+
+    Args:
+        config: of the run.
+        name: of the cell.
+        run: where the weights are, and what is written goes.
+        threads: inside an operation.
+        shard: the images to draw, as 0-1000; they and their record wait for `merge` in a folder of
+            their own. None: all.
+
+    Raises:
+        BenchmarkError: the weights cannot be loaded, a sample is not finite, one alone needs more
+            memory than there is, or the shard is not of whole batches.
+    """
+    watch = Stopwatch()
+    device = resolve_device(config.device)
+    watch_others = watch_machine(device)
+    use_threads(threads)
+    cell, spec = config.cell(name), config.sample_spec(name)
+    part = parse(shard, cell.samples, config.sampling_batch) if shard else None
+    place = run.shard("sample", name, shard) if shard else run
+    drawing = Drawing(config, cell, run, device, part, watch_others)
+    for choice in drawing.checkpoint.choices:
+        print(f"{name}: {choice}", file=sys.stderr)
+    shape = (len(drawing.images), cell.resolution, cell.resolution, 3)
+    write_blocks(place.samples(name), drawing.batches(), shape, np.uint8)
+    timing, contention = drawing.timing(), drawing.watch.found()
+    if drawing.chain.frames:
+        frames = drawing.chain.movie(np.load(place.samples(name), mmap_mode="r"))
+        write_pictures(place, name, frames)
+    record = Record(
+        kind="sample",
+        id=name,
+        spec=spec,
+        spec_hash=spec_hash(spec),
+        provenance=provenance(
+            watch,
+            threads=threads,
+            device=device.type,
+            precision=config.precision,
+            compiled=config.compile,
+        ),
+        cell=cell,
+        values=timing.values,
+        timing=timing,
+        contention=[contention],
+        checkpoint=drawing.checkpoint if cell.trained_as is None else None,
+        facts=identity(code(config, "sample", name), drawing.checkpoint.sha256) if part else {},
+    )
+    record.write(place.record("sample", name))
+    return record
+
+
+class Drawing:
+    """Draws the samples of a cell, batch by batch.
+
+    Args:
+        config: the config of the run.
+        cell: what is sampled.
+        run: where the weights are.
+        device: where the network runs.
+        images: those that are drawn, in whole batches of all; None: all.
+        watch: of what else uses the machine; None: one that begins now.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        cell: Cell,
+        run: Run,
+        device: torch.device,
+        images: range | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        loaded = load_network(config, cell, run)
+        network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        if config.compile:
+            network.compile()
+        clip = config.models[cell.model].clip
+        _, sampler, steps = cell.sampling
+        options = config.sampler(sampler)
+        batch = config.sampling_batch
+        self.cell = cell
+        self.device = device
+        self.images = range(cell.samples) if images is None else images
+        self.parts = [self.images[i : i + batch] for i in range(0, len(self.images), batch)]
+        self.laps = Laps(device)  # of the batches that are drawn
+        self.watch = watch or watch_machine(device)
+        self.sizes: list[int] = []  # and their images
+        self.counts: list[list[int]] = []  # and the network evaluations in each part of a lap
+        self.marks: list[int] = []  # evaluations at the ends of the parts of the present lap
+        self.evaluations = 0  # and those of the network for them
+        self.warm: set[int] = set()  # sizes of batches that were drawn before they were timed
+        self.precision = config.precision
+        self.process = make_process(loaded.schedule)
+        self.model = Denoiser(
+            network, self.process, loaded.prediction, loaded.clip if clip is None else clip
+        )
+        self.sampler = SAMPLERS.get(options.kind)
+        self.options = options.keywords()
+        self.timesteps = plan(self.process, options, steps)
+        loaded.check_times(self.timesteps)
+        self.chain = Chain(self.process, len(self.timesteps))
+        self.progress: Iterator[int] = iter(())
+        self.checkpoint = Checkpoint(
+            sha256=loaded.sha256,
+            name=loaded.name,
+            schedule=loaded.schedule.model_dump(mode="json"),
+            prediction=loaded.prediction,
+            clip=self.model.clip,
+            facts=loaded.facts,
+            choices=_choices(loaded, options, self.model.clip),
+        )
+
+    def batches(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the samples, uint8 B×H×W×3, and take the times of their batches.
+
+        Where the memory is too small for a batch, smaller ones follow: see `in_batches`.
+        """
+        return in_batches(self.parts, self._sample, f"sample {self.cell.id}")
+
+    def _sample(self, indices: range) -> NDArray[np.uint8]:
+        """Draw a batch and keep its time, network evaluations and size."""
+        if len(indices) not in self.warm:  # a few steps, so that nothing is timed cold
+            self.draw(indices, self.timesteps[:WARMUP_STEPS])
+            self.warm.add(len(indices))
+        self.model.evaluations = 0
+        steps = len(self.timesteps)
+        images = f"{indices.start}-{indices.stop} of {self.cell.samples}"
+        self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
+        self.marks = [0]
+        self.watch.begin()
+        with self.laps.lap():
+            x_0 = self.draw(indices, self.timesteps)
+        self._check_finite(x_0, indices)
+        self.sizes.append(len(indices))
+        self.counts.append(np.diff([*self.marks, self.model.evaluations]).tolist())
+        self.evaluations += self.model.evaluations
+        return to_uint8(x_0).cpu().numpy()
+
+    def timing(self) -> Timing:
+        """Return the times of the batches, once all are drawn."""
+        clock, throttled = gpu_state(self.device)
+        return Timing(
+            warmup_batches=len(self.warm),
+            batch=self.sizes[0],
+            batch_seconds=self.laps.seconds,
+            batch_images=self.sizes,
+            batch_laps=[
+                list(zip(seconds, counts, strict=True))
+                for seconds, counts in zip(self.laps.parts, self.counts, strict=True)
+            ],
+            network_evaluations=self.evaluations / len(self.images),
+            peak_memory_bytes=peak_memory(self.device),
+            peak_memory_of="device" if self.device.type == "cuda" else "process",
+            joules=self.laps.joules,
+            gpu_clock_mhz=clock,
+            gpu_throttled=throttled,
+        )
+
+    @torch.inference_mode()
+    def draw(self, indices: Sequence[int], timesteps: Array) -> Tensor:
+        """Return the samples of these indices, B×3×H×W in [-1, 1], whatever is in the batch."""
+        shape = (3, self.cell.resolution, self.cell.resolution)
+        noise = NoiseStream(self.cell.seed, indices, shape, self.device)
+        x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
+        first = indices[0] == 0
+        if first:
+            self.chain.frames.clear()  # of the warm-up
+
+        stride = math.ceil(len(timesteps) * len(self.parts) / LAPS)
+
+        def callback(i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
+            next(self.progress, None)
+            if (i + 1) % stride == 0 and i + 1 < len(timesteps):
+                self.laps.mark()
+                self.marks.append(self.model.evaluations)
+            if first:
+                self.chain(i, t, x_t, x0_hat)
+
+        with arithmetic(self.precision, self.device):
+            x_0 = self.sampler(
+                self.model, self.process, x_T, timesteps, noise, callback, **self.options
+            )
+        return self.process.decode(x_0)
+
+    def _check_finite(self, x_0: Tensor, indices: Sequence[int]) -> None:
+        finite = x_0.isfinite().flatten(1).all(dim=1)
+        if not finite.all():
+            index = indices[int((~finite).nonzero()[0])]
+            raise BenchmarkError(
+                f"{self.cell.id}: sample {index} is not finite: the network or the sampler "
+                "diverges; try another sampler, more steps or a network trained longer"
+            )
+
+
+def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
+    """Return the network of a cell, on the CPU: trained by this run, or one that came ready.
+
+    Raises:
+        BenchmarkError: it cannot be loaded, or is not for the cell's resolution and schedule.
+    """
+    if cell.trained_as is not None:
+        return load_trained(run.weights(cell.trained_as))
+    weights = config.models[cell.model].weights
+    assert weights is not None
+    loaded = load_pretrained(weights, run.root.parent / CACHE)
+    config.check_weights(cell.model, cell.sampling.schedule, loaded)
+    return loaded
+
+
+def _choices(loaded: Loaded, sampler: Options, clip: bool) -> list[Choice]:
+    """Return the settings of a checkpoint that its sampling does not follow."""
+    choices = loaded.choices_with(sampler)
+    if loaded.scheduler is not None and clip != loaded.clip:
+        here = f"the config says clip {json.dumps(clip)}"
+        choices.append(Choice.of("clip_sample", loaded.clip, here))
+    return choices
+
+
+class Chain:
+    """Keeps states of the first images on their way from noise: all, or evenly spaced ones.
+
+    Args:
+        process: whose states they are.
+        steps: of the sampler.
+    """
+
+    def __init__(self, process: Process, steps: int) -> None:
+        count = steps if steps <= MOVIE_STEPS else CHAIN_FRAMES - 1
+        self.wanted = {round(k * steps / count) for k in range(count)}
+        self.process = process
+        self.frames: list[Tensor] = []
+
+    def __call__(self, i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
+        """Keep the state of step `i` where it is one of the frames."""
+        if i in self.wanted:
+            self.frames.append(x_t[:CHAIN_IMAGES].clone())
+
+    def movie(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return all frames, the final `images` last: uint8, frames×n×H×W×3."""
+        states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
+        return np.stack([*states, images[: len(self.frames[0])]])

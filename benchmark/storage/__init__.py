@@ -1,0 +1,1 @@
+"""Files: where they lie, written whole or not at all, arrays, caches, downloads, pictures."""

@@ -1,0 +1,140 @@
+"""Arrays on disk of which only a block at a time is in memory, and which show damage.
+
+Behind its data, where readers of .npy do not look, such a file has the SHA-256 of what precedes.
+That of prepared images is in their manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.atomic import atomic_path
+
+MARK = b"\nSHA-256\n"  # before the digest
+TRAILER = len(MARK) + hashlib.sha256().digest_size
+PART = 2**20  # bytes that are hashed at a time
+
+
+class SupportsWrite(Protocol):
+    """What bytes can be written to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write them."""
+
+
+def write_blocks(
+    path: Path, blocks: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: DTypeLike
+) -> None:
+    """Write an array as .npy with its SHA-256, atomically.
+
+    Args:
+        path: the file.
+        blocks: successive parts of the array, as their values follow each other in memory.
+        shape: of the whole.
+        dtype: of the whole and of each block.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        hashing = _Hashing(file)
+        write_into(hashing, blocks, shape, dtype)
+        file.write(MARK + hashing.sha256.digest())
+
+
+def write_into(
+    file: SupportsWrite, blocks: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: DTypeLike
+) -> None:
+    """Write an array into a file; unlike a memory map this tells a full disk as an error."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for block in blocks:
+        file.write(block.tobytes())
+
+
+class _Hashing:
+    """A file that is written and hashed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> object:
+        self.sha256.update(data)
+        return self.file.write(data)
+
+
+def open_array(path: Path, is_hashed: bool = True) -> NDArray[Any]:
+    """Return the array of an .npy file, memory-mapped and read-only, once its bytes are checked.
+
+    An array that was not written here has no SHA-256: of it the length alone is checked.
+
+    Args:
+        path: the file.
+        is_hashed: False: only the length is checked, as somebody else checks the bytes.
+
+    Raises:
+        BenchmarkError: the file is missing, truncated or damaged.
+    """
+    again = "remove it and make it again by the command that wrote it"
+    try:
+        if is_hashed and not _is_whole(path):
+            raise ValueError("its bytes are not as they were written")
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        behind = path.stat().st_size - array.offset - array.nbytes  # type: ignore[attr-defined]
+        if behind not in (0, TRAILER):
+            raise ValueError(f"{behind} bytes follow its values")
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}: {again}") from None
+    except Exception as error:  # on a damaged header numpy's reader raises almost anything
+        line = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: damaged: {line}: {again}") from None
+    return array
+
+
+def is_intact(path: Path) -> bool:
+    """Tell whether a file that may be made anew is there; a damaged one is named on stderr."""
+    if not path.exists():
+        return False
+    try:
+        open_array(path)
+    except BenchmarkError as error:
+        print(f"warning: {error}: made anew", file=sys.stderr)
+        return False
+    return True
+
+
+def read_blocks(path: Path, rows: range, size: int) -> Iterator[NDArray[Any]]:
+    """Yield successive rows of an .npy file, `size` at a time.
+
+    A memory map would keep in memory all that has been read.
+    """
+    whole = np.load(path, mmap_mode="r")
+    length = whole[:1].size
+    for start in rows[::size]:
+        count = min(size, rows.stop - start)
+        offset = whole.offset + start * length * whole.itemsize
+        block = np.fromfile(path, whole.dtype, count * length, offset=offset)
+        yield block.reshape(count, *whole.shape[1:])
+
+
+def _is_whole(path: Path) -> bool:
+    """Compare the bytes of a file with the SHA-256 behind them, if there is one."""
+    left = path.stat().st_size - TRAILER
+    with path.open("rb") as file:
+        file.seek(max(left, 0))
+        trailer = file.read()
+        if not trailer.startswith(MARK):
+            return True
+        file.seek(0)
+        digest = hashlib.sha256()
+        while left > 0 and (part := file.read(min(PART, left))):
+            digest.update(part)
+            left -= len(part)
+    return trailer == MARK + digest.digest()

@@ -1,0 +1,134 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.locks import Lock, lock
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL_DISK = "the disk is full: make room and run the command again"
+PROBE = bytes(2**20)  # what a disk that is not full has room for
+NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a folder, mostly
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with its own line ends."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data`; a reader sees the old file or the new one."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path, rename: Callable[[Path], str] | None = None) -> Iterator[Path]:
+    """Yield an empty file beside `path` that takes its name when the block ends well.
+
+    The name keeps the suffix of `path`, for writers that go by it. Missing folders are made. When
+    the block raises, the file is removed and `path` is as it was. What killed processes left of
+    `path` is removed too.
+
+    Args:
+        path: the file.
+        rename: from the written file to the name that it gets in place of that of `path`.
+
+    Raises:
+        BenchmarkError: the folder cannot be written, or the disk is full.
+    """
+    with _new_file_beside(path) as temporary:
+        try:
+            yield temporary
+            flush(temporary)
+            temporary.replace(path.with_name(rename(temporary)) if rename else path)
+        except BenchmarkError:
+            raise
+        except Exception as error:
+            if _is_full(error, temporary):
+                raise BenchmarkError(f"{path}: {FULL_DISK}") from None
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Hand `path`, a file or a folder, to the disk, so that a power cut cannot undo the rename.
+
+    On a file system that cannot do so, as some network file systems for folders, nothing happens.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_FLUSH:
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _new_file_beside(path: Path) -> Iterator[Path]:
+    """Yield a file of a new name, which is locked for as long as this process works on it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+        temporary, handle = _create(path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    try:
+        yield temporary
+    finally:
+        os.close(handle)
+
+
+def _create(path: Path) -> tuple[Path, int]:
+    while True:
+        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        lock(handle)
+        if temporary.exists():
+            return temporary, handle
+        os.close(handle)  # another process took it for a leftover before it was locked
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the unfinished files of `path` that no process locks: their writers were killed.
+
+    Without locks a writer cannot be told from a killed one, and nothing is removed.
+    """
+    unfinished = f".{glob.escape(path.stem)}-{'[0-9a-f]' * 8}{glob.escape(path.suffix)}"
+    for leftover in path.parent.glob(unfinished):
+        with contextlib.suppress(OSError), leftover.open("rb+") as file:
+            if lock(file.fileno(), wait=False) is Lock.HELD:
+                leftover.unlink(missing_ok=True)
+
+
+def _is_full(error: Exception, temporary: Path) -> bool:
+    """Tell whether `error` comes of a full disk, which many writers do not say."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    try:
+        with temporary.open("ab") as file:
+            file.write(PROBE)
+            os.fsync(file.fileno())
+    except OSError as found:
+        return found.errno in FULL
+    return False
+
+
+def cannot_write(path: Path, error: OSError) -> BenchmarkError:
+    """Return an error that says why a file cannot be written, and what to do."""
+    if error.errno in FULL:
+        return BenchmarkError(f"{path}: {FULL_DISK}")
+    why = f"cannot be written: {error.strerror}: choose a folder that can be written"
+    return BenchmarkError(f"{path}: {why}")

@@ -1,0 +1,100 @@
+"""What takes long and other jobs and runs can use, kept in a cache that need not be trusted.
+
+An entry that is damaged is named on stderr and made anew. A cache that cannot be written is used
+for what it holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from benchmark.core.closure import digest
+from benchmark.storage import locks
+from benchmark.storage.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Features = NDArray[np.float32] | NDArray[np.float64]
+
+T = TypeVar("T")
+
+READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def kept(compute: Callable[[Features], T], features: Features, folder: Path, kind: type[T]) -> T:
+    """Return `compute(features)`, computed once for equal features by an equal module.
+
+    Args:
+        compute: a function of a module.
+        features: N×d.
+        folder: where results are kept.
+        kind: the dataclass of arrays that `compute` returns.
+    """
+    path = folder / f"{_identity(compute, features)}.npz"
+    with locked(path) as writable:
+        found = _read(path, kind)
+        if found is None:
+            found = compute(features)
+            if writable:
+                with atomic_path(path) as temporary:
+                    np.savez(temporary, **vars(found))
+            else:
+                say_not_kept(path)
+    return found
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock of an entry of a cache, and yield whether the cache can be written.
+
+    On a file system without locks two processes may make the same entry, each the whole of it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.locked(path.with_suffix(".lock")))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            yield False
+            return
+        yield True
+
+
+def say_not_kept(path: Path) -> None:
+    """Say that a cache cannot keep what it lacks."""
+    print(
+        f"warning: {path.parent}: cannot be written: what is missing there is computed and not "
+        "kept; make the folder writable",
+        file=sys.stderr,
+    )
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Return what is kept; the file has a checksum of each array."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return kind(**arrays)
+    except Exception as error:  # on a damaged file the readers raise almost anything
+        reason = " ".join(str(error).split())
+        print(f"warning: {path}: damaged: {reason}: made anew", file=sys.stderr)
+        return None
+
+
+def _identity(compute: Callable[[Features], T], features: Features) -> str:
+    rows = np.ascontiguousarray(features)
+    identity = hashlib.sha256(digest([compute.__module__]).encode())
+    identity.update(f"{compute.__name__} {np.__version__} {rows.dtype} {rows.shape}".encode())
+    identity.update(rows.data)
+    return identity.hexdigest()

@@ -1,0 +1,97 @@
+"""What files hold, told by a hash: of many files, only those that have changed are read again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.atomic import write_text
+from benchmark.storage.paths import CACHE
+
+MANY = 1000  # files: to read more of them takes a while, so that it is said
+READERS = 8  # threads, which mostly wait for the disk
+# A file that was written less than so many seconds ago may be written again within the same tick
+# of the file system's clock, so that its times do not tell.
+SETTLED = 2.0
+
+Entry = tuple[str, list[int]]  # hash of the content, and what tells that the file is the same
+
+
+def contents(folder: Path, files: Sequence[str], results: Path) -> str:
+    """Return one hash of the names and contents of some files; links are followed.
+
+    Hashes are kept in `results`/.cache with each file's size, times and number on its disk: while
+    these stay, a file is not read again.
+
+    Args:
+        folder: where the files lie.
+        files: their paths relative to it.
+        results: folder of all runs.
+    """
+    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    cache = results / CACHE / "contents" / f"{place}.json"
+    known = _read(cache)
+    found = _look(folder, files, known)
+    if (all_known := known | found) != known:  # other models may have files in the same folder
+        _keep(cache, all_known)
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(os.fsencode(f"{name}\0{found[name][0]}\0"))
+    return digest.hexdigest()
+
+
+def _look(folder: Path, files: Sequence[str], known: dict[str, Entry]) -> dict[str, Entry]:
+    states = {name: _state(folder / name) for name in files}
+    nothing: Entry = ("", [])
+    found = {n: known[n] for n in files if states[n] and known.get(n, nothing)[1] == states[n]}
+    changed = [name for name in files if name not in found]
+    if len(changed) > MANY:
+        print(f"{folder}: reading {len(changed)} new or changed files", file=sys.stderr)
+    with ThreadPoolExecutor(READERS) as readers:
+        hashes = readers.map(lambda name: _hash(folder / name), changed)
+        found |= {name: (code, states[name]) for name, code in zip(changed, hashes, strict=True)}
+    return found
+
+
+def _state(path: Path) -> list[int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev]
+
+
+def _hash(path: Path) -> str:
+    """Return the hash of a file, or the reason why it cannot be read: its job will say so."""
+    if not path.is_file():
+        return "no regular file"
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _read(cache: Path) -> dict[str, Entry]:
+    try:
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+        return {name: (str(code), list(state)) for name, (code, state) in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: read all again
+        return {}
+
+
+def _keep(cache: Path, found: dict[str, Entry]) -> None:
+    """Write what is known of files that are not being written; a cache need not be writable."""
+    latest = (time.time() - SETTLED) * 1e9
+    settled = {n: e for n, e in found.items() if e[1] and max(e[1][1], e[1][2]) < latest}
+    try:
+        write_text(cache, json.dumps(settled))
+    except BenchmarkError:
+        return

@@ -1,0 +1,81 @@
+"""Files from the net: over TLS alone, and checked against a hash that was known before."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import urllib.request
+from pathlib import Path
+from urllib.error import URLError
+
+from benchmark.core.errors import BenchmarkError
+
+TIMEOUT_SECONDS = 30
+BLOCK = 2**20
+COMMIT = re.compile(r"[0-9a-f]{40}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
+
+
+def fetch(url: str, size: int, path: Path) -> None:
+    """Write what an https address holds to `path`, with progress.
+
+    Raises:
+        OSError: the address, or one that it leads to, is not https or does not answer, or holds
+            more than `size` bytes.
+    """
+    from benchmark.core.progress import track
+
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        _OtherHandler,
+    ):
+        opener.add_handler(handler())
+    with opener.open(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as file:
+        blocks = iter(lambda: answer.read(BLOCK), b"")
+        for block in track(blocks, -(-size // BLOCK), f"download {url}"):
+            if file.tell() + len(block) > size:
+                raise OSError(f"it has more than {size} bytes")
+            file.write(block)
+
+
+class _OtherHandler(urllib.request.BaseHandler):
+    def unknown_open(self, request: urllib.request.Request) -> None:
+        raise URLError(f"{request.full_url} is not https")
+
+
+def check_hub() -> None:
+    """Refuse a hub that is asked over anything but TLS, if it is not on this machine.
+
+    Raises:
+        BenchmarkError: it is.
+    """
+    from huggingface_hub import constants
+
+    address = constants.ENDPOINT
+    if not address.startswith("https://") and not THIS_MACHINE.fullmatch(address):
+        raise BenchmarkError(f"HF_ENDPOINT: {address} is not https: give an https address")
+
+
+def check_blob(path: Path) -> Path:
+    """Return a file of the hub's cache if it has the SHA-256 that the hub named it by, if it did.
+
+    Raises:
+        BenchmarkError: it has another one; it is removed.
+    """
+    blob = path.resolve()
+    if SHA256.fullmatch(blob.name):
+        with blob.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != blob.name:
+            blob.unlink()
+            raise BenchmarkError(
+                f"{path}: its SHA-256 is {found}, not {blob.name}: it was damaged on the way and "
+                "is removed: run the command again"
+            )
+    return path

@@ -1,0 +1,121 @@
+"""Where a run keeps its files. The workflow and the commands both ask here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+RESULTS = Path("results")
+REFERENCE = Path(__file__).parents[2] / "config" / "reference" / "report.csv"
+CLAIMS = REFERENCE.with_name("claims.yaml")
+PLOTS = (
+    "distance-by-model",
+    "time-by-model",
+    "distance-against-time",
+    "loss-curves",
+    "samples-overview",
+    "timeline",
+)
+CACHE = ".cache"  # beside the runs: what several runs can use
+HELD_OUT = "held-out"  # the control that needs no making
+CONTROLS = "controls"  # before a data set's name: all its controls together
+TABLE_FORMATS = ("csv", "md", "tex")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run."""
+
+    root: Path
+
+    def config(self, content: str) -> Path:
+        """The config with all defaults filled in, named after its content."""
+        return self.root / f"config-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
+
+    def data(self, dataset: str) -> Path:
+        """Folder of a prepared data set."""
+        return self.root / "data" / dataset
+
+    def images(self, dataset: str) -> Path:
+        """All images of a data set: uint8, N×H×W×3."""
+        return self.data(dataset) / "images.npy"
+
+    def manifest(self, dataset: str) -> Path:
+        """Where a data set comes from and what is in it."""
+        return self.data(dataset) / "manifest.json"
+
+    def weights(self, training: str) -> Path:
+        """Trained weights (the moving average)."""
+        return self.root / "models" / f"{training}.safetensors"
+
+    def state(self, spec_hash: str) -> Path:
+        """Folder in which a long job keeps what it needs to continue."""
+        return self.root / "state" / spec_hash
+
+    def lock(self, kind: str, name: str) -> Path:
+        """What the process that is at a job holds, so that no other one is."""
+        return self.root / "locks" / f"{kind}-{name}.lock"
+
+    def samples(self, cell: str) -> Path:
+        """Samples of a cell: uint8, N×H×W×3."""
+        return self.root / "samples" / cell / "samples.npy"
+
+    def shard(self, kind: str, cell: str, part: str) -> Run:
+        """Where a part of a cell, as 0-1000, keeps the files of one kind until all are merged."""
+        return Run(self.root / "samples" / cell / "shards" / kind / part)
+
+    def grid(self, cell: str) -> Path:
+        """Picture of the first samples of a cell."""
+        return self.root / "samples" / cell / "grid.png"
+
+    def chain(self, cell: str) -> Path:
+        """Picture of the way from noise to image."""
+        return self.root / "samples" / cell / "chain.png"
+
+    def movie(self, cell: str) -> Path:
+        """Picture of the way from noise to image, with a row for each step of a short one."""
+        return self.root / "samples" / cell / "movie.png"
+
+    def features(self, extractor: str, name: str) -> Path:
+        """Features of a data set's or a cell's images, in their order: float32, N×d."""
+        return self.root / "features" / extractor / f"{name}.npy"
+
+    @property
+    def kept(self) -> Path:
+        """Folder of what follows from features and is kept for other jobs and runs."""
+        return self.root.parent / CACHE / "kept"
+
+    def record(self, kind: str, name: str) -> Path:
+        """The record of one job."""
+        return self.root / "records" / kind / f"{name}.json"
+
+    def log(self, verb: str, name: str) -> Path:
+        """What a job said."""
+        return self.root / "logs" / verb / f"{name}.log"
+
+    def neighbours(self, name: str) -> Path:
+        """Picture of samples beside their nearest training images."""
+        return self.root / "neighbours" / f"{name}.png"
+
+    def tables(self, table: str) -> list[Path]:
+        """One table in every format."""
+        return [self.root / "tables" / f"{table}.{suffix}" for suffix in TABLE_FORMATS]
+
+    def comparison(self, suffix: str) -> Path:
+        """How this run compares with another."""
+        return self.root / f"comparison.{suffix}"
+
+    def plot(self, name: str) -> Path:
+        """One plot."""
+        return self.root / "plots" / f"{name}.png"
+
+    @property
+    def site(self) -> Path:
+        """The page that shows everything of a run."""
+        return self.root / "report" / "index.html"
+
+    @property
+    def video(self) -> Path:
+        """The 50 steps of DDIM as a GIF."""
+        return self.root / "report" / "ddim.gif"

@@ -1,0 +1,198 @@
+"""Files of a run, from its folder or from a bundle: one file that is checked before it is trusted.
+
+A bundle is a zip whose first entry, `bundle.json`, names every other with its size and SHA-256.
+Entries are stored, not compressed: the same files give the same bytes with every zlib, and none
+can grow when it is read. Nothing is ever unpacked to the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Strict, explain
+from benchmark.storage.atomic import atomic_path
+
+SUFFIX = ".zip"
+MANIFEST = "bundle.json"
+VERSION = 1
+LARGEST = 2**30  # bytes of a bundle: pictures and records, no arrays
+FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can state
+# What the standard library raises for zips and lists that are no such; OSError for a place to seek.
+BROKEN = (zipfile.BadZipFile, struct.error, EOFError, ValueError, RuntimeError, OSError)
+
+
+class RunFiles(Protocol):
+    """The files of a run, by their paths in it with `/` between the parts."""
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the files that a pattern fits, as `plots/*.png`, in order of their parts."""
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one of them."""
+
+
+def open_run(path: Path) -> RunFiles:
+    """Return the files of a run folder or of a bundle.
+
+    Raises:
+        BenchmarkError: there is neither, or the bundle is not whole.
+    """
+    if path.is_dir():
+        return Folder(path)
+    if path.is_file():
+        return Archive(path)
+    raise BenchmarkError(f"{path}: no such run: neither a folder nor a bundle is there")
+
+
+class Folder:
+    """A run as it was made."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the files that a pattern fits; hidden ones are not finished."""
+        found = [path.relative_to(self.root) for path in self.root.glob(pattern) if path.is_file()]
+        return [path.as_posix() for path in sorted(found) if not path.name.startswith(".")]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        return (self.root / name).read_bytes()
+
+
+class Entry(Strict):
+    """What is known of a file before it is read."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(Strict):
+    """What a bundle holds."""
+
+    version: int
+    files: dict[str, Entry]
+
+
+class Archive:
+    """A bundle, all of whose files have been checked against its manifest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.stat().st_size > LARGEST:
+            raise self._broken(f"larger than {LARGEST} bytes")
+        with self._opened() as archive:
+            self._check_entries(archive)
+            self.files = self._manifest(archive).files
+            self._check_names(archive)
+            for name in self.files:
+                self._read(archive, name)
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the files that a pattern fits."""
+        depth = len(PurePosixPath(pattern).parts)
+        paths = sorted(PurePosixPath(name) for name in self.files)
+        return [str(p) for p in paths if len(p.parts) == depth and p.match(pattern)]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, checked again."""
+        with self._opened() as archive:
+            return self._read(archive, name)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        """Yield the zip; what a damaged one raises says that it is broken."""
+        with self.path.open("rb") as file:
+            try:
+                with zipfile.ZipFile(file) as archive:
+                    yield archive
+            except BROKEN as error:
+                raise self._broken(" ".join(str(error).split())) from None
+
+    def _check_entries(self, archive: zipfile.ZipFile) -> None:
+        """Refuse what `write_archive` never writes, before anything is read."""
+        entries = archive.infolist()
+        names: set[str] = set()
+        for entry in entries:
+            if not _is_plain(entry.filename) or entry.filename != entry.orig_filename:
+                raise self._broken(f"{entry.filename!r} is no path inside a run")
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+                raise self._broken(f"{entry.filename} is no plain file")
+            if entry.filename in names:
+                raise self._broken(f"{entry.filename} is in it twice")
+            if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+                raise self._broken(f"{entry.filename} is compressed or encrypted")
+            if entry.file_size != entry.compress_size:
+                raise self._broken(f"{entry.filename} has two sizes")
+            names.add(entry.filename)
+        if sum(entry.file_size for entry in entries) > self.path.stat().st_size:
+            raise self._broken("its files are larger than itself")
+
+    def _manifest(self, archive: zipfile.ZipFile) -> Manifest:
+        if MANIFEST not in archive.namelist():
+            raise BenchmarkError(
+                f"{self.path}: no bundle: it has no {MANIFEST}: give a run folder, or what "
+                "`python -m benchmark bundle RUN` wrote"
+            )
+        content = json.loads(archive.read(MANIFEST))
+        version = content.get("version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > VERSION:
+            raise BenchmarkError(
+                f"{self.path}: bundle version {version} is newer than {VERSION}, which this "
+                "version reads: update the benchmark"
+            )
+        try:
+            return Manifest.model_validate(content)
+        except ValidationError as error:
+            raise self._broken(f"{MANIFEST}: {explain(error, content)}") from None
+
+    def _check_names(self, archive: zipfile.ZipFile) -> None:
+        for name in set(archive.namelist()).symmetric_difference({MANIFEST, *self.files}):
+            where = MANIFEST if name in self.files else "the zip"
+            raise self._broken(f"{name} is in {where} alone")
+
+    def _read(self, archive: zipfile.ZipFile, name: str) -> bytes:
+        data = archive.read(name)
+        if _entry(data) != self.files[name]:
+            raise self._broken(f"{name} is not as it was packed")
+        return data
+
+    def _broken(self, why: str) -> BenchmarkError:
+        return BenchmarkError(f"{self.path}: broken bundle: {why}: get it, or pack it, again")
+
+
+def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a bundle, atomically; the same files give the same bytes.
+
+    Raises:
+        BenchmarkError: the folder cannot be written.
+    """
+    entries = {name: _entry(data) for name, data in sorted(files.items())}
+    manifest = Manifest(version=VERSION, files=entries).model_dump_json(indent=1)
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, data in [(MANIFEST, manifest.encode()), *sorted(files.items())]:
+            entry = zipfile.ZipInfo(name, FIRST_DAY)
+            entry.create_system = 3  # Unix, wherever it is written
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            archive.writestr(entry, data)
+
+
+def _entry(data: bytes) -> Entry:
+    return Entry(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a name is a relative path that leads nowhere but down, on every system."""
+    return not re.search(r"[\\:\x00-\x1f]", name) and not {"", ".", ".."} & set(name.split("/"))

@@ -1,0 +1,1 @@
+"""What a person calls by hand: score, estimate, speed, reference, export."""

@@ -1,0 +1,112 @@
+"""Pack a trained network into one small file that says what it is, with a model card beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import torch
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmark.config.config import Config
+from benchmark.core.errors import BenchmarkError
+from benchmark.data.prepared import read_manifest
+from benchmark.models.specs import ZOO, CustomSpec
+from benchmark.models.weights import load_weights, save_weights
+from benchmark.records.record import read_record, read_records
+from benchmark.records.rows import collect, table_names
+from benchmark.report.formats import to_markdown
+from benchmark.report.tables import results_table
+from benchmark.storage.atomic import write_text
+from benchmark.storage.paths import Run
+
+TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
+
+
+def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
+    """Write the weights of a finished training as float16, and `file` with `.md` as model card.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        BenchmarkError: the training is unknown or not finished, or a weight is too large for
+            float16.
+    """
+    if file.suffix != ".safetensors":
+        raise BenchmarkError(f"{file}: weights are written as .safetensors: give such a name")
+    spec = config.train_spec(training)
+    _check_loadable(config, training)
+    weights, trained = load_weights(run.weights(training))
+    if trained != spec:
+        raise BenchmarkError(f"{run.weights(training)}: not of this config: train it again")
+    halves = {name: tensor.half() for name, tensor in weights.items()}
+    for name, tensor in halves.items():
+        if not torch.isfinite(tensor).all():
+            raise BenchmarkError(f"{training}: {name} has values that float16 cannot hold")
+    save_weights(file, halves, spec)
+    card = file.with_suffix(".md")
+    write_text(card, _card(config, training, run, file))
+    return [file, card]
+
+
+def _check_loadable(config: Config, training: str) -> None:
+    """Refuse a file that nobody could use, as the code that a header names is never run."""
+    recipe = config.recipe(config.trainings[training].model)
+    assert recipe is not None
+    if isinstance(recipe[0], CustomSpec):
+        raise BenchmarkError(
+            f"{training}: its network is code of your own, {recipe[0].factory}, which is not run "
+            "from a file of weights: only built-in networks are exported"
+        )
+
+
+def _card(config: Config, training: str, run: Run, file: Path) -> str:
+    cell = config.trainings[training]
+    record = read_record(run.record("train", training))
+    facts, machine = record.facts, record.provenance
+    weights = f"{{kind: own, path: {file.as_posix()}}}"
+    if file.resolve().parent == ZOO:
+        weights = f"{{kind: zoo, name: {file.stem}}}"
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )
+    return templates.get_template("model-card.md.jinja").render(
+        name=file.stem,
+        weights=weights,
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        parameters=f"{int(str(facts['parameters'])) / 1e6:.2f}",
+        model=cell.model,
+        family=cell.family,
+        dataset=cell.dataset,
+        resolution=cell.resolution,
+        schedule=cell.schedule,
+        manifest=read_manifest(run.manifest(cell.dataset)),
+        recipe=yaml.safe_dump(record.spec, sort_keys=False, default_flow_style=None),
+        images=facts["images"],
+        steps=facts["steps"],
+        batch=facts["batch"],
+        minutes=math.ceil(record.values["train_seconds"].value / 60),
+        loss=f"{record.values['final_loss'].value:.3g}",
+        threads=machine.threads,
+        machine=machine.gpu or machine.cpu,
+        precision=machine.precision,
+        date=machine.started[:10],
+        busy=record.busy,
+        table=_metrics(run, training),
+    )
+
+
+def _metrics(run: Run, training: str) -> str:
+    """Return the rows of what was sampled with these weights, and of held-out images."""
+    rows = [
+        row
+        for row in collect(read_records(run.root))
+        if row.cell is None or row.cell.trained_as == training
+    ]
+    return "\n".join(to_markdown(results_table(name, rows, {})) for name in table_names(rows))

@@ -1,0 +1,96 @@
+"""What a machine can do, kept as a reference: speed tables and a run, made in chunks of minutes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.config.config import load
+from benchmark.core.errors import BenchmarkError
+from benchmark.records.record import read_records
+from benchmark.storage.paths import Run
+
+KEPT = ("records", "tables", "plots")  # of a run; weights and images are too large
+GRACE = 20  # seconds in which a command that is stopped may end by itself
+
+
+def reference(
+    config: Path, results: Path, minutes: float, parts: Sequence[str] = ()
+) -> Path | None:
+    """Go on with a machine's reference for at most so many minutes.
+
+    Trainings go on where they were stopped; a job of another kind that was stopped begins again, so
+    a chunk has to be longer than the longest of these.
+
+    Args:
+        config: of the run.
+        results: folder of runs.
+        minutes: after which whatever runs is stopped.
+        parts: of the speed table, as `python -m benchmark speed PART` makes them.
+
+    Returns:
+        The folder with all that is kept, or None where something is left to be done.
+
+    Raises:
+        BenchmarkError: a part or the run failed.
+    """
+    run = Run(results / load(config).run)
+    end = time.monotonic() + 60 * minutes
+    tables = {part: run.root / "speed" / f"{part}.json" for part in parts}
+    for part, table in tables.items():
+        speed = ["benchmark", "speed", part, "--output", str(table)]
+        if not table.exists() and not _done(speed, end):
+            return None
+    snakemake = ["snakemake", "--cores", "all", "--resources", "gpu=1", "--rerun-incomplete"]
+    if not _done([*snakemake, "--configfile", str(config)], end):
+        return None
+    return _keep(run, list(tables.values()), results)
+
+
+def _done(command: list[str], end: float) -> bool:
+    """Run a command until it is done, or stop it at the end."""
+    # what is started in the background ignores Ctrl-C, by which Snakemake ends its jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)
+    try:
+        status = process.wait(max(0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        _stop(process)
+        return False
+    except BaseException:
+        _stop(process)
+        raise
+    if status:
+        raise BenchmarkError(f"{' '.join(command)}: failed with status {status}: see above")
+    return True
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a command with all that it has started."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(GRACE)
+
+
+def _keep(run: Run, tables: list[Path], results: Path) -> Path:
+    """Copy what is small to the folder of this machine, which bears its processor's name."""
+    machines = {r.provenance.gpu or r.provenance.cpu for r in read_records(run.root)}
+    if len(machines) > 1:
+        raise BenchmarkError(f"{run.root}: of several machines: {', '.join(sorted(machines))}")
+    name = re.sub(r"[^a-z0-9]+", "-", machines.pop().lower()).strip("-")
+    folder = results / "reference" / name / run.root.name
+    for part in KEPT:
+        shutil.copytree(run.root / part, folder / part, dirs_exist_ok=True)
+    for table in tables:
+        (folder / "speed").mkdir(parents=True, exist_ok=True)
+        shutil.copy(table, folder / "speed")
+    return folder

@@ -1,0 +1,345 @@
+"""What can be compared: folders and arrays of images, arrays of features, and statistics.
+
+A file is taken for what it holds, not for what it is called.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import sys
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Condition
+from typing import IO, Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.data.folder import open_file
+from benchmark.data.listing import image_files, samples_of_cell
+from benchmark.data.pixels import decode
+from benchmark.data.stored import stored_as
+from benchmark.metrics.base import LARGEST, Features
+from benchmark.metrics.frechet import GaussianStats
+from benchmark.storage.atomic import atomic_path
+from benchmark.storage.npz import check_kind, headers, layout, read_header
+from benchmark.tools.score_libraries import Library
+
+ARRAY = "array"  # the format of images that are not in files of their own
+AHEAD = 128  # images of a folder that are decoded before they are needed, at most,
+AHEAD_BYTES = 2**28  # and the memory that this may take
+
+
+class Picture(NamedTuple):
+    """An image that has been read.
+
+    Attributes:
+        pixels: uint8 H×W×3, sRGB.
+        format: of its file, as `PNG` or `JPEG quality 75`.
+        conversions: what was done to bring it to 8-bit sRGB.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: str
+    conversions: Sequence[str] = ()
+
+
+# From the number of threads that decode to the images, in their order.
+Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
+
+BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of any size, read when they are needed.
+
+    Attributes:
+        path: of the file or folder.
+        count: how many.
+        pictures: from the threads that decode to the images in order.
+        ignored: files of the folder that are not read, counted by kind.
+        files: those that are, by their paths relative to the folder; none of an array.
+        statistics: those of the features of these or more images, that lie beside them in a file.
+    """
+
+    path: Path
+    count: int
+    pictures: Pictures
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    statistics: Statistics | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Mean and covariance of features, and what the file says of them.
+
+    Attributes:
+        gaussian: the two.
+        facts: of the network, and the `count` of images; none in files of pytorch-fid or clean-fid.
+    """
+
+    gaussian: GaussianStats
+    facts: dict[str, str | int]
+
+
+Input: TypeAlias = Images | Statistics | Features
+
+
+def open_input(path: Path, library: Library | None = None) -> Input:
+    """Open a folder of images, a .npy or .npz file; images are not read yet.
+
+    Of the folder of a run's cell, `results/RUN/samples/CELL`, the samples in its array are taken.
+
+    Images in a file are uint8 N×H×W×3, features float N×d, alone in it (a .npz with labels beside
+    them has the images in `arr_0`); statistics are `mu` and `sigma`. A reference batch of
+    guided-diffusion has both. The features of dgm-eval are `reps`, those of score_sde `pool_3`.
+    What else a .npz holds is not read, and named on stderr.
+
+    Args:
+        path: of the folder or file.
+        library: that reads the same files of a folder; None: all images are read.
+
+    Raises:
+        BenchmarkError: the path does not exist, cannot be read, or holds none of these.
+    """
+    if path.suffix.lower() not in {".npy", ".npz"} or path.is_dir():
+        if samples := samples_of_cell(path):
+            return open_input(samples)
+        if path.is_file():
+            raise BenchmarkError(f"{path}: give a folder of images, or a .npy or .npz file")
+        return _folder(path, library)
+    try:
+        check_kind(path)
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return _array(path, content)
+        with content:
+            return _archive(path, content)
+    except BROKEN as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: cannot be read: {reason}") from None
+
+
+def save_statistics(path: Path, statistics: Statistics) -> None:
+    """Write statistics that `open_input`, pytorch-fid and clean-fid read.
+
+    Raises:
+        BenchmarkError: the file cannot be written.
+    """
+    gaussian, facts = statistics.gaussian, statistics.facts
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        arrays: dict[str, Any] = {key: np.array(fact) for key, fact in facts.items()}
+        np.savez_compressed(file, mu=gaussian.mean, sigma=gaussian.covariance, **arrays)
+
+
+def _folder(path: Path, library: Library | None) -> Images:
+    """Return the images of a folder, or those that a library reads."""
+    files, ignored = image_files(path)
+    if library is not None:
+        left_out = library.left_out(files)
+        ignored = {**ignored, **{f"{k} for {library.name}": n for k, n in left_out.items()}}
+        files = [file for file in files if library.reads(file)]
+        if not files:
+            raise BenchmarkError(f"{path}: no images that {library.name} reads: leave out --files")
+    return Images(path, len(files), _folder_pictures([path / f for f in files]), ignored, files)
+
+
+def _folder_pictures(paths: Sequence[Path]) -> Pictures:
+    """Decode files in threads ahead of their use, within a limit of memory."""
+
+    def pictures(threads: int) -> Iterator[Picture]:
+        allowance = Allowance(AHEAD_BYTES)
+        coming: deque[Future[Picture]] = deque()
+        remaining = enumerate(paths)
+        pool = ThreadPoolExecutor(threads)
+        try:
+            while True:
+                for index, path in itertools.islice(remaining, AHEAD - len(coming)):
+                    admit = functools.partial(allowance.take, index)
+                    coming.append(pool.submit(_decode, path, admit))
+                if not coming:
+                    return
+                picture = coming.popleft().result()
+                allowance.give(_memory(picture.pixels.shape))
+                yield picture
+        finally:
+            allowance.lift()
+            pool.shutdown(cancel_futures=True)
+
+    return pictures
+
+
+class Allowance:
+    """Lets threads work on images that are needed later, while there is memory for them.
+
+    Args:
+        limit: bytes of the images that are being decoded or wait for their turn. The image whose
+            turn it is needs no room, so that the threads cannot wait for each other for ever.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free: float = limit
+        self._turn = 0
+        self._changed = Condition()
+
+    def take(self, index: int, size: int) -> None:
+        """Wait until the image `index` may be decoded, which needs `size` bytes."""
+        with self._changed:
+            self._changed.wait_for(lambda: index == self._turn or size <= self._free)
+            self._free -= size
+
+    def give(self, size: int) -> None:
+        """Give back the bytes of the image whose turn it was."""
+        with self._changed:
+            self._free += size
+            self._turn += 1
+            self._changed.notify_all()
+
+    def lift(self) -> None:
+        """Let all go on: nobody takes their images any more."""
+        with self._changed:
+            self._free = math.inf
+            self._changed.notify_all()
+
+
+def _memory(shape: tuple[int, ...]) -> int:
+    """Return the bytes of an image, H×W or H×W×3, as it is decoded: as a file's, RGB, an array."""
+    return 9 * shape[0] * shape[1]
+
+
+def _decode(path: Path, admit: Callable[[int], None]) -> Picture:
+    """Read an image file by the rule of `benchmark.data.pixels.decode`, once it is admitted."""
+    formats = []
+
+    def load() -> Image.Image:
+        image = open_file(path)
+        formats.append(stored_as(image))
+        admit(_memory(image.size))
+        return image
+
+    try:
+        image, conversions = decode(load)
+    except ValueError as error:
+        raise BenchmarkError(f"{path}: not a readable image: {error}") from None
+    return Picture(np.asarray(image), formats[0], conversions)
+
+
+def _array(path: Path, array: NDArray[Any]) -> Images | Features:
+    """Return a mapped array as what it holds."""
+    if array.dtype.kind == "f" and array.ndim == 2:
+        with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinity
+            if array.itemsize <= 4:
+                return array.astype(np.float32, copy=False)
+            return array.astype(np.float64, copy=False)
+    _check_images(path, array.shape, array.dtype)
+
+    def pictures(_: int) -> Iterator[Picture]:
+        for pixels in array:
+            yield Picture(pixels, ARRAY)
+
+    return Images(path, len(array), pictures)
+
+
+def _archive(path: Path, content: Any) -> Input:
+    found = headers(path)
+    plan = layout(path, found)
+    if plan.unread:
+        read = [*(["mu", "sigma"] if plan.has_moments else []), *filter(None, [plan.array])]
+        print(
+            f"{path}: {', '.join(read)} read, not read: {', '.join(plan.unread)}", file=sys.stderr
+        )
+    statistics = None
+    if plan.has_moments:
+        kinds = found["mu"].dtype, found["sigma"].dtype
+        if any(kind.kind not in "fiu" for kind in kinds):
+            raise BenchmarkError(
+                f"{path}: mu is {kinds[0]}, sigma {kinds[1]}: they must be real numbers"
+            )
+        facts = _facts(path, {name: content[name].item() for name in plan.facts})
+        if plan.extractor is not None:
+            facts.setdefault("extractor", plan.extractor)
+        statistics = _statistics(path, content["mu"], content["sigma"], facts)
+    if plan.array is None:
+        assert statistics is not None
+        return statistics
+    shape, fortran_order, dtype = found[plan.array]
+    if dtype.kind == "f":
+        return _array(path, content[plan.array])
+    _check_images(path, shape, dtype)
+    if fortran_order:
+        raise BenchmarkError(
+            f"{path}: save {plan.array} in the order of C, by np.ascontiguousarray"
+        )
+    pictures = _member_pictures(path, f"{plan.array}.npy", shape)
+    return Images(path, shape[0], pictures, statistics=statistics)
+
+
+def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Pictures:
+    """Read an array in a .npz file image by image: it may be larger than the memory."""
+
+    def pictures(_: int) -> Iterator[Picture]:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            read_header(file)
+            for _ in range(shape[0]):
+                data = _read(path, file, math.prod(shape[1:]))
+                yield Picture(np.frombuffer(data, np.uint8).reshape(shape[1:]), ARRAY)
+
+    return pictures
+
+
+def _read(path: Path, file: IO[bytes], size: int) -> bytearray:
+    try:
+        data = bytearray(file.read(size))
+    except BROKEN as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error}") from None
+    if len(data) < size:
+        raise BenchmarkError(f"{path}: ends before its last image: write it again")
+    return data
+
+
+def _check_images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
+        raise BenchmarkError(
+            f"{path}: {dtype} of shape {shape}: images must be uint8 N×H×W×3, features float N×d"
+        )
+
+
+def _statistics(
+    path: Path, mu: NDArray[Any], sigma: NDArray[Any], facts: dict[str, str | int]
+) -> Statistics:
+    mean, covariance = (array.astype(np.float64) for array in (mu, sigma))
+    if mean.ndim != 1 or not mean.size or covariance.shape != (mean.size, mean.size):
+        raise BenchmarkError(
+            f"{path}: mu of shape {mean.shape} and sigma of shape {covariance.shape}: "
+            "they must be d and d×d, d at least 1"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise BenchmarkError(f"{path}: mu or sigma holds NaN or infinity: compute them again")
+    if max(np.abs(mean).max(), np.sqrt(np.abs(covariance).max())) > LARGEST:
+        raise BenchmarkError(
+            f"{path}: mu or sigma are of features above {LARGEST:.0e}, which overflow when "
+            "multiplied: scale them down"
+        )
+    try:
+        return Statistics(GaussianStats.from_moments(mean, covariance), facts)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{path}: {error}") from None
+
+
+def _facts(path: Path, facts: dict[str, str | int]) -> dict[str, str | int]:
+    """Return what a file says of its statistics, checked."""
+    count = facts.get("count", 1)
+    if type(count) is not int or count < 1:
+        raise BenchmarkError(f"{path}: count is {count!r}: it must be the number of images")
+    return facts

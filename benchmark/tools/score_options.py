@@ -1,0 +1,103 @@
+"""Options of the metrics of `score`: the user's, or else those of the extractor's library."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.values import Value
+from benchmark.metrics import METRICS
+from benchmark.metrics.inception_score import spread_over_splits
+from benchmark.tools.score_libraries import KID_SUBSET, library_of
+
+INCEPTION_SCORE, KERNEL = "inception-score", "kernel"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose; None: as the extractor's library does.
+
+    Attributes:
+        isc_splits: parts that the Inception score is the mean of.
+        kid_subsets: random subsets that the kernel distance is the mean of; 0: all pairs, once.
+        kid_subset_size: images of each side in a subset.
+    """
+
+    isc_splits: int | None = None
+    kid_subsets: int | None = None
+    kid_subset_size: int | None = None
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse options of a metric that is not measured.
+
+        Raises:
+            BenchmarkError: there are such.
+        """
+        for option, given, name, short in (
+            ("--isc-splits", self.isc_splits, INCEPTION_SCORE, "is"),
+            ("--kid-subsets", self.kid_subsets, KERNEL, "kid"),
+            ("--kid-subset-size", self.kid_subset_size, KERNEL, "kid"),
+        ):
+            if given is not None and name not in names:
+                raise BenchmarkError(f"{option}: {name} is not measured: add {short} to --metrics")
+
+    def of(self, name: str, extractor: str | None, fewest: int) -> dict[str, Any]:
+        """Return all options of a metric.
+
+        Args:
+            name: of the metric.
+            extractor: name of the network; None: it is not known.
+            fewest: images of the smaller side.
+
+        Raises:
+            BenchmarkError: a size of subsets, where there are none.
+        """
+        parameters = inspect.signature(METRICS.get(name)).parameters.values()
+        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if name == INCEPTION_SCORE and self.isc_splits is not None:
+            options["splits"] = self.isc_splits
+        if name == KERNEL:
+            options |= self._kernel(extractor, fewest)
+        return options
+
+    def _kernel(self, extractor: str | None, fewest: int) -> dict[str, int]:
+        library = library_of(extractor) if extractor else None
+        subsets, size = self.kid_subsets, self.kid_subset_size
+        if subsets is None:
+            subsets = library.kid_subsets if library else 0
+        if not subsets and size is not None:
+            raise BenchmarkError(
+                "--kid-subset-size: all pairs of images are taken, once: give --kid-subsets too"
+            )
+        if not subsets:
+            return {"subsets": 0}
+        if size is None:
+            shrinks = library is not None and library.kid_shrinks
+            size = min(KID_SUBSET, fewest) if shrinks else KID_SUBSET
+        seed = library.kid_seed if library else 0
+        return {"subsets": subsets, "subset_size": size, "seed": seed}
+
+
+def meaning(name: str, value: Value, options: dict[str, Any]) -> str | None:
+    """Return what stands behind a value, in words; None: nothing does.
+
+    Args:
+        name: of the metric.
+        value: with its interval as [a, b], or else with its error behind ±.
+        options: of the metric.
+    """
+    if name == INCEPTION_SCORE and (splits := options["splits"]) > 1:
+        spread = spread_over_splits(value, splits)
+        return (
+            f"[a, b] is a 95 % interval of the mean over {splits} splits, whose standard "
+            f"deviation, the ± of papers and fidelity, is {spread:.4g}"
+        )
+    if name == KERNEL and (subsets := options.get("subsets")):
+        return (
+            f"± is the standard deviation over {subsets} subsets of {options['subset_size']} "
+            f"images (divisor {subsets - 1}; fidelity's is {subsets}), no interval of the mean"
+        )
+    return "[a, b] is a 95 % interval over the images of FAKE" if value.low is not None else None

@@ -1,0 +1,336 @@
+"""How time and memory grow with samples, resolution, steps and images, by the real stages.
+
+Each point is measured in a process of its own, whose peak of memory is its own. This module imports
+no torch: what a process has in memory when it starts another counts in the other's peak.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.cores import available_cores
+from benchmark.records.contention import Watch
+from benchmark.records.record import Stopwatch, provenance
+from benchmark.runtime.memory import peak_of_process
+from benchmark.storage.arrays import read_blocks, write_blocks
+from benchmark.storage.atomic import write_text
+
+DATA, CELL = "made", "DDIM-linear-ddim-{steps}-s0"
+FEW = 64  # samples where these are not what grows
+BLOCK = 500  # rows that are made at once
+DECADE = 10  # the exponent is fitted to the sizes down to this part of the largest
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of each curve, in ascending order."""
+
+    samples: tuple[int, ...] = (100, 300, 1000, 3000, 10_000)
+    embedded: tuple[int, ...] = (100, 1000, 10_000)
+    resolutions: tuple[int, ...] = (32, 64, 128, 256)
+    steps: tuple[int, ...] = (10, 30, 100, 300, 1000)
+    images: tuple[int, ...] = (1000, 20_000, 200_000)
+    retrieved: tuple[int, ...] = (1000, 2000, 5000, 10_000)  # the first cell's time is quadratic
+
+
+QUICK = Sizes(
+    samples=(16, 128),
+    embedded=(4, 8),
+    resolutions=(16, 32),
+    steps=(2, 8),
+    images=(40, 80),
+    retrieved=(40, 80),
+)
+
+
+class Case(NamedTuple):
+    """What is measured once: all but one of these are the same for all points of a curve."""
+
+    samples: int = FEW
+    resolution: int = 32
+    steps: int = 10
+    images: int = 100
+
+
+class Use(NamedTuple):
+    """What a stage took."""
+
+    seconds: float
+    megabytes: float  # peak of its process
+
+
+class Curve(NamedTuple):
+    """Time and memory of a stage against one size."""
+
+    stage: str
+    against: str  # the field of a case
+    sizes: list[int]
+    uses: list[Use]
+
+    @property
+    def exponent(self) -> float:
+        """The slope of log time against log size over the largest decade."""
+        points = [
+            (size, use.seconds)
+            for size, use in zip(self.sizes, self.uses, strict=True)
+            if size * DECADE >= self.sizes[-1]
+        ]
+        size, seconds = np.log(np.array(points)).T
+        return float(np.polyfit(size, seconds, 1)[0])
+
+    def text(self) -> str:
+        """Return the curve as a line."""
+        points = ", ".join(
+            f"{size}: {use.seconds:.3g} s {use.megabytes:.0f} MB"
+            for size, use in zip(self.sizes, self.uses, strict=True)
+        )
+        return f"{self.stage} against {self.against}: exponent {self.exponent:.2f}; {points}"
+
+
+def grow(sizes: Sizes, output: Path | None = None, figure: Path | None = None) -> list[Curve]:
+    """Measure all curves, print each as soon as it is there, and keep them.
+
+    Args:
+        sizes: how far they go.
+        output: file for all figures, JSON.
+        figure: file for the picture, PNG; SVG and PDF are written beside it.
+    """
+    watch = Stopwatch()
+    here = provenance(watch, threads=available_cores())
+    print(f"growth, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
+    others = Watch()
+    others.begin()
+    curves = []
+    for curve in measured(sizes):
+        print(curve.text(), flush=True)
+        curves.append(curve)
+    contention = others.found()
+    if contention.busy:
+        print(f"the machine was busy: {contention.busy}: do not quote these figures", flush=True)
+    if output is not None:
+        rows = [{**curve._asdict(), "exponent": curve.exponent} for curve in curves]
+        machine = provenance(watch, threads=here.threads).model_dump()
+        content = {
+            "title": "growth",
+            "contention": contention.model_dump(),
+            "provenance": machine,
+            "curves": rows,
+        }
+        write_text(output, json.dumps(content, indent=1) + "\n")
+    if figure is not None:
+        from benchmark.tools.speed.growth_figure import draw
+
+        draw(curves, figure)
+    return curves
+
+
+def measured(sizes: Sizes) -> Iterator[Curve]:
+    """Measure and yield one curve after the other."""
+    yield curve("sample", sample, "samples", sizes.samples)
+    yield curve("features", features, "samples", sizes.embedded)
+    yield curve("sample", sample, "resolution", sizes.resolutions)
+    yield curve("sample", sample, "steps", sizes.steps)
+    yield curve("prepare", prepare, "images", sizes.images)
+    yield curve("evaluate", evaluate, "images", sizes.images)
+    yield curve("retrieve, first cell", retrieve, "images", sizes.retrieved)
+    yield curve("retrieve, further cells", retrieve_again, "images", sizes.retrieved)
+
+
+Work = Callable[[Case, Path], float]
+
+
+def curve(stage: str, work: Work, against: str, sizes: Sequence[int]) -> Curve:
+    """Measure a stage at each size, everything else being equal."""
+    uses = [alone(work, Case(**{against: size})) for size in sizes]
+    return Curve(stage, against, list(sizes), uses)
+
+
+def alone(work: Work, case: Case) -> Use:
+    """Measure in a fresh process and a folder of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory(prefix="growth-") as folder,
+        ProcessPoolExecutor(1, mp_context=spawn) as pool,
+    ):
+        return pool.submit(_use, work, case, Path(folder)).result()
+
+
+def sample(case: Case, folder: Path) -> float:
+    """Sample a tiny network with random weights."""
+    import torch
+
+    from benchmark.models import build
+    from benchmark.models.weights import save_weights
+
+    config, run = _laid_out(case, folder)
+    cell = config.cells[0]
+    torch.manual_seed(0)
+    network = build(config.networks["tiny"], case.resolution)
+    spec = config.train_spec(cell.trained_as)
+    save_weights(run.weights(cell.trained_as), network.state_dict(), spec)
+    return _seconds("sample", case, folder, cell.id, threads=available_cores())
+
+
+def features(case: Case, folder: Path) -> float:
+    """Embed random images with the quickstart's extractor."""
+    config, run = _laid_out(case, folder)
+    cell = config.cells[0].id
+    _write_random(run.samples(cell), _images_shape(case, case.samples), np.uint8)
+    return _seconds("features", case, folder, cell, threads=available_cores())
+
+
+def prepare(case: Case, folder: Path) -> float:
+    """Prepare a folder of random images."""
+    from PIL import Image
+
+    files = folder / "files"
+    files.mkdir()
+    shape = _images_shape(case, _all_images(case))
+    for number, pixels in enumerate(row for block in _random(shape, np.uint8) for row in block):
+        Image.fromarray(pixels).save(files / f"{number:06}.bmp")
+    return _seconds("prepare", case, folder, DATA)
+
+
+def evaluate(case: Case, folder: Path) -> float:
+    """Measure the Fréchet distance of random features."""
+    _make_features(case, folder)
+    return _seconds("evaluate", case, folder, CELL.format(steps=case.steps))
+
+
+def retrieve(case: Case, folder: Path) -> float:
+    """Look for copies; all training images are compared with each other."""
+    _make_features(case, folder)
+    return _seconds("retrieve", case, folder, CELL.format(steps=case.steps))
+
+
+def retrieve_again(case: Case, folder: Path) -> float:
+    """Look for copies in a further cell, when what follows from the training images is kept."""
+    retrieve(case, folder)
+    return _seconds("retrieve", case, folder, CELL.format(steps=case.steps))
+
+
+def _use(work: Work, case: Case, folder: Path) -> Use:
+    seconds = work(case, folder)
+    return Use(seconds, peak_of_process() / 1e6)
+
+
+def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) -> float:
+    config, run = _laid_out(case, folder)
+    module = import_module(f"benchmark.stages.{stage}")
+    start = time.perf_counter()
+    module.stage(config, name, run, **options)
+    return time.perf_counter() - start
+
+
+def _laid_out(case: Case, folder: Path) -> tuple[Any, Any]:
+    """Return a config of one cell of this size, and its run."""
+    from benchmark.config.config import parse
+    from benchmark.storage.paths import Run
+
+    grid = {"table": "growth", "model": "DDIM", "schedule": "linear", "sampler": "ddim"}
+    content = {
+        "run": "growth",
+        "device": "cpu",
+        "data": {
+            DATA: {
+                "source": "folder",
+                "path": str(folder / "files"),
+                "resolution": case.resolution,
+                "train": case.images,
+                "held_out": _held_out(case),
+            }
+        },
+        "networks": {
+            "tiny": {
+                "kind": "unet",
+                "patch": 4,
+                "channels": [16, 16],
+                "layers": 1,
+                "groups": 4,
+                "attention": [False, False],
+                "mid_attention": False,
+            }
+        },
+        "training": {"none": {"steps": 1}},
+        "models": {"DDIM": {"family": "DDIM", "data": DATA, "network": "tiny", "training": "none"}},
+        "grid": [{**grid, "steps": case.steps, "samples": case.samples}],
+        "evaluation": {"metrics": {"fd": {"kind": "frechet"}}, "neighbours": 5, "controls": []},
+    }
+    return parse(content), Run(folder / "growth")
+
+
+def _make_features(case: Case, folder: Path) -> None:
+    """Write random images and features of a data set and of a cell, and the manifest."""
+    from benchmark.data.prepared import BadImages, Duplicates, Manifest, Split, Splits
+    from benchmark.extractors import EXTRACTORS
+
+    config, run = _laid_out(case, folder)
+    extractor, total = EXTRACTORS[config.evaluation.extractor], _all_images(case)
+    cell = config.cells[0].id
+    for name, images, count in (
+        (DATA, run.images(DATA), total),
+        (cell, run.samples(cell), case.samples),
+    ):
+        _write_random(images, _images_shape(case, count), np.uint8)
+        shape = (count, extractor.dimension)
+        _write_random(run.features(extractor.name, name), shape, np.float32)
+
+    def split(rows: range) -> Split:
+        sha256 = hashlib.sha256()
+        for block in read_blocks(run.images(DATA), rows, BLOCK):
+            sha256.update(block.data)
+        return Split(start=rows.start, stop=rows.stop, sha256=sha256.hexdigest())
+
+    manifest = Manifest(
+        source={},
+        origin="random",
+        licence="none",
+        attribution="",
+        resolution=case.resolution,
+        count=total,
+        splits=Splits(train=split(range(case.images)), held_out=split(range(case.images, total))),
+        duplicates=Duplicates(kept_groups=0, kept=[], passed_over_count=0, passed_over=[]),
+        bad_images=BadImages(count=0, all=[]),
+        conversions={},
+        ignored_files={},
+    )
+    write_text(run.manifest(DATA), manifest.model_dump_json())
+
+
+def _write_random(path: Path, shape: tuple[int, ...], dtype: type) -> None:
+    write_blocks(path, _random(shape, dtype), shape, dtype)
+
+
+def _random(shape: tuple[int, ...], dtype: type) -> Iterator[NDArray[Any]]:
+    rng = np.random.default_rng([0, *shape])
+    for start in range(0, shape[0], BLOCK):
+        block = (min(BLOCK, shape[0] - start), *shape[1:])
+        if dtype is np.uint8:
+            yield rng.integers(0, 256, block, np.uint8)
+        else:
+            yield rng.standard_normal(block, np.float32)
+
+
+def _images_shape(case: Case, count: int) -> tuple[int, ...]:
+    return count, case.resolution, case.resolution, 3
+
+
+def _held_out(case: Case) -> int:
+    return max(20, case.images // 10)
+
+
+def _all_images(case: Case) -> int:
+    return case.images + _held_out(case)

@@ -1,0 +1,67 @@
+"""Time and memory of precision, recall, density and coverage, each in a process of its own.
+
+Nothing here imports torch: the processes start quickly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.metrics.manifold import manifold
+from benchmark.runtime.memory import peak_of_process
+
+K = 5  # neighbours
+
+
+class Use(NamedTuple):
+    """What a computation in a process of its own took, and found."""
+
+    seconds: float
+    megabytes: float
+    found: dict[str, float]
+
+
+def alone(work: Callable[[int, int], Use], n: int, d: int) -> Use:
+    """Run it in a fresh process, whose peak of memory is its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(work, n, d).result()
+
+
+def ours_of(n: int, d: int) -> Use:
+    """Measure `manifold`."""
+    fake, real = _features(n, d)
+    before, start = peak_of_process(), time.perf_counter()
+    found = manifold(fake, real, K)
+    figures = {
+        "precision": found.precision,
+        "recall": found.recall,
+        "density": found.density,
+        "coverage": found.coverage,
+    }
+    return Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
+
+
+def theirs_of(n: int, d: int) -> Use:
+    """Measure that of `prdc`."""
+    from prdc import compute_prdc
+
+    fake, real = _features(n, d)
+    before, start = peak_of_process(), time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = compute_prdc(real, fake, K)
+    figures = {key: float(value) for key, value in found.items()}
+    return Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
+
+
+def _features(n: int, d: int) -> list[NDArray[np.float32]]:
+    return [np.random.default_rng(seed).standard_normal((n, d), np.float32) for seed in (4, 5)]
