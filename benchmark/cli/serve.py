@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from benchmark.cli import app
+from benchmark.cli.options import module_of
 from benchmark.config.config import load
 from benchmark.runtime.warm import NEEDED_LATER, SERVED, Server
 
@@ -19,7 +20,7 @@ from benchmark.runtime.warm import NEEDED_LATER, SERVED, Server
 def main() -> NoReturn:
     """Import what the jobs need, then serve."""
     path, number, config = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    for module in (*map(app.module_of, SERVED[path.name]), *NEEDED_LATER[path.name]):
+    for module in (*map(module_of, SERVED[path.name]), *NEEDED_LATER[path.name]):
         import_module(module)
     load(config)
     gc.collect()

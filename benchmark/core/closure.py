@@ -31,7 +31,6 @@ MODULES = "BENCHMARK_MODULES"  # environment variable: folders of the user's mod
 # Modules that cannot change what a job writes, each with the reason.
 STOPS = {
     "benchmark": "has no code",
-    "benchmark.cli.app": "reads the command line",
     "benchmark.storage.atomic": "writes the bytes that it is given",
     "benchmark.core.closure": "tells which code is compared",
     "benchmark.config.config": "what a config says stands in the job's own parameters",

@@ -67,7 +67,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package, of which the code is compared."""
     shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("zoo"))
     monkeypatch.setattr(closure, "HOME", tmp_path)
-    monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "templates")
+    monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "report" / "templates")
     return tmp_path / PACKAGE
 
 
@@ -112,12 +112,12 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
     ("module", "rules"),
     [
         (
-            "device.py",
+            "runtime/device.py",
             {"train", "sample", "merge_samples", "features", "merge_features"},
         ),
-        ("gauges.py", {"train", "sample", "merge_samples"}),
-        ("records.py", {rule for rule, _ in SMOKE_JOBS}),
-        ("plots.py", {"plots", "site"}),
+        ("runtime/gauges.py", {"train", "sample", "merge_samples"}),
+        ("records/record.py", {rule for rule, _ in SMOKE_JOBS}),
+        ("report/plots.py", {"plots", "site"}),
         ("models/unet.py", {"train", "sample", "merge_samples"}),
         ("models/refinenet.py", set()),
         ("models/hub.py", {"sample", "merge_samples"}),
@@ -133,13 +133,13 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
         ("metrics/manifold.py", set()),
         ("metrics/kernel.py", {"evaluate", "comparison"}),
         ("metrics/memorisation.py", {"retrieve"}),
-        ("state.py", {"train"}),
-        ("pictures.py", {"sample", "merge_samples", "retrieve", "site"}),
-        ("controls.py", {"controls"}),
-        ("tables.py", {"tables", "site"}),
-        ("config.py", set()),
-        ("estimate.py", set()),
-        ("score.py", set()),
+        ("runtime/training_state.py", {"train"}),
+        ("storage/pictures.py", {"sample", "merge_samples", "retrieve", "site"}),
+        ("stages/controls.py", {"controls"}),
+        ("report/tables.py", {"tables", "site"}),
+        ("config/config.py", set()),
+        ("tools/estimate.py", set()),
+        ("tools/score.py", set()),
     ],
 )
 def test_an_edited_module_changes_what_it_can_change(
@@ -185,7 +185,7 @@ def test_an_edited_template_changes_the_page_that_is_made_of_it(
         "compare.html.jinja": {"comparison"},
         "model-card.md.jinja": set(),
     }.items():
-        found = edited(smoke, scratch / "templates" / name, SMOKE_JOBS)
+        found = edited(smoke, scratch / "report" / "templates" / name, SMOKE_JOBS)
         assert {rule for rule, _ in found} == rules, name
 
 
@@ -269,7 +269,7 @@ def test_what_a_job_executes_is_what_it_depends_on(smoke: Config, tmp_path: Path
         jobs = [CELL, "DDIM-linear-ddim-5-s0"] if rule == "sample" else [NAMES.get(rule, CELL)]
         known = set().union(*(modules(smoke, rule, name) for name in jobs))
         known |= {name.partition(":")[0] for name in known}
-        known |= CHOICES.get(f"{PACKAGE}.{rule}", set())
+        known |= CHOICES.get(f"{PACKAGE}.stages.{rule}", set())
         assert executed(stage) - STOPS.keys() <= known, rule
     for name in smoke.subjects.keys() - set(everything):
         retrieve.stage(smoke, name, run)

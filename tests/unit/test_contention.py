@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.config.config import Config
+from benchmark.records import contention
 from benchmark.records.contention import (
     Activity,
     Contention,
@@ -24,7 +25,7 @@ from benchmark.records.contention import (
     busiest,
     counters,
 )
-from benchmark.records.record import Record, contention, read_record
+from benchmark.records.record import Record, read_record
 from benchmark.stages.sample import stage as sample
 from benchmark.stages.train import stage as train
 from benchmark.storage.paths import Run

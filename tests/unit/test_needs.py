@@ -19,7 +19,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from benchmark.config.config import needs, parse
+from benchmark.config import needs
+from benchmark.config.config import parse
 from benchmark.config.disk import arrays
 from benchmark.config.needs import check_folders, is_reachable, lacking
 from benchmark.core.errors import BenchmarkError

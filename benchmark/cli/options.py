@@ -1,0 +1,100 @@
+"""What all verbs share: the program, the options that several have, and what they print."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.core.closure import MODULES, PACKAGE
+
+if TYPE_CHECKING:
+    from benchmark.config.config import Config
+
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Benchmark diffusion models. The whole run at once: "
+    "`snakemake --cores all --resources gpu=1`.",
+)
+
+
+ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
+Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
+Readers = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Processes that read images.",
+        show_default="the cores that this process may use",
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(help="Only these images, as 0-1000, to be merged later.", show_default="all"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved config and stop.")]
+AnyRun = Annotated[
+    Path,
+    typer.Argument(
+        help="Run folder, as results/quickstart, or a bundle of one.", show_default=False
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="Folder to write in.", show_default="the run's, or beside a bundle"),
+]
+Reference = Annotated[
+    Path, typer.Option(help="CSV of published figures.", show_default="the report's")
+]
+Figures = Annotated[
+    Path | None, typer.Option("--output", help="File for all figures, JSON.", show_default=False)
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Small sizes, to see that it works.")]
+REPORTS = ("tables", "plots")  # verbs that need records alone
+SPEED = ("sampling", "training", "metrics")  # the parts of the speed table
+Subject = Annotated[
+    str,
+    typer.Argument(
+        help="A cell's id, a control as held-out-DATA, or controls-DATA for all of them.",
+        show_default=False,
+    ),
+]
+
+
+def examples(*lines: str) -> str:
+    """Return the examples of a verb, which stand below its options in --help."""
+    return "**Examples**\n\n" + "\n\n".join(f"`python -m benchmark {line}`" for line in lines)
+
+
+def load(path: Path) -> Config:
+    """Read a config. Modules of the user's own may lie beside it."""
+    from benchmark.config.config import load
+
+    os.environ.setdefault(MODULES, str(path.resolve().parent))
+    return load(path)
+
+
+def module_of(verb: str) -> str:
+    """Return the name of the module that does a verb of the workflow."""
+    return f"{PACKAGE}.{'report' if verb in REPORTS else 'stages'}.{verb}"
+
+
+def print_resolved(loaded: Config) -> None:
+    """Print a config with every default, as YAML."""
+    import yaml
+
+    print(yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False), end="")
+
+
+def print_paths(paths: list[Path]) -> None:
+    """Print what was written, a path a line."""
+    for path in paths:
+        print(path)

@@ -1,0 +1,70 @@
+"""Verbs to be called before a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from benchmark.cli.options import (
+    ConfigFile,
+    Results,
+    app,
+    examples,
+    load,
+    print_resolved,
+)
+from benchmark.storage.paths import RESULTS, Run
+
+
+@app.command(epilog=examples("config config/config.yaml"))
+def config(config: ConfigFile) -> None:
+    """Check a config and print it with every default, and the cells of its grid."""
+    from benchmark.config.needs import check_folders, lacking
+
+    loaded = load(config)
+    run = Run(RESULTS / loaded.run)
+    check_folders(loaded, run)
+    print_resolved(loaded)
+    for cell in loaded.cells:
+        print(f"{cell.table}: {cell.id}: {cell.samples} samples", file=sys.stderr)
+    for line in lacking(loaded, run):
+        print(f"warning: {line}", file=sys.stderr)
+
+
+@app.command(epilog=examples("schema > config/schema.json"))
+def schema() -> None:
+    """Print the JSON schema of a config file, for editors that complete and check."""
+    from benchmark.config.config import Config
+
+    print(json.dumps(Config.model_json_schema(), indent=1, sort_keys=True))
+
+
+@app.command(
+    epilog=examples(
+        "estimate config/report.yaml", "estimate config/config.yaml --threads 1 --format json"
+    )
+)
+def estimate(
+    config: ConfigFile,
+    results: Results = RESULTS,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads inside an operation.", show_default="all cores"),
+    ] = None,
+    output: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="For people or for machines.")
+    ] = "table",
+) -> None:
+    """Say what a run will cost on this machine: evaluations, FLOPs, hours, disk."""
+    loaded = load(config)  # a mistake in it is told before torch is imported
+    from benchmark.tools.estimate import estimate as measure
+    from benchmark.tools.estimate import show
+
+    found = measure(loaded, Run(results / loaded.run), threads)
+    if output == "json":
+        print(found.to_json())
+    else:
+        show(found)

@@ -1,0 +1,110 @@
+"""Verbs that need records alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from benchmark.cli.options import (
+    AnyRun,
+    Output,
+    Reference,
+    app,
+    examples,
+    print_paths,
+)
+from benchmark.storage.paths import REFERENCE, Run
+
+
+@app.command(epilog=examples("tables results/quickstart", "tables sent.zip --output seen"))
+def tables(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) -> None:
+    """Write the tables of a run again, from its records alone."""
+    from benchmark.report.bundle import output_folder
+    from benchmark.report.tables import write_tables
+
+    print_paths(write_tables(Run(run), reference, Run(output_folder(run, output))))
+
+
+@app.command(epilog=examples("plots results/quickstart", "plots sent.zip --output seen"))
+def plots(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) -> None:
+    """Draw the plots of a run again, from its records and the pictures of its samples."""
+    from benchmark.report.bundle import output_folder
+    from benchmark.report.plots import write_plots
+
+    print_paths(write_plots(Run(run), reference, Run(output_folder(run, output))))
+
+
+@app.command(
+    epilog=examples("bundle results/quickstart", "bundle results/quickstart sent.zip")
+    + "\n\n`compare`, `tables`, `plots` and `site` read a bundle as they read a folder."
+)
+def bundle(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder, as results/quickstart.", show_default=False)
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="A .zip to write.", show_default="RUN.zip")
+    ] = None,
+) -> None:
+    """Pack records, tables and pictures of a run into one file: no weights, no arrays."""
+    from benchmark.report.bundle import pack
+
+    print_paths([pack(run, file)])
+
+
+@app.command(
+    epilog=examples(
+        "compare results/before results/after",
+        "compare before.zip results/after --metric fd,time --threshold fd=0.5,time=10%",
+        "compare A B C --only-changed --format html > compared.html",
+    )
+    + "\n\n**Status**: 1, something is worse; 2, nothing is, but something is not comparable, or "
+    "nothing is there to compare; 0, all that was asked for was compared. See docs/comparing.md."
+)
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folders or bundles; each is compared with the first.", show_default=False
+        ),
+    ],
+    metric: Annotated[
+        str, typer.Option(help="As fd,kid,time: the only ones to compare.", show_default="all")
+    ] = "",
+    threshold: Annotated[
+        str,
+        typer.Option(
+            help="As fd=0.5,time=10%: differences that do not matter.", show_default="time=10%"
+        ),
+    ] = "",
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="Leave out `same` and `cannot tell`.")
+    ] = False,
+    output: Annotated[
+        Literal["table", "md", "html", "json"],
+        typer.Option("--format", help="For a terminal, for documents, or for machines."),
+    ] = "table",
+    exit_zero: Annotated[
+        bool, typer.Option("--exit-zero", help="Status 0 whatever was found.")
+    ] = False,
+) -> None:
+    """Compare runs cell by cell: distances, times and what they were measured on."""
+    from benchmark.report.compare import changed
+    from benchmark.report.compare import compare as join
+    from benchmark.report.compare_formats import FORMATS
+
+    found = join(runs, metric, threshold)
+    print(FORMATS[output](changed(found) if only_changed else found), end="")
+    if not exit_zero:
+        raise typer.Exit(found.status)
+
+
+@app.command(epilog=examples("site results/quickstart", "site sent.zip --output seen"))
+def site(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) -> None:
+    """Write the page that shows everything of a run, from its records and pictures: one file."""
+    from benchmark.report.bundle import output_folder
+    from benchmark.report.site import write_site
+
+    print_paths(write_site(Run(run), reference, Run(output_folder(run, output))))

@@ -1,0 +1,86 @@
+"""Verbs that time parts of this program."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    SPEED,
+    Figures,
+    Quick,
+    app,
+    examples,
+)
+from benchmark.core.errors import BenchmarkError
+
+speed_app = typer.Typer()
+app.add_typer(speed_app, name="speed")
+
+
+@speed_app.callback(
+    invoke_without_command=True,
+    epilog=examples("speed --output speed.json", "speed sampling", "speed --quick"),
+)
+def speed(context: typer.Context, output: Figures = None, quick: Quick = False) -> None:
+    """Time parts of this program against others, in one run; without a verb, all of them.
+
+    `OMP_NUM_THREADS` sets the threads of all.
+    """
+    if context.invoked_subcommand is None:
+        _speed(f"{', '.join(SPEED[:-1])} and {SPEED[-1]}", output, quick, *SPEED)
+    elif output is not None or quick:
+        verb = context.invoked_subcommand
+        given = "--quick" if quick else "--output FILE"
+        raise BenchmarkError(f"speed: options belong behind {verb}: speed {verb} {given}")
+
+
+@speed_app.command("sampling", epilog=examples("speed sampling --output speed.json"))
+def speed_sampling(output: Figures = None, quick: Quick = False) -> None:
+    """Samplers against the bare network and against diffusers' pipelines on the same weights."""
+    _speed("sampling", output, quick, "sampling")
+
+
+@speed_app.command("training", epilog=examples("speed training --output speed.json"))
+def speed_training(output: Figures = None, quick: Quick = False) -> None:
+    """Training steps against the loop of diffusers' example on the same network."""
+    _speed("training", output, quick, "training")
+
+
+@speed_app.command("metrics", epilog=examples("speed metrics --output speed.json"))
+def speed_metrics(output: Figures = None, quick: Quick = False) -> None:
+    """Features and metrics against pytorch-fid and prdc, as installed from PyPI.
+
+    On two cores it takes ten minutes.
+    """
+    _speed("metrics", output, quick, "metrics")
+
+
+def _speed(title: str, output: Path | None, quick: bool, *names: str) -> None:
+    from benchmark.tools.speed.timing import report
+
+    modules = [import_module(f"benchmark.tools.speed.{name}") for name in names]
+    rows = (row for m in modules for row in m.rows(m.QUICK if quick else m.Sizes()))
+    report(f"speed of {title}", rows, output)
+
+
+@speed_app.command(
+    "growth", epilog=examples("speed growth --output growth.json --figure growth.png")
+)
+def speed_growth(
+    output: Figures = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="File for the picture, PNG.", show_default=False)
+    ] = None,
+    quick: Quick = False,
+) -> None:
+    """Time and memory of the stages against samples, resolution, steps and images.
+
+    On two cores the whole takes eight minutes and needs 4 GB of disk.
+    """
+    from benchmark.tools.speed.growth import QUICK, Sizes, grow
+
+    grow(QUICK if quick else Sizes(), output, figure)

@@ -1,0 +1,10 @@
+"""Names that no config may give are those that the tables use."""
+
+from benchmark.core.reserved import COLUMNS
+from benchmark.records.rows import TIME, TRAINING
+from benchmark.report.tables import COSTS, DISTANCES, IDENTITY, REPORT
+
+
+def test_all_columns_of_the_tables_are_reserved() -> None:
+    used = {column.key for column in [*IDENTITY, *DISTANCES, *COSTS, *REPORT]}
+    assert used | {TIME, TRAINING} == COLUMNS
