@@ -346,7 +346,9 @@ def test_times_differ_beyond_the_scatter_and_a_tenth(runs: tuple[Run, Run]) -> N
     ("laps", "said"),
     [
         ([[[1.0, 5]]], "batch_seconds, batch_images and batch_laps do not fit each other"),
-        ([[[1.0, 0]]] * 4, "a batch without network evaluations"),
+        ([[]] * 4, "batch_laps: a batch without laps"),
+        ([[[1.0, 0]]] * 4, r"timing\.batch_laps\.0\.0\.1: Input should be greater than 0, not 0"),
+        ([[[0.0, 5]]] * 4, r"timing\.batch_laps\.0\.0\.0: Input should be greater than 0, not 0"),
     ],
 )
 def test_laps_that_do_not_fit_their_batches_are_one_line(
