@@ -103,7 +103,9 @@ def score(
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
     ] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Images at a time in the network.")] = 64,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Images at a time in the network, at most 8 photographs.")
+    ] = 64,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="For the network and for decoding.", show_default="all cores"),

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -47,6 +47,9 @@ Id = Annotated[str, text(NAME, RIGHT_NAME, LONGEST)]
 Sha256 = Annotated[str, text("^[0-9a-f]{64}$", "64 hexadecimal digits in small letters")]
 Commit = Annotated[str, text("^[0-9a-f]{40}$", "a commit of 40 hexadecimal digits")]
 
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 LegacySeed = Annotated[int, Field(ge=0, lt=2**32)]  # of NumPy's RandomState
 Groups = Annotated[int, Field(ge=2, le=10_000)]  # of a jackknife
@@ -78,8 +81,25 @@ def nearest(name: object, names: Iterable[str]) -> str:
     known = sorted(names)
     if not known:
         return "none is defined"
+    return " ".join(filter(None, (_meant(name, known), _known(known))))
+
+
+def _meant(name: object, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(str(name)[:1000], known, n=1, cutoff=0.5)
-    return (f"did you mean {close[0]!r}? " if close else "") + "known: " + ", ".join(known)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _known(names: Iterable[str]) -> str:
+    return "known: " + ", ".join(sorted(names))
+
+
+def _unknown(keys: Sequence[object], known: Sequence[str]) -> str:
+    """Return a sentence that names unknown keys; of several, the known ones come once, last."""
+    if len(keys) == 1:
+        return f"unknown key {shown(keys[0])}: {nearest(keys[0], known)}"
+    meant = ((shown(key), _meant(key, known)) for key in keys[:MOST_TOLD])
+    told = ", ".join(f"{key} ({guess})" if guess else key for key, guess in meant)
+    return f"unknown keys {told}{_more(len(keys) - MOST_TOLD)}: {_known(known)}"
 
 
 def shown(value: object) -> str:
@@ -103,10 +123,8 @@ class Strict(BaseModel):
             return value
         unknown = [key for key in value if key not in cls.model_fields]
         if unknown:
-            told = [
-                f"unknown key {shown(key)}: {nearest(key, cls.model_fields)}" for key in unknown
-            ]
-            raise PydanticCustomError("unknown_key", "{told}", {"told": _joined(told)})
+            told = _unknown(unknown, sorted(cls.model_fields))
+            raise PydanticCustomError("unknown_key", "{told}", {"told": told})
         for key, item in value.items():
             for place, needed, found in _mismatches(cls.model_fields[key].annotation, item):
                 raise PydanticCustomError(
@@ -205,15 +223,14 @@ def explain(error: ValidationError, content: Any) -> str:
     details = error.errors()
     keys = [detail for detail in details if detail["type"] in ("missing", "unknown_key")]
     told = keys if keys and keys[0] is details[0] else details[:1]
-    more = f" (and {len(details) - len(told)} more)" if len(details) > len(told) else ""
-    line = _joined([_line(detail, content) for detail in told]) + more
+    lines = "; ".join(_line(detail, content) for detail in told[:MOST_TOLD])
+    line = lines + _more(len(details) - len(told[:MOST_TOLD]))
     # names may hold line breaks and worse
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
-def _joined(parts: list[str]) -> str:
-    left = len(parts) - MOST_TOLD
-    return "; ".join(parts[:MOST_TOLD]) + (f" (and {left} more)" if left > 0 else "")
+def _more(left: int) -> str:
+    return f" (and {left} more)" if left > 0 else ""
 
 
 def _line(detail: ErrorDetails, content: Any) -> str:

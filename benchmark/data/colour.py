@@ -48,7 +48,9 @@ def declared(image: Image.Image) -> Declared:
         return Declared()
     place = file.tell()
     file.seek(0)
-    head = file.read().partition(_PIXELS[image.format])[0]
+    content = file.read()
+    end = content.find(_PIXELS[image.format])
+    head = content if end < 0 else content[:end]
     file.seek(place)
     if image.format == "JPEG2000":
         found = _JPEG_2000_PROFILE.search(head)

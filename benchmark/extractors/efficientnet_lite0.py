@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, hardtanh_, interpolate, pad
+from torch.nn.functional import conv2d, hardtanh_, pad
 
 from benchmark.extractors.base import Network
 from benchmark.extractors.folding import State, fold, load_state
+from benchmark.extractors.resizing import antialiased
 
 SIDE = 224
 CPU_PART = 4  # images at a time, whose activations stay in the cache: 1.5 times as fast as 64
@@ -35,9 +36,7 @@ def build(file: Path, device: torch.device) -> Network:
 
 def preprocess(images: Tensor) -> Tensor:
     """Resize uint8 B×3×H×W to 224×224, bilinearly and antialiased, and map to (x − 127)/128."""
-    x = images.float().contiguous(memory_format=torch.channels_last)
-    x = interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
-    return (x - 127) / 128
+    return (antialiased(images, SIDE, "bilinear") - 127) / 128
 
 
 class Convolution(NamedTuple):

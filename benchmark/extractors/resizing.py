@@ -5,11 +5,15 @@ Parmar et al. (2022) compare them. All take uint8 B×3×H×W; the float ones kee
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+BAND = 2**19  # numbers of an image that are made float32 at a time where it shrinks a lot
 
 
 def bilinear(images: Tensor, side: int) -> Tensor:
@@ -30,10 +34,10 @@ def bilinear_tf1(images: Tensor, side: int) -> Tensor:
     Returns:
         float32 B×3×side×side in [0, 255], channels_last.
     """
-    x = images.permute(0, 2, 3, 1).float()
+    x = images.permute(0, 2, 3, 1)
     height, width = x.shape[1:3]
     low, high, weight = _tf1_taps(width, side, x.device)
-    x = torch.lerp(x[:, :, low], x[:, :, high], weight[:, None])
+    x = torch.lerp(x[:, :, low].float(), x[:, :, high].float(), weight[:, None])
     low, high, weight = _tf1_taps(height, side, x.device)
     x = torch.lerp(x[:, low], x[:, high], weight[:, None, None])
     return x.permute(0, 3, 1, 2)
@@ -45,9 +49,30 @@ def bicubic(images: Tensor, side: int) -> Tensor:
     Returns:
         float32 B×3×side×side in [0, 255] (the cubic's overshoot is cut), channels_last.
     """
-    x = images.float().contiguous(memory_format=torch.channels_last)
-    x = interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False)
-    return x.clamp_(0, 255)
+    return antialiased(images, side, "bicubic").clamp_(0, 255)
+
+
+def antialiased(images: Tensor, side: int, mode: Literal["bilinear", "bicubic"]) -> Tensor:
+    """Filter by torch's kernel `mode`, widened where the image shrinks.
+
+    Rows are narrowed in bands, as torch narrows them before it filters columns: the same numbers as
+    from the whole image at once, of which no copy in float32 is held.
+
+    Returns:
+        float32 B×3×side×side, channels_last.
+    """
+
+    def resized(x: Tensor, height: int) -> Tensor:
+        x = x.float().contiguous(memory_format=torch.channels_last)
+        return interpolate(x, (height, side), mode=mode, antialias=True, align_corners=False)
+
+    count, channels, height, width = images.shape
+    rows = max(1, BAND // (count * channels * width))
+    if rows < height and side < width:
+        images = torch.cat(
+            [resized(band, band.shape[2]) for band in torch.split(images, rows, 2)], 2
+        )
+    return resized(images, side)
 
 
 def pillow(images: Tensor, height: int, width: int, resample: Image.Resampling) -> Tensor:

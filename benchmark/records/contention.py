@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ import psutil
 from pydantic import Field
 
 from benchmark.core.cores import control_groups
-from benchmark.core.strict import Strict
+from benchmark.core.strict import Count, NotNegative, Strict
 
 # Every operation of a network waits for its slowest thread, so other work makes a time longer by as
 # much as the part of a core that it takes. A tenth is what `compare` lets pass of a time.
@@ -27,17 +28,17 @@ UNTOLD = (psutil.Error, OSError, ValueError, AttributeError, NotImplementedError
 class Activity(Strict):
     """What was taken from a job in a span of time; null: the machine does not tell."""
 
-    seconds: float = Field(description="Wall time of the span")
-    others: float | None = Field(
+    seconds: NotNegative = Field(description="Wall time of the span")
+    others: NotNegative | None = Field(
         default=None, description="Cores that other processes kept busy, of those of the job"
     )
-    stolen: float | None = Field(
+    stolen: NotNegative | None = Field(
         default=None, description="Cores that the host of a virtual machine gave to other guests"
     )
-    throttled: float | None = Field(
+    throttled: NotNegative | None = Field(
         default=None, description="Cores that the quota of the job's control group withheld"
     )
-    overheated: float | None = Field(
+    overheated: NotNegative | None = Field(
         default=None, description="Share of the time in which a core was slowed down for its heat"
     )
 
@@ -45,18 +46,18 @@ class Activity(Strict):
 class Contention(Strict):
     """What else used the machine before and while something was timed."""
 
-    cores: int = Field(description="Which the job might use")
-    needed: int = Field(description="Of these, without others on them: all, or one to feed a GPU")
-    load: float | None = Field(
+    cores: Count = Field(description="Which the job might use")
+    needed: Count = Field(description="Of these, without others on them: all, or one to feed a GPU")
+    load: NotNegative | None = Field(
         description="Processes that wanted to run, a mean over the minute before the timed part"
     )
     before: Activity = Field(description="From the start of the job to that of the timed part")
     during: Activity
-    cpu_mhz: float | None = Field(default=None, description="Of the processor, at the end")
-    gpu_used: float | None = Field(
+    cpu_mhz: NotNegative | None = Field(default=None, description="Of the processor, at the end")
+    gpu_used: NotNegative | None = Field(
         default=None, description="Share of the time in which others used the GPU, before"
     )
-    gpu_processes: int | None = Field(default=None, description="Other processes on the GPU")
+    gpu_processes: int | None = Field(default=None, ge=0, description="Other processes on the GPU")
 
     @property
     def told(self) -> bool:
@@ -240,14 +241,24 @@ def counters(root: psutil.Process, cpus: Sequence[int]) -> Counters:
 def _work_of_cores(cpus: Sequence[int]) -> tuple[float | None, float | None]:
     """Return the seconds for which cores have worked, and those that were stolen from them."""
     with contextlib.suppress(*UNTOLD):
-        times = psutil.cpu_times(percpu=True)
+        listed = psutil.cpu_times(percpu=True)  # without the cores that are switched off
+        times = dict(zip(_listed_cores() or range(len(listed)), listed, strict=True))
         # A container may show its cores only, under numbers of its own.
-        mine = [times[cpu] for cpu in cpus] if max(cpus) < len(times) else times
+        mine = [times[cpu] for cpu in cpus] if times.keys() >= set(cpus) else listed
         kinds = ("user", "nice", "system", "irq", "softirq")  # user has that of guests in it
         busy = math.fsum(getattr(core, kind, 0.0) for core in mine for kind in kinds)
         stolen = [core.steal for core in mine if hasattr(core, "steal")]
         return busy, math.fsum(stolen) if stolen else None
     return None, None
+
+
+def _listed_cores() -> list[int]:
+    """Return the kernel's numbers of the cores that psutil lists, in its order; none: no Linux."""
+    try:
+        lines = Path(getattr(psutil, "PROCFS_PATH", "/proc"), "stat").read_text().splitlines()
+    except OSError:
+        return []
+    return [int(number) for line in lines for number in re.findall(r"^cpu(\d+) ", line)]
 
 
 def _work_of_processes(root: psutil.Process) -> float | None:

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import psutil
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Id, Name, Strict, explain
+from benchmark.core.strict import Count, Id, Name, NotNegative, Positive, Strict, explain
 from benchmark.core.values import Value
 from benchmark.models.choices import Choice
 from benchmark.records.contention import Contention, busiest
@@ -37,6 +37,8 @@ Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "re
 RATE, LEAST, PART = "false_discovery_rate", "least_accused", "accused_of_"
 REASON = "no_"  # began the names of facts that earlier versions kept in place of `missing`
 
+AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
+
 # Of the reasons why a GPU's clock is held back, those that are not the same on every day. That the
 # limit of its power is reached is usual under load.
 TOO_HOT = {
@@ -45,6 +47,9 @@ TOO_HOT = {
     "hw_thermal_slowdown",
     "hw_power_brake_slowdown",
 }
+
+# Values of records that are times of work, so they are above 0.
+TIMES = ("sample_seconds", "train_seconds", "train_seconds_per_step")
 
 LIBRARIES = (
     "torch",
@@ -57,6 +62,15 @@ LIBRARIES = (
     "pillow",
     "snakemake",
 )
+
+
+def _check_moment(text: str) -> str:
+    """Refuse what no date and time can be read from; that says what is wrong with it."""
+    datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_check_moment)]  # date and time, as ISO 8601 writes them
 
 
 SIZED = "distance_at_"  # begins the names of distances of fewer images than all
@@ -142,24 +156,24 @@ class Lap(NamedTuple):
 class Timing(Strict):
     """What the sampler alone took, after warm-up, with the device synchronised."""
 
-    warmup_batches: int
-    batch: int = Field(description="Images in the first batch")
-    batch_seconds: list[float] = Field(description="Wall time of each timed batch")
-    batch_images: list[int] = Field(description="Images in each timed batch")
-    batch_laps: list[list[tuple[float, int]]] = Field(
+    warmup_batches: int = Field(ge=0)
+    batch: Count = Field(description="Images in the first batch")
+    batch_seconds: list[Positive] = Field(min_length=1, description="Wall time of each timed batch")
+    batch_images: list[Count] = Field(description="Images in each timed batch")
+    batch_laps: list[list[tuple[Positive, Count]]] = Field(
         default_factory=list,
         description="Wall time and network evaluations of each part of each timed batch; empty: "
         "not told",
     )
-    network_evaluations: float = Field(description="Forward passes per image, counted")
-    peak_memory_bytes: int = Field(description="Of the device on a GPU, else of the process")
+    network_evaluations: Positive = Field(description="Forward passes per image, counted")
+    peak_memory_bytes: int = Field(ge=0, description="Of the device on a GPU, else of the process")
     peak_memory_of: Literal["device", "process"]
-    joules: float | None = Field(
+    joules: NotNegative | None = Field(
         default=None,
         description="Energy of the GPU, or else of the CPU packages, in the timed batches; null: "
         "the machine does not tell",
     )
-    gpu_clock_mhz: float | None = Field(
+    gpu_clock_mhz: NotNegative | None = Field(
         default=None, description="Of the multiprocessors, right after the last batch"
     )
     gpu_throttled: list[str] | None = Field(
@@ -173,8 +187,8 @@ class Timing(Strict):
             lengths.add(len(self.batch_laps))
         if len(lengths) > 1:
             raise ValueError("batch_seconds, batch_images and batch_laps do not fit each other")
-        if not all(sum(count for _, count in laps) > 0 for laps in self.batch_laps):
-            raise ValueError("batch_laps: a batch without network evaluations")
+        if not all(self.batch_laps):
+            raise ValueError("batch_laps: a batch without laps")
         return self
 
     @property
@@ -228,9 +242,9 @@ class Provenance(Strict):
     """The machine and the code that ran the job."""
 
     cpu: str
-    cores: int = Field(description="That the job could use: see `available_cores`")
-    threads: int
-    processes: int = Field(
+    cores: Count = Field(description="That the job could use: see `available_cores`")
+    threads: Count
+    processes: Count = Field(
         default=1, description="That shared the job, each with so many threads and a GPU of its own"
     )
     memory_bytes: int
@@ -245,8 +259,8 @@ class Provenance(Strict):
     git_commit: str | None = None
     git_dirty: bool | None = None
     lock_sha256: str | None = None
-    started: str = Field(description="When the stage began, UTC")
-    wall_seconds: float
+    started: Moment = Field(description="When the stage began, UTC")
+    wall_seconds: NotNegative
     startup_seconds: float | None = Field(
         default=None,
         description="From the start of the program to that of the stage; null: not told, or a "
@@ -257,10 +271,10 @@ class Provenance(Strict):
 class Job(Strict):
     """When one of the jobs of a record ran; see `Provenance`."""
 
-    threads: int
-    processes: int = 1
-    started: str
-    wall_seconds: float
+    threads: Count
+    processes: Count = 1
+    started: Moment
+    wall_seconds: NotNegative
     startup_seconds: float | None = None
 
 
@@ -275,7 +289,7 @@ class Curve(Strict):
 class Record(Strict):
     """What one job found."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Count = SCHEMA_VERSION
     kind: Kind
     id: Id
     spec: dict[str, Any]
@@ -297,7 +311,7 @@ class Record(Strict):
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None
     curve: Curve | None = None
-    step_laps: list[tuple[float, int]] = Field(
+    step_laps: list[tuple[Positive, Count]] = Field(
         default=[], description="Wall time and steps of each lap of a training; empty: not told"
     )
     contention: list[Contention] = Field(
@@ -322,6 +336,21 @@ class Record(Strict):
             "facts": {name: fact for name, fact in facts.items() if name not in reasons},
             "missing": {name.removeprefix(REASON): why for name, why in reasons.items()},
         }
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        if self.kind in ("metrics", "retrieval") and (self.cell is None) == (self.control is None):
+            raise ValueError(f"cell, control: a {self.kind} record has one of these keys")
+        if self.kind == "metrics" and self.protocol is None:
+            raise ValueError("protocol: this key is missing")
+        if self.kind == "sample" and self.cell is None:
+            raise ValueError("cell: this key is missing")
+        if self.cell is not None and self.cell.id != self.id:
+            raise ValueError(f"id: {self.id} is not that of its cell, {self.cell.id}")
+        for name in TIMES:
+            if name in self.values and (found := self.values[name].value) <= 0:
+                raise ValueError(f"values.{name}.value: a number above 0 is needed, not {found}")
+        return self
 
     @property
     def ran(self) -> Sequence[Provenance | Job]:
@@ -376,12 +405,11 @@ def read_records(run: Path) -> list[Record]:
 
 
 def _parse(data: bytes, path: Path) -> Record:
+    """Return the record in `data`, of the file `path`, which is named after its kind and id."""
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(
-            f"{path}: not a readable record: {error}: remove it and run its command again"
-        ) from None
+        raise BenchmarkError(f"{path}: not a readable record: {error}: {AGAIN}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BenchmarkError(
@@ -389,9 +417,12 @@ def _parse(data: bytes, path: Path) -> Record:
             "reads: update the benchmark"
         )
     try:
-        return Record.model_validate(content)
+        record = Record.model_validate(content)
     except ValidationError as error:
-        raise BenchmarkError(f"{path}: not a record: {explain(error, content)}") from None
+        raise BenchmarkError(f"{path}: not a record: {explain(error, content)}: {AGAIN}") from None
+    if (record.kind, record.id) != (path.parent.name, path.stem):
+        raise BenchmarkError(f"{path}: holds the {record.kind} record of {record.id}: {AGAIN}")
+    return record
 
 
 class Stopwatch:

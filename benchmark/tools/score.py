@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ DEFAULT = (DISTANCE, "kernel", "precision", "recall", "density", "coverage")
 SHORT = {"fd": DISTANCE, "kid": "kernel", "is": "inception-score"}
 EXTRACTOR = "inception-v3-fid"
 TOGETHER = 2**23  # channels of pixels, of images that are brought to the input at a time
+LARGE = 8  # images of more than that, in one batch of the network
 FEWEST = 3  # images, below which no distance has an interval
 
 
@@ -195,9 +197,10 @@ def score(
     names = _computable(asked, real, fake, opened)
     choice = choice or Choice()
     choice.check(names)
-    opened, moments, told = _moments(opened, embedding, names, statistics_file is not None)
+    given = opened
+    opened, moments, told = _moments(given, embedding, names, statistics_file is not None)
     options = _options(names, choice, (opened[fake], opened[real]), embedding, bool(asked))
-    censuses = {path: c for path, side in opened.items() if (c := _census(path, side))}
+    censuses = {path: c for path, side in opened.items() if (c := _census(path, side, given[path]))}
     sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
     figures = Figures({}, {})
@@ -218,8 +221,8 @@ def score(
         for path, side in opened.items()
         for note in _notes(path, side, extractor, censuses.get(path))
     ]
-    if real in censuses and fake in censuses:
-        notes += [f"the two differ in {d}" for d in differences(censuses[real], censuses[fake])]
+    known = differences(censuses.get(real), censuses.get(fake), counts)
+    notes += [f"the two differ in {difference}" for difference in known]
     label = extractor.label if extractor else "the Fréchet distance"
     meanings = {name: meaning(name, value, options[name]) for name, value in figures.values.items()}
     return Score(
@@ -483,8 +486,24 @@ def _batches(
     """Yield the network's input for `size` images at a time, B×3×side×side."""
     import torch
 
-    while batch := list(_inputs(itertools.islice(pictures, size), network, device)):
-        yield torch.cat(batch)
+    while batch := list(_inputs(_up_to(pictures, size), network, device)):
+        x = torch.cat(batch)
+        del batch
+        yield x
+        del x
+
+
+def _up_to(pictures: Iterator[Picture], size: int) -> Iterator[Picture]:
+    """Yield the next `size` pictures, or fewer where `LARGE` of them are large.
+
+    Decoding these takes longer than the network, to which the size of a batch does not matter then.
+    """
+    large = 0
+    for picture in itertools.islice(pictures, size):
+        large += picture.pixels.size >= TOGETHER
+        yield picture
+        if large == LARGE:
+            return
 
 
 def _inputs(
@@ -493,13 +512,18 @@ def _inputs(
     """Yield the network's input for images of one size that follow each other, few if large."""
     import torch
 
-    for _, alike in itertools.groupby(pictures, key=lambda picture: picture.pixels.shape):
-        for first in alike:
-            together = max(1, TOGETHER // first.pixels.size)
-            block = [first.pixels, *(p.pixels for p in itertools.islice(alike, together - 1))]
-            x = torch.from_numpy(np.stack(block)).to(device)
+    for shape, alike in itertools.groupby((p.pixels for p in pictures), key=np.shape):
+        together = max(1, TOGETHER // math.prod(shape))
+        # a photograph is held neither twice nor while the next one is waited for
+        while block := list(itertools.islice(alike, together)):
+            pixels = block.pop()[None] if len(block) == 1 else np.stack(block)
+            pixels = np.require(pixels, requirements="W")  # torch warns of others, as of a file's
             del block
-            yield network.preprocess(x.permute(0, 3, 1, 2))
+            x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+            del pixels
+            x = network.preprocess(x)
+            yield x
+            del x
 
 
 def _measure(
@@ -539,10 +563,18 @@ def _count(side: Input) -> int | None:
     return len(side)
 
 
-def _census(path: Path, side: Input) -> Census | None:
-    """Return what counts images as they are read, or what statistics keep of theirs."""
+def _census(path: Path, side: Input, given: Input) -> Census | None:
+    """Return what counts images as they are read, or what is known of those that are not.
+
+    Args:
+        path: of the side.
+        side: what is compared.
+        given: the file that it is of, whose images need not be read if it holds statistics too.
+    """
     if isinstance(side, Images):
         return Census()
+    if isinstance(given, Images) and given.shape is not None:
+        return Census.of_array(given.shape)
     if not isinstance(side, Statistics) or FACT not in side.facts:
         return None
     try:

@@ -5,7 +5,6 @@ A file is taken for what it holds, not for what it is called.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import sys
@@ -36,7 +35,11 @@ from benchmark.tools.score_libraries import Library
 
 ARRAY = "array"  # the format of images that are not in files of their own
 AHEAD = 128  # images of a folder that are decoded before they are needed, at most,
-AHEAD_BYTES = 2**28  # and the memory that this may take
+AHEAD_BYTES = 2**27  # and the memory that this may take
+DECODING = (
+    7  # bytes a pixel while an image is decoded: four of Pillow's, three of the array, which stay
+)
+STRIP = 2**18  # pixels that are copied at a time from Pillow's image to an array
 
 
 class Picture(NamedTuple):
@@ -70,6 +73,7 @@ class Images:
         ignored: files of the folder that are not read, counted by kind.
         files: those that are, by their paths relative to the folder; none of an array.
         statistics: those of the features of these or more images, that lie beside them in a file.
+        shape: of an array of images, N×H×W×3; None: the images are files of any sizes.
     """
 
     path: Path
@@ -78,6 +82,7 @@ class Images:
     ignored: Mapping[str, int] = field(default_factory=dict)
     files: Sequence[str] = ()
     statistics: Statistics | None = None
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +161,10 @@ def _folder(path: Path, library: Library | None) -> Images:
 
 
 def _folder_pictures(paths: Sequence[Path]) -> Pictures:
-    """Decode files in threads ahead of their use, within a limit of memory."""
+    """Decode files in threads ahead of their use, within a limit of memory.
+
+    An image counts until the next one is asked for.
+    """
 
     def pictures(threads: int) -> Iterator[Picture]:
         allowance = Allowance(AHEAD_BYTES)
@@ -166,13 +174,15 @@ def _folder_pictures(paths: Sequence[Path]) -> Pictures:
         try:
             while True:
                 for index, path in itertools.islice(remaining, AHEAD - len(coming)):
-                    admit = functools.partial(allowance.take, index)
-                    coming.append(pool.submit(_decode, path, admit))
+                    coming.append(pool.submit(_decode, path, allowance, index))
                 if not coming:
                     return
                 picture = coming.popleft().result()
-                allowance.give(_memory(picture.pixels.shape))
+                allowance.next_turn()
+                size = picture.pixels.size
                 yield picture
+                del picture  # by whoever asks for the next one, this one has been used
+                allowance.give(size)
         finally:
             allowance.lift()
             pool.shutdown(cancel_futures=True)
@@ -200,9 +210,14 @@ class Allowance:
             self._free -= size
 
     def give(self, size: int) -> None:
-        """Give back the bytes of the image whose turn it was."""
+        """Give back bytes."""
         with self._changed:
             self._free += size
+            self._changed.notify_all()
+
+    def next_turn(self) -> None:
+        """Let the next image have its turn."""
+        with self._changed:
             self._turn += 1
             self._changed.notify_all()
 
@@ -213,26 +228,37 @@ class Allowance:
             self._changed.notify_all()
 
 
-def _memory(shape: tuple[int, ...]) -> int:
-    """Return the bytes of an image, H×W or H×W×3, as it is decoded: as a file's, RGB, an array."""
-    return 9 * shape[0] * shape[1]
-
-
-def _decode(path: Path, admit: Callable[[int], None]) -> Picture:
+def _decode(path: Path, allowance: Allowance, index: int) -> Picture:
     """Read an image file by the rule of `benchmark.data.pixels.decode`, once it is admitted."""
     formats = []
+    taken = 0
 
     def load() -> Image.Image:
+        nonlocal taken
         image = open_file(path)
         formats.append(stored_as(image))
-        admit(_memory(image.size))
+        taken = DECODING * image.width * image.height
+        allowance.take(index, taken)
         return image
 
     try:
         image, conversions = decode(load)
     except ValueError as error:
         raise BenchmarkError(f"{path}: not a readable image: {error}") from None
-    return Picture(np.asarray(image), formats[0], conversions)
+    pixels = _pixels(image)
+    allowance.give(taken - pixels.size)
+    return Picture(pixels, formats[0], conversions)
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an RGB image as an array; NumPy's own way holds two more copies meanwhile."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = np.asarray(strip)
+    return pixels
 
 
 def _array(path: Path, array: NDArray[Any]) -> Images | Features:
@@ -248,7 +274,7 @@ def _array(path: Path, array: NDArray[Any]) -> Images | Features:
         for pixels in array:
             yield Picture(pixels, ARRAY)
 
-    return Images(path, len(array), pictures)
+    return Images(path, len(array), pictures, shape=array.shape)
 
 
 def _archive(path: Path, content: Any) -> Input:
@@ -282,7 +308,7 @@ def _archive(path: Path, content: Any) -> Input:
             f"{path}: save {plan.array} in the order of C, by np.ascontiguousarray"
         )
     pictures = _member_pictures(path, f"{plan.array}.npy", shape)
-    return Images(path, shape[0], pictures, statistics=statistics)
+    return Images(path, shape[0], pictures, statistics=statistics, shape=shape)
 
 
 def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Pictures:

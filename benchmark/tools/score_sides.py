@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.tools.score_inputs import Picture
+from benchmark.tools.score_inputs import ARRAY, Picture
 
 KINDS = 3  # named of each aspect; the others are counted
 FACT = "images_read"  # in a file of statistics: how its images were read
+UNCHANGED = "RGB"  # colours that needed no conversion
 SHARE = 0.1  # a difference in the share of a kind that is told
 
 
@@ -41,9 +42,20 @@ class Census:
             self.images += 1
             self.sizes[width, height] += 1
             self.formats[picture.format] += 1
-            self.colours[", ".join(picture.conversions) or "RGB"] += 1
+            self.colours[", ".join(picture.conversions) or UNCHANGED] += 1
             self.conversions.update(picture.conversions)
             yield picture
+
+    @classmethod
+    def of_array(cls, shape: tuple[int, ...]) -> Census:
+        """Return what the shape of an array, N×H×W×3, tells of its images."""
+        count, height, width = shape[:3]
+        return cls(
+            count,
+            Counter({(width, height): count}),
+            Counter({ARRAY: count}),
+            Counter({UNCHANGED: count}),
+        )
 
     def to_fact(self) -> str:
         """Return what a file of statistics keeps of its images: JSON."""
@@ -76,18 +88,27 @@ class Census:
         return f"converted to 8-bit sRGB: {found}" if found else ""
 
 
-def differences(real: Census, fake: Census) -> list[str]:
-    """Return one line for each aspect in which two sides differ, the real one first."""
+def differences(
+    real: Census | None, fake: Census | None, counts: tuple[int | None, int | None]
+) -> list[str]:
+    """Return one line for each aspect in which two sides are known to differ, the real one first.
+
+    Args:
+        real: of the reference; None: nothing is known of its images.
+        fake: of what is judged.
+        counts: of the images of the two, of which more is known than of their form; None: unknown.
+    """
     lines = []
-    for aspect, one, other in (
-        ("size", _sizes(real), _sizes(fake)),
-        ("format", real.formats, fake.formats),
-        ("colour", real.colours, fake.colours),
-    ):
-        if _differ(one, other):
-            lines.append(f"{aspect}: {_told(one)} against {_told(other)}")
-    if real.images != fake.images:
-        lines.append(f"number: {real.images} images against {fake.images}")
+    if real is not None and fake is not None:
+        for aspect, one, other in (
+            ("size", _sizes(real), _sizes(fake)),
+            ("format", real.formats, fake.formats),
+            ("colour", real.colours, fake.colours),
+        ):
+            if _differ(one, other):
+                lines.append(f"{aspect}: {_told(one)} against {_told(other)}")
+    if None not in counts and counts[0] != counts[1]:
+        lines.append(f"number: {counts[0]} images against {counts[1]}")
     return lines
 
 

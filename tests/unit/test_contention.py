@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -207,12 +208,39 @@ def test_a_system_that_tells_nothing_makes_no_error(
     assert found.during == Activity(seconds=found.during.seconds)
 
 
-def test_a_container_that_numbers_its_own_cores_is_counted_whole(
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own list of cores")
+@pytest.mark.parametrize(
+    ("listed", "cpus", "seconds"),
+    [
+        ([0, 1], [1], 20),
+        ([0, 2, 3], [2], 30),  # core 1 is switched off
+        ([0, 2, 3], [2, 3], 70),
+        ([1, 2], [1], 20),
+        ([0, 1], [62, 63], 30),  # a container that numbers its own cores is counted whole
+        ([0, 1], [1, 62], 30),
+    ],
+)
+def test_the_work_of_a_core_is_found_by_the_number_that_the_kernel_gives_it(
+    listed: list[int],
+    cpus: list[int],
+    seconds: float,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    core = psutil.cpu_times()._replace(**dict.fromkeys(psutil.cpu_times()._fields, 1.0))
-    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [core, core])
-    assert counters(psutil.Process(), [62, 63]).busy == counters(psutil.Process(), [0, 1]).busy
+    """Core n has worked for 10 · (n + 1) s, of which 1 s each are not the user's, and lost n s."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    lines = [
+        " ".join(
+            [f"cpu{n}"]
+            + [str(ticks * part) for part in (10 * (n + 1) - 4, 1, 1, 500, 7, 1, 1, n, 0, 0)]
+        )
+        for n in listed
+    ]
+    (tmp_path / "stat").write_text("\n".join(["cpu  0 0 0 0 0 0 0 0 0 0", *lines, "intr 5 0", ""]))
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    known = [n for n in cpus if n in listed]
+    counted = cpus if known == cpus else listed
+    assert contention._work_of_cores(cpus) == (seconds, sum(counted))
 
 
 def test_processes_that_a_job_starts_are_its_own() -> None:

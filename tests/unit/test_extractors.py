@@ -5,15 +5,17 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from networks import images, relative_error
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.extractors import EXTRACTORS, features, fingerprint
+from benchmark.extractors import EXTRACTORS, features, fingerprint, resizing
 from benchmark.extractors.efficientnet_lite0 import preprocess as efficientnet_input
 from benchmark.extractors.weights import Weights, locate
 
@@ -206,3 +208,18 @@ def test_a_named_file_that_is_missing_is_not_replaced_by_another(tmp_path: Path)
     (tmp_path / WEIGHTS.file).write_bytes(CONTENT)
     with pytest.raises(BenchmarkError, match="cannot be read: No such file"):
         locate(WEIGHTS, tmp_path, tmp_path / "elsewhere.pth")
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(2, 3), (299, 299), (180, 4000), (2000, 180), (701, 1333)])
+def test_large_images_are_narrowed_in_bands_to_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, mode: Literal["bilinear", "bicubic"], size: tuple[int, int]
+) -> None:
+    """Against torch's resize of the whole image, which holds all of it in float32."""
+    monkeypatch.setattr(resizing, "BAND", 2**14)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (2, *size, 3), dtype=torch.uint8, generator=generator)
+    images = pixels.permute(0, 3, 1, 2)
+    whole = images.float().contiguous(memory_format=torch.channels_last)
+    expected = interpolate(whole, (299, 299), mode=mode, antialias=True, align_corners=False)
+    torch.testing.assert_close(resizing.antialiased(images, 299, mode), expected, rtol=0, atol=0)

@@ -33,12 +33,12 @@ from benchmark.runtime import once
 from benchmark.storage.paths import Run
 once.POLL_SECONDS = 0.02
 run, spec, record = Run(Path(sys.argv[1])), json.loads(sys.argv[2]), sys.argv[3]
-with once.once(run, "sample", "cell", spec) as made:
+with once.once(run, "sample", "ddim-linear-ddim-50-s0", spec) as made:
     print("taken" if made else "doing", flush=True)
     if not made:
         sys.stdin.read()
-        run.record("sample", "cell").parent.mkdir(parents=True, exist_ok=True)
-        run.record("sample", "cell").write_text(record)
+        run.record("sample", "ddim-linear-ddim-50-s0").parent.mkdir(parents=True, exist_ok=True)
+        run.record("sample", "ddim-linear-ddim-50-s0").write_text(record)
 """
 
 
@@ -110,13 +110,13 @@ def test_what_was_done_before_is_done_again(jobs: Jobs) -> None:
         job = jobs.start(SPEC)
         assert line(job.stdout) == "doing"
         job.communicate("")
-    assert read_record(Run(jobs.root).record("sample", "cell")).spec == SPEC
+    assert read_record(Run(jobs.root).record("sample", "ddim-linear-ddim-50-s0")).spec == SPEC
 
 
 def test_waiting_ends_with_the_time(jobs: Jobs) -> None:
     first = jobs.start(SPEC)
     assert line(first.stdout) == "doing"
-    waiting = once(Run(jobs.root), "sample", "cell", SPEC, is_spent=lambda: True)
+    waiting = once(Run(jobs.root), "sample", "ddim-linear-ddim-50-s0", SPEC, is_spent=lambda: True)
     with pytest.raises(Stopped, match="another process was at this job") as stopped, waiting:
         raise AssertionError
     assert stopped.value.status == AGAIN

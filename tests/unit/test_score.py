@@ -7,6 +7,7 @@ import pickle
 import re
 import threading
 import time
+import weakref
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_folder_and_arrays_of_the_same_images_score_alike(tmp_path: Path, batch:
         assert other.counts == (10, 10)
 
 
-@pytest.mark.parametrize(("limit", "ahead"), [(0, 1), (9 * 35 * 3, 4), (2**20, 8)])
+@pytest.mark.parametrize(("limit", "ahead"), [(0, 1), (10 * 35, 2), (2**20, 8)])
 def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, ahead: int
 ) -> None:
@@ -171,6 +172,51 @@ def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
         assert len(decoded) <= taken + ahead
         np.testing.assert_array_equal(picture.pixels, pictures(0, 20, ((7, 5),))[taken - 1])
     assert len(decoded) == 20
+
+
+def test_decoded_images_in_flight_stay_within_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the network works too: at most the limit, and what is needed next."""
+    size, limit = 40 * 30 * 3, 3 * 40 * 30 * 7
+    opened = open_input(folder(tmp_path / "a", pictures(0, count=30, sizes=((40, 30),))))
+    assert isinstance(opened, Images)
+    alive, most = [], []
+    original = inputs._pixels
+
+    def pixels(image: Image.Image) -> NDArray[np.uint8]:
+        array = original(image)
+        alive.append(weakref.ref(array))
+        most.append(sum(size for reference in alive if reference() is not None))
+        return array
+
+    def forward(x: Tensor) -> Tensor:
+        time.sleep(0.01)  # for threads that would go too far
+        return x.clone()
+
+    monkeypatch.setattr(inputs, "_pixels", pixels)
+    monkeypatch.setattr(inputs, "AHEAD_BYTES", limit)
+    monkeypatch.setattr(module, "TOGETHER", size)
+    found = module.embed_images(
+        opened, Network(quarters, forward), torch.device("cpu"), embedding(tmp_path, batch=4)
+    )
+    assert max(most) <= limit + size
+    np.testing.assert_array_equal(found, embedded(pictures(0, count=30, sizes=((40, 30),))))
+
+
+def test_few_photographs_are_in_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_input(folder(tmp_path / "a", pictures(0, count=21, sizes=((8, 6),))))
+    assert isinstance(opened, Images)
+    monkeypatch.setattr(module, "TOGETHER", 8 * 6 * 3)
+    batches = []
+
+    def forward(x: Tensor) -> Tensor:
+        batches.append(len(x))
+        return x.clone()
+
+    network = Network(quarters, forward)
+    module.embed_images(opened, network, torch.device("cpu"), embedding(tmp_path, batch=64))
+    assert batches == [8, 8, 5]
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])

@@ -116,6 +116,27 @@ def test_no_image_of_a_reference_batch_is_read_for_the_distance_alone(
     assert scored(real, real, metrics=("fd",)).values["frechet"].value == 0
 
 
+def test_what_is_known_of_images_that_are_not_read_is_told(tmp_path: Path) -> None:
+    """Of a reference batch the shape, of features and statistics their number."""
+    batch, fake, features = (tmp_path / name for name in ("a.npz", "b.npy", "c.npy"))
+    reference_batch(batch)
+    np.save(fake, images(1, 15)[:, :4, :5])
+    np.save(features, embedded(images(1, 15)))
+    kept = tmp_path / "kept.npz"
+    save(features, Embedding(ITS_OWN, tmp_path), kept)
+
+    def told(real: Path, fake: Path) -> list[str]:
+        return [n for n in scored(real, fake, ITS_OWN, ("fd",)).notes if n.startswith("the two")]
+
+    assert told(batch, fake) == ["the two differ in size: 8×6 against 5×4"]
+    assert told(batch, features) == []
+    np.save(fake, images(1, 14))
+    assert told(batch, fake) == []
+    for known in (features, kept):
+        assert told(known, fake) == ["the two differ in number: 15 images against 14"]
+    assert told(features, kept) == []
+
+
 def test_statistics_of_another_network_are_left_out_by_name(tmp_path: Path) -> None:
     real, fake = tmp_path / "ref.npz", tmp_path / "fake.npy"
     reference_batch(real)

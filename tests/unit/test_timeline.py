@@ -55,7 +55,7 @@ def test_records_of_one_program_count_its_start_once() -> None:
 
 
 def test_a_long_pause_begins_another_panel() -> None:
-    records = [job(0, 10), job(10 + PAUSE / 2, 10), job(3600, 10, kind="sample")]
+    records = [job(0, 10), job(10 + PAUSE / 2, 10), job(3600, 10, kind="features")]
     assert [len(bars) for bars in sittings(place(records))] == [2, 1]
     assert len(timeline(records).axes) == 2
 
