@@ -24,18 +24,23 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
         f"error: {HOME}: this process has the code of {benchmark.__path__[0]} already"
     )
 
-from benchmark.storage.atomic import write_text
-from benchmark.core.closure import CHECKOUT, MODULES
-from benchmark.report.compare import labels
 from benchmark.config.config import check_writable, merged, read_config, resolved
 from benchmark.config.config import parse as parse_config  # Snakemake has a `parse` of its own
-from benchmark.storage.contents import contents
-from benchmark.core.cores import available_cores
-from benchmark.data.listing import image_files
 from benchmark.config.dependencies import code
-from benchmark.core.errors import BenchmarkError
-from benchmark.models.specs import local_files
 from benchmark.config.needs import check_folders, lacking
+from benchmark.config.shards import Kind, name_of, size_of, split
+from benchmark.core.canonical import canonical_json
+from benchmark.core.closure import CHECKOUT, MODULES
+from benchmark.core.cores import available_cores
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.reserved import TABLES as RESERVED
+from benchmark.data.listing import image_files
+from benchmark.models.specs import local_files
+from benchmark.records.record import read_records
+from benchmark.report.compare import labels
+from benchmark.runtime.warm import start as start_servers
+from benchmark.storage.atomic import write_text
+from benchmark.storage.contents import contents
 from benchmark.storage.paths import (
     CLAIMS,
     CONTROLS,
@@ -45,11 +50,6 @@ from benchmark.storage.paths import (
     RESULTS,
     Run,
 )
-from benchmark.records.record import read_records
-from benchmark.core.canonical import canonical_json
-from benchmark.records.rows import RESERVED
-from benchmark.runtime.warm import start as start_servers
-from benchmark.config.shards import Kind, name_of, size_of, split
 
 
 @contextlib.contextmanager
