@@ -84,7 +84,9 @@ def test_what_another_process_has_just_done_is_taken(jobs: Jobs) -> None:
     first.communicate("")
     printed, said = second.communicate(timeout=60)
     assert printed == "taken\n"
-    assert said.endswith("sample/cell.json: another process has done this job meanwhile\n")
+    assert said.endswith(
+        "ddim-linear-ddim-50-s0.json: another process has done this job meanwhile\n"
+    )
 
 
 def test_after_a_killed_process_the_one_that_waits_does_the_job(jobs: Jobs) -> None:

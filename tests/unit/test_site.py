@@ -15,11 +15,20 @@ from browser import Page, browser, find_browser
 from PIL import Image
 from records_fixture import write_run
 
+<<<<<<< HEAD
 from benchmark.records.record import read_record, read_records
 from benchmark.report.site import write_site
 from benchmark.report.verdicts import Verdict
 from benchmark.storage.paths import REFERENCE, Run
 from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, save_png
+=======
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.paths import REFERENCE, Run
+from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, save_png
+from benchmark.records.record import read_record, read_records
+from benchmark.report.site import write_site
+from benchmark.report.verdicts import Verdict
+>>>>>>> main
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"
@@ -216,6 +225,34 @@ def test_the_video_shows_every_step_and_rests_at_the_end(golden: Run) -> None:
     assert durations == [80] * 10 + [2000]
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(golden.video.with_suffix(".mp4"))
     assert (frames, seconds) == (35, pytest.approx(35 * 0.08, abs=0.1))
+
+
+@pytest.mark.faults(
+    "ffmpeg fails in the middle of the film of a run",
+    "site",
+    "one line with what ffmpeg said; page and film of before stay; run again, it makes them",
+)
+def test_an_encoder_that_fails_in_the_middle_leaves_page_and_film_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = with_pictures(write_run(tmp_path / "run"))
+    whole = page(run)
+    film = run.video.with_suffix(".mp4")
+    before = {path: path.read_bytes() for path in (run.site, run.video, film)}
+    program = tmp_path / "ffmpeg"  # writes a part of the film, reads half of its input, and fails
+    program.write_text(
+        '#!/bin/sh\nfor file; do :; done\nhead -c 9999 >> "$file"\n'
+        "echo 'out of\n paper' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    with pytest.raises(BenchmarkError, match=r"ddim\.mp4: ffmpeg failed with status 1: out of pap"):
+        write_site(run, REFERENCE)
+    assert {path: path.read_bytes() for path in run.site.parent.iterdir()} == before
+    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE")
+    film.unlink()
+    assert page(run) == whole
+    assert film.read_bytes() == before[film]
 
 
 @pytest.mark.parametrize("side", [80, 81, 256])
