@@ -15,20 +15,12 @@ from browser import Page, browser, find_browser
 from PIL import Image
 from records_fixture import write_run
 
-<<<<<<< HEAD
-from benchmark.records.record import read_record, read_records
-from benchmark.report.site import write_site
-from benchmark.report.verdicts import Verdict
-from benchmark.storage.paths import REFERENCE, Run
-from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, save_png
-=======
 from benchmark.core.errors import BenchmarkError
-from benchmark.storage.paths import REFERENCE, Run
-from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, save_png
 from benchmark.records.record import read_record, read_records
 from benchmark.report.site import write_site
 from benchmark.report.verdicts import Verdict
->>>>>>> main
+from benchmark.storage.paths import REFERENCE, Run
+from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, save_png
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"
