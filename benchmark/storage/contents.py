@@ -27,6 +27,8 @@ Entry = tuple[str, list[int]]  # hash of the content, and what tells that the fi
 def contents(folder: Path, files: Sequence[str], results: Path) -> str:
     """Return one hash of the names and contents of some files; links are followed.
 
+    Of a single file, as one of weights, the name tells nothing but its suffix.
+
     Hashes are kept in `results`/.cache with each file's size, times and number on its disk: while
     these stay, a file is not read again.
 
@@ -43,7 +45,8 @@ def contents(folder: Path, files: Sequence[str], results: Path) -> str:
         _keep(cache, all_known)
     digest = hashlib.sha256()
     for name in sorted(files):
-        digest.update(os.fsencode(f"{name}\0{found[name][0]}\0"))
+        told = name if len(files) > 1 else Path(name).suffix
+        digest.update(os.fsencode(f"{told}\0{found[name][0]}\0"))
     return digest.hexdigest()
 
 

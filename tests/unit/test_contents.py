@@ -188,3 +188,13 @@ def test_weights_are_told_by_content_wherever_they_lie(
     assert len(set(found)) == 1
     zoo = local_files(ZooCheckpoint(kind="zoo", name="avatars-ddpm"))
     assert zoo[1] == ["avatars-ddpm.safetensors"]
+
+
+def test_a_renamed_file_of_weights_is_the_same_but_for_its_format(tmp_path: Path) -> None:
+    names = ("a.safetensors", "b.safetensors", "a.pt", "c.safetensors")
+    for name in names[:3]:
+        (tmp_path / name).write_bytes(b"weights")
+    (tmp_path / names[3]).write_bytes(b"others")
+    one, renamed, other_format, others = (contents(tmp_path, [n], tmp_path) for n in names)
+    assert one == renamed
+    assert len({one, other_format, others}) == 3
