@@ -25,7 +25,9 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
     )
 
 from benchmark.config.config import check_writable, merged, read_config, resolved
-from benchmark.config.config import parse as parse_config  # Snakemake has a `parse` of its own
+from benchmark.config.config import (
+    parse as parse_config,
+)  # Snakemake has a `parse` of its own
 from benchmark.config.dependencies import code
 from benchmark.config.needs import check_folders, lacking
 from benchmark.config.shards import Kind, name_of, size_of, split
