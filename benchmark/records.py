@@ -25,7 +25,7 @@ from benchmark.contention import Contention, busiest
 from benchmark.cores import available_cores
 from benchmark.errors import BenchmarkError
 from benchmark.models.choices import Choice
-from benchmark.strict import Count, Id, Name, NotNegative, Positive, Strict, explain
+from benchmark.strict import Count, Id, Name, NotNegative, Positive, Strict, explain, shown
 
 SCHEMA_VERSION = 3
 
@@ -79,6 +79,12 @@ class Value(Strict):
     std_error: float | None = None
     low: float | None = Field(default=None, description="Lower end of the 95 % interval")
     high: float | None = Field(default=None, description="Upper end of the 95 % interval")
+
+    @model_validator(mode="after")
+    def _has_both_ends(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low, high: an interval has both of these keys")
+        return self
 
 
 SIZED = "distance_at_"  # begins the names of distances of fewer images than all
@@ -358,6 +364,21 @@ class Record(Strict):
         for name in TIMES:
             if name in self.values and (found := self.values[name].value) <= 0:
                 raise ValueError(f"values.{name}.value: a number above 0 is needed, not {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _holds_what_tables_look_up(self) -> Self:
+        at, found = "spec", self.spec
+        for key in ("evaluation", "metrics"):
+            at, found = f"{at}.{key}", found.get(key, {})
+            if not isinstance(found, dict):
+                raise ValueError(f"{at}: a mapping of keys is needed, not {shown(found)}")
+        for name, options in found.items():
+            if not isinstance(options, dict):
+                raise ValueError(f"{at}.{name}: a mapping of keys is needed, not {shown(options)}")
+        for name in (RATE, LEAST):
+            if isinstance(self.facts.get(name), list | str):
+                raise ValueError(f"facts.{name}: a number is needed, not {self.facts[name]}")
         return self
 
     @property
