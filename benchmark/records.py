@@ -299,6 +299,12 @@ class Curve(Strict):
     loss: list[float]
     lr: list[float]
 
+    @model_validator(mode="after")
+    def _has_points(self) -> Self:
+        if not len(self.steps) == len(self.loss) == len(self.lr) > 0:
+            raise ValueError("steps, loss and lr need equally many numbers, at least one")
+        return self
+
 
 class Record(Strict):
     """What one job found."""

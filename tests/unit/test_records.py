@@ -77,6 +77,16 @@ def test_times_are_above_zero_and_finite(run: Run, kind: str, place: str, amount
     assert said.endswith(REMEDY)
 
 
+@pytest.mark.parametrize(("key", "values"), [("loss", [0.5]), ("lr", []), ("steps", [1, 2])])
+def test_a_curve_has_a_loss_and_a_rate_for_each_step(
+    run: Run, key: str, values: list[float]
+) -> None:
+    path = run.record("train", str(make_cell(CELLS[0]).trained_as))
+    put(path, f"curve.{key}", values)
+    expected = "steps, loss and lr need equally many numbers, at least one"
+    assert refusal(run, path) == f"not a record: curve: {expected}{REMEDY}"
+
+
 @pytest.mark.parametrize("count", [0, -3])
 @pytest.mark.parametrize(
     ("kind", "place"),
