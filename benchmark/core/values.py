@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from benchmark.core.strict import Strict
 
@@ -14,3 +16,9 @@ class Value(Strict):
     std_error: float | None = None
     low: float | None = Field(default=None, description="Lower end of the 95 % interval")
     high: float | None = Field(default=None, description="Upper end of the 95 % interval")
+
+    @model_validator(mode="after")
+    def _has_both_ends(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low, high: an interval has both of these keys")
+        return self

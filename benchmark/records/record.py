@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Count, Id, Name, NotNegative, Positive, Strict, explain
+from benchmark.core.strict import Count, Id, Name, NotNegative, Positive, Strict, explain, shown
 from benchmark.core.values import Value
 from benchmark.models.choices import Choice
 from benchmark.records.contention import Contention, busiest
@@ -285,6 +285,12 @@ class Curve(Strict):
     loss: list[float]
     lr: list[float]
 
+    @model_validator(mode="after")
+    def _has_points(self) -> Self:
+        if not len(self.steps) == len(self.loss) == len(self.lr) > 0:
+            raise ValueError("steps, loss and lr need equally many numbers, at least one")
+        return self
+
 
 class Record(Strict):
     """What one job found."""
@@ -350,6 +356,21 @@ class Record(Strict):
         for name in TIMES:
             if name in self.values and (found := self.values[name].value) <= 0:
                 raise ValueError(f"values.{name}.value: a number above 0 is needed, not {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _holds_what_tables_look_up(self) -> Self:
+        at, found = "spec", self.spec
+        for key in ("evaluation", "metrics"):
+            at, found = f"{at}.{key}", found.get(key, {})
+            if not isinstance(found, dict):
+                raise ValueError(f"{at}: a mapping of keys is needed, not {shown(found)}")
+        for name, options in found.items():
+            if not isinstance(options, dict):
+                raise ValueError(f"{at}.{name}: a mapping of keys is needed, not {shown(options)}")
+        for name in (RATE, LEAST):
+            if isinstance(self.facts.get(name), list | str):
+                raise ValueError(f"facts.{name}: a number is needed, not {self.facts[name]}")
         return self
 
     @property

@@ -77,6 +77,16 @@ def test_times_are_above_zero_and_finite(run: Run, kind: str, place: str, amount
     assert said.endswith(REMEDY)
 
 
+@pytest.mark.parametrize(("key", "values"), [("loss", [0.5]), ("lr", []), ("steps", [1, 2])])
+def test_a_curve_has_a_loss_and_a_rate_for_each_step(
+    run: Run, key: str, values: list[float]
+) -> None:
+    path = run.record("train", str(make_cell(CELLS[0]).trained_as))
+    put(path, f"curve.{key}", values)
+    expected = "steps, loss and lr need equally many numbers, at least one"
+    assert refusal(run, path) == f"not a record: curve: {expected}{REMEDY}"
+
+
 @pytest.mark.parametrize("count", [0, -3])
 @pytest.mark.parametrize(
     ("kind", "place"),
@@ -108,6 +118,11 @@ def test_counts_are_above_zero(run: Run, kind: str, place: str, count: int) -> N
         ("retrieval", "cell", DELETED, "not a record: cell, control: a retrieval record has one"),
         ("metrics", "protocol", DELETED, "not a record: protocol: this key is missing"),
         ("metrics", "values.fd.value", "low", "not a record: values.fd.value: a number is needed"),
+        ("metrics", "values.fd.high", DELETED, "not a record: values.fd: low, high: an interval"),
+        ("metrics", "spec.evaluation", "x", "not a record: spec.evaluation: a mapping of keys is"),
+        ("metrics", "spec.evaluation.metrics", [], "not a record: spec.evaluation.metrics: a map"),
+        ("metrics", "spec.evaluation.metrics.fd", 0, "not a record: spec.evaluation.metrics.fd: a"),
+        ("retrieval", "facts.false_discovery_rate", [], "not a record: facts.false_discovery_rat"),
         ("sample", "kind", "metrics", "not a record: protocol: this key is missing"),
         ("sample", "timing.batch_seconds", [], "not a record: timing.batch_seconds: List should"),
         ("sample", "provenance.started", "noon", "not a record: provenance.started: Invalid iso"),
