@@ -21,6 +21,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 PAUSE = 120.0  # seconds without a job after which another panel begins: the run was started again
 OVERLAP = 0.1  # seconds that two clocks may disagree
 LANE, TALLEST = 0.32, 6.0  # inches
+LEGEND_COLUMNS = 5
 START_UP: dict[str, Any] = {"alpha": 0.45, "hatch": "//////", "edgecolor": "white", "linewidth": 0}
 
 
@@ -63,8 +64,8 @@ def timeline(records: Iterable[Record]) -> Figure:
     in which no job held them.
     """
     panels = sittings(place(records))
-    heights = [min(TALLEST, _lanes(bars) * LANE) + 0.8 for bars in panels]
-    figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.4))
+    heights = [min(TALLEST, _lanes(bars) * LANE) + 1.0 for bars in panels]
+    figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.6))
     for axes, bars in zip(
         np.ravel(figure.subplots(len(panels), height_ratios=heights)), panels, strict=True
     ):
@@ -74,7 +75,7 @@ def timeline(records: Iterable[Record]) -> Figure:
     handles.append(Patch(label="start-up", facecolor=style.MUTED, **START_UP))
     if any(bar.busy for bars in panels for bar in bars):
         handles.append(Patch(label=f"{BUSY} timed on a busy machine", alpha=0))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=LEGEND_COLUMNS)
     return figure
 
 
@@ -146,7 +147,7 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
     start_up, idle = shares(bars)
     minutes, seconds = divmod(round(max(bar.end for bar in bars) - zero), 60)
     axes.set_title(
-        f"{minutes} min {seconds:02} s on {lanes} cores: start-up {start_up:.1%} of the time of "
+        f"{minutes} min {seconds:02} s on {lanes} cores\nstart-up {start_up:.1%} of the time of "
         f"jobs, no job on {idle:.1%} of the cores' time"
     )
     axes.set_yticks(range(lanes), [f"core {lane + 1}" for lane in range(lanes)])

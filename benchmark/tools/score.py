@@ -496,7 +496,7 @@ def _batches(
 def _up_to(pictures: Iterator[Picture], size: int) -> Iterator[Picture]:
     """Yield the next `size` pictures, or fewer where `LARGE` of them are large.
 
-    Decoding these takes longer than the network, to which the size of a batch does not matter then.
+    Beside decoding and resizing, batches of 8 cost the network no time that could be measured.
     """
     large = 0
     for picture in itertools.islice(pictures, size):

@@ -35,10 +35,9 @@ from benchmark.tools.score_libraries import Library
 
 ARRAY = "array"  # the format of images that are not in files of their own
 AHEAD = 128  # images of a folder that are decoded before they are needed, at most,
-AHEAD_BYTES = 2**27  # and the memory that this may take
-DECODING = (
-    7  # bytes a pixel while an image is decoded: four of Pillow's, three of the array, which stay
-)
+AHEAD_BYTES = 2**26  # and the memory that this may take for each thread that decodes
+# Bytes a pixel while an image is decoded: four of Pillow's, and three of the array, which stay.
+DECODING = 7
 STRIP = 2**18  # pixels that are copied at a time from Pillow's image to an array
 
 
@@ -167,7 +166,7 @@ def _folder_pictures(paths: Sequence[Path]) -> Pictures:
     """
 
     def pictures(threads: int) -> Iterator[Picture]:
-        allowance = Allowance(AHEAD_BYTES)
+        allowance = Allowance(AHEAD_BYTES * threads)
         coming: deque[Future[Picture]] = deque()
         remaining = enumerate(paths)
         pool = ThreadPoolExecutor(threads)

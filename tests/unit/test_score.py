@@ -155,11 +155,11 @@ def test_folder_and_arrays_of_the_same_images_score_alike(tmp_path: Path, batch:
         assert other.counts == (10, 10)
 
 
-@pytest.mark.parametrize(("limit", "ahead"), [(0, 1), (10 * 35, 2), (2**20, 8)])
+@pytest.mark.parametrize(("limit", "ahead"), [(0, 1), (10 * 35 // 3 + 1, 2), (2**20, 8)])
 def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, ahead: int
 ) -> None:
-    """Images of 35 pixels: besides the one whose turn it is, as many as the limit allows."""
+    """Images of 35 pixels: besides the one whose turn it is, as many as three threads may."""
     opened = open_input(folder(tmp_path / "a", pictures(0, count=20, sizes=((7, 5),))))
     decoded = []
     original = inputs.decode
@@ -178,7 +178,7 @@ def test_decoded_images_in_flight_stay_within_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the network works too: at most the limit, and what is needed next."""
-    size, limit = 40 * 30 * 3, 3 * 40 * 30 * 7
+    size, limit = 40 * 30 * 3, 2 * (40 * 30 * 10)
     opened = open_input(folder(tmp_path / "a", pictures(0, count=30, sizes=((40, 30),))))
     assert isinstance(opened, Images)
     alive, most = [], []
@@ -195,7 +195,7 @@ def test_decoded_images_in_flight_stay_within_the_limit(
         return x.clone()
 
     monkeypatch.setattr(inputs, "_pixels", pixels)
-    monkeypatch.setattr(inputs, "AHEAD_BYTES", limit)
+    monkeypatch.setattr(inputs, "AHEAD_BYTES", limit // 2)  # two threads decode
     monkeypatch.setattr(module, "TOGETHER", size)
     found = module.embed_images(
         opened, Network(quarters, forward), torch.device("cpu"), embedding(tmp_path, batch=4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from records_fixture import record
 
-from benchmark.records.record import Record
+from benchmark.records.contention import Activity, Contention
+from benchmark.records.record import Kind, Record
 from benchmark.report.timeline import PAUSE, Bar, place, shares, sittings, timeline
 
 
@@ -60,10 +62,29 @@ def test_a_long_pause_begins_another_panel() -> None:
     assert len(timeline(records).axes) == 2
 
 
+def test_nothing_stands_outside_of_the_figure() -> None:
+    """With every kind of job, some of them on a busy machine, for hours."""
+    during = Activity(seconds=10.0, others=0.9)
+    busy = Contention(cores=2, needed=2, load=2.0, before=during, during=during)
+    records = [
+        job(4000 * i, 3900, threads=2, start_up=1).model_copy(update={"kind": kind})
+        for i, kind in enumerate(get_args(Kind))
+    ]
+    records[1] = records[1].model_copy(update={"contention": [busy]})
+    figure = timeline(records)
+    figure.draw_without_rendering()
+    assert "busy" in figure.legends[0].get_texts()[-1].get_text()
+    extent, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert extent.x0 >= 0
+    assert extent.y0 >= 0
+    assert extent.x1 <= width
+    assert extent.y1 <= height
+
+
 def test_the_title_tells_time_cores_and_shares() -> None:
     figure = timeline([job(1, 9, threads=2, start_up=1), job(10, 55)])
     assert any(
-        text.get_text().startswith("1 min 05 s on 2 cores: start-up 2.7%")
+        text.get_text().startswith("1 min 05 s on 2 cores\nstart-up 2.7%")
         for text in figure.findobj(Text)
     )
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
