@@ -15,6 +15,7 @@ from records_fixture import record
 
 from benchmark.records.contention import Activity, Contention
 from benchmark.records.record import Kind, Record
+from benchmark.report import style
 from benchmark.report.timeline import PAUSE, Bar, place, shares, sittings, timeline
 
 
@@ -71,8 +72,9 @@ def test_nothing_stands_outside_of_the_figure() -> None:
         for i, kind in enumerate(get_args(Kind))
     ]
     records[1] = records[1].model_copy(update={"contention": [busy]})
-    figure = timeline(records)
-    figure.draw_without_rendering()
+    with style.applied():
+        figure = timeline(records)
+        figure.draw_without_rendering()
     assert "busy" in figure.legends[0].get_texts()[-1].get_text()
     extent, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert extent.x0 >= 0
