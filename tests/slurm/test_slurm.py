@@ -196,7 +196,7 @@ def test_jobs_that_use_a_gpu_ask_for_one_and_never_overlap(site: Site) -> None:
 
 
 def test_a_failing_job_is_reported_with_its_log(site: Site) -> None:
-    broken = site.folder / "benchmark" / "train.py"
+    broken = site.folder / "benchmark" / "stages" / "train.py"
     broken.write_text(
         "from benchmark.core.errors import BenchmarkError\nraise BenchmarkError('no such luck')\n"
     )

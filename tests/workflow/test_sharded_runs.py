@@ -83,7 +83,7 @@ def test_a_cell_without_shards_has_the_jobs_that_it_always_had(project: Path) ->
 
 
 def test_edited_code_makes_all_shards_again(project: Path) -> None:
-    file = project / "benchmark" / "sample.py"
+    file = project / "benchmark" / "stages" / "sample.py"
     before = file.read_text()
     write(project / "parts.yaml", "parts", 5)
     file.write_text(before + "\nEDITED = 1\n")

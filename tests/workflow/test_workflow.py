@@ -242,15 +242,15 @@ def test_touching_and_commenting_the_sources_reruns_nothing(project: Path) -> No
     ("module", "rules"),
     [
         ("metrics/kernel.py", MEASURED),
-        ("device.py", EVERYTHING - {"prepare", "controls"}),
-        ("records.py", EVERYTHING),
-        ("plots.py", {"plots", "site"}),
+        ("runtime/device.py", EVERYTHING - {"prepare", "controls"}),
+        ("records/record.py", EVERYTHING),
+        ("report/plots.py", {"plots", "site"}),
         ("models/refinenet.py", set()),
-        ("tables.py", {"tables", "site"}),
-        ("comparison.py", {"tables", "site"}),
-        ("templates/site.css", {"site"}),
-        ("retrieve.py", {"retrieve", "retrieve_controls"} | FIGURES),
-        ("controls.py", OF_CONTROLS),
+        ("report/tables.py", {"tables", "site"}),
+        ("report/letters.py", {"tables", "site"}),
+        ("report/templates/site.css", {"site"}),
+        ("stages/retrieve.py", {"retrieve", "retrieve_controls"} | FIGURES),
+        ("stages/controls.py", OF_CONTROLS),
     ],
 )
 def test_editing_a_module_reruns_its_stage_and_what_follows(
@@ -337,7 +337,7 @@ def test_a_run_is_compared_with_another_one_or_its_bundle(project: Path, tmp_pat
         ([], "with which run?"),
         (["--config", "against=results/none"], "no such run"),
         (["--config", "against=results/smoke"], "the same run"),
-        (["--config", "against=benchmark"], "no run"),
+        (["--config", "against=workflow"], "no run"),
     ],
 )
 def test_a_wrong_other_run_is_one_line_before_any_job_starts(
