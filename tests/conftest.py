@@ -11,7 +11,8 @@ import pytest
 from faults_table import Faults, write_table
 from hypothesis import settings
 
-from benchmark.config.config import Config, load
+from benchmark.config.config import Config
+from benchmark.config.loading import load
 from benchmark.records.record import read_records
 from benchmark.storage.paths import Run
 

@@ -76,7 +76,7 @@ def examples(*lines: str) -> str:
 
 def load(path: Path) -> Config:
     """Read a config. Modules of the user's own may lie beside it."""
-    from benchmark.config.config import load
+    from benchmark.config.loading import load
 
     os.environ.setdefault(MODULES, str(path.resolve().parent))
     return load(path)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from benchmark.cli import app
 from benchmark.cli.options import module_of
-from benchmark.config.config import load
+from benchmark.config.loading import load
 from benchmark.runtime.warm import NEEDED_LATER, SERVED, Server
 
 

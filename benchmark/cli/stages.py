@@ -186,7 +186,7 @@ def _stage(
     verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: object
 ) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
-    from benchmark.config.config import check_writable
+    from benchmark.config.loading import check_writable
     from benchmark.records.record import Stopwatch, created
 
     loaded = load(path)

@@ -1,23 +1,36 @@
-"""The vocabulary of a config file, and the grid of cells that it names."""
+"""A config: the grid of cells that it names, and what each job depends on."""
 
 from __future__ import annotations
 
-import codecs
-import functools
 import itertools
-import operator
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from benchmark.core.canonical import canonical_json
+from benchmark.config.checks import (
+    LEAST_IMAGES,
+    check_data,
+    check_fits,
+    check_loss,
+    check_network,
+    check_plan,
+    check_schedule,
+    known,
+)
+from benchmark.config.schema import (
+    Entry,
+    Evaluation,
+    Model,
+    Precision,
+    Sampler,
+    Schedule,
+    Subject,
+    Training,
+)
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.registry import Options, Registry
 from benchmark.core.reserved import COLUMNS, TABLES
 from benchmark.core.strict import (
     LONGEST,
@@ -25,252 +38,28 @@ from benchmark.core.strict import (
     Name,
     Seed,
     Strict,
-    UserPath,
     UserText,
-    explain,
     nearest,
     shown,
     text,
 )
-from benchmark.core.yaml_text import read_yaml
-from benchmark.data.base import SourceBase
 from benchmark.data.controls import CONTROLS
 from benchmark.data.sources import Source
-from benchmark.diffusion.processes import SDE, DiscreteVE, Prediction, Process
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics import METRICS, Sizes, check_sizes, takes_logits
+from benchmark.metrics import Sizes, check_sizes
 from benchmark.models.description import Description, describe, missing_file
 from benchmark.models.specs import (
-    CustomSpec,
     DiffusersCheckpoint,
     Network,
     Pretrained,
-    RefineNetSpec,
 )
 from benchmark.records.record import Cell, Control, Sampling
 from benchmark.storage.paths import CONTROLS as ALL_CONTROLS
 from benchmark.storage.paths import HELD_OUT
 
 V = TypeVar("V")
-
-LEAST_IMAGES = 3  # from which the interval of a distance can be estimated
-MOST_STEPS = 1_000_000  # of one way from noise to image
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Beta = Annotated[float, Field(ge=0, lt=1)]
-# It stands in tables and pictures: one line, and something to read.
-Family = Annotated[
-    str,
-    text(
-        r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*\S)?$",
-        "one line of visible characters, as DDPM or My GAN",
-        40,
-    ),
-]
-Listed = Annotated[list[V], BeforeValidator(_as_list)]
-Several = Annotated[Listed[V], Field(min_length=1)]
-
-if TYPE_CHECKING:
-    Schedule = Options
-    Sampler = Options
-    Metric = Options
-else:
-    # The options of everything registered, told apart by `kind`.
-    def _union(registry: Registry) -> Any:
-        options = tuple(registry.options(name) for name in registry.names())
-        return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
-
-    Schedule, Sampler, Metric = _union(SCHEDULES), _union(SAMPLERS), _union(METRICS)
-
-
-# What networks compute in. float32 is that of IEEE 754, on a GPU too.
-Precision = Literal["float32", "tf32", "bf16"]
-
-
-class Training(Strict):
-    """How a network is trained from scratch, with AdamW on the loss of its process."""
-
-    steps: int | None = Field(
-        default=None, ge=1, le=10**9, description="Optimiser steps; or give epochs"
-    )
-    epochs: int | None = Field(
-        default=None, ge=1, le=10**6, description="Passes over the training set"
-    )
-    batch: int = Field(default=64, ge=1, le=MOST_IMAGES)
-    lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate")
-    warmup: int = Field(default=100, ge=0, le=10**9, description="Steps of linear warm-up")
-    decay: Literal["cosine", "constant"] = Field(default="cosine", description="After warm-up")
-    betas: tuple[Beta, Beta] = (0.9, 0.999)
-    weight_decay: float = Field(default=0.01, ge=0, le=1000)
-    clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
-    ema: float | None = Field(
-        default=0.999,
-        gt=0,
-        lt=1,
-        description="Decay of the weights' moving average, warmed up as (1+k)/(10+k); null: none",
-    )
-    flip: bool = Field(default=False, description="Mirror images at random")
-    dequantise: bool = Field(
-        default=False, description="Spread each of the 256 grey levels over its interval"
-    )
-    prediction: Prediction | None = Field(
-        default=None, description="What the network predicts; null: as in the paper of its process"
-    )
-    anneal_power: float | None = Field(
-        default=None,
-        ge=0,
-        le=10,
-        description="p of λ(σ) = σ^p in the loss of a geometric schedule; null: 2, as in the paper",
-    )
-    likelihood_weighting: bool = Field(
-        default=False, description="λ = g² in the loss of an SDE, instead of σ²"
-    )
-    log_every: int = Field(
-        default=10, ge=1, le=10**9, description="Steps between two points of the curve"
-    )
-    save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
-
-    @model_validator(mode="after")
-    def _steps_or_epochs(self) -> Training:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and not both")
-        return self
-
-    def loss_options(self) -> dict[str, Any]:
-        """Return the options of the loss that are not its defaults."""
-        options = self.model_dump(include={"prediction", "anneal_power", "likelihood_weighting"})
-        return {name: value for name, value in options.items() if value is not None}
-
-    def total_steps(self, images: int) -> int:
-        """Return the number of optimiser steps for a training set of `images`."""
-        if self.steps is not None:
-            return self.steps
-        assert self.epochs is not None
-        return self.epochs * -(-images // self.batch)
-
-
-class Model(Strict):
-    """A row of the report: a family, its data, and a network to train or one that is ready.
-
-    Images that were made elsewhere are judged beside them, as those of a GAN may be.
-    """
-
-    family: Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
-    data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
-    network: Name | None = Field(default=None, description="What is trained from scratch")
-    training: Name | None = Field(default=None, description="How it is trained")
-    weights: Pretrained | None = Field(
-        default=None, description="Ready weights, instead of network and training"
-    )
-    images: UserPath | None = Field(
-        default=None, description="Folder of images made elsewhere, instead of a network"
-    )
-    clip: bool | None = Field(
-        default=None,
-        description="Confine estimates of x_0 to the range of images when sampling; null: as the "
-        "checkpoint's scheduler says, else as in the paper of the process, which DDPM alone does",
-    )
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Model:
-        origins = [("network", "training"), ("weights",), ("images",)]
-        given = [[getattr(self, key) is not None for key in keys] for keys in origins]
-        if sum(map(any, given)) != 1 or sum(map(all, given)) != 1:
-            raise ValueError("give either network and training, or weights, or images")
-        if self.images and self.clip is not None:
-            raise ValueError("clip: images made elsewhere are not sampled: leave it out")
-        return self
-
-
-class Entry(Strict):
-    """A block of the grid: the product of all its lists."""
-
-    table: Name = Field(description="The table in which these rows stand")
-    model: Several[Name]
-    schedule: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
-    sampler: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
-    steps: Listed[Annotated[int, Field(ge=1, le=MOST_STEPS)]] = Field(
-        default=[], description="Left out for images made elsewhere"
-    )
-    samples: int = Field(ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell")
-    shard: int | None = Field(
-        default=None,
-        ge=1,
-        description="Images that one job draws, rounded up to whole batches; null: all",
-    )
-    seed: Several[Seed] = Field(
-        default=[0], description="Of the samples; which images of a folder are taken"
-    )
-
-    @property
-    def samplings(self) -> list[Sampling] | list[None]:
-        """The product of schedules, samplers and steps; of images made elsewhere None."""
-        product = itertools.product(self.schedule, self.sampler, self.steps)
-        return [Sampling(*point) for point in product] or [None]
-
-
-class Evaluation(Strict):
-    """How samples are judged: by one Fréchet distance and any other metrics."""
-
-    extractor: str = "efficientnet-lite0"
-    metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
-    sizes: list[Annotated[int, Field(ge=LEAST_IMAGES, le=MOST_IMAGES)]] = Field(
-        default=[], description="Numbers of images at which the distance is measured too"
-    )
-    few: int | None = Field(
-        default=None,
-        ge=1,
-        description="Distances of fewer images are marked; null: as many images as the covariance "
-        "of the features needs for full rank, which are one more than the features' dimension",
-    )
-    controls: list[str] = Field(
-        default=list(CONTROLS), description="Made images that are judged as samples are"
-    )
-    neighbours: int = Field(
-        default=5, ge=1, le=100, description="k of the nearest-neighbour retrieval"
-    )
-    panel_rows: int = Field(
-        default=8, ge=1, le=100, description="Rows of a nearest-neighbour panel"
-    )
-
-    @model_validator(mode="after")
-    def _check_lists(self) -> Evaluation:
-        for name in self.controls:
-            _known("controls", name, CONTROLS)
-        for key, values in (("controls", self.controls), ("sizes", self.sizes)):
-            if len(set(values)) < len(values):
-                raise ValueError(f"{key}: one is named twice: keep one of the two")
-        return self
-
-    @model_validator(mode="after")
-    def _check_metrics(self) -> Evaluation:
-        if sum(metric.kind == "frechet" for metric in self.metrics.values()) != 1:
-            raise ValueError("metrics: exactly one of kind frechet is needed: plots are made of it")
-        for name in self.metrics.keys() & COLUMNS:
-            raise ValueError(f"metrics: every table has a column {name}: choose another name")
-        extractor = EXTRACTORS.get(self.extractor)
-        for name, metric in self.metrics.items():
-            if extractor and extractor.classifier is None and takes_logits(metric.kind):
-                raise ValueError(
-                    f"metrics.{name}: extractor {self.extractor} has no class probabilities: use "
-                    "one of the 2015 Inception, such as inception-v3-fid"
-                )
-        return self
-
-
-class Subject(NamedTuple):
-    """What is judged: the samples of a cell, or a control."""
-
-    name: str
-    dataset: str
-    cell: Cell | None = None
-    control: Control | None = None
 
 
 class Config(Strict):
@@ -316,18 +105,18 @@ class Config(Strict):
     @model_validator(mode="after")
     def _check(self) -> Config:
         for name, source in self.data.items():
-            _check_data(f"data.{name}", source)
+            check_data(f"data.{name}", source)
         for name, options in self.schedules.items():
-            _check_schedule(f"schedules.{name}", options)
+            check_schedule(f"schedules.{name}", options)
         for name, model in self.models.items():
             at = f"models.{name}"
-            _known(f"{at}.data", model.data, self.data)
+            known(f"{at}.data", model.data, self.data)
             if model.network is None or model.training is None:
                 continue
-            _known(f"{at}.network", model.network, self.networks)
-            _known(f"{at}.training", model.training, self.training)
-            _check_fits(f"{at}.network", self.networks[model.network], self.data[model.data])
-        _known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
+            known(f"{at}.network", model.network, self.networks)
+            known(f"{at}.training", model.training, self.training)
+            check_fits(f"{at}.network", self.networks[model.network], self.data[model.data])
+        known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
         for index, entry in enumerate(self.grid):
             self._check_entry(f"grid.{index}", entry)
         self._check_cells()
@@ -339,17 +128,17 @@ class Config(Strict):
                 f"{at}.table: every run has a table {entry.table}: choose another name"
             )
         for model in entry.model:
-            _known(f"{at}.model", model, self.models)
+            known(f"{at}.model", model, self.models)
             self._check_keys(at, entry, model)
         for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
-            _known(f"{at}.schedule", schedule, self.schedules, SCHEDULES.names())
-            _known(f"{at}.sampler", sampler, self.samplers, SAMPLERS.names())
+            known(f"{at}.schedule", schedule, self.schedules, SCHEDULES.names())
+            known(f"{at}.sampler", sampler, self.samplers, SAMPLERS.names())
         for model, schedule in itertools.product(entry.model, entry.schedule):
             self._check_learns(model, schedule)
             for sampler in entry.sampler:
                 sampled_with = self.schedule_of(model, schedule)
                 described = self.described.get(model)
-                _check_plan(sampled_with, self.sampler(sampler), entry.steps, at, described)
+                check_plan(sampled_with, self.sampler(sampler), entry.steps, at, described)
 
     def _check_keys(self, at: str, entry: Entry, model: str) -> None:
         """Refuse samples of unknown making, and a making for images that are there already."""
@@ -374,8 +163,8 @@ class Config(Strict):
             return
         process = make_process(self.schedule(schedule))
         network, training = recipe
-        _check_network(f"networks.{self.models[model].network}", network, schedule, process)
-        _check_loss(f"training.{self.models[model].training}", training, schedule, process)
+        check_network(f"networks.{self.models[model].network}", network, schedule, process)
+        check_loss(f"training.{self.models[model].training}", training, schedule, process)
 
     def _check_described(self, model: str, schedule: str) -> None:
         weights = self.described.get(model)
@@ -387,11 +176,11 @@ class Config(Strict):
             raise ValueError(str(error)) from None
         if weights.spec is not None:
             source = self.data[self.models[model].data]
-            _check_fits(f"models.{model}.weights", weights.spec, source)
+            check_fits(f"models.{model}.weights", weights.spec, source)
             if not isinstance(self.models[model].weights, DiffusersCheckpoint):
                 process = make_process(weights.schedule)
                 at = f"models.{model}.weights: network"
-                _check_network(at, weights.spec, schedule, process)
+                check_network(at, weights.spec, schedule, process)
 
     def _check_cells(self) -> None:
         seen: set[str] = set()
@@ -792,190 +581,11 @@ class Config(Strict):
         }
 
 
-def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read and check a config file.
-
-    Raises:
-        BenchmarkError: with the file, the path of the key, and the nearest right name.
-    """
-    return parse({**read_config(path), **(overrides or {})}, str(path))
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a config file as plain data.
-
-    Raises:
-        BenchmarkError: it cannot be read, is neither YAML nor JSON in UTF-8, is no mapping, or has
-            a key twice.
-    """
-    try:
-        data = path.read_bytes()
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise BenchmarkError(f"{path}: is written in UTF-16: save it as UTF-8")
-        content = read_yaml(data.decode("utf-8-sig"))
-    except OSError as error:
-        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        line = " ".join(str(error).split())
-        raise BenchmarkError(f"{path}: not YAML: {line}") from None
-    if content is None:
-        raise BenchmarkError(f"{path}: is empty: a config is a mapping of keys: run, data, …")
-    if not isinstance(content, dict):
-        raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {shown(content)}")
-    return content
-
-
-def merged(paths: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what config files say together, as Snakemake joins them: the later one wins.
-
-    Args:
-        paths: the files. They are read again, since Snakemake takes the last of two equal keys and
-            reads YAML 1.1.
-        overrides: what the command line says, by `--config`. Texts in it that YAML reads as a
-            number, a truth value or null become that: within braces Snakemake leaves them texts.
-
-    Raises:
-        BenchmarkError: a file cannot be read.
-    """
-    content: dict[str, Any] = {}
-    for layer in (*map(read_config, paths), _typed(dict(overrides))):
-        _update(content, layer)
-    return content
-
-
-def _update(content: dict[str, Any], layer: Mapping[str, Any]) -> None:
-    for key, value in layer.items():
-        if isinstance(value, Mapping) and isinstance(content.get(key), dict):
-            _update(content[key], value)
-        else:
-            content[key] = value
-
-
-def _typed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _typed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_typed(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    try:
-        scalar = read_yaml(value)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return value
-    return scalar if isinstance(scalar, bool | int | float | None) else value
-
-
-def parse(content: Mapping[str, Any], origin: str = "config") -> Config:
-    """Check a config given as plain data; `origin` begins the error message."""
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        raise BenchmarkError(f"{origin}: {explain(error, content)}") from None
-    except RecursionError:  # an anchor of YAML that holds itself
-        raise BenchmarkError(f"{origin}: it is nested without end: write it out") from None
-
-
-def check_writable(folder: Path) -> None:
-    """Refuse a results folder in which nothing can be written, before any job starts.
-
-    Raises:
-        BenchmarkError: the folder, or the one in which it would be made, is not writable.
-    """
-    for existing in (folder, *folder.parents):
-        if os.path.lexists(existing):
-            if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-                raise BenchmarkError(
-                    f"{folder}: {existing} is not a writable folder: change its permissions, or "
-                    "run elsewhere"
-                )
-            return
-
-
-def resolved(config: Config) -> str:
-    """Return the config with every default filled in, as canonical JSON."""
-    return canonical_json(config.model_dump(mode="json"))
-
-
 def _placeless(weights: Pretrained | None) -> dict[str, Any]:
     """Return what a config says of ready weights, but for where their files lie."""
     assert weights is not None
     is_local = isinstance(weights, DiffusersCheckpoint) and Path(weights.source).is_dir()
     return weights.model_dump(mode="json", exclude={"source" if is_local else "path"})
-
-
-def _check_data(at: str, source: SourceBase) -> None:
-    for split in ("train", "held_out"):
-        if getattr(source, split) < LEAST_IMAGES:
-            raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")
-
-
-def _check_fits(at: str, network: Network, source: SourceBase) -> None:
-    if isinstance(network, CustomSpec):
-        return
-    if network.image_channels != 3:
-        raise ValueError(f"{at}: images have 3 channels, image_channels is not 3")
-    if source.resolution % network.multiple:
-        raise ValueError(
-            f"{at}: halves its images too often for resolution {source.resolution}: "
-            f"choose a resolution that is a multiple of {network.multiple}"
-        )
-
-
-def _check_schedule(at: str, options: Options) -> None:
-    try:
-        make_process(options)
-    except BenchmarkError as error:
-        raise ValueError(f"{at}: {error}") from None
-
-
-def _check_network(at: str, network: Network, schedule: str, process: Process) -> None:
-    """Refuse a network that cannot be told the times of a process."""
-    if isinstance(network, RefineNetSpec):
-        levels = process.length if isinstance(process, DiscreteVE) else None
-        if levels != network.levels:
-            raise ValueError(
-                f"{at}: a refinenet of {network.levels} levels cannot learn the schedule "
-                f"{schedule}: a geometric one of as many levels would do"
-            )
-    elif network.kind == "unet" and (network.time_embedding == "fourier") != (
-        process.family == "ve"
-    ):
-        raise ValueError(
-            f"{at}.time_embedding: {network.time_embedding} cannot embed the times of the schedule "
-            f"{schedule}: fourier is for ve, positional for all others"
-        )
-
-
-def _check_loss(at: str, training: Training, schedule: str, process: Process) -> None:
-    """Refuse options of a loss that the process has not."""
-    if training.anneal_power is not None and not isinstance(process, DiscreteVE):
-        raise ValueError(f"{at}.anneal_power: only geometric schedules have it, not {schedule}")
-    if training.likelihood_weighting and not isinstance(process, SDE):
-        raise ValueError(f"{at}.likelihood_weighting: only SDEs have it, not {schedule}")
-
-
-def _check_plan(
-    schedule: Options,
-    sampler: Options,
-    steps: Iterable[int],
-    at: str,
-    weights: Description | None,
-) -> None:
-    """Refuse a schedule, a sampler, a number of steps or weights that cannot go together."""
-    try:
-        process = make_process(schedule)
-        for count in steps:
-            times = plan(process, sampler, count)
-            if weights is not None:
-                weights.check_times(times)
-    except BenchmarkError as error:
-        raise ValueError(f"{at}.{error}") from None
-
-
-def _known(at: str, name: str, *named: Iterable[str]) -> None:
-    names = set(itertools.chain(*named))
-    if name not in names:
-        raise ValueError(f"{at}: no {shown(name)}: {nearest(name, names)}")
 
 
 def _find(name: str, found: Mapping[str, V], noun: str) -> V:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from benchmark.config.config import Precision
+from benchmark.config.schema import Precision
 from benchmark.core.errors import BenchmarkError
 from benchmark.runtime.gpu_leases import lease
 from benchmark.runtime.memory import peak_of_process

@@ -7,7 +7,8 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.config.config import Config, Subject
+from benchmark.config.config import Config
+from benchmark.config.schema import Subject
 from benchmark.core.canonical import spec_hash
 from benchmark.core.registry import Options
 from benchmark.core.values import Value

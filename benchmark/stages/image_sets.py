@@ -13,7 +13,8 @@ from benchmark.storage.arrays import open_array
 from benchmark.storage.paths import HELD_OUT, Run
 
 if TYPE_CHECKING:
-    from benchmark.config.config import Config, Subject
+    from benchmark.config.config import Config
+    from benchmark.config.schema import Subject
     from benchmark.extractors import Extractor
 
 

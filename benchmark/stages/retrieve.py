@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.config.config import Config, Subject
+from benchmark.config.config import Config
+from benchmark.config.schema import Subject
 from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from benchmark.config.config import Config, Precision, Training
+from benchmark.config.config import Config
 from benchmark.config.dependencies import modules
+from benchmark.config.schema import Precision, Training
 from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track

@@ -26,8 +26,9 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.config.config import Config, Training
+from benchmark.config.config import Config
 from benchmark.config.disk import FEATURES, FLOAT_BYTES, arrays
+from benchmark.config.schema import Training
 from benchmark.core.canonical import canonical_json
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError

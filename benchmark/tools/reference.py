@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.config.config import load
+from benchmark.config.loading import load
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_records
 from benchmark.storage.paths import Run

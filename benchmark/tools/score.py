@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.config.config import check_writable
+from benchmark.config.loading import check_writable
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import nearest
 from benchmark.core.values import Value

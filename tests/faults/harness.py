@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.config.config import load
+from benchmark.config.loading import load
 from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]

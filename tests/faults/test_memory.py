@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from random_weights import with_random_weights
 from torch import Tensor, nn
 
-from benchmark.config.config import Config, parse, resolved
+from benchmark.config.config import Config
+from benchmark.config.loading import parse, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import Extractor
 from benchmark.models.pretrained import Loaded

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes import Process

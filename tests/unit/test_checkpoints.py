@@ -28,7 +28,8 @@ from test_pretrained import (
     sde,
 )
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.samplers import SAMPLERS, plan

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.config.config import load, parse, resolved
+from benchmark.config.loading import load, parse, resolved
 from benchmark.report.bundle import pack
 from benchmark.storage.paths import Run
 

@@ -17,8 +17,9 @@ import pytest
 import yaml
 from random_weights import with_random_weights
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
 from benchmark.config.dependencies import JOBS, code, modules
+from benchmark.config.loading import parse
 from benchmark.core import closure
 from benchmark.core.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
 from benchmark.core.errors import BenchmarkError

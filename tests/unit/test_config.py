@@ -16,7 +16,8 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from benchmark.config.config import Config, check_writable, load, parse, resolved
+from benchmark.config.config import Config
+from benchmark.config.loading import check_writable, load, parse, resolved
 from benchmark.core.errors import BenchmarkError
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"

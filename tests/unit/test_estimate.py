@@ -22,7 +22,9 @@ from typer.testing import CliRunner
 
 import benchmark.tools.estimate
 from benchmark.cli.app import app
-from benchmark.config.config import Config, Training, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
+from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.losses import loss_function

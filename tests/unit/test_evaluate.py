@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS

@@ -11,7 +11,8 @@ import torch
 import yaml
 from test_contention import seen
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record

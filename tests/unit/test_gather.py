@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.config.config import Config, parse, resolved
+from benchmark.config.config import Config
+from benchmark.config.loading import parse, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.stages import gather as gather
 from benchmark.stages import prepare

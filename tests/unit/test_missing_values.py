@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from records_fixture import write_run
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.core.values import Value
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS

@@ -20,8 +20,8 @@ import yaml
 from PIL import Image
 
 from benchmark.config import needs
-from benchmark.config.config import parse
 from benchmark.config.disk import arrays
+from benchmark.config.loading import parse
 from benchmark.config.needs import check_folders, is_reachable, lacking
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.base import drawn

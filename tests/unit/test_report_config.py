@@ -13,7 +13,8 @@ import pytest
 import torch
 import yaml
 
-from benchmark.config.config import Config, load
+from benchmark.config.config import Config
+from benchmark.config.loading import load
 from benchmark.models import build
 from benchmark.models.diffusers_config import unet_spec
 from benchmark.models.hub import read_json

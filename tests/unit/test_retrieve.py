@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.metrics.memorisation import accused, least_accused, pixels
 from benchmark.stages import controls, prepare, retrieve
 from benchmark.stages.retrieve import GAP, SUSPECT, panel

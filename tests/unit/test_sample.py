@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.models.refinenet import RefineNet

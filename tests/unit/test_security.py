@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from records_fixture import write_run
 
-from benchmark.config.config import load, parse
+from benchmark.config.loading import load, parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.yaml_text import read_yaml
 from benchmark.records.record import Record, read_record, read_records

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.config.config import Config, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
 from benchmark.config.shards import name_of, size_of, split
 from benchmark.config.shards import parse as parse_shard
 from benchmark.core.errors import BenchmarkError

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmark.config.config import load, merged, parse
+from benchmark.config.loading import load, merged, parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import Name, Strict, explain
 from benchmark.core.yaml_text import read_yaml

@@ -17,7 +17,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.config.config import Config, Training, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import parse
+from benchmark.config.schema import Training
 from benchmark.core import closure
 from benchmark.core.errors import BenchmarkError
 from benchmark.models.weights import load_weights

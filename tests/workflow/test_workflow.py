@@ -18,7 +18,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.config.config import load
+from benchmark.config.loading import load
 from benchmark.records.record import Record, read_records
 from benchmark.report.bundle import pack
 from benchmark.runtime.stopping import AGAIN

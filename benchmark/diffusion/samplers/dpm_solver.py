@@ -52,7 +52,7 @@ def dpm_solver_pp_2m(
 
 
 @SAMPLERS.register("unipc", spacing="linspace", drop_last=True)
-def unipc(
+def unipc(  # noqa: PLR0913  as many options as the paper's code has
     model: Model,
     process: Process,
     x_T: Tensor,

@@ -237,7 +237,7 @@ def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) ->
 
 def _laid_out(case: Case, folder: Path) -> tuple[Any, Any]:
     """Return a config of one cell of this size, and its run."""
-    from benchmark.config.config import parse
+    from benchmark.config.loading import parse
     from benchmark.storage.paths import Run
 
     grid = {"table": "growth", "model": "DDIM", "schedule": "linear", "sampler": "ddim"}

@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.config.config import Config, Precision, load, parse
+from benchmark.config.config import Config
+from benchmark.config.loading import load, parse
+from benchmark.config.schema import Precision
 from benchmark.models import build
 from benchmark.models.specs import UNetSpec
 from benchmark.models.weights import save_weights

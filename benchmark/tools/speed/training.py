@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.config.config import Precision, Training
+from benchmark.config.schema import Precision, Training
 from benchmark.diffusion.losses import loss_function
 from benchmark.diffusion.schedules import linear
 from benchmark.models.specs import UNetSpec

@@ -1,0 +1,104 @@
+"""What is refused of parts of a config that do not go together.
+
+Each check raises ValueError, whose text begins with the key.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.registry import Options
+from benchmark.core.strict import nearest, shown
+from benchmark.data.base import SourceBase
+from benchmark.diffusion.processes import SDE, DiscreteVE, Process
+from benchmark.diffusion.samplers import plan
+from benchmark.diffusion.schedules import make_process
+from benchmark.models.description import Description
+from benchmark.models.specs import CustomSpec, Network, RefineNetSpec
+
+if TYPE_CHECKING:
+    from benchmark.config.schema import Training
+
+LEAST_IMAGES = 3  # from which the interval of a distance can be estimated
+
+
+def check_data(at: str, source: SourceBase) -> None:
+    """Refuse splits that are too small for a distance."""
+    for split in ("train", "held_out"):
+        if getattr(source, split) < LEAST_IMAGES:
+            raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")
+
+
+def check_fits(at: str, network: Network, source: SourceBase) -> None:
+    """Refuse a network that cannot take images of the resolution of a data set."""
+    if isinstance(network, CustomSpec):
+        return
+    if network.image_channels != 3:
+        raise ValueError(f"{at}: images have 3 channels, image_channels is not 3")
+    if source.resolution % network.multiple:
+        raise ValueError(
+            f"{at}: halves its images too often for resolution {source.resolution}: "
+            f"choose a resolution that is a multiple of {network.multiple}"
+        )
+
+
+def check_schedule(at: str, options: Options) -> None:
+    """Refuse a schedule of whose options no process can be made."""
+    try:
+        make_process(options)
+    except BenchmarkError as error:
+        raise ValueError(f"{at}: {error}") from None
+
+
+def check_network(at: str, network: Network, schedule: str, process: Process) -> None:
+    """Refuse a network that cannot be told the times of a process."""
+    if isinstance(network, RefineNetSpec):
+        levels = process.length if isinstance(process, DiscreteVE) else None
+        if levels != network.levels:
+            raise ValueError(
+                f"{at}: a refinenet of {network.levels} levels cannot learn the schedule "
+                f"{schedule}: a geometric one of as many levels would do"
+            )
+    elif network.kind == "unet" and (network.time_embedding == "fourier") != (
+        process.family == "ve"
+    ):
+        raise ValueError(
+            f"{at}.time_embedding: {network.time_embedding} cannot embed the times of the schedule "
+            f"{schedule}: fourier is for ve, positional for all others"
+        )
+
+
+def check_loss(at: str, training: Training, schedule: str, process: Process) -> None:
+    """Refuse options of a loss that the process has not."""
+    if training.anneal_power is not None and not isinstance(process, DiscreteVE):
+        raise ValueError(f"{at}.anneal_power: only geometric schedules have it, not {schedule}")
+    if training.likelihood_weighting and not isinstance(process, SDE):
+        raise ValueError(f"{at}.likelihood_weighting: only SDEs have it, not {schedule}")
+
+
+def check_plan(
+    schedule: Options,
+    sampler: Options,
+    steps: Iterable[int],
+    at: str,
+    weights: Description | None,
+) -> None:
+    """Refuse a schedule, a sampler, a number of steps or weights that cannot go together."""
+    try:
+        process = make_process(schedule)
+        for count in steps:
+            times = plan(process, sampler, count)
+            if weights is not None:
+                weights.check_times(times)
+    except BenchmarkError as error:
+        raise ValueError(f"{at}.{error}") from None
+
+
+def known(at: str, name: str, *named: Iterable[str]) -> None:
+    """Refuse a name that is none of those named, with the nearest right one."""
+    names = set(itertools.chain(*named))
+    if name not in names:
+        raise ValueError(f"{at}: no {shown(name)}: {nearest(name, names)}")

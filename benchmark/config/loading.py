@@ -1,0 +1,122 @@
+"""Reading config files, and what the command line says beside them."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from benchmark.config.config import Config
+from benchmark.core.canonical import canonical_json
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import explain, shown
+from benchmark.core.yaml_text import read_yaml
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read and check a config file.
+
+    Raises:
+        BenchmarkError: with the file, the path of the key, and the nearest right name.
+    """
+    return parse({**read_config(path), **(overrides or {})}, str(path))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config file as plain data.
+
+    Raises:
+        BenchmarkError: it cannot be read, is neither YAML nor JSON in UTF-8, is no mapping, or has
+            a key twice.
+    """
+    try:
+        data = path.read_bytes()
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise BenchmarkError(f"{path}: is written in UTF-16: save it as UTF-8")
+        content = read_yaml(data.decode("utf-8-sig"))
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        line = " ".join(str(error).split())
+        raise BenchmarkError(f"{path}: not YAML: {line}") from None
+    if content is None:
+        raise BenchmarkError(f"{path}: is empty: a config is a mapping of keys: run, data, …")
+    if not isinstance(content, dict):
+        raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {shown(content)}")
+    return content
+
+
+def merged(paths: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what config files say together, as Snakemake joins them: the later one wins.
+
+    Args:
+        paths: the files. They are read again, since Snakemake takes the last of two equal keys and
+            reads YAML 1.1.
+        overrides: what the command line says, by `--config`. Texts in it that YAML reads as a
+            number, a truth value or null become that: within braces Snakemake leaves them texts.
+
+    Raises:
+        BenchmarkError: a file cannot be read.
+    """
+    content: dict[str, Any] = {}
+    for layer in (*map(read_config, paths), _typed(dict(overrides))):
+        _update(content, layer)
+    return content
+
+
+def _update(content: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(content.get(key), dict):
+            _update(content[key], value)
+        else:
+            content[key] = value
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        scalar = read_yaml(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return value
+    return scalar if isinstance(scalar, bool | int | float | None) else value
+
+
+def parse(content: Mapping[str, Any], origin: str = "config") -> Config:
+    """Check a config given as plain data; `origin` begins the error message."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise BenchmarkError(f"{origin}: {explain(error, content)}") from None
+    except RecursionError:  # an anchor of YAML that holds itself
+        raise BenchmarkError(f"{origin}: it is nested without end: write it out") from None
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a results folder in which nothing can be written, before any job starts.
+
+    Raises:
+        BenchmarkError: the folder, or the one in which it would be made, is not writable.
+    """
+    for existing in (folder, *folder.parents):
+        if os.path.lexists(existing):
+            if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+                raise BenchmarkError(
+                    f"{folder}: {existing} is not a writable folder: change its permissions, or "
+                    "run elsewhere"
+                )
+            return
+
+
+def resolved(config: Config) -> str:
+    """Return the config with every default filled in, as canonical JSON."""
+    return canonical_json(config.model_dump(mode="json"))

@@ -1,0 +1,253 @@
+"""The words of a config file: what a training, a model, a block of the grid may say."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from benchmark.config.checks import (
+    LEAST_IMAGES,
+    known,
+)
+from benchmark.core.registry import Options, Registry
+from benchmark.core.reserved import COLUMNS
+from benchmark.core.strict import (
+    MOST_IMAGES,
+    Name,
+    Seed,
+    Strict,
+    UserPath,
+    text,
+)
+from benchmark.data.controls import CONTROLS
+from benchmark.diffusion.processes import Prediction
+from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics import METRICS, takes_logits
+from benchmark.models.specs import (
+    Pretrained,
+)
+from benchmark.records.record import Cell, Control, Sampling
+
+V = TypeVar("V")
+
+MOST_STEPS = 1_000_000  # of one way from noise to image
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+# It stands in tables and pictures: one line, and something to read.
+Family = Annotated[
+    str,
+    text(
+        r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*\S)?$",
+        "one line of visible characters, as DDPM or My GAN",
+        40,
+    ),
+]
+Listed = Annotated[list[V], BeforeValidator(_as_list)]
+Several = Annotated[Listed[V], Field(min_length=1)]
+
+if TYPE_CHECKING:
+    Schedule = Options
+    Sampler = Options
+    Metric = Options
+else:
+    # The options of everything registered, told apart by `kind`.
+    def _union(registry: Registry) -> Any:
+        options = tuple(registry.options(name) for name in registry.names())
+        return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
+
+    Schedule, Sampler, Metric = _union(SCHEDULES), _union(SAMPLERS), _union(METRICS)
+
+
+# What networks compute in. float32 is that of IEEE 754, on a GPU too.
+Precision = Literal["float32", "tf32", "bf16"]
+
+
+class Training(Strict):
+    """How a network is trained from scratch, with AdamW on the loss of its process."""
+
+    steps: int | None = Field(
+        default=None, ge=1, le=10**9, description="Optimiser steps; or give epochs"
+    )
+    epochs: int | None = Field(
+        default=None, ge=1, le=10**6, description="Passes over the training set"
+    )
+    batch: int = Field(default=64, ge=1, le=MOST_IMAGES)
+    lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate")
+    warmup: int = Field(default=100, ge=0, le=10**9, description="Steps of linear warm-up")
+    decay: Literal["cosine", "constant"] = Field(default="cosine", description="After warm-up")
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.01, ge=0, le=1000)
+    clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
+    ema: float | None = Field(
+        default=0.999,
+        gt=0,
+        lt=1,
+        description="Decay of the weights' moving average, warmed up as (1+k)/(10+k); null: none",
+    )
+    flip: bool = Field(default=False, description="Mirror images at random")
+    dequantise: bool = Field(
+        default=False, description="Spread each of the 256 grey levels over its interval"
+    )
+    prediction: Prediction | None = Field(
+        default=None, description="What the network predicts; null: as in the paper of its process"
+    )
+    anneal_power: float | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="p of λ(σ) = σ^p in the loss of a geometric schedule; null: 2, as in the paper",
+    )
+    likelihood_weighting: bool = Field(
+        default=False, description="λ = g² in the loss of an SDE, instead of σ²"
+    )
+    log_every: int = Field(
+        default=10, ge=1, le=10**9, description="Steps between two points of the curve"
+    )
+    save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
+
+    @model_validator(mode="after")
+    def _steps_or_epochs(self) -> Training:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs, and not both")
+        return self
+
+    def loss_options(self) -> dict[str, Any]:
+        """Return the options of the loss that are not its defaults."""
+        options = self.model_dump(include={"prediction", "anneal_power", "likelihood_weighting"})
+        return {name: value for name, value in options.items() if value is not None}
+
+    def total_steps(self, images: int) -> int:
+        """Return the number of optimiser steps for a training set of `images`."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return self.epochs * -(-images // self.batch)
+
+
+class Model(Strict):
+    """A row of the report: a family, its data, and a network to train or one that is ready.
+
+    Images that were made elsewhere are judged beside them, as those of a GAN may be.
+    """
+
+    family: Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
+    data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
+    network: Name | None = Field(default=None, description="What is trained from scratch")
+    training: Name | None = Field(default=None, description="How it is trained")
+    weights: Pretrained | None = Field(
+        default=None, description="Ready weights, instead of network and training"
+    )
+    images: UserPath | None = Field(
+        default=None, description="Folder of images made elsewhere, instead of a network"
+    )
+    clip: bool | None = Field(
+        default=None,
+        description="Confine estimates of x_0 to the range of images when sampling; null: as the "
+        "checkpoint's scheduler says, else as in the paper of the process, which DDPM alone does",
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Model:
+        origins = [("network", "training"), ("weights",), ("images",)]
+        given = [[getattr(self, key) is not None for key in keys] for keys in origins]
+        if sum(map(any, given)) != 1 or sum(map(all, given)) != 1:
+            raise ValueError("give either network and training, or weights, or images")
+        if self.images and self.clip is not None:
+            raise ValueError("clip: images made elsewhere are not sampled: leave it out")
+        return self
+
+
+class Entry(Strict):
+    """A block of the grid: the product of all its lists."""
+
+    table: Name = Field(description="The table in which these rows stand")
+    model: Several[Name]
+    schedule: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
+    sampler: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
+    steps: Listed[Annotated[int, Field(ge=1, le=MOST_STEPS)]] = Field(
+        default=[], description="Left out for images made elsewhere"
+    )
+    samples: int = Field(ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell")
+    shard: int | None = Field(
+        default=None,
+        ge=1,
+        description="Images that one job draws, rounded up to whole batches; null: all",
+    )
+    seed: Several[Seed] = Field(
+        default=[0], description="Of the samples; which images of a folder are taken"
+    )
+
+    @property
+    def samplings(self) -> list[Sampling] | list[None]:
+        """The product of schedules, samplers and steps; of images made elsewhere None."""
+        product = itertools.product(self.schedule, self.sampler, self.steps)
+        return [Sampling(*point) for point in product] or [None]
+
+
+class Evaluation(Strict):
+    """How samples are judged: by one Fréchet distance and any other metrics."""
+
+    extractor: str = "efficientnet-lite0"
+    metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
+    sizes: list[Annotated[int, Field(ge=LEAST_IMAGES, le=MOST_IMAGES)]] = Field(
+        default=[], description="Numbers of images at which the distance is measured too"
+    )
+    few: int | None = Field(
+        default=None,
+        ge=1,
+        description="Distances of fewer images are marked; null: as many images as the covariance "
+        "of the features needs for full rank, which are one more than the features' dimension",
+    )
+    controls: list[str] = Field(
+        default=list(CONTROLS), description="Made images that are judged as samples are"
+    )
+    neighbours: int = Field(
+        default=5, ge=1, le=100, description="k of the nearest-neighbour retrieval"
+    )
+    panel_rows: int = Field(
+        default=8, ge=1, le=100, description="Rows of a nearest-neighbour panel"
+    )
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Evaluation:
+        for name in self.controls:
+            known("controls", name, CONTROLS)
+        for key, values in (("controls", self.controls), ("sizes", self.sizes)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key}: one is named twice: keep one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Evaluation:
+        if sum(metric.kind == "frechet" for metric in self.metrics.values()) != 1:
+            raise ValueError("metrics: exactly one of kind frechet is needed: plots are made of it")
+        for name in self.metrics.keys() & COLUMNS:
+            raise ValueError(f"metrics: every table has a column {name}: choose another name")
+        extractor = EXTRACTORS.get(self.extractor)
+        for name, metric in self.metrics.items():
+            if extractor and extractor.classifier is None and takes_logits(metric.kind):
+                raise ValueError(
+                    f"metrics.{name}: extractor {self.extractor} has no class probabilities: use "
+                    "one of the 2015 Inception, such as inception-v3-fid"
+                )
+        return self
+
+
+class Subject(NamedTuple):
+    """What is judged: the samples of a cell, or a control."""
+
+    name: str
+    dataset: str
+    cell: Cell | None = None
+    control: Control | None = None
