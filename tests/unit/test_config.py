@@ -530,7 +530,7 @@ def test_a_checkpoint_of_ncsn_may_come_later_and_its_lack_is_told(tmp_path: Path
 
 def test_reading_ready_weights_needs_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from benchmark.config.config import load; "
+        "import sys; from pathlib import Path; from benchmark.config.loading import load; "
         "assert load(Path('config/config.yaml')).described; "
         "assert not {'torch', 'diffusers', 'huggingface_hub'} & sys.modules.keys()"
     )
