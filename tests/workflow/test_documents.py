@@ -48,7 +48,7 @@ ELSEWHERE = {
     "uv run python tests/slurm/cluster.py snakemake --profile workflow/profiles/slurm": "by "
     "tests/slurm, on the same cluster",
     "python -m benchmark merge": "by test_sharded_runs.py",
-    "python -m benchmark train CONFIG NAME --processes N": "by test_team.py",
+    "python -m benchmark train CONFIG NAME --processes N": "by test_process_group.py",
     "uv run pytest -m slow": "by .ci/run",
     "conda env create -f environment.yml": "its pip part by .ci/run; conda has no index here",
     "snakemake --cores all --resources gpu=1": "by .ci/run",
