@@ -59,7 +59,7 @@ from benchmark.records.record import Cell, Control, Sampling
 from benchmark.storage.paths import CONTROLS as ALL_CONTROLS
 from benchmark.storage.paths import HELD_OUT
 
-V = TypeVar("V")
+_V = TypeVar("_V")
 
 
 class Config(Strict):
@@ -588,7 +588,7 @@ def _placeless(weights: Pretrained | None) -> dict[str, Any]:
     return weights.model_dump(mode="json", exclude={"source" if is_local else "path"})
 
 
-def _find(name: str, found: Mapping[str, V], noun: str) -> V:
+def _find(name: str, found: Mapping[str, _V], noun: str) -> _V:
     if name not in found:
         raise BenchmarkError(f"no {noun} {shown(name)}: {nearest(name, found)}")
     return found[name]

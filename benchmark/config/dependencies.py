@@ -25,7 +25,7 @@ OF_DIFFUSERS = [
     "benchmark.models.schedulers",
 ]
 # What a stage reads a run or a bundle with; the others have `records.record` for a JSON file.
-READING = "benchmark.storage.run_files"
+_READING = "benchmark.storage.run_files"
 
 
 def code(config: Config, rule: str, name: str = "") -> str:
@@ -98,7 +98,7 @@ def _retrieve(config: Config, name: str) -> list[str]:
 
 
 def _report(module: str) -> Callable[[Config, str], list[str]]:
-    return lambda config, name: [module, READING]
+    return lambda config, name: [module, _READING]
 
 
 JOBS: dict[str, Callable[[Config, str], list[str]]] = {
@@ -118,7 +118,7 @@ JOBS: dict[str, Callable[[Config, str], list[str]]] = {
     "comparison": lambda config, name: [
         "benchmark.report.compare",
         "benchmark.report.compare_formats",
-        READING,
+        _READING,
         *_metrics(config),  # which of two values is better
     ],
 }

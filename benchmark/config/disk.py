@@ -14,7 +14,7 @@ FLOAT_BYTES = 4
 FEATURES = "features"  # a kind of arrays; the others are kinds of images
 
 
-class Array(NamedTuple):
+class _Array(NamedTuple):
     """An array of images, or of their features.
 
     Attributes:
@@ -32,13 +32,13 @@ class Array(NamedTuple):
     size: int
 
 
-def arrays(config: Config, run: Run) -> Iterator[Array]:
+def arrays(config: Config, run: Run) -> Iterator[_Array]:
     """Yield every array of images and of features; pictures, tables and records are small."""
     extractor = EXTRACTORS[config.evaluation.extractor]
     for kind, name, path, images, side in _images(config, run):
-        yield Array(kind, name, path, images, images * 3 * side**2)
+        yield _Array(kind, name, path, images, images * 3 * side**2)
         size = images * extractor.dimension * FLOAT_BYTES
-        yield Array(FEATURES, name, run.features(extractor.name, name), images, size)
+        yield _Array(FEATURES, name, run.features(extractor.name, name), images, size)
 
 
 def _images(config: Config, run: Run) -> Iterator[tuple[str, str, Path, int, int]]:

@@ -34,7 +34,7 @@ from benchmark.models.specs import (
 )
 from benchmark.records.record import Cell, Control, Sampling
 
-V = TypeVar("V")
+_V = TypeVar("_V")
 
 MOST_STEPS = 1_000_000  # of one way from noise to image
 
@@ -45,7 +45,7 @@ def _as_list(value: Any) -> Any:
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 # It stands in tables and pictures: one line, and something to read.
-Family = Annotated[
+_Family = Annotated[
     str,
     text(
         r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*\S)?$",
@@ -53,8 +53,8 @@ Family = Annotated[
         40,
     ),
 ]
-Listed = Annotated[list[V], BeforeValidator(_as_list)]
-Several = Annotated[Listed[V], Field(min_length=1)]
+Listed = Annotated[list[_V], BeforeValidator(_as_list)]
+Several = Annotated[Listed[_V], Field(min_length=1)]
 
 if TYPE_CHECKING:
     Schedule = Options
@@ -141,7 +141,7 @@ class Model(Strict):
     Images that were made elsewhere are judged beside them, as those of a GAN may be.
     """
 
-    family: Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
+    family: _Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
     data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
     network: Name | None = Field(default=None, description="What is trained from scratch")
     training: Name | None = Field(default=None, description="How it is trained")

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 # The largest difference from sRGB, in grey levels, of a profile that is taken for sRGB. Files hold
 # many versions of it, whose tables are rounded differently; their pixels stay as they are.
-SAME = 2
+_SAME = 2
 INTEROPERABILITY, ADOBE_RGB = 0xA005, "R03"  # of EXIF: cameras name Adobe RGB there
 PNG_GAMMA = 1 / 2.2  # what PNG files of sRGB declare
 PNG_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue
@@ -121,7 +121,7 @@ def _transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransfo
     if mode != "CMYK":
         probe = _probe(mode)
         moved = np.asarray(transform.apply(probe)).astype(int) - np.asarray(probe.convert("RGB"))
-        if np.abs(moved).max() <= SAME:
+        if np.abs(moved).max() <= _SAME:
             return name, None
     return name, transform
 

@@ -20,7 +20,7 @@ from benchmark.data.prepared import Images
 Make: TypeAlias = Callable[[Images, int, np.random.Generator], Images]
 
 BLUR = 1 / 32  # standard deviation of the blur, in widths of the image
-QUALITY = 95
+_QUALITY = 95
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def dropped_mode(train: Images, count: int, rng: np.random.Generator) -> Images:
 
 @_control(
     "copies",
-    f"training images, a third each as they are, mirrored, and as JPEG of quality {QUALITY} "
+    f"training images, a third each as they are, mirrored, and as JPEG of quality {_QUALITY} "
     "without chroma subsampling",
     ("exact", "mirrored", "jpeg"),
 )
@@ -101,5 +101,5 @@ def _choose(
 
 def _jpeg(image: Images) -> Images:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    Image.fromarray(image).save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
     return np.asarray(Image.open(buffer))

@@ -25,11 +25,11 @@ from benchmark.extractors.base import Network
 from benchmark.extractors.folding import State, load_state
 from benchmark.extractors.resizing import pillow
 
-SIDE = 224
+_SIDE = 224
 PATCH = 14
-GRID = SIDE // PATCH
+GRID = _SIDE // PATCH
 HEAD = 64  # width of an attention head in all published sizes
-EPS = 1e-6
+_EPS = 1e-6
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
@@ -43,7 +43,7 @@ def build(file: Path, device: torch.device) -> Network:
 
 def preprocess(images: Tensor) -> Tensor:
     """Resize uint8 B×3×H×W to 224×224 with Pillow's bicubic filter, normalise as for ImageNet."""
-    x = pillow(images, SIDE, SIDE, Image.Resampling.BICUBIC) / 255
+    x = pillow(images, _SIDE, _SIDE, Image.Resampling.BICUBIC) / 255
     mean, deviation = (torch.tensor(v, device=x.device)[:, None, None] for v in (MEAN, DEVIATION))
     return (x - mean) / deviation
 
@@ -55,7 +55,7 @@ class Affine(NamedTuple):
     bias: Tensor
 
 
-class Block(NamedTuple):
+class _Block(NamedTuple):
     """A transformer block, normalised before each half; the layer scales are folded in."""
 
     norm1: Affine
@@ -67,8 +67,8 @@ class Block(NamedTuple):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map tokens, B×N×d."""
-        x = x + self._attend(layer_norm(x, x.shape[-1:], *self.norm1, EPS))
-        y = linear(layer_norm(x, x.shape[-1:], *self.norm2, EPS), *self.expand)
+        x = x + self._attend(layer_norm(x, x.shape[-1:], *self.norm1, _EPS))
+        y = linear(layer_norm(x, x.shape[-1:], *self.norm2, _EPS), *self.expand)
         return x + linear(gelu(y), *self.contract)
 
     def _attend(self, x: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Dinov2:
         x = torch.cat([first, tokens], 1) + self.positions
         for block in self.blocks:
             x = block(x)
-        return layer_norm(x[:, 0], x.shape[-1:], *self.norm, EPS)
+        return layer_norm(x[:, 0], x.shape[-1:], *self.norm, _EPS)
 
 
 def positions(embedding: Tensor) -> Tensor:
@@ -112,8 +112,8 @@ def positions(embedding: Tensor) -> Tensor:
     return torch.cat([first, grid.flatten(2).transpose(1, 2)], 1)
 
 
-def _block(state: State, name: str) -> Block:
-    return Block(
+def _block(state: State, name: str) -> _Block:
+    return _Block(
         norm1=_affine(state, f"{name}.norm1"),
         qkv=_affine(state, f"{name}.attn.qkv"),
         project=_affine(state, f"{name}.attn.proj", f"{name}.ls1.gamma"),

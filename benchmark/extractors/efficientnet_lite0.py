@@ -17,10 +17,10 @@ from benchmark.extractors.base import Network
 from benchmark.extractors.folding import State, fold, load_state
 from benchmark.extractors.resizing import antialiased
 
-SIDE = 224
+_SIDE = 224
 CPU_PART = 4  # images at a time, whose activations stay in the cache: 1.5 times as fast as 64
 # Stride and number of the blocks of each stage.
-STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
+_STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
 
 
 def build(file: Path, device: torch.device) -> Network:
@@ -36,7 +36,7 @@ def build(file: Path, device: torch.device) -> Network:
 
 def preprocess(images: Tensor) -> Tensor:
     """Resize uint8 B×3×H×W to 224×224, bilinearly and antialiased, and map to (x − 127)/128."""
-    return (antialiased(images, SIDE, "bilinear") - 127) / 128
+    return (antialiased(images, _SIDE, "bilinear") - 127) / 128
 
 
 class Convolution(NamedTuple):
@@ -53,7 +53,7 @@ class Convolution(NamedTuple):
         return conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
 
 
-class Block(NamedTuple):
+class _Block(NamedTuple):
     """An inverted residual block: expand (but in the first), filter each channel, project."""
 
     expand: Convolution | None
@@ -73,7 +73,7 @@ class EfficientNetLite0:
 
     def __init__(self, state: State) -> None:
         self.stem = _convolution(state, "_conv_stem", "_bn0", stride=2)
-        strides = [s if i == 0 else 1 for s, count in STAGES for i in range(count)]
+        strides = [s if i == 0 else 1 for s, count in _STAGES for i in range(count)]
         self.blocks = [_block(state, f"_blocks.{i}", stride) for i, stride in enumerate(strides)]
         self.head = _convolution(state, "_conv_head", "_bn1")
 
@@ -90,7 +90,7 @@ def relu6(x: Tensor) -> Tensor:
     return hardtanh_(x, 0, 6)
 
 
-def _block(state: State, name: str, stride: int) -> Block:
+def _block(state: State, name: str, stride: int) -> _Block:
     expand = None
     if f"{name}._expand_conv.weight" in state:
         expand = _convolution(state, f"{name}._expand_conv", f"{name}._bn0")
@@ -98,7 +98,7 @@ def _block(state: State, name: str, stride: int) -> Block:
     project = _convolution(state, f"{name}._project_conv", f"{name}._bn2")
     outputs = project.weight.shape[0]
     inputs = depthwise.weight.shape[0] if expand is None else expand.weight.shape[1]
-    return Block(expand, depthwise, project, residual=stride == 1 and inputs == outputs)
+    return _Block(expand, depthwise, project, residual=stride == 1 and inputs == outputs)
 
 
 def _convolution(state: State, name: str, norm: str, stride: int = 1) -> Convolution:

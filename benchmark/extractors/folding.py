@@ -9,7 +9,7 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 
-EPS = 1e-3  # of the batch normalisation in both networks, as in TensorFlow's
+_EPS = 1e-3  # of the batch normalisation in both networks, as in TensorFlow's
 
 
 def load_state(file: Path, device: torch.device) -> State:
@@ -29,7 +29,7 @@ def fold(state: State, convolution: str, norm: str) -> tuple[Tensor, Tensor]:
     Returns:
         The weight, out×in×h×w in channels_last, and the bias (out).
     """
-    scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + EPS)
+    scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + _EPS)
     weight = state[f"{convolution}.weight"] * scale[:, None, None, None]
     bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
     return weight.contiguous(memory_format=torch.channels_last), bias

@@ -27,7 +27,7 @@ from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
 
 Replicates = Annotated[int, Field(ge=2, le=100_000)]
 
-EPS = float(np.finfo(np.float64).eps)
+_EPS = float(np.finfo(np.float64).eps)
 PRECISION = (
     1e-8  # relative, of the distance; where a fast method may be worse, an exact one follows
 )
@@ -127,7 +127,7 @@ class GaussianStats:
                 f"sigma is no covariance: it has the eigenvalue {values[0]:.3g}, and none may be "
                 "below 0"
             )
-        kept = values > values[-1] * len(values) * EPS
+        kept = values > values[-1] * len(values) * _EPS
         return cls(mean, np.sqrt(values[kept])[:, None] * vectors.T[kept])
 
 
@@ -227,7 +227,7 @@ def frechet_distance(a: GaussianStats, b: GaussianStats) -> float:
     if 2 * error > PRECISION * (apart - 2 * norm):
         norm = float(np.linalg.svd(product, compute_uv=False).sum())
     distance = apart - 2 * norm
-    return distance if distance > a.mean.size * EPS * apart else 0.0
+    return distance if distance > a.mean.size * _EPS * apart else 0.0
 
 
 def _nuclear_norm(matrix: NDArray[np.float64]) -> tuple[float, float]:
@@ -242,7 +242,7 @@ def _nuclear_norm(matrix: NDArray[np.float64]) -> tuple[float, float]:
         return 0.0, 0.0
     squares = np.linalg.eigvalsh(matrix @ matrix.T).clip(min=0)
     roots = np.sqrt(squares)
-    rounding = 16 * EPS * squares[-1]
+    rounding = 16 * _EPS * squares[-1]
     sound = squares > rounding
     error = np.linalg.norm(rounding / (2 * roots[sound])) + np.sum(~sound) * np.sqrt(rounding)
     return float(roots.sum()), float(error)

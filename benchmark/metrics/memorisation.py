@@ -23,9 +23,9 @@ from benchmark.metrics.distances import blocks, middle, squared_distances
 from benchmark.metrics.neighbours import nearest
 from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
-SIDE = 16  # pixels; larger images are averaged down to it: compression changes these means least
+_SIDE = 16  # pixels; larger images are averaged down to it: compression changes these means least
 DUPLICATE = 0.1  # of the median distance to the nearest other image: closer ones are one image
 MEMORISATION = ("distance_ratio", "closer_share", "data_copying", "authenticity")
 FEWEST_IN_CELL = 20  # samples, below which a cell of C_T is left out
@@ -36,7 +36,7 @@ class Bank:
     """The training images without near-duplicates."""
 
     rows: NDArray[np.int64]  # which of all they are (K)
-    gaps: Array  # distance of each to its nearest other one (K)
+    gaps: _Array  # distance of each to its nearest other one (K)
 
 
 def memorisation(
@@ -85,7 +85,7 @@ def memorisation(
     return found
 
 
-def distance_ratio(own: Array, held_out: Array, rng: np.random.Generator) -> Value:
+def distance_ratio(own: _Array, held_out: _Array, rng: np.random.Generator) -> Value:
     """Return the median distance of samples to the training set over that of held-out images.
 
     About 1: samples are as far as unseen images are. Below 1: closer, towards copies. The interval
@@ -105,7 +105,7 @@ def distance_ratio(own: Array, held_out: Array, rng: np.random.Generator) -> Val
             "held-out: a quarter of its images are in the training set too: keep them apart"
         )
 
-    def medians(distances: Array) -> Array:
+    def medians(distances: _Array) -> _Array:
         return bootstrap(lambda rows: float(np.median(distances[rows])), len(distances), 1000, rng)
 
     value = float(np.median(own) / np.median(held_out))
@@ -118,7 +118,7 @@ def distance_ratio(own: Array, held_out: Array, rng: np.random.Generator) -> Val
     return centred(value, above / below)
 
 
-def closer_share(own: Array, held_out: Array) -> Value:
+def closer_share(own: _Array, held_out: _Array) -> Value:
     """Return the largest excess of samples within some distance of the training set, in [0, 1].
 
     It is the one-sided Smirnov statistic, max over r of F(r) − G(r) with the shares F of samples
@@ -135,7 +135,7 @@ def closer_share(own: Array, held_out: Array) -> Value:
 
 
 def data_copying(
-    own: Array, own_cell: NDArray[np.int64], held_out: Array, held_out_cell: NDArray[np.int64]
+    own: _Array, own_cell: NDArray[np.int64], held_out: _Array, held_out_cell: NDArray[np.int64]
 ) -> Value:
     """Return the statistic C_T: below 0, samples are closer to the training set than unseen images.
 
@@ -212,8 +212,8 @@ def authenticity(generated: Features, train: Features, bank: Bank) -> Value:
 class Copies(NamedTuple):
     """How close each query comes to a training image, in pixels."""
 
-    score: Array  # calibrated distance (N): at most 1 is a copy in Carlini et al. (2023)
-    distance: Array  # root mean square difference of pixels in [0, 1] (N)
+    score: _Array  # calibrated distance (N): at most 1 is a copy in Carlini et al. (2023)
+    distance: _Array  # root mean square difference of pixels in [0, 1] (N)
     train_index: NDArray[np.int64]  # which training image it is (N)
     mirrored: NDArray[np.bool_]  # whether it was met after a horizontal flip (N)
 
@@ -261,7 +261,7 @@ def copies(
 
 
 def accused(
-    scores: Array, held_out_scores: Array, *, false_discovery_rate: float
+    scores: _Array, held_out_scores: _Array, *, false_discovery_rate: float
 ) -> NDArray[np.bool_]:
     """Return which samples (N) come closer to the training set than chance allows.
 
@@ -293,7 +293,7 @@ def least_accused(samples: int, held_out: int, *, false_discovery_rate: float) -
     return math.ceil(samples / (false_discovery_rate * (held_out + 1)) - 1e-9)
 
 
-def closest(scores: Array, held_out_scores: Array) -> tuple[NDArray[np.bool_], float]:
+def closest(scores: _Array, held_out_scores: _Array) -> tuple[NDArray[np.bool_], float]:
     """Return which samples (N) score below all held-out images (M), and the p-value of so many.
 
     Where no sample is a copy all N + M are alike, and the k smallest are all samples with the
@@ -342,14 +342,14 @@ def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Images with more than 16 rows or columns are averaged down to 16×16. Values are in [0, 1]/√D.
     """
-    if max(images.shape[1:3]) > SIDE:
-        small = [Image.fromarray(i).resize((SIDE, SIDE), Image.Resampling.BOX) for i in images]
+    if max(images.shape[1:3]) > _SIDE:
+        small = [Image.fromarray(i).resize((_SIDE, _SIDE), Image.Resampling.BOX) for i in images]
         images = np.stack([np.asarray(image) for image in small])
     rows = images.reshape(len(images), -1)
     return rows.astype(np.float32) / np.float32(255 * np.sqrt(rows.shape[1]))
 
 
-def _mann_whitney(a: Array, b: Array) -> float:
+def _mann_whitney(a: _Array, b: _Array) -> float:
     """Return the standardised Mann–Whitney statistic, above 0 where a is larger (1947, ties ½)."""
     ascending = np.sort(b)
     below = np.searchsorted(ascending, a, side="left")
@@ -363,8 +363,8 @@ def _mann_whitney(a: Array, b: Array) -> float:
 
 
 def _merge(
-    first: tuple[Array, NDArray[np.int64]], second: tuple[Array, NDArray[np.int64]]
-) -> tuple[Array, NDArray[np.int64]]:
+    first: tuple[_Array, NDArray[np.int64]], second: tuple[_Array, NDArray[np.int64]]
+) -> tuple[_Array, NDArray[np.int64]]:
     """Join two lists of neighbours (N×k each) to one (N×2k), ascending, each image once.
 
     The second mention of an image goes to the end, with an infinite distance.

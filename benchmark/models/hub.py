@@ -19,7 +19,7 @@ from benchmark.models.specs import DiffusersCheckpoint
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
 Find = Callable[[str], Path | None]
 
-SHARD = re.compile(
+_SHARD = re.compile(
     r"[\w-]+(?:\.[\w-]+)*\.(?:safetensors|bin)"
 )  # a file of weights that an index names
 POINTER = b"version https://git-lfs.github.com/spec/"  # how the pointer of git-lfs begins
@@ -318,7 +318,7 @@ def weight_files(find: Find, folder: str, source: str) -> WeightFiles:
 
 def _is_name(value: object) -> bool:
     """Tell whether a value is the name of a file that cannot be outside of its folder."""
-    return isinstance(value, str) and SHARD.fullmatch(value) is not None
+    return isinstance(value, str) and _SHARD.fullmatch(value) is not None
 
 
 def check_pointer(path: Path) -> None:

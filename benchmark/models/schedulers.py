@@ -216,7 +216,7 @@ SPACINGS = {
     "use_lu_lambdas": "lu",
 }
 # Two names of diffusers for one variance: it takes the logarithm and the exponential of it.
-SAME = {"fixed_small_log": "fixed_small"}
+_SAME = {"fixed_small_log": "fixed_small"}
 
 VE = "ScoreSdeVeScheduler"
 FOLLOWED_BY_VE = {"sigma_min", "sigma_max"}
@@ -290,7 +290,7 @@ def choices_of(scheduler: Scheduler, sampler: Options, process: Process) -> list
     usual, own = SCHEDULERS[scheduler.kind], SAMPLES_AS.get(scheduler.kind) == sampler.kind
     for key, value in _steps(scheduler.settings).items():
         option, ours = _ours(key, sampler, process)
-        theirs = SPACINGS.get(key) or SAME.get(str(value), value)
+        theirs = SPACINGS.get(key) or _SAME.get(str(value), value)
         if key in OTHERS and value == usual[key] and not own:
             continue  # the solver is another, whose options are no choice of the checkpoint's
         if ours is None and value != usual[key]:

@@ -158,7 +158,7 @@ class CustomSpec(Strict):
 Network = Annotated[UNetSpec | RefineNetSpec | CustomSpec, Field(discriminator="kind")]
 
 
-class Checkpoint(Strict):
+class _Checkpoint(Strict):
     """Weights that someone else trained."""
 
     sha256: Sha256 | None = Field(
@@ -168,7 +168,7 @@ class Checkpoint(Strict):
     )
 
 
-class DiffusersCheckpoint(Checkpoint):
+class DiffusersCheckpoint(_Checkpoint):
     """An unconditional UNet2DModel with its scheduler, as diffusers' pipelines are saved."""
 
     kind: Literal["diffusers"]
@@ -180,7 +180,7 @@ class DiffusersCheckpoint(Checkpoint):
     )
 
 
-class NcsnCheckpoint(Checkpoint):
+class NcsnCheckpoint(_Checkpoint):
     """A checkpoint of ermongroup/ncsn, which holds weights and nothing that describes them."""
 
     kind: Literal["ncsn"]
@@ -198,7 +198,7 @@ class ZooCheckpoint(Strict):
     name: Name = Field(description="A file of benchmark/zoo/")
 
 
-class OwnCheckpoint(Checkpoint):
+class OwnCheckpoint(_Checkpoint):
     """A file that `train` or `export` wrote."""
 
     kind: Literal["own"]

@@ -19,7 +19,7 @@ from benchmark.core.strict import Count, NotNegative, Strict
 
 # Every operation of a network waits for its slowest thread, so other work makes a time longer by as
 # much as the part of a core that it takes. A tenth is what `compare` lets pass of a time.
-BUSY = 0.1
+_BUSY = 0.1
 TICK = 0.01  # seconds: systems count the work of a core by looking at it a hundred times a second
 CPUS = Path("/sys/devices/system/cpu")
 UNTOLD = (psutil.Error, OSError, ValueError, AttributeError, NotImplementedError)
@@ -78,7 +78,7 @@ class Contention(Strict):
         cores that the job does not need.
         """
         span = self.during
-        allowed = (BUSY + self.cores - self.needed) * span.seconds
+        allowed = (_BUSY + self.cores - self.needed) * span.seconds
         counted = math.sqrt(TICK * self.cores * span.seconds)
         found = []
         if self.taken * span.seconds > allowed + counted:
@@ -87,8 +87,8 @@ class Contention(Strict):
                 (span.stolen, "other virtual machines"),
                 (span.throttled, "the quota of the control group"),
             ):
-                found += [f"{_cores(amount)} by {by}"] if amount and amount >= BUSY / 5 else []
-        if span.overheated is not None and span.overheated > BUSY:
+                found += [f"{_cores(amount)} by {by}"] if amount and amount >= _BUSY / 5 else []
+        if span.overheated is not None and span.overheated > _BUSY:
             found.append(f"slowed down for its heat {span.overheated:.0%} of the time")
         if self.gpu_processes:
             plural = "es" * (self.gpu_processes > 1)

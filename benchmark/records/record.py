@@ -37,7 +37,7 @@ Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "re
 RATE, LEAST, PART = "false_discovery_rate", "least_accused", "accused_of_"
 REASON = "no_"  # began the names of facts that earlier versions kept in place of `missing`
 
-AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
+_AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
 
 # Of the reasons why a GPU's clock is held back, those that are not the same on every day. That the
 # limit of its power is reached is usual under load.
@@ -51,7 +51,7 @@ TOO_HOT = {
 # Values of records that are times of work, so they are above 0.
 TIMES = ("sample_seconds", "train_seconds", "train_seconds_per_step")
 
-LIBRARIES = (
+_LIBRARIES = (
     "torch",
     "torchvision",
     "diffusers",
@@ -430,7 +430,7 @@ def _parse(data: bytes, path: Path) -> Record:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BenchmarkError(f"{path}: not a readable record: {error}: {AGAIN}") from None
+        raise BenchmarkError(f"{path}: not a readable record: {error}: {_AGAIN}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BenchmarkError(
@@ -440,9 +440,9 @@ def _parse(data: bytes, path: Path) -> Record:
     try:
         record = Record.model_validate(content)
     except ValidationError as error:
-        raise BenchmarkError(f"{path}: not a record: {explain(error, content)}: {AGAIN}") from None
+        raise BenchmarkError(f"{path}: not a record: {explain(error, content)}: {_AGAIN}") from None
     if (record.kind, record.id) != (path.parent.name, path.stem):
-        raise BenchmarkError(f"{path}: holds the {record.kind} record of {record.id}: {AGAIN}")
+        raise BenchmarkError(f"{path}: holds the {record.kind} record of {record.id}: {_AGAIN}")
     return record
 
 
@@ -519,7 +519,7 @@ def provenance(
 
 def _libraries() -> dict[str, str]:
     found = {}
-    for name in LIBRARIES:
+    for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -15,7 +15,7 @@ from benchmark.metrics.uncertainty import median_rate
 from benchmark.records.record import Cell, Control, Protocol, Record, Timing
 from benchmark.storage.paths import HELD_OUT
 
-FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
+_FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 TIMED_ALIKE = {"cpu", "cores", "threads", "precision", "compiled", "device", "gpu"}
 # what a comparison calls the distance, the time of an image and that of a step of training
 FRECHET, TIME, TRAINING = "fd", "time", "training"
@@ -268,7 +268,7 @@ def name_of(cell: Cell) -> str:
 
 def rank_of(cell: Cell) -> int:
     """Return the place of a cell's family among all; what the report has not comes last."""
-    return FAMILIES.index(cell.family) if cell.family in FAMILIES else len(FAMILIES)
+    return _FAMILIES.index(cell.family) if cell.family in _FAMILIES else len(_FAMILIES)
 
 
 def _control_order(item: tuple[str, Control]) -> tuple[object, ...]:

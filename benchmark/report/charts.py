@@ -15,7 +15,7 @@ from benchmark.report.verdict_tables import interval
 
 WIDTH, HEIGHT = 480, 330  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 26  # of the frame around the plane
-WIDE = 4  # an axis that spans more than this factor is logarithmic
+_WIDE = 4  # an axis that spans more than this factor is logarithmic
 POINTS = 200  # of a curve at most
 
 
@@ -54,7 +54,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class _Point:
     """A cell in the plane.
 
     Attributes:
@@ -95,7 +95,7 @@ class Scatter:
     text: str
     x: Axis
     y: Axis
-    points: list[Point]
+    points: list[_Point]
     legend: list[tuple[int, str]]
 
     @property
@@ -119,7 +119,7 @@ class Scatter:
 
 
 @dataclass(frozen=True)
-class Curve:
+class _Curve:
     """A curve: its name, colour, path, and the numbers behind it."""
 
     name: str
@@ -139,7 +139,7 @@ class Lines:
     text: str
     x: Axis
     y: Axis
-    curves: list[Curve]
+    curves: list[_Curve]
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def losses(records: Iterable[Record]) -> Lines | None:
     for number, (name, (xs, ys)) in enumerate(trained):
         places = [(x.at(a), y.at(b)) for a, b in zip(xs, ys, strict=True)]
         path = "M" + "L".join(f"{a},{b}" for a, b in places)
-        curves.append(Curve(name, number, path, xs, [float(f"{v:.4g}") for v in ys], places))
+        curves.append(_Curve(name, number, path, xs, [float(f"{v:.4g}") for v in ys], places))
     text = f"Loss of {len(curves)} trainings against the step, on a logarithmic axis."
     return Lines("loss", "Training loss", text, x, y, curves)
 
@@ -218,7 +218,7 @@ def title_of(cell: Cell) -> str:
     )
 
 
-def _scatter(name: str, rows: Sequence[Row], cost: Cost, label: str) -> Scatter | None:
+def _scatter(name: str, rows: Sequence[Row], cost: _Cost, label: str) -> Scatter | None:
     sizes = set.intersection(*(set(row.distances) for row in rows))
     if not sizes:
         return None
@@ -239,10 +239,12 @@ def _scatter(name: str, rows: Sequence[Row], cost: Cost, label: str) -> Scatter 
     return Scatter(name, title, text, x, y, points, sorted(legend))
 
 
-Cost = Callable[[Row], Value]
+_Cost = Callable[[Row], Value]
 
 
-def _point(x: Axis, y: Axis, cost: Value, value: Value, row: Row, busy: bool, front: bool) -> Point:
+def _point(
+    x: Axis, y: Axis, cost: Value, value: Value, row: Row, busy: bool, front: bool
+) -> _Point:
     assert row.cell
     ready = row.cell.weights == "pretrained"
     known = value.low is not None and value.high is not None
@@ -255,7 +257,7 @@ def _point(x: Axis, y: Axis, cost: Value, value: Value, row: Row, busy: bool, fr
     ]
     places = x.at(cost.value), y.at(value.value), y.at(low), y.at(high), x.at(left), x.at(right)
     front = front and not busy  # another cell may stand at its very place
-    return Point(*places, rank_of(row.cell), ready, front, busy, title_of(row.cell), lines)
+    return _Point(*places, rank_of(row.cell), ready, front, busy, title_of(row.cell), lines)
 
 
 def _ends(value: Value) -> tuple[float, float]:
@@ -264,7 +266,7 @@ def _ends(value: Value) -> tuple[float, float]:
 
 def _axes(measured: Sequence[tuple[Value, Value, Row]], label: str, n: int) -> tuple[Axis, Axis]:
     values = [value.value for _, value, _ in measured]
-    log = max(values) > WIDE * min(values) > 0
+    log = max(values) > _WIDE * min(values) > 0
     ends = [end for _, v, _ in measured for end in (v.low, v.high) if end and end > min(values) / 3]
     row = measured[0][2]
     name = row.protocol.label if row.protocol else "distance"

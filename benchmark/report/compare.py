@@ -33,7 +33,7 @@ from benchmark.records.rows import (
 Mark = Literal["better", "worse", "same", "cannot tell", "not comparable", "missing", "new"]
 MARKS: tuple[Mark, ...] = get_args(Mark)
 COMPARED: tuple[Mark, ...] = ("better", "worse", "same", "cannot tell")
-UNCHANGED: tuple[Mark, ...] = ("same", "cannot tell")
+_UNCHANGED: tuple[Mark, ...] = ("same", "cannot tell")
 
 # Figures of memorisation of which less is better; the others have no better end.
 COPYING = ("accused_share", "closer_share")
@@ -246,7 +246,7 @@ def judge(base: Measured, other: Measured, threshold: Threshold) -> tuple[Mark, 
 def changed(comparison: Comparison) -> Comparison:
     """Return a comparison without the figures that are the same or of which nothing can be told."""
     pairs = [
-        replace(pair, figures=[f for f in pair.figures if f.mark not in UNCHANGED])
+        replace(pair, figures=[f for f in pair.figures if f.mark not in _UNCHANGED])
         for pair in comparison.pairs
     ]
     return replace(comparison, pairs=pairs)

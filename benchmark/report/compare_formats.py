@@ -16,8 +16,8 @@ from rich.text import Text
 from benchmark.report.compare import COMPARED, Comparison, Figure, Pair
 from benchmark.report.formats import Column, Entry, Table, markdown_escape, to_markdown
 
-PIPE_WIDTH = 1000  # characters: where the output is no terminal, a row stays one line
-TEMPLATES = Path(__file__).parent / "templates"
+_PIPE_WIDTH = 1000  # characters: where the output is no terminal, a row stays one line
+_TEMPLATES = Path(__file__).parent / "templates"
 STYLES = {"better": "green", "worse": "bold red", "not comparable": "yellow"}
 EXPLAINED = (
     "Differences are the other run minus the first; [a, b] is a 95 % interval. Same: identical, or "
@@ -53,7 +53,7 @@ def to_text(comparison: Comparison) -> str:
     """Return lines and tables for this terminal, or as wide as a pipe takes."""
     console = Console()
     if not console.is_terminal:
-        console.width = PIPE_WIDTH
+        console.width = _PIPE_WIDTH
     with console.capture() as printed:
         for section in sections(comparison):
             console.print(Text(section.title, "bold"))
@@ -70,7 +70,7 @@ def to_text(comparison: Comparison) -> str:
 def to_page(comparison: Comparison) -> str:
     """Return one page of HTML that needs nothing else."""
     templates = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True
+        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, autoescape=True
     )
     names = [comparison.pairs[0].base, *(pair.other for pair in comparison.pairs)]
     return templates.get_template("compare.html.jinja").render(

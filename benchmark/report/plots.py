@@ -44,7 +44,7 @@ FLOOR = "as many held-out images"
 ON_BUSY = f"{BUSY} the machine was busy: compares with no other"
 FLOOR_HEIGHT = 0.7  # of a line's
 CAPTION = 0.36  # inches above a picture for its name on two lines
-WIDE = 4  # a distance axis that spans more than this factor is logarithmic
+_WIDE = 4  # a distance axis that spans more than this factor is logarithmic
 
 
 def write_plots(run: Run, reference: Path | None, output: Run | None = None) -> list[Path]:
@@ -321,7 +321,7 @@ def _unique_handles(panels: Iterable[Axes]) -> dict[str, Artist]:
 def _is_wide(rows: Iterable[Row]) -> bool:
     """Tell whether a linear axis would crush the smaller distances."""
     values = [row.distance.value for row in rows if row.distance]
-    return max(values) > WIDE * min(values) > 0
+    return max(values) > _WIDE * min(values) > 0
 
 
 def _label(row: Row) -> str:
@@ -341,7 +341,7 @@ def _comparable(row: Row) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Point:
+class _Point:
     """A cell in the plane of time and distance; a busy one was timed on a busy machine."""
 
     seconds: Value
@@ -366,7 +366,7 @@ def _common_size(rows: Iterable[Row]) -> int | None:
     return max(set.intersection(*(set(row.distances) for row in rows)), default=None)
 
 
-def _points(rows: Sequence[Row]) -> list[Point]:
+def _points(rows: Sequence[Row]) -> list[_Point]:
     common = _common_size(rows)
     points = []
     for row in rows:
@@ -374,7 +374,7 @@ def _points(rows: Sequence[Row]) -> list[Point]:
         if row.seconds and distance and row.cell:
             label = name_of(row.cell) + ("" if common else f" (n={row.cell.samples})")
             label += f" {BUSY}" * bool(row.busy)
-            points.append(Point(row.seconds, distance, row.cell, label, bool(row.busy)))
+            points.append(_Point(row.seconds, distance, row.cell, label, bool(row.busy)))
     return points
 
 
@@ -400,7 +400,7 @@ def _trade_off(axes: Axes, rows: Sequence[Row]) -> None:
     )
 
 
-def _scatter(axes: Axes, point: Point) -> None:
+def _scatter(axes: Axes, point: _Point) -> None:
     rank, trained = rank_of(point.cell), point.cell.weights == "from-scratch"
     colour = style.colour(rank)
     label = f"{point.cell.family}, {'trained here' if trained else 'pretrained'}"
@@ -414,12 +414,12 @@ def _scatter(axes: Axes, point: Point) -> None:
     axes.plot(point.x, point.y, style.marker(rank), color=colour, mfc=face, label=label)
 
 
-def _front(points: Iterable[Point]) -> list[tuple[float, float]]:
+def _front(points: Iterable[_Point]) -> list[tuple[float, float]]:
     """Return the points that no other beats, of those that were timed on a quiet machine."""
     return pareto([(point.x, point.y) for point in points if not point.busy])
 
 
-def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+def place_labels(figure: Figure, axes: Axes, points: Sequence[_Point]) -> None:
     """Name each point so that no text covers a text, a point, an interval, a line or the frame.
 
     The figure must have its final layout. Each text tries places around its point, from near to
@@ -448,7 +448,7 @@ def place_labels(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
         taken += _trail(np.array([(x, y), (x + right, y + up)]))
 
 
-def _mark(axes: Axes, point: Point) -> Bbox:
+def _mark(axes: Axes, point: _Point) -> Bbox:
     """Return the box, in pixels, that a point and its intervals fill."""
     low, high = point.distance.low, point.distance.high
     ends = [(point.x, y) for y in (point.y, low, high) if y is not None]

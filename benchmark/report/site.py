@@ -30,7 +30,7 @@ from benchmark.storage.run_files import open_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 LARGEST_TILE = 80  # pixels of an image in the slider: 65 frames of three fit into a WebP
-QUALITY = 90  # of pictures that lose something
+_QUALITY = 90  # of pictures that lose something
 LOSSLESS = 200_000  # bytes; larger pictures lose something
 WIDEST = 1600  # pixels
 VIDEO_SCALE = 2
@@ -51,12 +51,12 @@ MORE = {
     "report_resolution",
     "report_n_fake",
 }
-IDENTITY = ("schedule", "sampler", "steps")  # on a phone they stand below the first column
+_IDENTITY = ("schedule", "sampler", "steps")  # on a phone they stand below the first column
 # Published figures stand beside ours.
 BESIDE = {"report_train_minutes": "train_minutes", "report_sample_minutes": "seconds_per_image"}
 
 
-class Pictures:
+class _Pictures:
     """The pictures of a run, be it a folder or a bundle.
 
     Attributes:
@@ -100,7 +100,7 @@ def write_site(
     rows = collect(records)
     judged = judge(stated, rows)
     tables = {table.name: table for table in all_tables(records, published, stated)}
-    pictures, to = Pictures(run.root), output or run
+    pictures, to = _Pictures(run.root), output or run
     cell = _video_cell(pictures, rows)
     video = _write_video(pictures, cell, to) if cell else None
     page = _template("site.html.jinja").render(
@@ -156,7 +156,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Item:
+class _Item:
     """An entry of a table: its text, what stands small below it, and what it is sorted by."""
 
     text: str
@@ -171,9 +171,9 @@ class Shown:
     name: str
     caption: list[str]
     heads: list[Head]
-    rows: list[list[Item]]
+    rows: list[list[_Item]]
 
-    def identity(self, row: list[Item]) -> str:
+    def identity(self, row: list[_Item]) -> str:
         """Return what tells a row from others of its name."""
         found = [item.text for head, item in zip(self.heads, row, strict=True) if head.identity]
         return ", ".join(filter(None, found))
@@ -185,7 +185,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Picture:
+class _Picture:
     """A picture inside the page."""
 
     name: str
@@ -196,7 +196,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Video(Picture):
+class Video(_Picture):
     """A GIF, and the same as MP4."""
 
     mp4: str = ""
@@ -207,7 +207,7 @@ class Movie:
     """The frames of a cell's generation, side by side in one picture."""
 
     name: str
-    picture: Picture
+    picture: _Picture
     frames: int
     steps: list[int]
 
@@ -307,7 +307,7 @@ def _shown(table: Table) -> Shown:
             column.number,
             bool(column.group),
             column.key in MORE | aside,
-            column.key in IDENTITY,
+            column.key in _IDENTITY,
         )
         for column in order
     ]
@@ -337,14 +337,14 @@ def _is_distance(key: str) -> bool:
     return key.startswith(("FID", "FD-", SIZED))
 
 
-def _item(text: str, entry: Entry) -> Item:
+def _item(text: str, entry: Entry) -> _Item:
     value = entry.value if isinstance(entry, Marked) else entry
     number = value.value if isinstance(value, Value) else value
     main, opening, rest = text.partition(" [") if isinstance(value, Value) else (text, "", "")
-    return Item(main, f"[{rest}" if opening else "", "" if number is None else str(number))
+    return _Item(main, f"[{rest}" if opening else "", "" if number is None else str(number))
 
 
-def _grids(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
+def _grids(pictures: _Pictures, rows: Iterable[Row]) -> list[_Picture]:
     cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.grid(row.cell.id))]
     return [
         _picture(pictures, pictures.at.grid(cell.id), charts.title_of(cell), _drawn(cell))
@@ -356,14 +356,14 @@ def _drawn(cell: Cell) -> str:
     return f"{cell.samples} samples of {cell.model}, seed {cell.seed}"
 
 
-def _movies(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> list[Movie]:
+def _movies(pictures: _Pictures, rows: Iterable[Row], first: Cell | None) -> list[Movie]:
     """Return the generation of every cell."""
     cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.movie(row.cell.id))]
     cells.sort(key=lambda cell: cell != first)
     return [_movie(pictures, cell) for cell in cells]
 
 
-def _movie(pictures: Pictures, cell: Cell) -> Movie:
+def _movie(pictures: _Pictures, cell: Cell) -> Movie:
     frames = _smaller(read_movie(pictures.open(pictures.at.movie(cell.id)), cell.resolution))
     sprite = Image.fromarray(np.concatenate([_panel(images) for images in frames], axis=1))
     count = len(frames)
@@ -390,14 +390,14 @@ def _panel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(rows, axis=0)
 
 
-def _video_cell(pictures: Pictures, rows: Iterable[Row]) -> Cell | None:
+def _video_cell(pictures: _Pictures, rows: Iterable[Row]) -> Cell | None:
     """Return the cell of 50 steps of DDIM, of pretrained weights where there are any."""
     cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.movie(row.cell.id))]
     found = [cell for cell in cells if (cell.family, cell.steps) == ("DDIM", 50)]
     return max(found, key=lambda cell: cell.weights == "pretrained", default=None)
 
 
-def _write_video(pictures: Pictures, cell: Cell, run: Run) -> Video:
+def _write_video(pictures: _Pictures, cell: Cell, run: Run) -> Video:
     """Write the movie of a cell as GIF and as MP4 (H.264), which rest at their end."""
     frames = _smaller(read_movie(pictures.open(pictures.at.movie(cell.id)), cell.resolution))
     images = [Image.fromarray(_panel(images)) for images in frames]
@@ -414,7 +414,7 @@ def _write_video(pictures: Pictures, cell: Cell, run: Run) -> Video:
     return Video(name_of(cell), gif, *size, mp4=_data("video/mp4", mp4.read_bytes()))
 
 
-def _neighbours(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
+def _neighbours(pictures: _Pictures, rows: Iterable[Row]) -> list[_Picture]:
     """Return the panels of nearest neighbours, the most suspicious first; controls come last."""
     found = [(_subject(row), row) for row in rows if row.retrieval]
     found = [(name, row) for name, row in found if pictures.has(pictures.at.neighbours(name))]
@@ -456,19 +456,19 @@ def _suspected(row: Row) -> str:
     return "; ".join(parts)
 
 
-def _picture(pictures: Pictures, path: Path, name: str, text: str) -> Picture:
+def _picture(pictures: _Pictures, path: Path, name: str, text: str) -> _Picture:
     with Image.open(pictures.open(path)) as image:
         return _encoded(image.convert("RGB"), name, text)
 
 
-def _encoded(image: Image.Image, name: str, text: str = "", *, lossy: bool = False) -> Picture:
+def _encoded(image: Image.Image, name: str, text: str = "", *, lossy: bool = False) -> _Picture:
     """Return a picture as WebP: without loss while it is small."""
     if not lossy:
         image.thumbnail((WIDEST, 10 * WIDEST))
     data = b"" if lossy else _webp(image, lossless=True)
     if not data or len(data) > LOSSLESS:
         data = _webp(image, lossless=False)
-    return Picture(name, _data("image/webp", data), image.width, image.height, text)
+    return _Picture(name, _data("image/webp", data), image.width, image.height, text)
 
 
 def _data(kind: str, data: bytes) -> str:
@@ -477,7 +477,7 @@ def _data(kind: str, data: bytes) -> str:
 
 def _webp(image: Image.Image, *, lossless: bool) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=lossless, quality=QUALITY)
+    image.save(buffer, "WEBP", lossless=lossless, quality=_QUALITY)
     return buffer.getvalue()
 
 

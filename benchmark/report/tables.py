@@ -45,7 +45,7 @@ from benchmark.report.verdicts import Claims, judge, read_claims
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import CLAIMS, TABLE_FORMATS, Run
 
-STAGES: dict[Kind, str] = {
+_STAGES: dict[Kind, str] = {
     "data": "prepare",
     "train": "train",
     "sample": "sample",
@@ -128,10 +128,10 @@ REPORT = [
     Column("report_sample_minutes", "sampling min", group="report"),
     Column("report_note", None, number=False),
 ]
-FLOOR = Column("floor", "floor")
+_FLOOR = Column("floor", "floor")
 OVER_SEEDS = Column("over_seeds", "mean over seeds")
 LETTERS = Column("letters", "letters", number=False)
-DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
+DISTANCES = [_FLOOR, OVER_SEEDS, LETTERS]
 STAGE = [
     Column("stage", "stage", number=False),
     Column("jobs", "jobs"),
@@ -202,7 +202,7 @@ def stages_table(records: Sequence[Record]) -> Table:
         "machine is busy.",
         _machines(record.provenance for record in records),
     ]
-    kinds = {kind: [r for r in records if r.kind == kind] for kind in STAGES}
+    kinds = {kind: [r for r in records if r.kind == kind] for kind in _STAGES}
     return Table(
         "stages", caption, STAGE, [_stage(kind, jobs) for kind, jobs in kinds.items() if jobs]
     )
@@ -344,7 +344,7 @@ def _stage(kind: Kind, records: Sequence[Record]) -> dict[str, Entry]:
     watched = [_busy_jobs(record) for record in records if record.contention]
     memory = [record.timing.peak_memory_bytes for record in records if record.timing]
     return {
-        "stage": STAGES[kind],
+        "stage": _STAGES[kind],
         "jobs": len(jobs),
         "seconds": math.fsum(seconds),
         "median_job_seconds": statistics.median(seconds),

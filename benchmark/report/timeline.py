@@ -17,7 +17,7 @@ from benchmark.records.record import Job, Kind, Provenance, Record
 from benchmark.report import style
 from benchmark.report.formats import BUSY
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 PAUSE = 120.0  # seconds without a job after which another panel begins: the run was started again
 OVERLAP = 0.1  # seconds that two clocks may disagree
 LANE, TALLEST = 0.32, 6.0  # inches
@@ -70,7 +70,7 @@ def timeline(records: Iterable[Record]) -> Figure:
         np.ravel(figure.subplots(len(panels), height_ratios=heights)), panels, strict=True
     ):
         _draw(axes, bars)
-    kinds = [kind for kind in KINDS if any(bar.kind == kind for bars in panels for bar in bars)]
+    kinds = [kind for kind in _KINDS if any(bar.kind == kind for bars in panels for bar in bars)]
     handles = [Patch(color=_colour(kind), label=kind) for kind in kinds]
     handles.append(Patch(label="start-up", facecolor=style.MUTED, **START_UP))
     if any(bar.busy for bars in panels for bar in bars):
@@ -130,7 +130,7 @@ def _lanes(bars: Iterable[Bar]) -> int:
 
 
 def _colour(kind: Kind) -> str:
-    return style.colour(KINDS.index(kind))
+    return style.colour(_KINDS.index(kind))
 
 
 def _draw(axes: Axes, bars: Sequence[Bar]) -> None:

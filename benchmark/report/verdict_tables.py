@@ -15,7 +15,7 @@ MOST = 50_000  # the number of samples for which FIDs are published
 CLAIM = Column("claim", "claim")
 VERDICT = Column("verdict", "verdict", number=False)
 SETTLE = Column("samples_to_settle", "samples to settle it", number=False)
-CLAIMS = [
+_CLAIMS = [
     CLAIM,
     Column("text", "the report says", number=False, width="5cm"),
     VERDICT,
@@ -34,7 +34,7 @@ FINDINGS = [
     SETTLE,
     Column("why", "remark", number=False, width="3cm"),
 ]
-READING = [
+_READING = [
     "A claim is reproduced if the 95 % interval of every test lies where the claim wants it, "
     "contradicted if that of one test lies wholly elsewhere, once it is widened for the number of "
     "tests (Bonferroni).",
@@ -58,7 +58,7 @@ def verdicts_table(judged: Sequence[Judged], published: dict[Key, Published]) ->
         }
         for claim in judged
     ]
-    return Table("verdicts", READING, CLAIMS, rows)
+    return Table("verdicts", _READING, _CLAIMS, rows)
 
 
 def findings_table(judged: Sequence[Judged]) -> Table:
@@ -69,7 +69,7 @@ def findings_table(judged: Sequence[Judged]) -> Table:
         for finding in claim.findings
         for line in _lines(finding)
     ]
-    caption = ["The tests behind the verdicts.", *READING]
+    caption = ["The tests behind the verdicts.", *_READING]
     return Table("findings", caption, FINDINGS, rows)
 
 

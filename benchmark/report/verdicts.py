@@ -33,7 +33,7 @@ from benchmark.metrics.uncertainty import (
 from benchmark.records.record import PART
 from benchmark.records.rows import Key, Row, key_of, seconds_per_image, timed_alike
 
-SHA256 = 64  # hexadecimal digits
+_SHA256 = 64  # hexadecimal digits
 
 
 class Verdict(StrEnum):
@@ -249,7 +249,7 @@ class Measured:
         return math.log(number) if self.relative else number
 
 
-class Share(Measured):
+class _Share(Measured):
     """A share of samples, with Wilson's interval."""
 
     def _settle(self, bound: float, end: float) -> float:
@@ -257,7 +257,7 @@ class Share(Measured):
         return Z95**2 * bound * (1 - bound) / gap**2 if gap else math.inf
 
 
-class Pair(Strict):
+class _Pair(Strict):
     """A test of two cells of the report, named as in `cells` of the claims."""
 
     cell: str
@@ -285,7 +285,7 @@ class Range(Strict):
         return self
 
 
-class Closer(Pair):
+class Closer(_Pair):
     """The distance of `cell` is below that of `other`, both of as many images."""
 
     test: Literal["closer"]
@@ -302,7 +302,7 @@ class Closer(Pair):
         return Measured(difference(a, b), None, 0.0, (*rows[0], *rows[1]), n, n)
 
 
-class Distance(Pair, Range):
+class Distance(_Pair, Range):
     """The distance of `cell` is so many times that of `other`, both of as many images."""
 
     test: Literal["distance"]
@@ -334,7 +334,7 @@ class Noise(Range):
         return distance_ratio(rows, [noise], self.at_least, self.at_most)
 
 
-class Time(Pair, Range):
+class Time(_Pair, Range):
     """An image of `cell` takes so many times as long as one of `other`."""
 
     test: Literal["time"]
@@ -349,7 +349,7 @@ class Time(Pair, Range):
         return time_ratio(*rows, self.at_least, self.at_most)
 
 
-class Size(Pair):
+class Size(_Pair):
     """An image of `cell` takes less time than one of `other`, mostly because it is smaller.
 
     The ratio of the pixels explains the share `explains` of the ratio of times, in logarithms.
@@ -380,7 +380,7 @@ class Size(Pair):
         return time_ratio(large, small, 1.0, (pixels[1] / pixels[0]) ** (1 / self.explains))
 
 
-class Copies(Strict):
+class _Copies(Strict):
     """At most the share `limit` of a family's samples are accused of being copies."""
 
     test: Literal["copies"]
@@ -412,7 +412,7 @@ class Copies(Strict):
                 raise UndecidedError(f"copies planted among {dataset} are not found often enough")
         number = sum(_copies(row) or 0 for row in rows)
         n = sum(row.cell.samples for row in rows if row.cell)
-        found = Share(proportion(np.arange(n) < number), None, self.limit, rows, n)
+        found = _Share(proportion(np.arange(n) < number), None, self.limit, rows, n)
         if number and found.verdict(tests=1) is Verdict.REPRODUCED:
             raise UndecidedError(f"{number} of {n} samples are accused: look at their panels")
         return found
@@ -425,9 +425,9 @@ class Either(Strict):
     either: list[list[Plain]] = Field(min_length=1)
 
 
-Plain = Annotated[Closer | Distance | Noise | Time | Size | Copies, Field(discriminator="test")]
+Plain = Annotated[Closer | Distance | Noise | Time | Size | _Copies, Field(discriminator="test")]
 Test = Annotated[
-    Closer | Distance | Noise | Time | Size | Copies | Either, Field(discriminator="test")
+    Closer | Distance | Noise | Time | Size | _Copies | Either, Field(discriminator="test")
 ]
 
 
@@ -597,7 +597,7 @@ def _check_alike(found: Sequence[dict[str, object]]) -> None:
 def _short(value: object) -> str:
     """Return a value for a sentence; a hash is told by its start."""
     text = str(value)
-    return text[:12] if len(text) == SHA256 else text
+    return text[:12] if len(text) == _SHA256 else text
 
 
 def _name(row: Row) -> str:

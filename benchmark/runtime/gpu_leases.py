@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.core.errors import BenchmarkError
 from benchmark.storage.locks import Lock, lock, open_lock
 
-FOLDER = Path("/tmp/benchmark-gpus")  # of locks: not of TMPDIR, which can differ by user
+_FOLDER = Path("/tmp/benchmark-gpus")  # of locks: not of TMPDIR, which can differ by user
 LEASED = "BENCHMARK_GPUS"  # environment variable: what this process or its parent has leased
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_SECONDS = 1.0
@@ -25,7 +25,7 @@ def lease(
     position: int | None = None,
     *,
     installed: Sequence[str] | None = None,
-    folder: Path = FOLDER,
+    folder: Path = _FOLDER,
 ) -> list[str]:
     """Take free GPUs for this process and its children; wait until there are as many.
 

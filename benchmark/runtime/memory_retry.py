@@ -10,14 +10,14 @@ import torch
 
 from benchmark.core.errors import BenchmarkError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 # How torch and the libraries below it say that an allocation failed, where they raise no error of
 # its own kind: its allocator on a CPU, the C++ library, cuBLAS and cuDNN.
 ALLOCATIONS = ("can't allocate memory", "std::bad_alloc", "STATUS_ALLOC_FAILED")
 
 
-def in_batches(parts: Sequence[range], work: Callable[[range], T], title: str) -> Iterator[T]:
+def in_batches(parts: Sequence[range], work: Callable[[range], _T], title: str) -> Iterator[_T]:
     """Yield `work(batch)` for each part, or for smaller batches that together are the part.
 
     When a batch does not fit into memory, a line on stderr says so, and it and all further ones are

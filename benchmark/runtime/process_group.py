@@ -21,11 +21,11 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.runtime import warm as server
 from benchmark.runtime.stopping import AGAIN, SIGNALS, Stopped, is_told
 
-GRACE = 300  # seconds that the processes have to save once they are told to stop
+_GRACE = 300  # seconds that the processes have to save once they are told to stop
 ECHO = 3.0  # seconds in which the launcher ends the others when one process has died
 
 
-class Share(NamedTuple):
+class _Share(NamedTuple):
     """A process's part of a batch."""
 
     rows: slice
@@ -46,15 +46,15 @@ class Team:
     size: int = 1
     parent: int = 0
 
-    def share(self, batch: int) -> Share:
+    def share(self, batch: int) -> _Share:
         """Return the share of a batch of so many images; shares differ by one image at most.
 
         A process without images takes the first with no weight, since all have to take part.
         """
         start, stop = (batch * rank // self.size for rank in (self.rank, self.rank + 1))
         if start == stop:
-            return Share(slice(1), 0.0)
-        return Share(slice(start, stop), (stop - start) / batch)
+            return _Share(slice(1), 0.0)
+        return _Share(slice(start, stop), (stop - start) / batch)
 
     def parallel(self, network: nn.Module) -> nn.Module:
         """Return the network, with gradients that are means over the processes."""
@@ -127,7 +127,7 @@ def joined(device: torch.device) -> Iterator[Team]:
                 if all(map(_is_alive, pids)):
                     raise
                 if not is_told():
-                    time.sleep(GRACE)  # a busy launcher is late
+                    time.sleep(_GRACE)  # a busy launcher is late
             raise Stopped(128 + signal.SIGTERM) from None
         raise
     dist.destroy_process_group()
@@ -178,7 +178,7 @@ def launch(
         max_restarts=0,  # who started the command starts it again
         logs_specs=DefaultLogsSpecs(os.devnull),
         signals_to_handle="SIGQUIT",  # the others have raised Stopped already
-        shutdown_timeout=GRACE,
+        shutdown_timeout=_GRACE,
     )
     try:
         elastic_launch(config, sys.executable)("-m", "benchmark", *arguments)

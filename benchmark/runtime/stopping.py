@@ -11,7 +11,7 @@ from types import FrameType
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the same command, started again, goes on
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SAME = 1.0  # seconds in which a signal comes twice: terminals, SLURM and launchers pass it on
+_SAME = 1.0  # seconds in which a signal comes twice: terminals, SLURM and launchers pass it on
 RESERVE, SHARE = 30.0, 0.1  # seconds, and share of a budget, that are not measured: see Budget
 
 
@@ -38,7 +38,7 @@ class _Ear:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.number:
-            if time.monotonic() - self.since < SAME:
+            if time.monotonic() - self.since < _SAME:
                 return
         else:
             self.number, self.since = number, time.monotonic()

@@ -19,7 +19,7 @@ from benchmark.storage.atomic import atomic_path, remove_leftovers, write_text
 
 KEPT = 2  # a damaged newest state leaves the one before it
 UNFINISHED = "writing.pt"  # what a state is called until its SHA-256 is known
-NAME = re.compile(r"(\d{9,})-([0-9a-f]{64})\.pt")  # step and SHA-256
+_NAME = re.compile(r"(\d{9,})-([0-9a-f]{64})\.pt")  # step and SHA-256
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
@@ -135,5 +135,5 @@ def _digest(path: Path) -> str:
 
 def _states(folder: Path) -> list[Path]:
     """Return the states by step: a clock that was set back changes nothing."""
-    found = [path for path in folder.glob("*.pt") if NAME.fullmatch(path.name)]
+    found = [path for path in folder.glob("*.pt") if _NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: (int(path.name.partition("-")[0]), path.name))

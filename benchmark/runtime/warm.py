@@ -110,7 +110,7 @@ def _start(path: Path, listener: socket.socket, config: Path) -> subprocess.Pope
     )
 
 
-class Job(NamedTuple):
+class _Job(NamedTuple):
     """What a warm process needs to know to do the job of a command line."""
 
     arguments: list[str]
@@ -163,7 +163,7 @@ def ask() -> None:
     connection = _connect()
     if connection is None:
         return
-    job = Job(sys.argv[1:], str(Path.cwd()), dict(os.environ), os.getpid())
+    job = _Job(sys.argv[1:], str(Path.cwd()), dict(os.environ), os.getpid())
     message = json.dumps(job._asdict()).encode(errors="surrogateescape")
     try:
         socket.send_fds(connection, [SIZE.pack(len(message))], [0, 1, 2])
@@ -222,7 +222,7 @@ class Server:
         self.pids: set[int] = set()
         self.asking: dict[socket.socket, int] = {}  # who waits for which of the children
 
-    def serve(self) -> Job | None:
+    def serve(self) -> _Job | None:
         """Serve until the lifeline ends; return a job in each child, in the server None."""
         signal.set_wakeup_fd(self._waker.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -242,7 +242,7 @@ class Server:
                     self._pass_on(source)
         return None
 
-    def _accept(self) -> Job | None:
+    def _accept(self) -> _Job | None:
         """Fork for one job; return it in the child."""
         connection, _ = self.listener.accept()
         job, files = _receive(connection)
@@ -305,14 +305,14 @@ def _fork() -> int | None:
         return None
 
 
-def _receive(connection: socket.socket) -> tuple[Job | None, list[int]]:
+def _receive(connection: socket.socket) -> tuple[_Job | None, list[int]]:
     """Return the job that is asked for, if it comes whole, and the standard files for it."""
     files: list[int] = []
     try:
         header, files, _, _ = socket.recv_fds(connection, SIZE.size, 3)
         with connection.makefile("rb") as stream:
             message = stream.read(SIZE.unpack(header)[0])
-        return Job(**json.loads(message)), files
+        return _Job(**json.loads(message)), files
     except (OSError, ValueError, struct.error):  # who asked has ended meanwhile
         return None, files
 

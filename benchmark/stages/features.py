@@ -47,7 +47,7 @@ def stage(
     watch = Stopwatch()
     device = resolve_device(config.device)
     use_threads(threads)
-    embedding = Embedding(config, name, run, device)
+    embedding = _Embedding(config, name, run, device)
     place = run.shard("features", name, shard) if shard else run
     target = place.features(config.evaluation.extractor, name)
     cached = False
@@ -78,7 +78,7 @@ def stage(
     return record
 
 
-class Embedding:
+class _Embedding:
     """Embeds images in batches.
 
     Args:

@@ -30,8 +30,8 @@ from benchmark.storage.arrays import open_array, read_blocks, write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import read_movie, write_pictures
 
-BLOCK = 256  # images, or their features, that are in memory at a time
-IMAGES = "images"  # the value of a record of features
+_BLOCK = 256  # images, or their features, that are in memory at a time
+_IMAGES = "images"  # the value of a record of features
 # What a provenance tells in words.
 TEXTS = {
     *("cpu", "device", "gpu", "driver", "precision", "python", "system"),
@@ -89,11 +89,11 @@ def merged(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
     machines = [record.provenance for record in records]
     timings = [record.timing for record in records if record.timing]
     timing = _timing(timings) if timings else None
-    images = math.fsum(record.values[IMAGES].value for record in records if not record.timing)
+    images = math.fsum(record.values[_IMAGES].value for record in records if not record.timing)
     return first.model_copy(
         update={
             "provenance": _joined(machines, own),
-            "values": timing.values if timing else {IMAGES: Value(value=images)},
+            "values": timing.values if timing else {_IMAGES: Value(value=images)},
             "timing": timing,
             "contention": _contention(records),
             "facts": {
@@ -134,7 +134,7 @@ def _concatenate(paths: Sequence[Path], parts: Sequence[range], target: Path) ->
     blocks = (
         block
         for path, part in zip(paths, parts, strict=True)
-        for block in read_blocks(path, range(len(part)), BLOCK)
+        for block in read_blocks(path, range(len(part)), _BLOCK)
     )
     write_blocks(target, blocks, (parts[-1].stop, *first.shape[1:]), first.dtype)
 

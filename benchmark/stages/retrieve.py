@@ -44,7 +44,7 @@ from benchmark.storage.pictures import save_png
 NEAREST = ("nearest_min", "nearest_median", "nearest_mean", "kth_mean")
 LEVEL = 0.05  # of the test whether there are any copies
 FALSE_DISCOVERY_RATE = 0.1  # of the accused, at most so many are innocent on average
-SMALLEST_TILE = 80  # pixels; smaller images are enlarged by whole pixels
+_SMALLEST_TILE = 80  # pixels; smaller images are enlarged by whole pixels
 GAP = 4
 TEXT_HEIGHT = 16
 TITLE_HEIGHT = 32
@@ -203,7 +203,7 @@ def panel(
     first = distances[:, 0] if distances.size else np.zeros(len(queries))
     order = np.lexsort((np.where(suspect, scores, first), ~suspect))[:rows]
     height, width = queries.shape[1:3]
-    scale = -(-SMALLEST_TILE // width)
+    scale = -(-_SMALLEST_TILE // width)
     step_x, step_y = width * scale + GAP, height * scale + TEXT_HEIGHT + GAP
     columns = 1 + indices.shape[1]
     picture = Image.new(

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     Features = NDArray[np.float32] | NDArray[np.float64]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def kept(compute: Callable[[Features], T], features: Features, folder: Path, kind: type[T]) -> T:
+def kept(compute: Callable[[Features], _T], features: Features, folder: Path, kind: type[_T]) -> _T:
     """Return `compute(features)`, computed once for equal features by an equal module.
 
     Args:
@@ -79,7 +79,7 @@ def say_not_kept(path: Path) -> None:
     )
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
+def _read(path: Path, kind: type[_T]) -> _T | None:
     """Return what is kept; the file has a checksum of each array."""
     if not path.exists():
         return None
@@ -92,7 +92,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
         return None
 
 
-def _identity(compute: Callable[[Features], T], features: Features) -> str:
+def _identity(compute: Callable[[Features], _T], features: Features) -> str:
     rows = np.ascontiguousarray(features)
     identity = hashlib.sha256(digest([compute.__module__]).encode())
     identity.update(f"{compute.__name__} {np.__version__} {rows.dtype} {rows.shape}".encode())

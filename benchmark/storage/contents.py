@@ -21,7 +21,7 @@ READERS = 8  # threads, which mostly wait for the disk
 # of the file system's clock, so that its times do not tell.
 SETTLED = 2.0
 
-Entry = tuple[str, list[int]]  # hash of the content, and what tells that the file is the same
+_Entry = tuple[str, list[int]]  # hash of the content, and what tells that the file is the same
 
 
 def contents(folder: Path, files: Sequence[str], results: Path) -> str:
@@ -50,9 +50,9 @@ def contents(folder: Path, files: Sequence[str], results: Path) -> str:
     return digest.hexdigest()
 
 
-def _look(folder: Path, files: Sequence[str], known: dict[str, Entry]) -> dict[str, Entry]:
+def _look(folder: Path, files: Sequence[str], known: dict[str, _Entry]) -> dict[str, _Entry]:
     states = {name: _state(folder / name) for name in files}
-    nothing: Entry = ("", [])
+    nothing: _Entry = ("", [])
     found = {n: known[n] for n in files if states[n] and known.get(n, nothing)[1] == states[n]}
     changed = [name for name in files if name not in found]
     if len(changed) > MANY:
@@ -82,7 +82,7 @@ def _hash(path: Path) -> str:
         return str(error.strerror)
 
 
-def _read(cache: Path) -> dict[str, Entry]:
+def _read(cache: Path) -> dict[str, _Entry]:
     try:
         kept = json.loads(cache.read_text(encoding="utf-8"))
         return {name: (str(code), list(state)) for name, (code, state) in kept.items()}
@@ -90,7 +90,7 @@ def _read(cache: Path) -> dict[str, Entry]:
         return {}
 
 
-def _keep(cache: Path, found: dict[str, Entry]) -> None:
+def _keep(cache: Path, found: dict[str, _Entry]) -> None:
     """Write what is known of files that are not being written; a cache need not be writable."""
     latest = (time.time() - SETTLED) * 1e9
     settled = {n: e for n, e in found.items() if e[1] and max(e[1][1], e[1][2]) < latest}

@@ -11,9 +11,9 @@ from urllib.error import URLError
 from benchmark.core.errors import BenchmarkError
 
 TIMEOUT_SECONDS = 30
-BLOCK = 2**20
+_BLOCK = 2**20
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
@@ -37,8 +37,8 @@ def fetch(url: str, size: int, path: Path) -> None:
     ):
         opener.add_handler(handler())
     with opener.open(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as file:
-        blocks = iter(lambda: answer.read(BLOCK), b"")
-        for block in track(blocks, -(-size // BLOCK), f"download {url}"):
+        blocks = iter(lambda: answer.read(_BLOCK), b"")
+        for block in track(blocks, -(-size // _BLOCK), f"download {url}"):
             if file.tell() + len(block) > size:
                 raise OSError(f"it has more than {size} bytes")
             file.write(block)
@@ -69,7 +69,7 @@ def check_blob(path: Path) -> Path:
         BenchmarkError: it has another one; it is removed.
     """
     blob = path.resolve()
-    if SHA256.fullmatch(blob.name):
+    if _SHA256.fullmatch(blob.name):
         with blob.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != blob.name:

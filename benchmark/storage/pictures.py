@@ -18,8 +18,8 @@ from benchmark.storage.atomic import atomic_path
 if TYPE_CHECKING:
     from benchmark.storage.paths import Run
 
-SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
-GAP = 2
+_SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
+_GAP = 2
 GRID_IMAGES, GRID_COLUMNS = 64, 8
 FFMPEG = "install imageio-ffmpeg again, or name one that works in IMAGEIO_FFMPEG_EXE"
 CHAIN_FRAMES = 10  # columns of the picture from noise to image
@@ -46,13 +46,13 @@ def save_grid(images: NDArray[np.uint8], path: Path) -> None:
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
     """Lay out uint8 images (N, H, W, 3) row by row on white, `columns` in a row."""
     count, height, width, _ = images.shape
-    scale = max(1, -(-SMALLEST_TILE // width))
+    scale = max(1, -(-_SMALLEST_TILE // width))
     rows = -(-count // columns)
-    step_y, step_x = height * scale + GAP, width * scale + GAP
-    sheet = np.full((rows * step_y + GAP, columns * step_x + GAP, 3), 255, np.uint8)
+    step_y, step_x = height * scale + _GAP, width * scale + _GAP
+    sheet = np.full((rows * step_y + _GAP, columns * step_x + _GAP, 3), 255, np.uint8)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        top, left = GAP + row * step_y, GAP + column * step_x
+        top, left = _GAP + row * step_y, _GAP + column * step_x
         enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
         sheet[top : top + height * scale, left : left + width * scale] = enlarged
     return Image.fromarray(sheet)

@@ -30,7 +30,7 @@ VERSION = 1
 LARGEST = 2**30  # bytes of a bundle: pictures and records, no arrays
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can state
 # What the standard library raises for zips and lists that are no such; OSError for a place to seek.
-BROKEN = (zipfile.BadZipFile, struct.error, EOFError, ValueError, RuntimeError, OSError)
+_BROKEN = (zipfile.BadZipFile, struct.error, EOFError, ValueError, RuntimeError, OSError)
 
 
 class RunFiles(Protocol):
@@ -50,13 +50,13 @@ def open_run(path: Path) -> RunFiles:
         BenchmarkError: there is neither, or the bundle is not whole.
     """
     if path.is_dir():
-        return Folder(path)
+        return _Folder(path)
     if path.is_file():
         return Archive(path)
     raise BenchmarkError(f"{path}: no such run: neither a folder nor a bundle is there")
 
 
-class Folder:
+class _Folder:
     """A run as it was made."""
 
     def __init__(self, root: Path) -> None:
@@ -72,18 +72,18 @@ class Folder:
         return (self.root / name).read_bytes()
 
 
-class Entry(Strict):
+class _Entry(Strict):
     """What is known of a file before it is read."""
 
     sha256: str
     size: int
 
 
-class Manifest(Strict):
+class _Manifest(Strict):
     """What a bundle holds."""
 
     version: int
-    files: dict[str, Entry]
+    files: dict[str, _Entry]
 
 
 class Archive:
@@ -118,7 +118,7 @@ class Archive:
             try:
                 with zipfile.ZipFile(file) as archive:
                     yield archive
-            except BROKEN as error:
+            except _BROKEN as error:
                 raise self._broken(" ".join(str(error).split())) from None
 
     def _check_entries(self, archive: zipfile.ZipFile) -> None:
@@ -140,7 +140,7 @@ class Archive:
         if sum(entry.file_size for entry in entries) > self.path.stat().st_size:
             raise self._broken("its files are larger than itself")
 
-    def _manifest(self, archive: zipfile.ZipFile) -> Manifest:
+    def _manifest(self, archive: zipfile.ZipFile) -> _Manifest:
         if MANIFEST not in archive.namelist():
             raise BenchmarkError(
                 f"{self.path}: no bundle: it has no {MANIFEST}: give a run folder, or what "
@@ -154,7 +154,7 @@ class Archive:
                 "version reads: update the benchmark"
             )
         try:
-            return Manifest.model_validate(content)
+            return _Manifest.model_validate(content)
         except ValidationError as error:
             raise self._broken(f"{MANIFEST}: {explain(error, content)}") from None
 
@@ -180,7 +180,7 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
         BenchmarkError: the folder cannot be written.
     """
     entries = {name: _entry(data) for name, data in sorted(files.items())}
-    manifest = Manifest(version=VERSION, files=entries).model_dump_json(indent=1)
+    manifest = _Manifest(version=VERSION, files=entries).model_dump_json(indent=1)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, data in [(MANIFEST, manifest.encode()), *sorted(files.items())]:
             entry = zipfile.ZipInfo(name, FIRST_DAY)
@@ -189,8 +189,8 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
             archive.writestr(entry, data)
 
 
-def _entry(data: bytes) -> Entry:
-    return Entry(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+def _entry(data: bytes) -> _Entry:
+    return _Entry(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
 def _is_plain(name: str) -> bool:

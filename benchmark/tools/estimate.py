@@ -65,7 +65,7 @@ LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that woul
 TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
 PUBLISHED = REFERENCE.parent / "networks"
 BAR = 10  # characters of the longest bar
-PIPE_WIDTH = 120  # characters of a line where the output is no terminal
+_PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -318,7 +318,7 @@ def _described(
 
 
 @dataclass(frozen=True)
-class Cost:
+class _Cost:
     """Of one image on its way through a network once, or through one training step."""
 
     parameters: int | None
@@ -336,23 +336,23 @@ class Meter:
     """
 
     device: torch.device
-    found: dict[tuple[object, ...], Cost] = field(default_factory=dict)
+    found: dict[tuple[object, ...], _Cost] = field(default_factory=dict)
 
-    def sampling(self, network: Architecture, resolution: int, most: int) -> Cost:
+    def sampling(self, network: Architecture, resolution: int, most: int) -> _Cost:
         """Return the cost of one evaluation, in batches of at most `most`."""
         key = ("sample", network.key, resolution, most)
         if key not in self.found:
             self.found[key] = self._sampling(network, resolution, most)
         return self.found[key]
 
-    def training(self, network: Architecture, resolution: int, settings: Training) -> Cost:
+    def training(self, network: Architecture, resolution: int, settings: Training) -> _Cost:
         """Return the cost of one image in a training step."""
         key = ("train", network.key, resolution, settings.batch)
         if key not in self.found:
             self.found[key] = self._training(network, resolution, settings)
         return self.found[key]
 
-    def _sampling(self, architecture: Architecture, resolution: int, most: int) -> Cost:
+    def _sampling(self, architecture: Architecture, resolution: int, most: int) -> _Cost:
         network, process = self._build(architecture)
         count = flops(network, resolution, process)
         network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -362,9 +362,9 @@ class Meter:
             x, condition = _inputs(process, batch, resolution, self.device)
             network(x.contiguous(memory_format=torch.channels_last), condition)
 
-        return Cost(_size(network), count, *seconds_an_image(call, most, self.device))
+        return _Cost(_size(network), count, *seconds_an_image(call, most, self.device))
 
-    def _training(self, architecture: Architecture, resolution: int, settings: Training) -> Cost:
+    def _training(self, architecture: Architecture, resolution: int, settings: Training) -> _Cost:
         network, process = self._build(architecture)
         count = flops(network, resolution, process, backward=True)
         trainer = Trainer(
@@ -382,7 +382,7 @@ class Meter:
             trainer.settings = settings.model_copy(update={"batch": batch})
             trainer.step(0)
 
-        return Cost(_size(network), count, *seconds_an_image(call, settings.batch, self.device))
+        return _Cost(_size(network), count, *seconds_an_image(call, settings.batch, self.device))
 
     def _build(self, architecture: Architecture) -> tuple[nn.Module, Process]:
         with seeded(0):
@@ -434,11 +434,11 @@ def _features(config: Config, run: Run, device: torch.device) -> Row:
     def call(batch: int) -> None:
         embed(torch.zeros((batch, 3, side, side), dtype=torch.uint8, device=device))
 
-    def measure() -> Cost:
+    def measure() -> _Cost:
         with FlopCounterMode(display=False) as counter:
             call(1)
         count = int(counter.get_total_flops())
-        return Cost(None, count, *seconds_an_image(call, config.feature_batch, device))
+        return _Cost(None, count, *seconds_an_image(call, config.feature_batch, device))
 
     return _priced(row, measure)
 
@@ -454,7 +454,7 @@ def trained_images(settings: Training, images: int) -> int:
     return epochs * images + steps * settings.batch
 
 
-def _priced(row: Row, measure: Callable[[], Cost]) -> Row:
+def _priced(row: Row, measure: Callable[[], _Cost]) -> Row:
     try:
         cost = measure()
     except BenchmarkError as error:
@@ -572,7 +572,7 @@ def show(found: Estimate, console: Console | None = None) -> None:
     """Print an estimate for people, on stdout unless a console is given."""
     console = console or Console()
     if not console.is_terminal:
-        console.width = PIPE_WIDTH
+        console.width = _PIPE_WIDTH
     console.print(_table(found))
     least = "at least " if found.lower_bound else ""
     console.print(

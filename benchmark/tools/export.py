@@ -22,7 +22,7 @@ from benchmark.report.tables import results_table
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import Run
 
-TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
+_TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 
 
 def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
@@ -71,7 +71,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
     if file.resolve().parent == ZOO:
         weights = f"{{kind: zoo, name: {file.stem}}}"
     templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown

@@ -18,7 +18,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_records
 from benchmark.storage.paths import Run
 
-KEPT = ("records", "tables", "plots")  # of a run; weights and images are too large
+_KEPT = ("records", "tables", "plots")  # of a run; weights and images are too large
 GRACE = 20  # seconds in which a command that is stopped may end by itself
 
 
@@ -88,7 +88,7 @@ def _keep(run: Run, tables: list[Path], results: Path) -> Path:
         raise BenchmarkError(f"{run.root}: of several machines: {', '.join(sorted(machines))}")
     name = re.sub(r"[^a-z0-9]+", "-", machines.pop().lower()).strip("-")
     folder = results / "reference" / name / run.root.name
-    for part in KEPT:
+    for part in _KEPT:
         shutil.copytree(run.root / part, folder / part, dirs_exist_ok=True)
     for table in tables:
         (folder / "speed").mkdir(parents=True, exist_ok=True)

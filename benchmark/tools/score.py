@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 DISTANCE = "frechet"  # the only metric that statistics are enough for
 DEFAULT = (DISTANCE, "kernel", "precision", "recall", "density", "coverage")
-SHORT = {"fd": DISTANCE, "kid": "kernel", "is": "inception-score"}
+_SHORT = {"fd": DISTANCE, "kid": "kernel", "is": "inception-score"}
 EXTRACTOR = "inception-v3-fid"
 TOGETHER = 2**23  # channels of pixels, of images that are brought to the input at a time
 LARGE = 8  # images of more than that, in one batch of the network
@@ -298,10 +298,10 @@ def identity(extractor: Extractor) -> dict[str, str | int]:
 
 def _metric(name: str) -> str:
     """Return the full name of a metric."""
-    full = SHORT.get(name, name)
+    full = _SHORT.get(name, name)
     known = METRICS.names()
     if full not in known:
-        raise BenchmarkError(f"metrics: no metric {name!r}: {nearest(name, [*known, *SHORT])}")
+        raise BenchmarkError(f"metrics: no metric {name!r}: {nearest(name, [*known, *_SHORT])}")
     return full
 
 

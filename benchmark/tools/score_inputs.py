@@ -56,9 +56,9 @@ class Picture(NamedTuple):
 
 
 # From the number of threads that decode to the images, in their order.
-Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
+_Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
 
-BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Images:
 
     path: Path
     count: int
-    pictures: Pictures
+    pictures: _Pictures
     ignored: Mapping[str, int] = field(default_factory=dict)
     files: Sequence[str] = ()
     statistics: Statistics | None = None
@@ -130,7 +130,7 @@ def open_input(path: Path, library: Library | None = None) -> Input:
             return _array(path, content)
         with content:
             return _archive(path, content)
-    except BROKEN as error:
+    except _BROKEN as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BenchmarkError(f"{path}: cannot be read: {reason}") from None
 
@@ -159,7 +159,7 @@ def _folder(path: Path, library: Library | None) -> Images:
     return Images(path, len(files), _folder_pictures([path / f for f in files]), ignored, files)
 
 
-def _folder_pictures(paths: Sequence[Path]) -> Pictures:
+def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
     """Decode files in threads ahead of their use, within a limit of memory.
 
     An image counts until the next one is asked for.
@@ -310,7 +310,7 @@ def _archive(path: Path, content: Any) -> Input:
     return Images(path, shape[0], pictures, statistics=statistics, shape=shape)
 
 
-def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Pictures:
+def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictures:
     """Read an array in a .npz file image by image: it may be larger than the memory."""
 
     def pictures(_: int) -> Iterator[Picture]:
@@ -326,7 +326,7 @@ def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Picture
 def _read(path: Path, file: IO[bytes], size: int) -> bytearray:
     try:
         data = bytearray(file.read(size))
-    except BROKEN as error:
+    except _BROKEN as error:
         raise BenchmarkError(f"{path}: cannot be read: {error}") from None
     if len(data) < size:
         raise BenchmarkError(f"{path}: ends before its last image: write it again")

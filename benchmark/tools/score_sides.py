@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from benchmark.core.errors import BenchmarkError
 from benchmark.tools.score_inputs import ARRAY, Picture
 
-KINDS = 3  # named of each aspect; the others are counted
+_KINDS = 3  # named of each aspect; the others are counted
 FACT = "images_read"  # in a file of statistics: how its images were read
-UNCHANGED = "RGB"  # colours that needed no conversion
-SHARE = 0.1  # a difference in the share of a kind that is told
+_UNCHANGED = "RGB"  # colours that needed no conversion
+_SHARE = 0.1  # a difference in the share of a kind that is told
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Census:
             self.images += 1
             self.sizes[width, height] += 1
             self.formats[picture.format] += 1
-            self.colours[", ".join(picture.conversions) or UNCHANGED] += 1
+            self.colours[", ".join(picture.conversions) or _UNCHANGED] += 1
             self.conversions.update(picture.conversions)
             yield picture
 
@@ -54,7 +54,7 @@ class Census:
             count,
             Counter({(width, height): count}),
             Counter({ARRAY: count}),
-            Counter({UNCHANGED: count}),
+            Counter({_UNCHANGED: count}),
         )
 
     def to_fact(self) -> str:
@@ -121,7 +121,7 @@ def _differ(one: Counter[str], other: Counter[str]) -> bool:
     if one.keys() != other.keys():
         return True
     shares = ((one[kind] / one.total(), other[kind] / other.total()) for kind in one)
-    return any(abs(a - b) > SHARE for a, b in shares)
+    return any(abs(a - b) > _SHARE for a, b in shares)
 
 
 def _told(kinds: Counter[str]) -> str:
@@ -129,6 +129,6 @@ def _told(kinds: Counter[str]) -> str:
     if len(kinds) == 1:
         return next(iter(kinds))
     ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    told = ", ".join(f"{kind} ({100 * n / kinds.total():.0f} %)" for kind, n in ordered[:KINDS])
-    more = len(ordered) - KINDS
+    told = ", ".join(f"{kind} ({100 * n / kinds.total():.0f} %)" for kind, n in ordered[:_KINDS])
+    more = len(ordered) - _KINDS
     return f"{told} and {more} more" if more > 0 else told

@@ -29,8 +29,8 @@ from benchmark.storage.arrays import read_blocks, write_blocks
 from benchmark.storage.atomic import write_text
 
 DATA, CELL = "made", "DDIM-linear-ddim-{steps}-s0"
-FEW = 64  # samples where these are not what grows
-BLOCK = 500  # rows that are made at once
+_FEW = 64  # samples where these are not what grows
+_BLOCK = 500  # rows that are made at once
 DECADE = 10  # the exponent is fitted to the sizes down to this part of the largest
 
 
@@ -59,7 +59,7 @@ QUICK = Sizes(
 class Case(NamedTuple):
     """What is measured once: all but one of these are the same for all points of a curve."""
 
-    samples: int = FEW
+    samples: int = _FEW
     resolution: int = 32
     steps: int = 10
     images: int = 100
@@ -149,16 +149,16 @@ def measured(sizes: Sizes) -> Iterator[Curve]:
     yield curve("retrieve, further cells", retrieve_again, "images", sizes.retrieved)
 
 
-Work = Callable[[Case, Path], float]
+_Work = Callable[[Case, Path], float]
 
 
-def curve(stage: str, work: Work, against: str, sizes: Sequence[int]) -> Curve:
+def curve(stage: str, work: _Work, against: str, sizes: Sequence[int]) -> Curve:
     """Measure a stage at each size, everything else being equal."""
     uses = [alone(work, Case(**{against: size})) for size in sizes]
     return Curve(stage, against, list(sizes), uses)
 
 
-def alone(work: Work, case: Case) -> Use:
+def alone(work: _Work, case: Case) -> Use:
     """Measure in a fresh process and a folder of its own."""
     spawn = multiprocessing.get_context("spawn")
     with (
@@ -222,7 +222,7 @@ def retrieve_again(case: Case, folder: Path) -> float:
     return _seconds("retrieve", case, folder, CELL.format(steps=case.steps))
 
 
-def _use(work: Work, case: Case, folder: Path) -> Use:
+def _use(work: _Work, case: Case, folder: Path) -> Use:
     seconds = work(case, folder)
     return Use(seconds, peak_of_process() / 1e6)
 
@@ -290,7 +290,7 @@ def _make_features(case: Case, folder: Path) -> None:
 
     def split(rows: range) -> Split:
         sha256 = hashlib.sha256()
-        for block in read_blocks(run.images(DATA), rows, BLOCK):
+        for block in read_blocks(run.images(DATA), rows, _BLOCK):
             sha256.update(block.data)
         return Split(start=rows.start, stop=rows.stop, sha256=sha256.hexdigest())
 
@@ -316,8 +316,8 @@ def _write_random(path: Path, shape: tuple[int, ...], dtype: type) -> None:
 
 def _random(shape: tuple[int, ...], dtype: type) -> Iterator[NDArray[Any]]:
     rng = np.random.default_rng([0, *shape])
-    for start in range(0, shape[0], BLOCK):
-        block = (min(BLOCK, shape[0] - start), *shape[1:])
+    for start in range(0, shape[0], _BLOCK):
+        block = (min(_BLOCK, shape[0] - start), *shape[1:])
         if dtype is np.uint8:
             yield rng.integers(0, 256, block, np.uint8)
         else:

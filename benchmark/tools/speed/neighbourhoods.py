@@ -22,7 +22,7 @@ from benchmark.runtime.memory import peak_of_process
 K = 5  # neighbours
 
 
-class Use(NamedTuple):
+class _Use(NamedTuple):
     """What a computation in a process of its own took, and found."""
 
     seconds: float
@@ -30,14 +30,14 @@ class Use(NamedTuple):
     found: dict[str, float]
 
 
-def alone(work: Callable[[int, int], Use], n: int, d: int) -> Use:
+def alone(work: Callable[[int, int], _Use], n: int, d: int) -> _Use:
     """Run it in a fresh process, whose peak of memory is its own."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(work, n, d).result()
 
 
-def ours_of(n: int, d: int) -> Use:
+def ours_of(n: int, d: int) -> _Use:
     """Measure `manifold`."""
     fake, real = _features(n, d)
     before, start = peak_of_process(), time.perf_counter()
@@ -48,10 +48,10 @@ def ours_of(n: int, d: int) -> Use:
         "density": found.density,
         "coverage": found.coverage,
     }
-    return Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
+    return _Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
 
 
-def theirs_of(n: int, d: int) -> Use:
+def theirs_of(n: int, d: int) -> _Use:
     """Measure that of `prdc`."""
     from prdc import compute_prdc
 
@@ -60,7 +60,7 @@ def theirs_of(n: int, d: int) -> Use:
     with contextlib.redirect_stdout(io.StringIO()):
         found = compute_prdc(real, fake, K)
     figures = {key: float(value) for key, value in found.items()}
-    return Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
+    return _Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
 
 
 def _features(n: int, d: int) -> list[NDArray[np.float32]]:

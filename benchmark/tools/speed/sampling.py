@@ -29,8 +29,8 @@ from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 from benchmark.tools.speed.timing import Row, interleave, seconds, take_turns, version
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
-SHARE = 1 / 1.03  # of a sampler's time that its network is to have
-SCHEDULES = {  # on which each sampler is timed
+_SHARE = 1 / 1.03  # of a sampler's time that its network is to have
+_SCHEDULES = {  # on which each sampler is timed
     "ddpm": "linear",
     "ddim": "linear",
     "dpm-solver++": "linear",
@@ -49,11 +49,11 @@ PEERS = {  # diffusers' pipeline and scheduler for a sampler
 ALWAYS_NUMPY = "predictor-corrector"  # whose pipeline has no other output_type
 ADAPTIVE = "probability-flow"  # solves image by image, until its tolerance is met
 TOLERANCE = 0.1
-ONE_BATCH = [sampler for sampler in SCHEDULES if sampler != ADAPTIVE]
+ONE_BATCH = [sampler for sampler in _SCHEDULES if sampler != ADAPTIVE]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class _Sizes:
     """How much is measured.
 
     Attributes:
@@ -79,7 +79,7 @@ class Sizes:
     megabytes: int = 256
 
 
-QUICK = Sizes(
+QUICK = _Sizes(
     batches=(2,),
     few_batches=(2,),
     rounds=1,
@@ -117,7 +117,7 @@ ON_CPU = (Way(),)
 ON_GPU = (Way("bf16", True, False, "3"), Way("bf16", True, True, "1.3"))
 
 
-def rows(sizes: Sizes) -> Iterator[Row]:
+def rows(sizes: _Sizes) -> Iterator[Row]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     limits = Limits(product_rate(sizes.product, device), copy_rate(sizes.megabytes, device))
@@ -154,7 +154,7 @@ class Own:
     """
 
     def __init__(
-        self, folder: Path, spec: UNetSpec, sizes: Sizes, way: Way, device: torch.device
+        self, folder: Path, spec: UNetSpec, sizes: _Sizes, way: Way, device: torch.device
     ) -> None:
         self.way, self.device = way, device
         self.config = _config(spec, sizes, way)
@@ -174,7 +174,7 @@ class Own:
         return Drawing(self.config, self._cells[sampler], self.run, self.device)
 
 
-def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
+def _config(spec: UNetSpec, sizes: _Sizes, way: Way) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
     tolerance = {"kind": ADAPTIVE, "atol": TOLERANCE, "rtol": TOLERANCE}
@@ -208,14 +208,14 @@ def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
                     "steps": sizes.steps,
                     "samples": 64,  # the batch is what `draw` is given
                 }
-                for sampler, schedule in SCHEDULES.items()
+                for sampler, schedule in _SCHEDULES.items()
             ],
             "evaluation": {"metrics": {"fd": {"kind": "frechet"}}, "controls": []},
         }
     )
 
 
-def share(drawing: Drawing, name: str, batch: int, sizes: Sizes) -> Row:
+def share(drawing: Drawing, name: str, batch: int, sizes: _Sizes) -> Row:
     """Compare a sampler with the bare forward passes that it takes."""
     draw = partial(drawing.draw, range(batch), drawing.timesteps)
     draw()
@@ -230,7 +230,7 @@ def share(drawing: Drawing, name: str, batch: int, sizes: Sizes) -> Row:
         ours=_per_image(own, batch),
         theirs=_per_image(bare, batch),
         peer="bare forward passes",
-        target=f"ratio {SHARE:.3f}",
+        target=f"ratio {_SHARE:.3f}",
         note=f"{calls} evaluations of {_size(drawing)}",
     )
 
@@ -250,7 +250,7 @@ def limit(drawing: Drawing, name: str, batch: int, rounds: int, limits: Limits) 
     )
 
 
-def against_pipeline(own: Own, sampler: str, sizes: Sizes) -> Iterator[Row]:
+def against_pipeline(own: Own, sampler: str, sizes: _Sizes) -> Iterator[Row]:
     """Compare noise to uint8 on the host with what diffusers takes for it on the same weights."""
     drawing = own.drawing(sampler)
     pipeline = _pipeline(drawing, sampler, own.way)

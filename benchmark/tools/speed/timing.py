@@ -20,8 +20,8 @@ from benchmark.runtime.device import resolve_device, synchronise
 from benchmark.runtime.gauges import gpu_state, watch_machine
 from benchmark.storage.atomic import write_text
 
-Work: TypeAlias = Callable[[], object]
-T = TypeVar("T")
+_Work: TypeAlias = Callable[[], object]
+_T = TypeVar("_T")
 
 CPU = torch.device("cpu")
 INSTALL = "uv run --group peers python -m benchmark speed"
@@ -77,8 +77,8 @@ class Row:
 
 
 def interleave(
-    ours: Callable[[], T], theirs: Callable[[], T] | None, rounds: int, theirs_rounds: int
-) -> tuple[list[T], list[T]]:
+    ours: Callable[[], _T], theirs: Callable[[], _T] | None, rounds: int, theirs_rounds: int
+) -> tuple[list[_T], list[_T]]:
     """Return what either measures, taking turns: ours, theirs, ours, theirs and so on.
 
     Args:
@@ -87,8 +87,8 @@ def interleave(
         rounds: of ours; with more than one, one before is dropped.
         theirs_rounds: of theirs, likewise.
     """
-    own: list[T] = []
-    other: list[T] = []
+    own: list[_T] = []
+    other: list[_T] = []
     for turn in range(-1, rounds):
         if turn >= 0 or rounds > 1:
             own.append(ours())
@@ -98,7 +98,7 @@ def interleave(
 
 
 def take_turns(
-    ours: Work, theirs: Work, rounds: int, least: float, device: torch.device = CPU
+    ours: _Work, theirs: _Work, rounds: int, least: float, device: torch.device = CPU
 ) -> tuple[list[float], list[float]]:
     """Return the seconds of either in each round, after one that is dropped.
 
@@ -116,7 +116,7 @@ def take_turns(
     )
 
 
-def seconds(work: Work, device: torch.device = CPU) -> float:
+def seconds(work: _Work, device: torch.device = CPU) -> float:
     """Return how long the work takes, until the device has done it."""
     synchronise(device)
     start = time.perf_counter()

@@ -36,7 +36,7 @@ NOTE = (
 
 
 @dataclass(frozen=True)
-class Sizes:
+class _Sizes:
     """How much is measured.
 
     Attributes:
@@ -58,17 +58,17 @@ class Sizes:
     networks: tuple[tuple[int, ...], ...] = ((16, 32), (32, 64, 64))
 
 
-QUICK = Sizes(batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),))
+QUICK = _Sizes(batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),))
 
 
-def rows(sizes: Sizes) -> Iterator[Row]:
+def rows(sizes: _Sizes) -> Iterator[Row]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     for channels, batch in itertools.product(sizes.networks, sizes.batches):
         yield against_example(diffusers_defaults(channels), batch, sizes, device)
 
 
-def against_example(spec: UNetSpec, batch: int, sizes: Sizes, device: torch.device) -> Row:
+def against_example(spec: UNetSpec, batch: int, sizes: _Sizes, device: torch.device) -> Row:
     """Compare steps with the same network, batch, precision, optimiser, flips and average."""
     gpu = device.type == "cuda"
     precision: Precision = "bf16" if gpu else "float32"
@@ -128,7 +128,7 @@ def own(
     return train
 
 
-class Pictures(Dataset[Tensor]):
+class _Pictures(Dataset[Tensor]):
     """PIL images, transformed when they are asked for, as the example does.
 
     Args:
@@ -180,7 +180,7 @@ def example(
     )
     rates = get_cosine_schedule_with_warmup(optimiser, settings.warmup, total)
     ema = EMAModel(model.parameters(), decay=decay, use_ema_warmup=True, power=3 / 4)
-    loader = DataLoader(Pictures(images), batch_size=settings.batch, shuffle=True)
+    loader = DataLoader(_Pictures(images), batch_size=settings.batch, shuffle=True)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
 
     def step(clean: Tensor) -> float:
