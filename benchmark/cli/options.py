@@ -54,13 +54,13 @@ Output = Annotated[
 Reference = Annotated[
     Path, typer.Option(help="CSV of published figures.", show_default="the report's")
 ]
-Figures = Annotated[
+FiguresFile = Annotated[
     Path | None, typer.Option("--output", help="File for all figures, JSON.", show_default=False)
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Small sizes, to see that it works.")]
 REPORTS = ("tables", "plots")  # verbs that need records alone
 SPEED = ("sampling", "training", "metrics")  # the parts of the speed table
-Subject = Annotated[
+SubjectName = Annotated[
     str,
     typer.Argument(
         help="A cell's id, a control as held-out-DATA, or controls-DATA for all of them.",
@@ -74,7 +74,7 @@ def examples(*lines: str) -> str:
     return "**Examples**\n\n" + "\n\n".join(f"`python -m benchmark {line}`" for line in lines)
 
 
-def load(path: Path) -> Config:
+def load_checked(path: Path) -> Config:
     """Read a config. Modules of the user's own may lie beside it."""
     from benchmark.config.loading import load
 

@@ -13,7 +13,7 @@ from benchmark.cli.options import (
     Results,
     app,
     examples,
-    load,
+    load_checked,
     print_resolved,
 )
 from benchmark.storage.paths import RESULTS, Run
@@ -24,7 +24,7 @@ def config(config: ConfigFile) -> None:
     """Check a config and print it with every default, and the cells of its grid."""
     from benchmark.config.needs import check_folders, lacking
 
-    loaded = load(config)
+    loaded = load_checked(config)
     run = Run(RESULTS / loaded.run)
     check_folders(loaded, run)
     print_resolved(loaded)
@@ -59,7 +59,7 @@ def estimate(
     ] = "table",
 ) -> None:
     """Say what a run will cost on this machine: evaluations, FLOPs, hours, disk."""
-    loaded = load(config)  # a mistake in it is told before torch is imported
+    loaded = load_checked(config)  # a mistake in it is told before torch is imported
     from benchmark.tools.estimate import estimate as measure
     from benchmark.tools.estimate import show
 

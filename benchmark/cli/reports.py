@@ -93,10 +93,10 @@ def compare(
     """Compare runs cell by cell: distances, times and what they were measured on."""
     from benchmark.report.compare import changed
     from benchmark.report.compare import compare as join
-    from benchmark.report.compare_formats import FORMATS
+    from benchmark.report.compare_formats import COMPARISON_FORMATS
 
     found = join(runs, metric, threshold)
-    print(FORMATS[output](changed(found) if only_changed else found), end="")
+    print(COMPARISON_FORMATS[output](changed(found) if only_changed else found), end="")
     if not exit_zero:
         raise typer.Exit(found.status)
 

@@ -10,7 +10,7 @@ import typer
 
 from benchmark.cli.options import (
     SPEED,
-    Figures,
+    FiguresFile,
     Quick,
     app,
     examples,
@@ -25,7 +25,7 @@ app.add_typer(speed_app, name="speed")
     invoke_without_command=True,
     epilog=examples("speed --output speed.json", "speed sampling", "speed --quick"),
 )
-def speed(context: typer.Context, output: Figures = None, quick: Quick = False) -> None:
+def speed(context: typer.Context, output: FiguresFile = None, quick: Quick = False) -> None:
     """Time parts of this program against others, in one run; without a verb, all of them.
 
     `OMP_NUM_THREADS` sets the threads of all.
@@ -39,19 +39,19 @@ def speed(context: typer.Context, output: Figures = None, quick: Quick = False) 
 
 
 @speed_app.command("sampling", epilog=examples("speed sampling --output speed.json"))
-def speed_sampling(output: Figures = None, quick: Quick = False) -> None:
+def speed_sampling(output: FiguresFile = None, quick: Quick = False) -> None:
     """Samplers against the bare network and against diffusers' pipelines on the same weights."""
     _speed("sampling", output, quick, "sampling")
 
 
 @speed_app.command("training", epilog=examples("speed training --output speed.json"))
-def speed_training(output: Figures = None, quick: Quick = False) -> None:
+def speed_training(output: FiguresFile = None, quick: Quick = False) -> None:
     """Training steps against the loop of diffusers' example on the same network."""
     _speed("training", output, quick, "training")
 
 
 @speed_app.command("metrics", epilog=examples("speed metrics --output speed.json"))
-def speed_metrics(output: Figures = None, quick: Quick = False) -> None:
+def speed_metrics(output: FiguresFile = None, quick: Quick = False) -> None:
     """Features and metrics against pytorch-fid and prdc, as installed from PyPI.
 
     On two cores it takes ten minutes.
@@ -71,7 +71,7 @@ def _speed(title: str, output: Path | None, quick: bool, *names: str) -> None:
     "growth", epilog=examples("speed growth --output growth.json --figure growth.png")
 )
 def speed_growth(
-    output: Figures = None,
+    output: FiguresFile = None,
     figure: Annotated[
         Path | None, typer.Option(help="File for the picture, PNG.", show_default=False)
     ] = None,
@@ -81,6 +81,6 @@ def speed_growth(
 
     On two cores the whole takes eight minutes and needs 4 GB of disk.
     """
-    from benchmark.tools.speed.growth import QUICK, Sizes, grow
+    from benchmark.tools.speed.growth import QUICK, GrowthSizes, grow
 
-    grow(QUICK if quick else Sizes(), output, figure)
+    grow(QUICK if quick else GrowthSizes(), output, figure)

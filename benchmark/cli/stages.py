@@ -16,11 +16,11 @@ from benchmark.cli.options import (
     Readers,
     Results,
     Shard,
-    Subject,
+    SubjectName,
     Threads,
     app,
     examples,
-    load,
+    load_checked,
     module_of,
     print_resolved,
 )
@@ -168,7 +168,7 @@ def features(
 
 @app.command(epilog=examples("evaluate config/config.yaml DDIM-linear-ddim-50-s0"))
 def evaluate(
-    config: ConfigFile, subject: Subject, results: Results = RESULTS, dry_run: DryRun = False
+    config: ConfigFile, subject: SubjectName, results: Results = RESULTS, dry_run: DryRun = False
 ) -> None:
     """Measure a cell's samples, or controls, against the training images."""
     _stage("evaluate", config, subject, results, dry_run)
@@ -176,7 +176,7 @@ def evaluate(
 
 @app.command(epilog=examples("retrieve config/config.yaml DDIM-linear-ddim-50-s0"))
 def retrieve(
-    config: ConfigFile, subject: Subject, results: Results = RESULTS, dry_run: DryRun = False
+    config: ConfigFile, subject: SubjectName, results: Results = RESULTS, dry_run: DryRun = False
 ) -> None:
     """Find the training images nearest to each sample, draw them, and accuse copies."""
     _stage("retrieve", config, subject, results, dry_run)
@@ -189,7 +189,7 @@ def _stage(
     from benchmark.config.loading import check_writable
     from benchmark.records.record import Stopwatch, created
 
-    loaded = load(path)
+    loaded = load_checked(path)
     checks: dict[str, Callable[[str], object]] = {
         "prepare": loaded.data_spec,
         "train": loaded.train_spec,

@@ -14,7 +14,7 @@ from benchmark.cli.options import (
     Results,
     app,
     examples,
-    load,
+    load_checked,
     print_paths,
 )
 from benchmark.core.cores import available_cores
@@ -37,7 +37,7 @@ def export(
     """Pack trained weights as float16 into one file, with a model card beside it."""
     from benchmark.tools.export import export as pack
 
-    loaded = load(config)
+    loaded = load_checked(config)
     print_paths(pack(loaded, training, Run(results / loaded.run), file))
 
 
@@ -151,14 +151,14 @@ def score(
     """Measure how far one set of images lies from another, wherever they were made."""
     from benchmark.tools.score import Embedding, save
     from benchmark.tools.score import score as measure
-    from benchmark.tools.score_options import Choice
+    from benchmark.tools.score_options import MetricChoice
 
     cache = RESULTS / CACHE / "weights"
     rule = None if files == "all" else files
     embedding = Embedding(
         extractor, cache, weights, device, batch, threads or available_cores(), rule
     )
-    choice = Choice(isc_splits, kid_subsets, kid_subset_size)
+    choice = MetricChoice(isc_splits, kid_subsets, kid_subset_size)
     if fake is None:
         if save_stats is None:
             raise BenchmarkError("FAKE: is missing: give a second set of images, or --save-stats")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
-from benchmark.core.strict import nearest, shown
+from benchmark.core.strict import nearest_names, shown
 from benchmark.data.base import SourceBase
 from benchmark.diffusion.processes import SDE, DiscreteVE, Process
 from benchmark.diffusion.samplers import plan
@@ -101,4 +101,4 @@ def known(at: str, name: str, *named: Iterable[str]) -> None:
     """Refuse a name that is none of those named, with the nearest right one."""
     names = set(itertools.chain(*named))
     if name not in names:
-        raise ValueError(f"{at}: no {shown(name)}: {nearest(name, names)}")
+        raise ValueError(f"{at}: no {shown(name)}: {nearest_names(name, names)}")

@@ -39,7 +39,7 @@ from benchmark.core.strict import (
     Seed,
     Strict,
     UserText,
-    nearest,
+    nearest_names,
     shown,
     text,
 )
@@ -590,5 +590,5 @@ def _placeless(weights: Pretrained | None) -> dict[str, Any]:
 
 def _find(name: str, found: Mapping[str, _V], noun: str) -> _V:
     if name not in found:
-        raise BenchmarkError(f"no {noun} {shown(name)}: {nearest(name, found)}")
+        raise BenchmarkError(f"no {noun} {shown(name)}: {nearest_names(name, found)}")
     return found[name]

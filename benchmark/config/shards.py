@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from benchmark.config.config import Config
     from benchmark.storage.paths import Run
 
-Kind = Literal["sample", "features"]  # of the records of what is made in parts
-IDENTITY = ("code", "sources")  # facts that all shards of a cell have in common
+Sharded = Literal["sample", "features"]  # of the records of what is made in parts
+SHARD_IDENTITY = ("code", "sources")  # facts that all shards of a cell have in common
 SHARD = "shard"  # the fact of a record: images that each job made
 
 
@@ -27,7 +27,7 @@ def split(count: int, batch: int, size: int | None) -> list[range]:
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def name_of(part: range) -> str:
+def shard_name(part: range) -> str:
     """Return the name of a part: its first image, and the one behind its last."""
     return f"{part.start}-{part.stop}"
 
@@ -44,12 +44,12 @@ def parse(shard: str, count: int, batch: int) -> range:
     if not part or part.stop > count or not whole:
         raise BenchmarkError(
             f"--shard {shard}: parts of {count} images are whole batches of {batch}, as "
-            f"{name_of(split(count, batch, batch)[0])}"
+            f"{shard_name(split(count, batch, batch)[0])}"
         )
     return part
 
 
-def size_of(config: Config, name: str, run: Run, kind: Kind) -> int | None:
+def size_of(config: Config, name: str, run: Run, kind: Sharded) -> int | None:
     """Return how many images of a cell each job makes; None: one job makes all.
 
     What is done keeps the size that it was made in: its images do not depend on it, so a config
@@ -72,4 +72,4 @@ def identity(code: str, *sources: str) -> dict[str, str]:
         code: a hash of the code that makes them.
         sources: SHA-256 of all that is read.
     """
-    return dict(zip(IDENTITY, (code, " ".join(sources)), strict=True))
+    return dict(zip(SHARD_IDENTITY, (code, " ".join(sources)), strict=True))

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, get_type_hints
 from pydantic import create_model
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict, nearest
+from benchmark.core.strict import Strict, nearest_names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +43,7 @@ class Registry(Generic[F]):
     def get(self, name: str) -> F:
         """Return the function called `name`; raise BenchmarkError with the nearest right name."""
         if name not in self._functions:
-            raise BenchmarkError(f"no {self.noun} {name!r}: {nearest(name, self._functions)}")
+            raise BenchmarkError(f"no {self.noun} {name!r}: {nearest_names(name, self._functions)}")
         return self._functions[name]
 
     def names(self) -> list[str]:

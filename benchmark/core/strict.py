@@ -76,7 +76,7 @@ UserPath = Annotated[Path, AfterValidator(_one_line), AfterValidator(_expand)]
 UserText = Annotated[str, AfterValidator(_one_line), AfterValidator(os.path.expanduser)]
 
 
-def nearest(name: object, names: Iterable[str]) -> str:
+def nearest_names(name: object, names: Iterable[str]) -> str:
     """Return a sentence that lists the right names, the closest first when one is close."""
     known = sorted(names)
     if not known:
@@ -96,7 +96,7 @@ def _known(names: Iterable[str]) -> str:
 def _unknown(keys: Sequence[object], known: Sequence[str]) -> str:
     """Return a sentence that names unknown keys; of several, the known ones come once, last."""
     if len(keys) == 1:
-        return f"unknown key {shown(keys[0])}: {nearest(keys[0], known)}"
+        return f"unknown key {shown(keys[0])}: {nearest_names(keys[0], known)}"
     meant = ((shown(key), _meant(key, known)) for key in keys[:MOST_TOLD])
     told = ", ".join(f"{key} ({guess})" if guess else key for key, guess in meant)
     return f"unknown keys {told}{_more(len(keys) - MOST_TOLD)}: {_known(known)}"
@@ -256,7 +256,7 @@ def _what(detail: ErrorDetails) -> str:
     if detail["type"] == "union_tag_invalid":
         known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         kind = context["discriminator"].strip("'")
-        return f"no {kind} {shown(context['tag'])}: {nearest(context['tag'], known)}"
+        return f"no {kind} {shown(context['tag'])}: {nearest_names(context['tag'], known)}"
     if detail["type"] == "missing":
         return "this key is missing"
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from PIL import Image
 from pydantic import Field, model_validator
 
-from benchmark.core.strict import nearest, shown, text
+from benchmark.core.strict import nearest_names, shown, text
 from benchmark.data.base import Candidates, Item, Offer, SourceBase
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Avatars(SourceBase):
     def _check(self) -> Avatars:
         known = style_names()
         if self.style not in known:
-            raise ValueError(f"style: no {shown(self.style)}: {nearest(self.style, known)}")
+            raise ValueError(f"style: no {shown(self.style)}: {nearest_names(self.style, known)}")
         if self.options:
             check_options(self.style, self.options)
         return self
@@ -113,11 +113,15 @@ def check_options(style: str, options: dict[str, Any]) -> None:
     known = OptionsDescriptor(_style(style)).to_json()
     for name, value in options.items():
         if name not in known:
-            raise ValueError(f"options: style {style} has no {shown(name)}: {nearest(name, known)}")
+            raise ValueError(
+                f"options: style {style} has no {shown(name)}: {nearest_names(name, known)}"
+            )
         choices = known[name].get("values", ())
         for choice in value if isinstance(value, list) else [value]:
             if choices and choice not in choices:
-                raise ValueError(f"options.{name}: no {shown(choice)}: {nearest(choice, choices)}")
+                raise ValueError(
+                    f"options.{name}: no {shown(choice)}: {nearest_names(choice, choices)}"
+                )
     try:
         Avatar(_style(style), options)
     except OptionsValidationError as error:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     # uint8 B×3×H×W in [0, 255] -> float32 B×d
     Embed: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
     # a weights file and where to run -> the network
-    Build: TypeAlias = Callable[[Path, torch.device], "Network"]
+    Build: TypeAlias = Callable[[Path, torch.device], "Embedder"]
 
 
 @dataclass(frozen=True)
-class Network:
+class Embedder:
     """A feature network in two parts, so that large images can be made small one by one.
 
     Attributes:
@@ -65,7 +65,7 @@ class Extractor:
     build: Build
     classifier: Callable[[Path], NDArray[np.float32]] | None = None
 
-    def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Network:
+    def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Embedder:
         """Return the network, a function from uint8 B×3×H×W to float32 B×d on `device`.
 
         Args:

@@ -14,17 +14,17 @@ from benchmark.extractors.weights import Weights
 if TYPE_CHECKING:
     import torch
 
-    from benchmark.extractors.base import Build, Network
+    from benchmark.extractors.base import Build, Embedder
 
 
-def _efficientnet_lite0(file: Path, device: torch.device) -> Network:
+def _efficientnet_lite0(file: Path, device: torch.device) -> Embedder:
     from benchmark.extractors.efficientnet_lite0 import build
 
     return build(file, device)
 
 
 def _inception_v3_fid(dialect: str) -> Build:
-    def build(file: Path, device: torch.device) -> Network:
+    def build(file: Path, device: torch.device) -> Embedder:
         from benchmark.extractors import inception_v3_fid
 
         return inception_v3_fid.build(file, device, dialect)
@@ -38,13 +38,13 @@ def _inception_v3_fid_classifier(file: Path) -> NDArray[np.float32]:
     return classifier(file)
 
 
-def _inception_v3_imagenet(file: Path, device: torch.device) -> Network:
+def _inception_v3_imagenet(file: Path, device: torch.device) -> Embedder:
     from benchmark.extractors.inception_v3_imagenet import build
 
     return build(file, device)
 
 
-def _dinov2(file: Path, device: torch.device) -> Network:
+def _dinov2(file: Path, device: torch.device) -> Embedder:
     from benchmark.extractors.dinov2 import build
 
     return build(file, device)

@@ -21,8 +21,8 @@ from torch.nn.functional import (
     scaled_dot_product_attention,
 )
 
-from benchmark.extractors.base import Network
-from benchmark.extractors.folding import State, load_state
+from benchmark.extractors.base import Embedder
+from benchmark.extractors.folding import State, read_state_dict
 from benchmark.extractors.resizing import pillow
 
 _SIDE = 224
@@ -34,11 +34,11 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
 
-def build(file: Path, device: torch.device) -> Network:
+def build(file: Path, device: torch.device) -> Embedder:
     """Return the network from uint8 B×3×H×W to the normalised class token, float32 B×d."""
-    network = Dinov2(load_state(file, device))
+    network = Dinov2(read_state_dict(file, device))
 
-    return Network(preprocess, network)
+    return Embedder(preprocess, network)
 
 
 def preprocess(images: Tensor) -> Tensor:

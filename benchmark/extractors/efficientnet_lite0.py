@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, hardtanh_, pad
 
-from benchmark.extractors.base import Network
-from benchmark.extractors.folding import State, fold, load_state
+from benchmark.extractors.base import Embedder
+from benchmark.extractors.folding import State, fold, read_state_dict
 from benchmark.extractors.resizing import antialiased
 
 _SIDE = 224
@@ -23,15 +23,15 @@ CPU_PART = 4  # images at a time, whose activations stay in the cache: 1.5 times
 _STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
 
 
-def build(file: Path, device: torch.device) -> Network:
+def build(file: Path, device: torch.device) -> Embedder:
     """Return the network from uint8 B×3×H×W to the pooled features, float32 B×1280."""
-    network = EfficientNetLite0(load_state(file, device))
+    network = EfficientNetLite0(read_state_dict(file, device))
 
     def forward(x: Tensor) -> Tensor:
         size = CPU_PART if device.type == "cpu" else len(x)
         return torch.cat([network(part) for part in torch.split(x, size)])
 
-    return Network(preprocess, forward)
+    return Embedder(preprocess, forward)
 
 
 def preprocess(images: Tensor) -> Tensor:

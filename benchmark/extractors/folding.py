@@ -12,7 +12,7 @@ State = dict[str, Tensor]
 _EPS = 1e-3  # of the batch normalisation in both networks, as in TensorFlow's
 
 
-def load_state(file: Path, device: torch.device) -> State:
+def read_state_dict(file: Path, device: torch.device) -> State:
     """Read a state dict; a pickle with code in it is refused by torch."""
     state: State = torch.load(file, map_location=device, weights_only=True)
     return state

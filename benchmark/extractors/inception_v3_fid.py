@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from benchmark.extractors.base import Network
-from benchmark.extractors.folding import load_state
+from benchmark.extractors.base import Embedder
+from benchmark.extractors.folding import read_state_dict
 from benchmark.extractors.inception_v3 import SIDE, InceptionV3
 from benchmark.extractors.resizing import bicubic, bilinear, bilinear_tf1
 
@@ -41,10 +41,10 @@ DIALECTS = {
 }
 
 
-def build(file: Path, device: torch.device, dialect: str) -> Network:
+def build(file: Path, device: torch.device, dialect: str) -> Embedder:
     """Return the network from uint8 B×3×H×W to the pool3 features, float32 B×2048."""
-    network = InceptionV3(load_state(file, device), pool=_average, last_pool=_maximum)
-    return Network(DIALECTS[dialect].preprocess, network)
+    network = InceptionV3(read_state_dict(file, device), pool=_average, last_pool=_maximum)
+    return Embedder(DIALECTS[dialect].preprocess, network)
 
 
 def classifier(file: Path) -> NDArray[np.float32]:
@@ -52,7 +52,7 @@ def classifier(file: Path) -> NDArray[np.float32]:
 
     The bias is left out, as in the code of Salimans et al. (2016) and in torch-fidelity.
     """
-    weight: NDArray[np.float32] = load_state(file, torch.device("cpu"))["fc.weight"].numpy()
+    weight: NDArray[np.float32] = read_state_dict(file, torch.device("cpu"))["fc.weight"].numpy()
     return weight.T
 
 

@@ -10,19 +10,19 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 from torchvision.transforms.functional import center_crop
 
-from benchmark.extractors.base import Network
-from benchmark.extractors.folding import load_state
+from benchmark.extractors.base import Embedder
+from benchmark.extractors.folding import read_state_dict
 from benchmark.extractors.inception_v3 import SIDE, InceptionV3
 from benchmark.extractors.resizing import pillow
 
 RESIZED = 342  # the shorter side, from which the centre is cut
 
 
-def build(file: Path, device: torch.device) -> Network:
+def build(file: Path, device: torch.device) -> Embedder:
     """Return the network from uint8 B×3×H×W to the pooled features, float32 B×2048."""
-    network = InceptionV3(load_state(file, device), pool=_average, last_pool=_average)
+    network = InceptionV3(read_state_dict(file, device), pool=_average, last_pool=_average)
 
-    return Network(preprocess, network)
+    return Embedder(preprocess, network)
 
 
 def preprocess(images: Tensor) -> Tensor:

@@ -11,32 +11,32 @@ from numpy.typing import NDArray
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics.base import Features
 
-Array = NDArray[np.float64]
+Float64 = NDArray[np.float64]
 
-BLOCK = 1024
+ROW_BLOCK = 1024
 SAMPLED = 1000  # rows that the middle of a set is computed of
 LEAST = 1e-2  # of |x|² + |y|²; a squared distance below it is computed again, directly
 PAIRS = 2**21  # numbers in the differences that are held at a time
 
 
-def middle(features: Features) -> Array:
+def middle(features: Features) -> Float64:
     """Return the median of each column of features, n×d, of at most `SAMPLED` rows.
 
     Distances are computed from there. Unlike a mean it stays among the rows where a few lie
     far out.
     """
     rows = features[:: -(-len(features) // SAMPLED)]
-    centre: Array = np.median(rows.astype(np.float64), axis=0)
+    centre: Float64 = np.median(rows.astype(np.float64), axis=0)
     return centre
 
 
-def blocks(n: int) -> Iterator[slice]:
-    """Yield the slices of at most `BLOCK` rows that make up n."""
-    for start in range(0, n, BLOCK):
-        yield slice(start, min(start + BLOCK, n))
+def row_slices(n: int) -> Iterator[slice]:
+    """Yield the slices of at most `ROW_BLOCK` rows that make up n."""
+    for start in range(0, n, ROW_BLOCK):
+        yield slice(start, min(start + ROW_BLOCK, n))
 
 
-def squared_distances(x: Features, y: Features, centre: Array) -> Array:
+def squared_distances(x: Features, y: Features, centre: Float64) -> Float64:
     """Return the squared distances, n×m, of rows of x (n×d) and y (m×d), never below 0.
 
     They are |x|² + |y|² − 2x·y, which loses digits where x and y are long and close to each other.
@@ -51,7 +51,7 @@ def squared_distances(x: Features, y: Features, centre: Array) -> Array:
     """
     from_x, from_y = x - centre, y - centre
     lengths = np.einsum("ij,ij->i", from_x, from_x)[:, None] + np.einsum("ij,ij->i", from_y, from_y)
-    distances: Array = from_x @ from_y.T
+    distances: Float64 = from_x @ from_y.T
     distances *= -2
     distances += lengths
     lengths *= LEAST
@@ -81,7 +81,9 @@ def rounding(dimension: int) -> float:
     return (dimension + 8) * float(np.finfo(np.float64).eps) / LEAST
 
 
-def _compute_directly(distances: Array, lost: NDArray[np.bool_], x: Features, y: Features) -> None:
+def _compute_directly(
+    distances: Float64, lost: NDArray[np.bool_], x: Features, y: Features
+) -> None:
     """Replace the lost squared distances (n×m) of rows of x and y by sums of squared differences.
 
     Where many are lost, computing all of them is faster than picking pairs.
@@ -99,7 +101,7 @@ def _compute_directly(distances: Array, lost: NDArray[np.bool_], x: Features, y:
         distances[i, j] = np.einsum("ij,ij->i", difference, difference)
 
 
-def kth_neighbour(x: Features, k: int, name: str) -> Array:
+def kth_neighbour(x: Features, k: int, name: str) -> Float64:
     """Return the squared distance (n) of each row of x (n×d) to its k-th nearest other row.
 
     Raises:
@@ -109,19 +111,19 @@ def kth_neighbour(x: Features, k: int, name: str) -> Array:
     check_k(k, n, name)
     centre = middle(x)
     best = np.full((n, k), np.inf)
-    for rows in blocks(n):
-        for columns in blocks(rows.stop):  # the other half is its mirror image
+    for rows in row_slices(n):
+        for columns in row_slices(rows.stop):  # the other half is its mirror image
             distances = squared_distances(x[rows], x[columns], centre)
             if rows == columns:
                 np.fill_diagonal(distances, np.inf)
             else:
                 best[columns] = _smallest(best[columns], distances.T, k)
             best[rows] = _smallest(best[rows], distances, k)
-    radii: Array = best.max(axis=1)
+    radii: Float64 = best.max(axis=1)
     return radii
 
 
-def kth_neighbour_without(x: Features, k: int, groups: int, size: int) -> Array:
+def kth_neighbour_without(x: Features, k: int, groups: int, size: int) -> Float64:
     """Return the squared distances to the k-th nearest other row, without each group in turn.
 
     The k smallest distances to each group are all it takes, so that this costs little more than
@@ -145,7 +147,7 @@ def kth_neighbour_without(x: Features, k: int, groups: int, size: int) -> Array:
     parts = [
         (group, slice(start + block.start, start + block.stop))
         for group, (start, stop) in enumerate(itertools.pairwise(starts))
-        for block in blocks(stop - start)
+        for block in row_slices(stop - start)
     ]
     for i, (group, rows) in enumerate(parts):
         for other, columns in parts[: i + 1]:  # the other half is its mirror image
@@ -164,7 +166,7 @@ def kth_neighbour_without(x: Features, k: int, groups: int, size: int) -> Array:
     return radii
 
 
-def _smallest(best: Array, distances: Array, k: int) -> Array:
+def _smallest(best: Float64, distances: Float64, k: int) -> Float64:
     """Return the k smallest in each row of both, in no order.
 
     Sorting out whole rows takes as long as computing them, so only what is below the k-th so far

@@ -15,7 +15,7 @@ from benchmark.core.values import Value
 from benchmark.metrics.base import METRICS, Features, Sizes, check_pair, requires
 from benchmark.metrics.uncertainty import with_error
 
-BLOCK = 1024  # rows of the kernel matrix held at a time
+KERNEL_BLOCK = 1024  # rows of the kernel matrix held at a time
 SUBSET_SIZE = 1000
 
 
@@ -132,6 +132,6 @@ def _between(x: Features, y: Features) -> tuple[NDArray[np.float64], NDArray[np.
 
 def _kernel_rows(x: Features, y: Features) -> Iterator[NDArray[np.float64]]:
     y64 = y.astype(np.float64, copy=False)
-    for start in range(0, len(x), BLOCK):
-        k = x[start : start + BLOCK].astype(np.float64, copy=False) @ y64.T / x.shape[1] + 1
+    for start in range(0, len(x), KERNEL_BLOCK):
+        k = x[start : start + KERNEL_BLOCK].astype(np.float64, copy=False) @ y64.T / x.shape[1] + 1
         yield k * k * k

@@ -29,13 +29,13 @@ from benchmark.metrics.base import (
     requires,
 )
 from benchmark.metrics.distances import (
-    Array,
-    blocks,
+    Float64,
     check_k,
     kth_neighbour,
     kth_neighbour_without,
     middle,
     rounding,
+    row_slices,
     squared_distances,
 )
 from benchmark.metrics.uncertainty import (
@@ -135,8 +135,8 @@ def recall(
     radii = _open(kth_neighbour_without(fake, k, n // size, size), fake.shape[1])
     _refuse_empty(radii[:, -1], k, "fake")
     hits, centre = np.zeros((len(real), radii.shape[1]), bool), middle(real)
-    for points in blocks(len(real)):
-        for balls in blocks(n):
+    for points in row_slices(len(real)):
+        for balls in row_slices(n):
             distances = squared_distances(real[points], fake[balls], centre)
             for group in range(radii.shape[1]):
                 hits[points, group] |= (distances < radii[balls, group]).any(axis=1)
@@ -170,8 +170,8 @@ def coverage(
     order, size = deal(n, groups, np.random.default_rng(seed))
     fake, group = fake[order], np.arange(n) // size  # the remainder, if any, is the last group
     hits = np.zeros((len(real), group[-1] + 1), bool)  # whether a ball holds an image of a group
-    for rows in blocks(len(real)):
-        for columns in blocks(n):
+    for rows in row_slices(len(real)):
+        for columns in row_slices(n):
             inside = squared_distances(real[rows], fake[columns], centre) < radii[rows, None]
             groups_here, first = np.unique(group[columns], return_index=True)
             hits[rows, groups_here] |= np.logical_or.reduceat(inside, first, axis=1)
@@ -223,8 +223,8 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
     found = Manifold(
         k, np.zeros(len(fake), np.int64), np.zeros(len(real), bool), np.zeros(len(real), bool)
     )
-    for rows in blocks(len(real)):
-        for columns in blocks(len(fake)):
+    for rows in row_slices(len(real)):
+        for columns in row_slices(len(fake)):
             distances = squared_distances(real[rows], fake[columns], centre)
             in_real = distances < real_radii[rows, None]
             found.balls[columns] += in_real.sum(axis=0)
@@ -233,19 +233,19 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
     return found
 
 
-def _radii(x: Features, k: int, name: str) -> Array:
+def _radii(x: Features, k: int, name: str) -> Float64:
     """Return the squared radii of the balls of the rows of x."""
     radii = _open(kth_neighbour(x, k, name), x.shape[1])
     _refuse_empty(radii, k, name)
     return radii
 
 
-def _open(radii: Array, dimension: int) -> Array:
+def _open(radii: Float64, dimension: int) -> Float64:
     """Return squared radii less what rounding may add to them and to a distance: balls are open."""
     return radii * (1 - 2 * rounding(dimension))
 
 
-def _refuse_empty(radii: Array, k: int, name: str) -> None:
+def _refuse_empty(radii: Float64, k: int, name: str) -> None:
     if not radii.any():
         raise BenchmarkError(
             f"{name}: every image has {k} equal ones, so its neighbourhood is empty: the features "
@@ -258,8 +258,8 @@ def _balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
     check_pair(fake, real)
     radii, centre = _radii(real, k, "real"), middle(real)
     counts = np.zeros(len(fake), np.int64)
-    for rows in blocks(len(real)):
-        for columns in blocks(len(fake)):
+    for rows in row_slices(len(real)):
+        for columns in row_slices(len(fake)):
             inside = squared_distances(real[rows], fake[columns], centre) < radii[rows, None]
             counts[columns] += inside.sum(axis=0)
     return counts

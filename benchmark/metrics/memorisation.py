@@ -19,7 +19,7 @@ from PIL import Image
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Figures
-from benchmark.metrics.distances import blocks, middle, squared_distances
+from benchmark.metrics.distances import middle, row_slices, squared_distances
 from benchmark.metrics.neighbours import nearest
 from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
 
@@ -324,9 +324,9 @@ def distinct(features: Features) -> Bank:
         return squared_distances(features[a], features[b], centre) <= radius**2
 
     kept = np.zeros(0, np.int64)
-    for rows in blocks(len(features)):
+    for rows in row_slices(len(features)):
         new = np.arange(rows.start, rows.stop)
-        for earlier in blocks(len(kept)):
+        for earlier in row_slices(len(kept)):
             new = new[~near(new, kept[earlier]).any(axis=1)]
         alike = near(new, new)
         lead = np.ones(len(new), bool)

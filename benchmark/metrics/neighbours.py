@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics.base import Features, check_pair
-from benchmark.metrics.distances import Array, blocks, middle
+from benchmark.metrics.distances import Float64, middle, row_slices
 
 Index = NDArray[np.int64]
 
 SPARE = 8  # candidates beyond k whose distances are computed again, exactly
-BLOCK = 256  # queries whose candidates are held at a time
+QUERY_BLOCK = 256  # queries whose candidates are held at a time
 ROUNDOFF = 2.0**-24  # of one operation in float32
 TINY = float(np.finfo(np.float32).tiny)  # below it float32 loses digits, or becomes 0
 
@@ -33,11 +33,11 @@ class _Candidates(NamedTuple):
     """
 
     rows: Index
-    farthest: Array
-    lengths: Array
+    farthest: Float64
+    lengths: Float64
 
 
-def nearest(query: Features, bank: Features, k: int) -> tuple[Array, Index]:
+def nearest(query: Features, bank: Features, k: int) -> tuple[Float64, Index]:
     """Find the `k` nearest rows of `bank` for every row of `query`.
 
     Faiss searches exhaustively (on a GPU where its build finds one), but in float32 and by
@@ -64,12 +64,12 @@ def nearest(query: Features, bank: Features, k: int) -> tuple[Array, Index]:
     found = _search(query, bank, min(k + SPARE, len(bank)))
     distances = np.empty((len(query), k))
     indices = np.empty((len(query), k), np.int64)
-    for start in range(0, len(query), BLOCK):
-        rows = slice(start, start + BLOCK)
+    for start in range(0, len(query), QUERY_BLOCK):
+        rows = slice(start, start + QUERY_BLOCK)
         distances[rows], indices[rows] = _exact(query[rows], bank, found.rows[rows], k)
     open_ones = np.flatnonzero(~_is_proven(found, distances[:, -1], *bank.shape))
-    for start in range(0, len(open_ones), BLOCK):
-        again = open_ones[start : start + BLOCK]
+    for start in range(0, len(open_ones), QUERY_BLOCK):
+        again = open_ones[start : start + QUERY_BLOCK]
         distances[again], indices[again] = _among_all(query[again], bank, k)
     return distances, indices
 
@@ -83,7 +83,7 @@ def _search(query: Features, bank: Features, count: int) -> _Candidates:
     if faiss.get_num_gpus() > 0:
         resources = faiss.StandardGpuResources()
         index = faiss.index_cpu_to_gpu(resources, 0, index)
-    for rows in blocks(len(bank)):
+    for rows in row_slices(len(bank)):
         index.add((bank[rows] - centre).astype(np.float32))
     moved = (query - centre).astype(np.float32)
     squares, found = index.search(moved, count)
@@ -91,7 +91,7 @@ def _search(query: Features, bank: Features, count: int) -> _Candidates:
     return _Candidates(found, squares[:, -1].astype(np.float64), lengths)
 
 
-def _is_proven(found: _Candidates, radii: Array, size: int, dimension: int) -> NDArray[np.bool_]:
+def _is_proven(found: _Candidates, radii: Float64, size: int, dimension: int) -> NDArray[np.bool_]:
     """Tell for which queries no row but the candidates can be among the k nearest.
 
     Let r be the exact distance of a query x to the k-th nearest candidate; all lengths are measured
@@ -116,7 +116,7 @@ def _is_proven(found: _Candidates, radii: Array, size: int, dimension: int) -> N
     return proven
 
 
-def _exact(query: Features, bank: Features, candidates: Index, k: int) -> tuple[Array, Index]:
+def _exact(query: Features, bank: Features, candidates: Index, k: int) -> tuple[Float64, Index]:
     """Return distances and rows of the `k` nearest of the candidates, computed in float64."""
     candidates = np.sort(candidates, axis=1)
     difference = bank[candidates].astype(np.float64) - query[:, None]
@@ -125,13 +125,13 @@ def _exact(query: Features, bank: Features, candidates: Index, k: int) -> tuple[
     return np.take_along_axis(distances, order, 1), np.take_along_axis(candidates, order, 1)
 
 
-def _among_all(query: Features, bank: Features, k: int) -> tuple[Array, Index]:
+def _among_all(query: Features, bank: Features, k: int) -> tuple[Float64, Index]:
     """Return distances and rows of the `k` nearest of all rows, computed in float64."""
     from scipy.spatial.distance import cdist
 
     distances = np.full((len(query), k), np.inf)
     indices = np.zeros((len(query), k), np.int64)
-    for rows in blocks(len(bank)):
+    for rows in row_slices(len(bank)):
         numbers = np.tile(np.arange(rows.start, rows.stop), (len(query), 1))
         distances = np.concatenate([distances, cdist(query, bank[rows])], axis=1)
         indices = np.concatenate([indices, numbers], axis=1)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
-from benchmark.core.strict import explain, nearest
+from benchmark.core.strict import explain, nearest_names
 from benchmark.diffusion.processes import Array, Prediction, Process
 from benchmark.diffusion.schedules import SCHEDULES, make_process
 from benchmark.models.choices import Choice
@@ -214,7 +214,7 @@ def zoo_file(name: str) -> Path:
     """Return the file of a network of the zoo; raise BenchmarkError with the nearest right name."""
     names = {path.stem for path in ZOO.glob("*.safetensors")}
     if name not in names:
-        raise BenchmarkError(f"no {name!r} in the zoo: {nearest(name, names)}")
+        raise BenchmarkError(f"no {name!r} in the zoo: {nearest_names(name, names)}")
     return zoo_path(name)
 
 

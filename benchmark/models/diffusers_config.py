@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
-from benchmark.core.strict import explain, nearest
+from benchmark.core.strict import explain, nearest_names
 from benchmark.diffusion.processes import Prediction
 from benchmark.diffusion.schedules import SCHEDULES
-from benchmark.models.schedulers import VE, Scheduler
+from benchmark.models.schedulers import SCORE_SDE_VE, Scheduler
 from benchmark.models.specs import UNetSpec
 
 # Defaults of UNet2DModel, for keys that older files leave out; a test compares them.
@@ -155,7 +155,7 @@ def schedule_of(scheduler: Scheduler) -> tuple[Options, Prediction]:
         BenchmarkError: its process is none of ours.
     """
     settings, path = scheduler.settings, scheduler.path
-    if scheduler.kind == VE:
+    if scheduler.kind == SCORE_SDE_VE:
         names = {"sigma_min": "sigma_min", "sigma_max": "sigma_max", "t_end": "sampling_eps"}
         options = {ours: settings[theirs] for ours, theirs in names.items()}
         return _schedule("ve", options, path), "score"
@@ -182,7 +182,7 @@ def _check_keys(config: dict[str, Any], path: Path) -> None:
         if key not in UNET_DEFAULTS and key not in AVERAGING and not key.startswith("_"):
             raise BenchmarkError(
                 f"{path}: {key} is no setting of a UNet2DModel: remove it, if the network does not "
-                f"depend on it; {nearest(key, UNET_DEFAULTS)}"
+                f"depend on it; {nearest_names(key, UNET_DEFAULTS)}"
             )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest
+from benchmark.core.strict import nearest_names
 from benchmark.data.listing import folder_kind
 from benchmark.models.choices import Choice
 from benchmark.models.hub_cache import NotAskedError, cached, fetched
@@ -198,7 +198,8 @@ def _check_index(find: Find, source: str) -> dict[str, str]:
     kind = index.get("_class_name")
     if not isinstance(kind, str) or kind not in PIPELINES:
         raise BenchmarkError(
-            f"{path}: a {kind} is no pipeline that is sampled here: {nearest(kind, PIPELINES)}"
+            f"{path}: a {kind} is no pipeline that is sampled here: "
+            f"{nearest_names(kind, PIPELINES)}"
         )
     named = {part: value[1] for part, value in parts.items() if len(value) > 1}
     return named | ({"scheduler": PIPELINES[kind]} if PIPELINES[kind] else {})

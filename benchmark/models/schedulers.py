@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
-from benchmark.core.strict import nearest
+from benchmark.core.strict import nearest_names
 from benchmark.diffusion.processes import Process
 from benchmark.models.choices import Choice
 
@@ -218,7 +218,7 @@ SPACINGS = {
 # Two names of diffusers for one variance: it takes the logarithm and the exponential of it.
 _SAME = {"fixed_small_log": "fixed_small"}
 
-VE = "ScoreSdeVeScheduler"
+SCORE_SDE_VE = "ScoreSdeVeScheduler"
 FOLLOWED_BY_VE = {"sigma_min", "sigma_max"}
 
 # Keys that diffusers no longer knows: what a network predicted, and the library that computed.
@@ -257,14 +257,14 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
     if kind not in SCHEDULERS:
         raise BenchmarkError(
             f"{path}: {kind} is no scheduler whose process is known here: "
-            f"{nearest(kind, SCHEDULERS)}"
+            f"{nearest_names(kind, SCHEDULERS)}"
         )
     given = {key: value for key, value in config.items() if not key.startswith("_")}
     for key in given:
         if key not in KNOWN:
             raise BenchmarkError(
                 f"{path}: {key} is no setting of these schedulers: remove it, if the samples do "
-                f"not depend on it; {nearest(key, KNOWN)}"
+                f"not depend on it; {nearest_names(key, KNOWN)}"
             )
     usual = SCHEDULERS[kind]
     settings = usual | {key: value for key, value in given.items() if key in usual}

@@ -143,7 +143,7 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Bar:
+class ChartBar:
     """A bar with its share of the longest one in percent, and the text of its amount."""
 
     name: str
@@ -187,11 +187,11 @@ def losses(records: Iterable[Record]) -> Lines | None:
     return Lines("loss", "Training loss", text, x, y, curves)
 
 
-def bars(named: Sequence[tuple[str, Value, bool, int]]) -> list[Bar]:
+def bars(named: Sequence[tuple[str, Value, bool, int]]) -> list[ChartBar]:
     """Return bars: name, seconds, whether the machine was busy, number of the colour."""
     longest = max((seconds.value for _, seconds, _, _ in named), default=1.0)
     return [
-        Bar(name, round(100 * seconds.value / longest, 2), seconds_text(seconds, busy), series)
+        ChartBar(name, round(100 * seconds.value / longest, 2), seconds_text(seconds, busy), series)
         for name, seconds, busy, series in named
     ]
 

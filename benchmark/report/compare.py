@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest
+from benchmark.core.strict import nearest_names
 from benchmark.core.values import Value
 from benchmark.metrics.base import METRICS, is_higher_better
 from benchmark.metrics.uncertainty import difference, with_interval
@@ -217,7 +217,7 @@ def labels(runs: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run) for run in runs]
 
 
-def judge(base: Measured, other: Measured, threshold: Threshold) -> tuple[Mark, Value, str]:
+def judge_change(base: Measured, other: Measured, threshold: Threshold) -> tuple[Mark, Value, str]:
     """Return the mark of two comparable figures, their difference, and why nothing can be told.
 
     - same: the two are identical, or the interval of the difference lies within the threshold.
@@ -414,7 +414,7 @@ def _parts(text: str, option: str) -> list[str]:
 
 def _find(name: str, known: Mapping[str, str], option: str) -> str:
     if name.lower() not in known:
-        raise BenchmarkError(f"{option}: no metric {name!r}: {nearest(name, known)}")
+        raise BenchmarkError(f"{option}: no metric {name!r}: {nearest_names(name, known)}")
     return known[name.lower()]
 
 
@@ -443,7 +443,7 @@ def _figure(
         return Figure(cell, key, base.value, other.value, "not comparable", why=differing)
     if base.value != other.value and (why := _busy(base, other)):
         return Figure(cell, key, base.value, other.value, "not comparable", why=why)
-    mark, delta, why = judge(base, other, threshold or Threshold(0))
+    mark, delta, why = judge_change(base, other, threshold or Threshold(0))
     return Figure(cell, key, base.value, other.value, mark, delta, why)
 
 

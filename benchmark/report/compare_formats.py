@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic_core import to_jsonable_python
@@ -13,11 +12,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from benchmark.core.closure import TEMPLATES
 from benchmark.report.compare import COMPARED, Comparison, Figure, Pair
-from benchmark.report.formats import Column, Entry, Table, markdown_escape, to_markdown
+from benchmark.report.formats import Column, Table, TableEntry, markdown_escape, to_markdown
 
 _PIPE_WIDTH = 1000  # characters: where the output is no terminal, a row stays one line
-_TEMPLATES = Path(__file__).parent / "templates"
 STYLES = {"better": "green", "worse": "bold red", "not comparable": "yellow"}
 EXPLAINED = (
     "Differences are the other run minus the first; [a, b] is a 95 % interval. Same: identical, or "
@@ -70,7 +69,7 @@ def to_text(comparison: Comparison) -> str:
 def to_page(comparison: Comparison) -> str:
     """Return one page of HTML that needs nothing else."""
     templates = Environment(
-        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, autoescape=True
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True
     )
     names = [comparison.pairs[0].base, *(pair.other for pair in comparison.pairs)]
     return templates.get_template("compare.html.jinja").render(
@@ -97,7 +96,7 @@ def to_json(comparison: Comparison) -> str:
     )
 
 
-FORMATS: dict[str, Callable[[Comparison], str]] = {
+COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
     "table": to_text,
     "md": to_document,
     "html": to_page,
@@ -131,7 +130,7 @@ def _environment(pair: Pair) -> list[Table]:
     if not pair.environment:
         return []
     columns = [Column("field", "field", number=False), *_named(pair, number=False)]
-    rows: list[dict[str, Entry]] = [
+    rows: list[dict[str, TableEntry]] = [
         {"field": change.field, "base": change.base, "other": change.other}
         for change in pair.environment
     ]
@@ -161,7 +160,7 @@ def _named(pair: Pair, number: bool) -> list[Column]:
     return [Column("base", pair.base, number=number), Column("other", pair.other, number=number)]
 
 
-def _row(figure: Figure) -> dict[str, Entry]:
+def _row(figure: Figure) -> dict[str, TableEntry]:
     return {
         "cell": figure.cell,
         "base": figure.base,

@@ -28,7 +28,7 @@ class Marked:
     mark: str
 
 
-Entry = str | int | float | Value | Marked | None
+TableEntry = str | int | float | Value | Marked | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Table:
     name: str
     caption: list[str]
     columns: list[Column]
-    rows: list[dict[str, Entry]]
+    rows: list[dict[str, TableEntry]]
 
     @property
     def shown(self) -> list[Column]:
@@ -176,7 +176,7 @@ def _parts(table: Table, column: Column) -> list[str]:
     return ["value", *(part for part in uncertainty if any(_part(v, part) for v in values))]
 
 
-def _part(entry: Entry, part: str) -> str:
+def _part(entry: TableEntry, part: str) -> str:
     entry = _unmarked(entry)
     found = getattr(entry, part) if isinstance(entry, Value) else entry if part == "value" else None
     return "" if found is None else str(found)
@@ -221,7 +221,7 @@ def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _text(entry: Entry, decimals: int | None) -> str:
+def _text(entry: TableEntry, decimals: int | None) -> str:
     """Return the text of an entry; decimals: of a value, None: as many as give three digits."""
     if entry is None:
         return ""
@@ -232,7 +232,7 @@ def _text(entry: Entry, decimals: int | None) -> str:
     return _minus(significant(entry) if isinstance(entry, float) else str(entry))
 
 
-def _unmarked(entry: Entry) -> Entry:
+def _unmarked(entry: TableEntry) -> TableEntry:
     return entry.value if isinstance(entry, Marked) else entry
 
 
@@ -251,7 +251,7 @@ def _minus(text: str) -> str:
     return re.sub(r"(?<![^ \[])-(?=\d)", "−", text)
 
 
-def _decimals(entries: Iterable[Entry]) -> int:
+def _decimals(entries: Iterable[TableEntry]) -> int:
     """Return the decimals that give a column's median four significant digits.
 
     Where a value is smaller than its uncertainty, that counts: a share of 0 has an interval too.

@@ -20,7 +20,7 @@ class Compared(NamedTuple):
     letters: dict[str, str]  # by the id of the row's metrics
 
 
-def compare(rows: Iterable[Row]) -> list[Compared]:
+def compare_rows(rows: Iterable[Row]) -> list[Compared]:
     """Compare rows of equal protocol at the number of images at which most of them are measured.
 
     Of several such numbers it is the largest. Rows without a distance, or without its interval, at

@@ -76,7 +76,9 @@ def write_plots(run: Run, reference: Path | None, output: Run | None = None) -> 
         }
         drawn = {name: figure for name, figure in figures.items() if figure}
         to = output or run
-        return [path for name, fig in drawn.items() for path in style.save(fig, to.plot(name))]
+        return [
+            path for name, fig in drawn.items() for path in style.save_figure(fig, to.plot(name))
+        ]
 
 
 def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> Figure | None:

@@ -14,12 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmark.core.closure import TEMPLATES
 from benchmark.core.reserved import COLUMNS
 from benchmark.core.values import Value
 from benchmark.records.record import SIZED, Cell, Record, read_records
 from benchmark.records.rows import Row, collect, name_of, rank_of, read_published
 from benchmark.report import charts, style
-from benchmark.report.formats import Column, Entry, Marked, Table, significant
+from benchmark.report.formats import Column, Marked, Table, TableEntry, significant
 from benchmark.report.tables import all_tables
 from benchmark.report.verdict_tables import evidence, interval, samples, verdicts_table
 from benchmark.report.verdicts import Finding, Judged, Verdict, judge, read_claims
@@ -28,7 +29,6 @@ from benchmark.storage.paths import CLAIMS, Run
 from benchmark.storage.pictures import read_movie, save_film
 from benchmark.storage.run_files import open_run
 
-TEMPLATES = Path(__file__).parent / "templates"
 LARGEST_TILE = 80  # pixels of an image in the slider: 65 frames of three fit into a WebP
 _QUALITY = 90  # of pictures that lose something
 LOSSLESS = 200_000  # bytes; larger pictures lose something
@@ -337,7 +337,7 @@ def _is_distance(key: str) -> bool:
     return key.startswith(("FID", "FD-", SIZED))
 
 
-def _item(text: str, entry: Entry) -> _Item:
+def _item(text: str, entry: TableEntry) -> _Item:
     value = entry.value if isinstance(entry, Marked) else entry
     number = value.value if isinstance(value, Value) else value
     main, opening, rest = text.partition(" [") if isinstance(value, Value) else (text, "", "")
@@ -481,7 +481,7 @@ def _webp(image: Image.Image, *, lossless: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _stage_bars(stages: Table) -> list[charts.Bar]:
+def _stage_bars(stages: Table) -> list[charts.ChartBar]:
     return charts.bars(
         [
             (str(row["stage"]), Value(value=float(str(row["seconds"]))), bool(row["busy_jobs"]), 0)
@@ -490,7 +490,7 @@ def _stage_bars(stages: Table) -> list[charts.Bar]:
     )
 
 
-def _cell_bars(rows: Iterable[Row]) -> list[charts.Bar]:
+def _cell_bars(rows: Iterable[Row]) -> list[charts.ChartBar]:
     timed = [
         (charts.title_of(row.cell), row.seconds, bool(row.busy), rank_of(row.cell))
         for row in rows

@@ -81,7 +81,7 @@ def plain_log(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
+def save_figure(figure: Figure, path: Path) -> list[Path]:
     """Write a figure as PNG, SVG and PDF beside each other; return the three paths."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout is final: do not compute it once a format

@@ -38,8 +38,8 @@ from benchmark.records.rows import (
     seconds_per_step,
     table_names,
 )
-from benchmark.report.formats import BUSY, FEW, FORMATS, Column, Entry, Marked, Table
-from benchmark.report.letters import Compared, compare
+from benchmark.report.formats import BUSY, FEW, FORMATS, Column, Marked, Table, TableEntry
+from benchmark.report.letters import Compared, compare_rows
 from benchmark.report.verdict_tables import findings_table, verdicts_table
 from benchmark.report.verdicts import Claims, judge, read_claims
 from benchmark.storage.atomic import write_text
@@ -150,7 +150,7 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
     values = _value_columns([row.metrics for row in mine])
     labels = {row.protocol.label for row in mine if row.protocol}
     values.sort(key=lambda column: column.key not in labels)  # the distance comes first
-    compared = compare(mine)
+    compared = compare_rows(mine)
     distances = [_distances(row, mine, compared) for row in mine]
     beside = [c for c in _distance_columns(mine) if any(c.key in entries for entries in distances)]
     matched = [find_published(row.cell, published) for row in mine]
@@ -216,7 +216,9 @@ def _distance_columns(rows: Sequence[Row]) -> list[Column]:
     return [*sized, *DISTANCES]
 
 
-def _distances(row: Row, rows: Sequence[Row], compared: Sequence[Compared]) -> dict[str, Entry]:
+def _distances(
+    row: Row, rows: Sequence[Row], compared: Sequence[Compared]
+) -> dict[str, TableEntry]:
     """Return the entries of all columns that are made of Fréchet distances."""
     if row.metrics is None or row.protocol is None:
         return {}
@@ -233,7 +235,7 @@ def _distances(row: Row, rows: Sequence[Row], compared: Sequence[Compared]) -> d
     return entries
 
 
-def _marked(row: Row, value: Value, n: int) -> Entry:
+def _marked(row: Row, value: Value, n: int) -> TableEntry:
     """Return a distance of n images, with a mark where they are few."""
     return Marked(value, FEW) if n < (row.few or 0) else value
 
@@ -252,7 +254,7 @@ def _values(record: Record | None) -> dict[str, Value]:
     return record.values if record else {}
 
 
-def _named(record: Record | None) -> dict[str, Entry]:
+def _named(record: Record | None) -> dict[str, TableEntry]:
     """Return the values of a record by the keys of their columns, in which some may be missing."""
     if record is None:
         return {}
@@ -266,7 +268,7 @@ def _value_columns(records: Sequence[Record | None]) -> list[Column]:
     return [Column(name, _heading(name)) for name in names]
 
 
-def _accused(row: Row) -> dict[str, Entry]:
+def _accused(row: Row) -> dict[str, TableEntry]:
     """Return the numbers of the accused and the closest as whole ones."""
     values = _values(row.retrieval)
     return {key: int(values[key].value) for key in ("accused", "closest") if key in values}
@@ -295,7 +297,7 @@ def _labels(rows: Iterable[Row]) -> Callable[[Row], str]:
     return label
 
 
-def _identity(row: Row, label: str, record: Record | None) -> dict[str, Entry]:
+def _identity(row: Row, label: str, record: Record | None) -> dict[str, TableEntry]:
     n_fake = record.protocol.n_fake if record and record.protocol else None
     if row.cell is None:
         return {"label": label, "dataset": row.dataset, "samples": n_fake}
@@ -303,8 +305,8 @@ def _identity(row: Row, label: str, record: Record | None) -> dict[str, Entry]:
     return {"cell": row.cell.id, "label": label, **cell}
 
 
-def _costs(row: Row) -> dict[str, Entry]:
-    costs: dict[str, Entry] = {}
+def _costs(row: Row) -> dict[str, TableEntry]:
+    costs: dict[str, TableEntry] = {}
     if row.training and "train_seconds" in row.training.values:
         minutes = Value(value=row.training.values["train_seconds"].value / 60)
         costs |= {
@@ -328,7 +330,7 @@ def _costs(row: Row) -> dict[str, Entry]:
     return costs
 
 
-def _timed(value: Value | None, record: Record) -> Entry:
+def _timed(value: Value | None, record: Record) -> TableEntry:
     """Return a time of a record, with a mark where the machine was busy."""
     return Marked(value, BUSY) if value and record.busy else value
 
@@ -338,7 +340,7 @@ def _busy(record: Record) -> str:
     return record.busy or ("" if record.busy_is_told else "unknown")
 
 
-def _stage(kind: Kind, records: Sequence[Record]) -> dict[str, Entry]:
+def _stage(kind: Kind, records: Sequence[Record]) -> dict[str, TableEntry]:
     jobs = [job for record in records for job in record.ran]  # shards are jobs of their own
     seconds = [job.wall_seconds for job in jobs]
     watched = [_busy_jobs(record) for record in records if record.contention]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from benchmark.core.values import Value
 from benchmark.records.rows import Key, Published, find_published
-from benchmark.report.formats import FEW, Column, Entry, Table, significant
+from benchmark.report.formats import FEW, Column, Table, TableEntry, significant
 from benchmark.report.verdicts import Finding, Judged
 
 MOST = 50_000  # the number of samples for which FIDs are published
@@ -46,7 +46,7 @@ _READING = [
 
 def verdicts_table(judged: Sequence[Judged], published: dict[Key, Published]) -> Table:
     """Return a line for each claim."""
-    rows: list[dict[str, Entry]] = [
+    rows: list[dict[str, TableEntry]] = [
         {
             "claim": claim.number,
             "text": claim.text,
@@ -73,7 +73,7 @@ def findings_table(judged: Sequence[Judged]) -> Table:
     return Table("findings", caption, FINDINGS, rows)
 
 
-def _lines(finding: Finding, number: str = "") -> Iterator[dict[str, Entry]]:
+def _lines(finding: Finding, number: str = "") -> Iterator[dict[str, TableEntry]]:
     yield {
         "measure": f"{number} {finding.measure}".strip(),
         "wanted": finding.wanted,

@@ -20,7 +20,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict, explain, nearest
+from benchmark.core.strict import Strict, explain, nearest_names
 from benchmark.core.values import Value
 from benchmark.core.yaml_text import read_yaml
 from benchmark.metrics.uncertainty import (
@@ -185,7 +185,7 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class Measured:
+class TestedNumber:
     """A number that a test is about, and the bounds between which the claim wants it.
 
     Attributes:
@@ -249,7 +249,7 @@ class Measured:
         return math.log(number) if self.relative else number
 
 
-class _Share(Measured):
+class _Share(TestedNumber):
     """A share of samples, with Wilson's interval."""
 
     def _settle(self, bound: float, end: float) -> float:
@@ -295,11 +295,11 @@ class Closer(_Pair):
         """Return what is measured, for readers."""
         return f"distance: {lookup.text(self.cell)} − {lookup.text(self.other)}"
 
-    def measured(self, lookup: Lookup) -> Measured:
+    def measured(self, lookup: Lookup) -> TestedNumber:
         """Measure the difference."""
         rows = lookup.cells(self.cell), lookup.cells(self.other)
         n, a, b = shared_distances(*rows)
-        return Measured(difference(a, b), None, 0.0, (*rows[0], *rows[1]), n, n)
+        return TestedNumber(difference(a, b), None, 0.0, (*rows[0], *rows[1]), n, n)
 
 
 class Distance(_Pair, Range):
@@ -311,7 +311,7 @@ class Distance(_Pair, Range):
         """Return what is measured, for readers."""
         return f"distance: {lookup.text(self.cell)} / {lookup.text(self.other)}"
 
-    def measured(self, lookup: Lookup) -> Measured:
+    def measured(self, lookup: Lookup) -> TestedNumber:
         """Measure the ratio."""
         rows = lookup.cells(self.cell), lookup.cells(self.other)
         return distance_ratio(*rows, self.at_least, self.at_most)
@@ -327,7 +327,7 @@ class Noise(Range):
         """Return what is measured, for readers."""
         return f"distance: {lookup.text(self.cell)} / random pixels"
 
-    def measured(self, lookup: Lookup) -> Measured:
+    def measured(self, lookup: Lookup) -> TestedNumber:
         """Measure the ratio."""
         rows = lookup.cells(self.cell)
         noise = lookup.control("noise", rows[0].dataset)
@@ -343,7 +343,7 @@ class Time(_Pair, Range):
         """Return what is measured, for readers."""
         return f"seconds an image: {lookup.text(self.cell)} / {lookup.text(self.other)}"
 
-    def measured(self, lookup: Lookup) -> Measured:
+    def measured(self, lookup: Lookup) -> TestedNumber:
         """Measure the ratio."""
         rows = lookup.cells(self.cell), lookup.cells(self.other)
         return time_ratio(*rows, self.at_least, self.at_most)
@@ -367,7 +367,7 @@ class Size(_Pair):
         """Return what is measured, for readers."""
         return f"seconds an image: {lookup.text(self.other)} / {lookup.text(self.cell)}"
 
-    def measured(self, lookup: Lookup) -> Measured:
+    def measured(self, lookup: Lookup) -> TestedNumber:
         """Measure the ratio of times.
 
         Raises:
@@ -397,7 +397,7 @@ class _Copies(Strict):
         """Return what is measured, for readers."""
         return f"share of {self.family} samples accused of being copies"
 
-    def measured(self, lookup: Lookup) -> Measured:
+    def measured(self, lookup: Lookup) -> TestedNumber:
         """Measure the share, once planted copies were found.
 
         Raises:
@@ -466,7 +466,7 @@ class Claims(Strict):
                 for name in (getattr(test, "cell", None), getattr(test, "other", None)):
                     if name is not None and name not in self.cells:
                         raise ValueError(
-                            f"claims: {number}: no cell {name!r}: {nearest(name, self.cells)}"
+                            f"claims: {number}: no cell {name!r}: {nearest_names(name, self.cells)}"
                         )
         return self
 
@@ -530,7 +530,7 @@ def shared_distances(a: Sequence[Row], b: Sequence[Row]) -> tuple[int, Value, Va
 
 def distance_ratio(
     a: Sequence[Row], b: Sequence[Row], low: float | None, high: float | None
-) -> Measured:
+) -> TestedNumber:
     """Return the ratio of two distances of as many images.
 
     Raises:
@@ -539,12 +539,12 @@ def distance_ratio(
     n, first, second = shared_distances(a, b)
     if min(_ends(first)[1], _ends(second)[1]) <= 0:
         raise UndecidedError(f"the interval of a distance at n = {n} reaches 0")
-    return Measured(quotient(first, second), low, high, (*a, *b), n, n, relative=True)
+    return TestedNumber(quotient(first, second), low, high, (*a, *b), n, n, relative=True)
 
 
 def time_ratio(
     a: Sequence[Row], b: Sequence[Row], low: float | None, high: float | None
-) -> Measured:
+) -> TestedNumber:
     """Return the ratio of two sampling times per image.
 
     Raises:
@@ -564,7 +564,7 @@ def time_ratio(
         raise UndecidedError("the interval of a time reaches 0")
     spread = quotient(first, second)
     samples = min(row.cell.samples for row in rows if row.cell)
-    return Measured(spread, low, high, rows, samples, relative=True)
+    return TestedNumber(spread, low, high, rows, samples, relative=True)
 
 
 def _seconds(rows: Iterable[Row]) -> Value:

@@ -17,7 +17,7 @@ from benchmark.storage.locks import Lock, lock, open_lock
 _FOLDER = Path("/tmp/benchmark-gpus")  # of locks: not of TMPDIR, which can differ by user
 LEASED = "BENCHMARK_GPUS"  # environment variable: what this process or its parent has leased
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-POLL_SECONDS = 1.0
+LEASE_POLL_SECONDS = 1.0
 
 
 def lease(
@@ -141,7 +141,7 @@ def _wait_for(names: Sequence[str], count: int, folder: Path) -> list[str]:
                 flush=True,
             )
         waiting = True
-        time.sleep(POLL_SECONDS)
+        time.sleep(LEASE_POLL_SECONDS)
     return taken
 
 

@@ -23,7 +23,7 @@ from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.storage.arrays import is_intact, open_array, read_blocks, write_blocks
 from benchmark.storage.atomic import atomic_path
-from benchmark.storage.cache import locked, say_not_kept
+from benchmark.storage.cache import entry_locked, say_not_kept
 from benchmark.storage.paths import CACHE, Run
 
 
@@ -114,7 +114,7 @@ class _Embedding:
         images = f"{sets.train.sha256}+{sets.held_out.sha256}"
         known_as = fingerprint(images, self.extractor, self._code())
         kept = self.cache / "features" / f"{known_as}.npy"
-        with locked(kept) as writable:
+        with entry_locked(kept) as writable:
             cached = is_intact(kept)
             if not cached:
                 parts = [range(split.start, split.stop) for split in (sets.train, sets.held_out)]

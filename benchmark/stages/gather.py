@@ -16,7 +16,7 @@ from benchmark.core.progress import track
 from benchmark.data.folder import file_candidates
 from benchmark.data.listing import image_files, tell_ignored
 from benchmark.records.record import Record, Stopwatch, provenance
-from benchmark.stages.prepare import Picture, counted, reading, tell_conversions
+from benchmark.stages.prepare import ReadImage, counted, reading, tell_conversions
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import save_grid
@@ -51,7 +51,7 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
     conversions: Counter[str] = Counter()
     names: list[str] = []
 
-    def rows(pictures: Iterable[Picture]) -> Iterator[NDArray[np.uint8]]:
+    def rows(pictures: Iterable[ReadImage]) -> Iterator[NDArray[np.uint8]]:
         for picture in track(pictures, cell.samples, f"gather {name}"):
             if picture.pixels is None:
                 raise BenchmarkError(f"{at}: {folder}: {picture.name}: {picture.problem}")

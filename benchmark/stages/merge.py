@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from benchmark.config.config import Config
-from benchmark.config.shards import IDENTITY, SHARD, Kind, name_of, split
+from benchmark.config.shards import SHARD, SHARD_IDENTITY, Sharded, shard_name, split
 from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
@@ -40,7 +40,7 @@ TEXTS = {
 
 
 def stage(
-    config: Config, name: str, run: Run, kind: Kind = "sample", size: int | None = None
+    config: Config, name: str, run: Run, kind: Sharded = "sample", size: int | None = None
 ) -> Record:
     """Join the shards of the cell `name`; write what `sample` or `features` writes of a whole cell.
 
@@ -59,7 +59,7 @@ def stage(
     batch = config.sampling_batch if kind == "sample" else config.feature_batch
     size = size or config.shard(name) or cell.samples
     parts = split(cell.samples, batch, size)
-    places = [run.shard(kind, name, name_of(part)) for part in parts]
+    places = [run.shard(kind, name, shard_name(part)) for part in parts]
     records = [read_record(place.record(kind, name)) for place in places]
     spec = config.sample_spec(name) if kind == "sample" else config.features_spec(name)
     _check_alike(places, records, spec_hash(spec))
@@ -71,12 +71,12 @@ def stage(
         extractor = config.evaluation.extractor
         arrays = [place.features(extractor, name) for place in places]
         _concatenate(arrays, parts, run.features(extractor, name))
-    record = merged(records, watch, size)
+    record = merged_record(records, watch, size)
     record.write(run.record(kind, name))
     return record
 
 
-def merged(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
+def merged_record(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
     """Return the record of the whole, from those of its shards in the order of their images.
 
     Args:
@@ -97,7 +97,7 @@ def merged(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
             "timing": timing,
             "contention": _contention(records),
             "facts": {
-                **{name: fact for name, fact in first.facts.items() if name not in IDENTITY},
+                **{name: fact for name, fact in first.facts.items() if name not in SHARD_IDENTITY},
                 SHARD: size,
             },
             "jobs": [
@@ -114,7 +114,7 @@ def _check_alike(places: Sequence[Run], records: Sequence[Record], spec: str) ->
     for place, record in zip(places, records, strict=True):
         if record.spec_hash != spec:
             raise BenchmarkError(f"{place.root}: made of another config: make this shard again")
-        for key in IDENTITY:
+        for key in SHARD_IDENTITY:
             if record.facts.get(key) != first.facts.get(key):
                 raise BenchmarkError(
                     f"{place.root}: made by other {key} than {places[0].root.name}: make both again"

@@ -150,7 +150,7 @@ def tell_conversions(origin: object, conversions: Mapping[str, int]) -> None:
         print(f"{origin}: converted: {', '.join(counted(conversions))}", file=sys.stderr)
 
 
-class Picture(NamedTuple):
+class ReadImage(NamedTuple):
     """An image that has been read, or the reason why it could not be."""
 
     name: str
@@ -160,7 +160,7 @@ class Picture(NamedTuple):
 
 
 # Reads items in their order.
-Reader: TypeAlias = Callable[[SourceBase, Iterable[Item]], Iterator[Picture]]
+Reader: TypeAlias = Callable[[SourceBase, Iterable[Item]], Iterator[ReadImage]]
 
 
 class Collector:
@@ -233,7 +233,7 @@ class Collector:
                     wanted -= 1
                     yield pixels
 
-    def _accept(self, name: SetName, picture: Picture) -> NDArray[np.uint8] | None:
+    def _accept(self, name: SetName, picture: ReadImage) -> NDArray[np.uint8] | None:
         """Return the pixels of a picture that enters the set `name`, None for one that does not."""
         if picture.pixels is None:
             problem = f"{picture.name}: {picture.problem}"
@@ -313,18 +313,18 @@ def _wait_for_parent() -> None:
 
 def _read_in(
     pool: ProcessPoolExecutor, window: int, source: SourceBase, items: Iterable[Item]
-) -> Iterator[Picture]:
+) -> Iterator[ReadImage]:
     """Read `window` items at a time: the pool would otherwise take all of them into memory."""
     remaining = iter(items)
     while batch := list(itertools.islice(remaining, window)):
         yield from pool.map(functools.partial(_read, source), batch, chunksize=CHUNK)
 
 
-def _read(source: SourceBase, item: Item) -> Picture:
+def _read(source: SourceBase, item: Item) -> ReadImage:
     try:
         image, notes = decode(item.load)
         if min(image.size) < source.resolution:
             notes.append("enlarged")
-        return Picture(item.name, np.asarray(source.fit(image)), notes)
+        return ReadImage(item.name, np.asarray(source.fit(image)), notes)
     except ValueError as error:
-        return Picture(item.name, None, [], str(error))
+        return ReadImage(item.name, None, [], str(error))

@@ -40,7 +40,7 @@ def kept(compute: Callable[[Features], _T], features: Features, folder: Path, ki
         kind: the dataclass of arrays that `compute` returns.
     """
     path = folder / f"{_identity(compute, features)}.npz"
-    with locked(path) as writable:
+    with entry_locked(path) as writable:
         found = _read(path, kind)
         if found is None:
             found = compute(features)
@@ -53,7 +53,7 @@ def kept(compute: Callable[[Features], _T], features: Features, folder: Path, ki
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[bool]:
+def entry_locked(path: Path) -> Iterator[bool]:
     """Hold the lock of an entry of a cache, and yield whether the cache can be written.
 
     On a file system without locks two processes may make the same entry, each the whole of it.

@@ -74,7 +74,7 @@ def check_kind(path: Path) -> None:
         if not start.startswith((NPY, NPZ)):
             raise ValueError("neither .npy nor .npz: write it by np.save or np.savez")
         file.seek(0)
-        if start == NPY and read_header(file).dtype.hasobject:
+        if start == NPY and read_array_header(file).dtype.hasobject:
             raise ValueError("holds Python objects: save numbers, all of one type")
 
 
@@ -89,11 +89,11 @@ def headers(path: Path) -> dict[str, Header]:
         for member in archive.namelist():
             if member.endswith(".npy"):
                 with archive.open(member) as file:
-                    found[member.removesuffix(".npy")] = read_header(file)
+                    found[member.removesuffix(".npy")] = read_array_header(file)
     return found
 
 
-def read_header(file: IO[bytes]) -> Header:
+def read_array_header(file: IO[bytes]) -> Header:
     """Read the header of an array, after which its data follow."""
     if np.lib.format.read_magic(file) == (1, 0):
         return Header(*np.lib.format.read_array_header_1_0(file))

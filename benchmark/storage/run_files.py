@@ -25,9 +25,9 @@ from benchmark.core.strict import Strict, explain
 from benchmark.storage.atomic import atomic_path
 
 SUFFIX = ".zip"
-MANIFEST = "bundle.json"
+CONTENTS = "bundle.json"
 VERSION = 1
-LARGEST = 2**30  # bytes of a bundle: pictures and records, no arrays
+LARGEST_FILE = 2**30  # bytes of a bundle: pictures and records, no arrays
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can state
 # What the standard library raises for zips and lists that are no such; OSError for a place to seek.
 _BROKEN = (zipfile.BadZipFile, struct.error, EOFError, ValueError, RuntimeError, OSError)
@@ -91,8 +91,8 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.stat().st_size > LARGEST:
-            raise self._broken(f"larger than {LARGEST} bytes")
+        if path.stat().st_size > LARGEST_FILE:
+            raise self._broken(f"larger than {LARGEST_FILE} bytes")
         with self._opened() as archive:
             self._check_entries(archive)
             self.files = self._manifest(archive).files
@@ -141,12 +141,12 @@ class Archive:
             raise self._broken("its files are larger than itself")
 
     def _manifest(self, archive: zipfile.ZipFile) -> _Manifest:
-        if MANIFEST not in archive.namelist():
+        if CONTENTS not in archive.namelist():
             raise BenchmarkError(
-                f"{self.path}: no bundle: it has no {MANIFEST}: give a run folder, or what "
+                f"{self.path}: no bundle: it has no {CONTENTS}: give a run folder, or what "
                 "`python -m benchmark bundle RUN` wrote"
             )
-        content = json.loads(archive.read(MANIFEST))
+        content = json.loads(archive.read(CONTENTS))
         version = content.get("version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > VERSION:
             raise BenchmarkError(
@@ -156,11 +156,11 @@ class Archive:
         try:
             return _Manifest.model_validate(content)
         except ValidationError as error:
-            raise self._broken(f"{MANIFEST}: {explain(error, content)}") from None
+            raise self._broken(f"{CONTENTS}: {explain(error, content)}") from None
 
     def _check_names(self, archive: zipfile.ZipFile) -> None:
-        for name in set(archive.namelist()).symmetric_difference({MANIFEST, *self.files}):
-            where = MANIFEST if name in self.files else "the zip"
+        for name in set(archive.namelist()).symmetric_difference({CONTENTS, *self.files}):
+            where = CONTENTS if name in self.files else "the zip"
             raise self._broken(f"{name} is in {where} alone")
 
     def _read(self, archive: zipfile.ZipFile, name: str) -> bytes:
@@ -182,7 +182,7 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
     entries = {name: _entry(data) for name, data in sorted(files.items())}
     manifest = _Manifest(version=VERSION, files=entries).model_dump_json(indent=1)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, data in [(MANIFEST, manifest.encode()), *sorted(files.items())]:
+        for name, data in [(CONTENTS, manifest.encode()), *sorted(files.items())]:
             entry = zipfile.ZipInfo(name, FIRST_DAY)
             entry.create_system = 3  # Unix, wherever it is written
             entry.external_attr = (stat.S_IFREG | 0o644) << 16

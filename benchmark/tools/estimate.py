@@ -69,7 +69,7 @@ _PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
 
 @dataclass(frozen=True)
-class Row:
+class CostRow:
     """The cost of one training, of one cell, or of all features.
 
     Attributes:
@@ -100,7 +100,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What a run costs.
 
     Attributes:
@@ -120,7 +120,7 @@ class Estimate:
     threads: int
     cores: int
     load: float | None
-    rows: list[Row]
+    rows: list[CostRow]
     disk: dict[str, int]
     busy: str = ""
 
@@ -150,7 +150,7 @@ class Estimate:
         return json.dumps({**dataclasses.asdict(self), "total": total}, indent=1)
 
 
-def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
+def estimate(config: Config, run: Run, threads: int | None = None) -> RunEstimate:
     """Measure what the config's grid will cost, one network after the other.
 
     Args:
@@ -175,7 +175,7 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> Estimate:
     if busy:
         rows = _rows(config, run, device, threads=1)
     use_threads(threads)
-    return Estimate(
+    return RunEstimate(
         run=config.run,
         device=str(device),
         threads=threads,
@@ -203,13 +203,13 @@ def _busy(found: Contention, load: float | None, device: torch.device) -> str:
     return busy
 
 
-def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
+def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[CostRow]:
     """Measure each network of the grid once, with so many threads."""
     use_threads(threads)
     meter = Meter(device)
     trainings = dict.fromkeys(cell.trained_as for cell in config.cells if cell.trained_as)
     sampled = [cell for cell in config.cells if cell.sampler]
-    jobs: list[Callable[[], Row]] = [
+    jobs: list[Callable[[], CostRow]] = [
         *(functools.partial(_train, config, name, run, meter) for name in trainings),
         *(functools.partial(_sample, config, cell, run, meter) for cell in sampled),
         functools.partial(_features, config, run, device),
@@ -389,21 +389,21 @@ class Meter:
             return architecture.build(), make_process(architecture.schedule)
 
 
-def _train(config: Config, name: str, run: Run, meter: Meter) -> Row:
+def _train(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
     cell = config.trainings[name]
     recipe = config.recipe(cell.model)
     assert recipe is not None
     settings = recipe[1]
     found = architecture(config, cell, run)
     images = trained_images(settings, config.data[cell.dataset].train)
-    row = Row(stage="train", name=name, images=images, evaluations=1, origin=found.origin)
+    row = CostRow(stage="train", name=name, images=images, evaluations=1, origin=found.origin)
     return _priced(row, lambda: meter.training(found, cell.resolution, settings))
 
 
-def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> Row:
+def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
     schedule, name, steps = cell.sampling
     sampler = config.sampler(name)
-    row = Row(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
+    row = CostRow(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
     try:
         found = architecture(config, cell, run)
         count, exact = evaluations(make_process(found.schedule), sampler, steps)
@@ -415,12 +415,12 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> Row:
     return _priced(row, lambda: meter.sampling(found, cell.resolution, config.sampling_batch))
 
 
-def _features(config: Config, run: Run, device: torch.device) -> Row:
+def _features(config: Config, run: Run, device: torch.device) -> CostRow:
     """Embedding all samples and controls, and the data as if none was embedded before."""
     extractor = EXTRACTORS[config.evaluation.extractor]
     images = sum(array.images for array in arrays(config, run) if array.kind == FEATURES)
     file = extractor.weights.file
-    row = Row(stage="features", name=extractor.name, images=images, evaluations=1, origin=file)
+    row = CostRow(stage="features", name=extractor.name, images=images, evaluations=1, origin=file)
     local = dataclasses.replace(
         extractor, weights=dataclasses.replace(extractor.weights, mirrors=())
     )
@@ -454,7 +454,7 @@ def trained_images(settings: Training, images: int) -> int:
     return epochs * images + steps * settings.batch
 
 
-def _priced(row: Row, measure: Callable[[], _Cost]) -> Row:
+def _priced(row: CostRow, measure: Callable[[], _Cost]) -> CostRow:
     try:
         cost = measure()
     except BenchmarkError as error:
@@ -469,7 +469,7 @@ def _priced(row: Row, measure: Callable[[], _Cost]) -> Row:
     )
 
 
-def _disk(config: Config, run: Run, rows: list[Row]) -> dict[str, int]:
+def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
     """Return bytes by kind; pictures, tables and records are small."""
     size = {row.name: FLOAT_BYTES * (row.parameters or 0) for row in rows}
     trained = [size[name] for name in config.trainings]
@@ -568,7 +568,7 @@ def _clock(call: Callable[[int], object], batch: int, device: torch.device) -> f
     return min(seconds, time.process_time() - worked) if device.type == "cpu" else seconds
 
 
-def show(found: Estimate, console: Console | None = None) -> None:
+def show(found: RunEstimate, console: Console | None = None) -> None:
     """Print an estimate for people, on stdout unless a console is given."""
     console = console or Console()
     if not console.is_terminal:
@@ -602,7 +602,7 @@ def show(found: Estimate, console: Console | None = None) -> None:
     )
 
 
-def _table(found: Estimate) -> Table:
+def _table(found: RunEstimate) -> Table:
     table = Table(
         title=f"What {found.run} costs", title_justify="left", box=None, padding=(0, 1, 0, 0)
     )
@@ -617,7 +617,7 @@ def _table(found: Estimate) -> Table:
     return table
 
 
-def _entries(row: Row, total: float, longest: float) -> list[str]:
+def _entries(row: CostRow, total: float, longest: float) -> list[str]:
     about = "" if row.exact else "~"
     return [
         row.stage,

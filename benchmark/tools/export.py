@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmark.config.config import Config
+from benchmark.core.closure import TEMPLATES
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.prepared import read_manifest
 from benchmark.models.specs import ZOO, CustomSpec
@@ -21,8 +22,6 @@ from benchmark.report.formats import to_markdown
 from benchmark.report.tables import results_table
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import Run
-
-_TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 
 
 def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
@@ -71,7 +70,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
     if file.resolve().parent == ZOO:
         weights = f"{{kind: zoo, name: {file.stem}}}"
     templates = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown

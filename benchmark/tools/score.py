@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from benchmark.config.loading import check_writable
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest
+from benchmark.core.strict import nearest_names
 from benchmark.core.values import Value
 from benchmark.data.listing import ignored_line
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.metrics import METRICS, Figures, Sizes, check_sizes, takes_logits
 from benchmark.metrics.base import Features, check_features
 from benchmark.metrics.frechet import few, frechet_distance, frechet_to, statistics
-from benchmark.report.formats import FEW, Column, Entry, Marked, Table
+from benchmark.report.formats import FEW, Column, Marked, Table, TableEntry
 from benchmark.tools.score_inputs import (
-    Images,
+    ImageInput,
     Input,
     Picture,
     Statistics,
@@ -35,13 +35,13 @@ from benchmark.tools.score_inputs import (
     save_statistics,
 )
 from benchmark.tools.score_libraries import LIBRARIES, Library, library_of
-from benchmark.tools.score_options import Choice, meaning
+from benchmark.tools.score_options import MetricChoice, meaning
 from benchmark.tools.score_sides import FACT, Census, differences
 
 if TYPE_CHECKING:
     import torch
 
-    from benchmark.extractors.base import Network
+    from benchmark.extractors.base import Embedder
 
 DISTANCE = "frechet"  # the only metric that statistics are enough for
 DEFAULT = (DISTANCE, "kernel", "precision", "recall", "density", "coverage")
@@ -132,7 +132,7 @@ class Score:
     def to_text(self) -> str:
         """Return lines for people; what stands behind a value and what is marked is explained."""
         columns = [Column(name, self._heading(name)) for name in self.values]
-        entries: dict[str, Entry] = dict(self.values)
+        entries: dict[str, TableEntry] = dict(self.values)
         if self.few and DISTANCE in self.values:
             entries[DISTANCE] = Marked(self.values[DISTANCE], FEW)
         (texts,) = Table("score", [], columns, [entries]).texts()
@@ -174,7 +174,7 @@ def score(
     embedding: Embedding,
     metrics: Sequence[str] = (),
     statistics_file: Path | None = None,
-    choice: Choice | None = None,
+    choice: MetricChoice | None = None,
 ) -> Score:
     """Measure `fake` against `real`, each whatever `open_input` takes.
 
@@ -195,7 +195,7 @@ def score(
     if statistics_file is not None:
         _check_file(statistics_file, real, opened[real])
     names = _computable(asked, real, fake, opened)
-    choice = choice or Choice()
+    choice = choice or MetricChoice()
     choice.check(names)
     given = opened
     opened, moments, told = _moments(given, embedding, names, statistics_file is not None)
@@ -257,7 +257,7 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
 def _open(embedding: Embedding, *paths: Path) -> dict[Path, Input]:
     """Open what is to be compared; refuse a rule for folders where there is none."""
     opened = {path: open_input(path, embedding.library) for path in paths}
-    folders = [side for side in opened.values() if isinstance(side, Images) and side.files]
+    folders = [side for side in opened.values() if isinstance(side, ImageInput) and side.files]
     if embedding.files is not None and not folders:
         names = " and ".join(map(str, paths))
         raise BenchmarkError(
@@ -301,7 +301,9 @@ def _metric(name: str) -> str:
     full = _SHORT.get(name, name)
     known = METRICS.names()
     if full not in known:
-        raise BenchmarkError(f"metrics: no metric {name!r}: {nearest(name, [*known, *_SHORT])}")
+        raise BenchmarkError(
+            f"metrics: no metric {name!r}: {nearest_names(name, [*known, *_SHORT])}"
+        )
     return full
 
 
@@ -336,7 +338,7 @@ def _moments(
     extractor = _extractor(opened, embedding.extractor)
     needed, moments, notes = dict(opened), {}, []
     for path, side in opened.items():
-        if not isinstance(side, Images) or side.statistics is None or extractor is None:
+        if not isinstance(side, ImageInput) or side.statistics is None or extractor is None:
             continue
         of = side.statistics.facts.get("extractor", "a network that the file does not name")
         if of != extractor.name and "extractor" in side.statistics.facts:
@@ -358,7 +360,7 @@ def _moments(
 
 def _options(
     names: Sequence[str],
-    choice: Choice,
+    choice: MetricChoice,
     sides: tuple[Input, Input],
     embedding: Embedding,
     is_asked: bool,
@@ -389,8 +391,8 @@ def _embed(
     extractor = _extractor(opened, embedding.extractor)
     for path, side in opened.items():
         _check(path, side, extractor)
-    if not any(isinstance(side, Images) for side in opened.values()):
-        return {p: s for p, s in opened.items() if not isinstance(s, Images)}, extractor
+    if not any(isinstance(side, ImageInput) for side in opened.values()):
+        return {p: s for p, s in opened.items() if not isinstance(s, ImageInput)}, extractor
     assert extractor is not None
     from benchmark.runtime.device import resolve_device, use_threads
 
@@ -399,7 +401,7 @@ def _embed(
     network = extractor.load(device, embedding.cache, embedding.weights)
     return {
         path: embed_images(side, network, device, embedding, censuses[path])
-        if isinstance(side, Images)
+        if isinstance(side, ImageInput)
         else side
         for path, side in opened.items()
     }, extractor
@@ -409,17 +411,17 @@ def _extractor(opened: Mapping[Any, Input], name: str | None) -> Extractor | Non
     """Return the extractor that is asked for, that a file names, or that images need."""
     if name is None:
         sides = [
-            side.statistics if isinstance(side, Images) and side.statistics else side
+            side.statistics if isinstance(side, ImageInput) and side.statistics else side
             for side in opened.values()
         ]
         named = [side.facts.get("extractor") for side in sides if isinstance(side, Statistics)]
-        images = any(isinstance(side, Images) for side in opened.values())
+        images = any(isinstance(side, ImageInput) for side in opened.values())
         other = EXTRACTOR if images else None
         name = next((str(n) for n in named if n is not None), other)
     if name is None:
         return None
     if name not in EXTRACTORS:
-        raise BenchmarkError(f"extractor: no extractor {name!r}: {nearest(name, EXTRACTORS)}")
+        raise BenchmarkError(f"extractor: no extractor {name!r}: {nearest_names(name, EXTRACTORS)}")
     return EXTRACTORS[name]
 
 
@@ -428,9 +430,9 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
     count = _count(side)
     if count is not None and count < FEWEST:
         raise BenchmarkError(f"{path}: {count} images are too few: at least {FEWEST}")
-    if not isinstance(side, Images | Statistics):
+    if not isinstance(side, ImageInput | Statistics):
         check_features(side, str(path), FEWEST)
-    if extractor is None or isinstance(side, Images):
+    if extractor is None or isinstance(side, ImageInput):
         return
     if isinstance(side, Statistics):
         for fact, own in identity(extractor).items():
@@ -448,8 +450,8 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
 
 
 def embed_images(
-    images: Images,
-    network: Network,
+    images: ImageInput,
+    network: Embedder,
     device: torch.device,
     embedding: Embedding,
     census: Census | None = None,
@@ -481,7 +483,7 @@ def embed_images(
 
 
 def _batches(
-    pictures: Iterator[Picture], network: Network, device: torch.device, size: int
+    pictures: Iterator[Picture], network: Embedder, device: torch.device, size: int
 ) -> Iterator[torch.Tensor]:
     """Yield the network's input for `size` images at a time, B×3×side×side."""
     import torch
@@ -507,7 +509,7 @@ def _up_to(pictures: Iterator[Picture], size: int) -> Iterator[Picture]:
 
 
 def _inputs(
-    pictures: Iterable[Picture], network: Network, device: torch.device
+    pictures: Iterable[Picture], network: Embedder, device: torch.device
 ) -> Iterator[torch.Tensor]:
     """Yield the network's input for images of one size that follow each other, few if large."""
     import torch
@@ -555,7 +557,7 @@ def _logits(
 
 def _count(side: Input) -> int | None:
     """Return the number of images, if it is known."""
-    if isinstance(side, Images):
+    if isinstance(side, ImageInput):
         return side.count
     if isinstance(side, Statistics):
         count = side.facts.get("count")
@@ -571,9 +573,9 @@ def _census(path: Path, side: Input, given: Input) -> Census | None:
         side: what is compared.
         given: the file that it is of, whose images need not be read if it holds statistics too.
     """
-    if isinstance(side, Images):
+    if isinstance(side, ImageInput):
         return Census()
-    if isinstance(given, Images) and given.shape is not None:
+    if isinstance(given, ImageInput) and given.shape is not None:
         return Census.of_array(given.shape)
     if not isinstance(side, Statistics) or FACT not in side.facts:
         return None
@@ -587,13 +589,13 @@ def _notes(
     path: Path, side: Input, extractor: Extractor | None, census: Census | None
 ) -> Iterator[str]:
     """Yield what a reader must know of how images were read."""
-    if isinstance(side, Images) and side.path != path:
+    if isinstance(side, ImageInput) and side.path != path:
         yield f"the images are those of {side.path.name}, beside its pictures"
-    if isinstance(side, Images) and side.ignored:
+    if isinstance(side, ImageInput) and side.ignored:
         yield f"files: {ignored_line(side.ignored)}"
     library = library_of(extractor.name) if extractor else None
     if (
-        isinstance(side, Images)
+        isinstance(side, ImageInput)
         and library is not None
         and (left_out := library.left_out(side.files))
     ):

@@ -30,7 +30,7 @@ from benchmark.data.stored import stored_as
 from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
 from benchmark.storage.atomic import atomic_path
-from benchmark.storage.npz import check_kind, headers, layout, read_header
+from benchmark.storage.npz import check_kind, headers, layout, read_array_header
 from benchmark.tools.score_libraries import Library
 
 ARRAY = "array"  # the format of images that are not in files of their own
@@ -62,7 +62,7 @@ _BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageInput:
     """Images of any size, read when they are needed.
 
     Attributes:
@@ -97,7 +97,7 @@ class Statistics:
     facts: dict[str, str | int]
 
 
-Input: TypeAlias = Images | Statistics | Features
+Input: TypeAlias = ImageInput | Statistics | Features
 
 
 def open_input(path: Path, library: Library | None = None) -> Input:
@@ -147,7 +147,7 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
         np.savez_compressed(file, mu=gaussian.mean, sigma=gaussian.covariance, **arrays)
 
 
-def _folder(path: Path, library: Library | None) -> Images:
+def _folder(path: Path, library: Library | None) -> ImageInput:
     """Return the images of a folder, or those that a library reads."""
     files, ignored = image_files(path)
     if library is not None:
@@ -156,7 +156,7 @@ def _folder(path: Path, library: Library | None) -> Images:
         files = [file for file in files if library.reads(file)]
         if not files:
             raise BenchmarkError(f"{path}: no images that {library.name} reads: leave out --files")
-    return Images(path, len(files), _folder_pictures([path / f for f in files]), ignored, files)
+    return ImageInput(path, len(files), _folder_pictures([path / f for f in files]), ignored, files)
 
 
 def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
@@ -260,7 +260,7 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def _array(path: Path, array: NDArray[Any]) -> Images | Features:
+def _array(path: Path, array: NDArray[Any]) -> ImageInput | Features:
     """Return a mapped array as what it holds."""
     if array.dtype.kind == "f" and array.ndim == 2:
         with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinity
@@ -273,7 +273,7 @@ def _array(path: Path, array: NDArray[Any]) -> Images | Features:
         for pixels in array:
             yield Picture(pixels, ARRAY)
 
-    return Images(path, len(array), pictures, shape=array.shape)
+    return ImageInput(path, len(array), pictures, shape=array.shape)
 
 
 def _archive(path: Path, content: Any) -> Input:
@@ -307,7 +307,7 @@ def _archive(path: Path, content: Any) -> Input:
             f"{path}: save {plan.array} in the order of C, by np.ascontiguousarray"
         )
     pictures = _member_pictures(path, f"{plan.array}.npy", shape)
-    return Images(path, shape[0], pictures, statistics=statistics, shape=shape)
+    return ImageInput(path, shape[0], pictures, statistics=statistics, shape=shape)
 
 
 def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictures:
@@ -315,7 +315,7 @@ def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictur
 
     def pictures(_: int) -> Iterator[Picture]:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-            read_header(file)
+            read_array_header(file)
             for _ in range(shape[0]):
                 data = _read(path, file, math.prod(shape[1:]))
                 yield Picture(np.frombuffer(data, np.uint8).reshape(shape[1:]), ARRAY)

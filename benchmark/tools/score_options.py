@@ -17,7 +17,7 @@ INCEPTION_SCORE, KERNEL = "inception-score", "kernel"
 
 
 @dataclass(frozen=True)
-class Choice:
+class MetricChoice:
     """What the user chose; None: as the extractor's library does.
 
     Attributes:

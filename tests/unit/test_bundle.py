@@ -18,7 +18,7 @@ from benchmark.report.bundle import output_folder, pack
 from benchmark.report.plots import samples_overview
 from benchmark.report.tables import write_tables
 from benchmark.storage.paths import Run
-from benchmark.storage.run_files import MANIFEST
+from benchmark.storage.run_files import CONTENTS
 
 KEPT = {
     "config-0123456789ab.json",
@@ -66,7 +66,7 @@ def test_records_tables_and_pictures_are_packed_without_weights_and_arrays(tmp_p
     path = pack(run.root)
     assert path == tmp_path / "quick.zip"
     with zipfile.ZipFile(path) as archive:
-        assert set(archive.namelist()) == {MANIFEST} | KEPT | records
+        assert set(archive.namelist()) == {CONTENTS} | KEPT | records
         assert archive.read("tables/trained.csv") == b"tables/trained.csv"
 
 

@@ -24,7 +24,7 @@ from benchmark.report.compare import (
     Threshold,
     changed,
     compare,
-    judge,
+    judge_change,
     labels,
 )
 from benchmark.storage.paths import Run
@@ -149,7 +149,7 @@ def test_the_marks_are_as_defined(
     a: float, a1: float, a2: float, b: float, b1: float, b2: float, limit: float
 ) -> None:
     assume(a != b)
-    mark, delta, _ = judge(measured(a, a1, a2), measured(b, b1, b2), Threshold(limit))
+    mark, delta, _ = judge_change(measured(a, a1, a2), measured(b, b1, b2), Threshold(limit))
     low, high = b - a - math.hypot(b1, a2), b - a + math.hypot(b2, a1)
     assert delta.value == b - a
     assert (delta.low, delta.high) == pytest.approx((low, high), abs=1e-9)
@@ -159,22 +159,22 @@ def test_the_marks_are_as_defined(
     assert (mark == "same") == within
     assert (mark == "worse") == (apart and b > a)
     assert (mark == "better") == (apart and b < a)
-    swapped, _, _ = judge(measured(b, b1, b2), measured(a, a1, a2), Threshold(limit))
+    swapped, _, _ = judge_change(measured(b, b1, b2), measured(a, a1, a2), Threshold(limit))
     assert swapped == {"better": "worse", "worse": "better"}.get(mark, mark)
-    upwards, _, _ = judge(measured(a, a1, a2, True), measured(b, b1, b2), Threshold(limit))
+    upwards, _, _ = judge_change(measured(a, a1, a2, True), measured(b, b1, b2), Threshold(limit))
     assert upwards == {"better": "worse", "worse": "better"}.get(mark, mark)
 
 
 def test_a_difference_that_is_sure_but_within_the_threshold_is_not_marked() -> None:
     # sure to be above 0, and its interval reaches beyond the threshold
-    mark, _, _ = judge(measured(10, 1, 1), measured(13, 1, 1), Threshold(4))
+    mark, _, _ = judge_change(measured(10, 1, 1), measured(13, 1, 1), Threshold(4))
     assert mark == "cannot tell"
 
 
 def test_identical_figures_are_the_same_even_without_an_interval() -> None:
     bare = Measured(Value(value=3.0), "x", False, {})
-    assert judge(bare, bare, Threshold(0))[0] == "same"
-    mark, delta, why = judge(bare, Measured(Value(value=9.0), "x", False, {}), Threshold(0))
+    assert judge_change(bare, bare, Threshold(0))[0] == "same"
+    mark, delta, why = judge_change(bare, Measured(Value(value=9.0), "x", False, {}), Threshold(0))
     assert (mark, delta) == ("cannot tell", Value(value=6.0))
     assert "without an interval" in why
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.core.values import Value
 from benchmark.report.compare import Change, Comparison, Figure, Pair, Threshold
-from benchmark.report.compare_formats import FORMATS
+from benchmark.report.compare_formats import COMPARISON_FORMATS
 
 NASTY = "<script>alert(1)</script> & [b]x[/b] | `y` \"z'"
 
@@ -69,7 +69,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("name", ["table", "md", "html"])
 def test_every_format_for_people_says_all(name: str) -> None:
-    text = FORMATS[name](FOUND)
+    text = COMPARISON_FORMATS[name](FOUND)
     text = Page(text).words if name == "html" else text.replace("\\", "")
     for expected in (
         "new against old",
@@ -95,7 +95,7 @@ def test_a_row_of_a_pipe_is_one_line() -> None:
     pair = replace(PAIR, figures=[long])
     [line] = [
         each
-        for each in FORMATS["table"](replace(FOUND, pairs=[pair])).splitlines()
+        for each in COMPARISON_FORMATS["table"](replace(FOUND, pairs=[pair])).splitlines()
         if "c" * 90 in each
     ]
     assert line.count("weights") == 20
@@ -105,7 +105,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows() -> None:
     figure = replace(FIGURES[1], cell=NASTY, why=NASTY)
     pair = replace(PAIR, base=NASTY, other=NASTY, figures=[figure], missing=[NASTY])
     pair = replace(pair, environment=[Change(NASTY, NASTY, NASTY)])
-    text = FORMATS["html"](replace(FOUND, pairs=[pair], metrics={"fd": NASTY}))
+    text = COMPARISON_FORMATS["html"](replace(FOUND, pairs=[pair], metrics={"fd": NASTY}))
     page = Page(text)
     assert page.open == []
     assert "script" not in page.tags
@@ -118,14 +118,14 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows() -> None:
 def test_markdown_and_terminal_show_what_looks_like_markup_as_it_is() -> None:
     figure = replace(FIGURES[1], cell=NASTY)
     found = replace(FOUND, pairs=[replace(PAIR, figures=[figure])])
-    assert NASTY in FORMATS["table"](found)
-    [row] = [line for line in FORMATS["md"](found).splitlines() if "script" in line]
+    assert NASTY in COMPARISON_FORMATS["table"](found)
+    [row] = [line for line in COMPARISON_FORMATS["md"](found).splitlines() if "script" in line]
     assert len(re.findall(r"(?<!\\)\|", row)) == 7
     assert "\\<script>" in row
 
 
 def test_json_holds_all_at_full_precision() -> None:
-    content = json.loads(FORMATS["json"](FOUND))
+    content = json.loads(COMPARISON_FORMATS["json"](FOUND))
     assert content["status"] == 1
     assert content["thresholds"] == {"time": {"amount": 0.1, "relative": True}}
     first = content["pairs"][0]

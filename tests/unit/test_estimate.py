@@ -40,8 +40,8 @@ from benchmark.stages.train import Trainer
 from benchmark.storage.paths import Run
 from benchmark.tools.estimate import (
     TRAINED_COPIES,
-    Estimate,
-    Row,
+    CostRow,
+    RunEstimate,
     architecture,
     estimate,
     evaluations,
@@ -138,7 +138,7 @@ def pretrained(weights: dict[str, Any], resolution: int = 16) -> Config:
     return parse(content(data=data, models={"M": model}, grid=[entry | {"samples": 4}]))
 
 
-def printed(found: Estimate) -> str:
+def printed(found: RunEstimate) -> str:
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     show(found, console)
     return " ".join(console.export_text().split())
@@ -459,8 +459,10 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
 
 
 def test_an_inexact_row_and_a_busy_machine_are_marked() -> None:
-    row = Row("sample", "cell", 2, 104, exact=False, parameters=10, flops=2e12, seconds=30, batch=1)
-    found = Estimate("r", "cpu", 2, cores=2, load=3.0, rows=[row], disk={"samples": 2048})
+    row = CostRow(
+        "sample", "cell", 2, 104, exact=False, parameters=10, flops=2e12, seconds=30, batch=1
+    )
+    found = RunEstimate("r", "cpu", 2, cores=2, load=3.0, rows=[row], disk={"samples": 2048})
     busy = dataclasses.replace(found, busy="0.8 of a core by others")
     text = printed(busy)
     assert "~104 ~2 T 1 ~30 s" in text
@@ -516,7 +518,7 @@ def test_on_a_busy_machine_one_thread_is_measured(
     monkeypatch.setattr(benchmark.tools.estimate, "PROBE_SECONDS", 0.0)
     monkeypatch.setattr(benchmark.tools.estimate, "watch_machine", lambda device: Others(*cores))
 
-    def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
+    def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[CostRow]:
         measured.append(threads)
         return []
 
@@ -535,7 +537,7 @@ def test_the_second_before_anything_is_measured_is_looked_at(
     monkeypatch.setattr(benchmark.tools.estimate.time, "sleep", clock.sleep)
     monkeypatch.setattr(benchmark.tools.estimate, "watch_machine", lambda _: Watch(read=clock.read))
 
-    def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[Row]:
+    def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[CostRow]:
         measured.append(threads)
         return []
 

@@ -22,7 +22,7 @@ JOB = """
 import json, os, sys
 from pathlib import Path
 from benchmark.runtime import gpu_leases as gpus
-gpus.POLL_SECONDS = 0.02
+gpus.LEASE_POLL_SECONDS = 0.02
 folder, installed, options = map(json.loads, sys.argv[1:])
 leased = gpus.lease(**options, installed=installed, folder=Path(folder))
 print(json.dumps([leased, os.environ.get(gpus.VISIBLE)]), flush=True)
@@ -33,7 +33,7 @@ SHORT_JOB = """
 import os, sys, time
 from pathlib import Path
 from benchmark.runtime import gpu_leases as gpus
-gpus.POLL_SECONDS = 0.01
+gpus.LEASE_POLL_SECONDS = 0.01
 folder, installed, count = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3])
 with open(f"{folder}.log", "a", buffering=1) as log:
     for gpu in gpus.lease(count, installed=installed, folder=Path(folder)):

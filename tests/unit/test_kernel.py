@@ -43,7 +43,7 @@ def test_standard_error_is_the_delete_one_jackknife() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real = features(4, 23), features(5, 17)
     whole = kernel(fake, real)
-    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(module, "KERNEL_BLOCK", 4)
     blocks = kernel(fake, real)
     assert blocks.value == pytest.approx(whole.value, rel=1e-12)
     assert blocks.std_error == pytest.approx(whole.std_error, rel=1e-10)

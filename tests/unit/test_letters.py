@@ -12,7 +12,7 @@ from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import differs
 from benchmark.records.record import read_records
 from benchmark.records.rows import collect
-from benchmark.report.letters import compare, letters
+from benchmark.report.letters import compare_rows, letters
 
 
 def value(number: float, half: float) -> Value:
@@ -23,7 +23,7 @@ def test_rows_are_compared_at_the_number_of_images_that_most_of_them_have(tmp_pa
     rows = collect(read_records(write_run(tmp_path / "run").root))
     counts = Counter(n for row in rows for n in row.distances)
     assert counts[16] > counts[32] > counts[64] > 0
-    [found] = compare(row for row in rows if row.metrics)
+    [found] = compare_rows(row for row in rows if row.metrics)
     assert found.n == 16
 
 

@@ -85,7 +85,7 @@ def test_ties_are_decided_as_by_exact_distances(
 ) -> None:
     """cdist sums squares of differences, so that equal distances are equal."""
     fake, real = with_ties(kind, seed)
-    monkeypatch.setattr(distances, "BLOCK", block)
+    monkeypatch.setattr(distances, "ROW_BLOCK", block)
     k = 5
     apart = cdist(real, fake)
     in_real = apart < np.sort(cdist(real, real), axis=1)[:, k, None]
@@ -106,7 +106,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real = features(4, 53), features(5, 47)
     whole = manifold(fake, real, 4)
     metrics = [f(fake, real, k=4) for f in (precision, density, recall, coverage)]
-    monkeypatch.setattr(distances, "BLOCK", 10)
+    monkeypatch.setattr(distances, "ROW_BLOCK", 10)
     parts = manifold(fake, real, 4)
     for a, b in zip(whole[1:], parts[1:], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -128,7 +128,7 @@ def test_memory_does_not_grow_with_the_pairs_that_match(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A collapsed model's images lie in every ball, or every image in one of theirs."""
-    monkeypatch.setattr(distances, "BLOCK", 256)
+    monkeypatch.setattr(distances, "ROW_BLOCK", 256)
     rng = np.random.default_rng(22)
     real, collapsed = rng.normal(size=(1500, 8)), 1e-3 * rng.normal(size=(1500, 8))
     real[-6:] += 100  # balls that reach over all others are those of real images far out
@@ -238,7 +238,7 @@ def test_intervals_of_zero_cover_the_mean(name: str, n: int, shift: float) -> No
 def test_error_of_recall_is_that_of_leaving_out_each_group(
     n: int, groups: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distances, "BLOCK", block)
+    monkeypatch.setattr(distances, "ROW_BLOCK", block)
     fake, real = features(16, n, shift=0.8), features(17, 30)
 
     def share(rows: NDArray[np.intp]) -> float:

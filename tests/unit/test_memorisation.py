@@ -164,7 +164,7 @@ def test_images_of_other_size_or_too_few_are_refused() -> None:
 def test_distinct_keeps_the_first_of_near_duplicates(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distances, "BLOCK", block)
+    monkeypatch.setattr(distances, "ROW_BLOCK", block)
     x = rng(6).normal(size=(40, 5))
     doubled = np.concatenate([x[:3] + 1e-4, x, x[10:20] + 1e-5, x[30:31]])
     np.testing.assert_array_equal(distinct(doubled).rows, [0, 1, 2, *range(6, 43)])

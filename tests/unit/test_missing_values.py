@@ -18,7 +18,7 @@ from benchmark.metrics.base import Figures
 from benchmark.records.record import Record, read_record
 from benchmark.report.bundle import pack
 from benchmark.report.compare import Figure, compare
-from benchmark.report.compare_formats import FORMATS
+from benchmark.report.compare_formats import COMPARISON_FORMATS
 from benchmark.report.formats import markdown_escape
 from benchmark.report.plots import write_plots
 from benchmark.report.site import write_site
@@ -214,7 +214,7 @@ def test_a_comparison_says_why_a_figure_is_missing(tmp_path: Path) -> None:
 
     assert seen(figures["kid"]) == seen(figures["fd"]) == ("missing", WHY)
     assert all(f.mark == "same" for f in found.pairs[0].figures if f.cell == DDPM)
-    assert all(WHY in FORMATS[name](found) for name in ("json", "html", "md"))
+    assert all(WHY in COMPARISON_FORMATS[name](found) for name in ("json", "html", "md"))
 
 
 def test_reasons_of_earlier_versions_are_read() -> None:

@@ -72,7 +72,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     query, bank = rng.normal(size=(23, 5)), rng.normal(size=(40, 5))
     whole = nearest(query, bank, 4)
-    monkeypatch.setattr(neighbours, "BLOCK", 5)
+    monkeypatch.setattr(neighbours, "QUERY_BLOCK", 5)
     for a, b in zip(nearest(query, bank, 4), whole, strict=True):
         np.testing.assert_array_equal(a, b)
 

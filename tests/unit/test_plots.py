@@ -51,7 +51,7 @@ def panels(figure: Figure | None) -> list[Axes]:
 def test_a_plot_is_written_as_png_svg_and_pdf_and_twice_the_same(tmp_path: Path) -> None:
     figures = [plots.distance_by_model(rows_of(write_run(tmp_path)), {}) for _ in range(2)]
     first, second = (
-        [path.read_bytes() for path in style.save(figure, tmp_path / name / "plot.png")]
+        [path.read_bytes() for path in style.save_figure(figure, tmp_path / name / "plot.png")]
         for name, figure in zip("ab", figures, strict=True)
         if figure
     )
@@ -65,7 +65,7 @@ def test_a_plot_is_written_as_png_svg_and_pdf_and_twice_the_same(tmp_path: Path)
 def test_pdf_embeds_its_fonts_and_has_no_date(tmp_path: Path) -> None:
     figure = plots.loss_curves(read_records(write_run(tmp_path, cells=1).root))
     assert figure
-    pdf = style.save(figure, tmp_path / "plot.png")[2].read_bytes()
+    pdf = style.save_figure(figure, tmp_path / "plot.png")[2].read_bytes()
     assert b"/FontFile2" in pdf
     assert b"CreationDate" not in pdf
 

@@ -12,12 +12,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.storage.run_files import LARGEST, MANIFEST, VERSION, Archive, open_run, write_archive
+from benchmark.storage.run_files import (
+    CONTENTS,
+    LARGEST_FILE,
+    VERSION,
+    Archive,
+    open_run,
+    write_archive,
+)
 
 FILES = {"records/sample/a.json": b"{}", "plots/a.png": bytes(range(256)), "empty.md": b""}
 
 names = st.lists(st.text("ab-._ é", min_size=1), min_size=1, max_size=3).map("/".join)
-plain = names.filter(lambda name: not {"", ".", ".."} & set(name.split("/")) and name != MANIFEST)
+plain = names.filter(lambda name: not {"", ".", ".."} & set(name.split("/")) and name != CONTENTS)
 
 
 def bundle(folder: Path) -> Path:
@@ -37,7 +44,7 @@ def forged(
     }
     content = {"version": VERSION, "files": entries} if manifest is None else manifest
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(MANIFEST, json.dumps(content))
+        archive.writestr(CONTENTS, json.dumps(content))
         for name, data in files.items():
             entry = zipfile.ZipInfo(name)
             change(entry)
@@ -83,7 +90,7 @@ def test_the_order_of_files_and_the_clock_do_not_matter(tmp_path: Path) -> None:
     assert (tmp_path / "b.zip").read_bytes() == first
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-        assert archive.namelist() == [MANIFEST, *sorted(FILES)]
+        assert archive.namelist() == [CONTENTS, *sorted(FILES)]
 
 
 def test_a_bundle_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
@@ -206,19 +213,19 @@ def test_a_wrong_manifest_is_refused(manifest: object, expected: str, tmp_path: 
 def test_a_deep_manifest_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(MANIFEST, "[" * 200_000)
+        archive.writestr(CONTENTS, "[" * 200_000)
     assert "broken bundle" in refusal(path)
 
 
 def test_another_zip_is_no_bundle(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a", b"")
-    assert f"no bundle: it has no {MANIFEST}" in refusal(tmp_path / "a.zip")
+    assert f"no bundle: it has no {CONTENTS}" in refusal(tmp_path / "a.zip")
 
 
 def test_an_absurdly_large_file_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "a.zip").open("wb") as file:
-        file.truncate(LARGEST + 1)  # a hole: it takes no space
+        file.truncate(LARGEST_FILE + 1)  # a hole: it takes no space
     assert "larger than" in refusal(tmp_path / "a.zip")
 
 

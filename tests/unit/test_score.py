@@ -28,15 +28,15 @@ from benchmark.core.values import Value
 from benchmark.data.folder import open_file
 from benchmark.data.pixels import decode
 from benchmark.extractors import EXTRACTORS
-from benchmark.extractors.base import Network
+from benchmark.extractors.base import Embedder
 from benchmark.metrics import METRICS
 from benchmark.metrics.frechet import frechet
 from benchmark.metrics.inception_score import inception_score
 from benchmark.tools import score as module
 from benchmark.tools import score_inputs as inputs
 from benchmark.tools.score import Embedding, save, score
-from benchmark.tools.score_inputs import Images, open_input
-from benchmark.tools.score_options import Choice
+from benchmark.tools.score_inputs import ImageInput, open_input
+from benchmark.tools.score_options import MetricChoice
 
 CONTENT = b"weights"
 SIZES = ((9, 7), (5, 5), (9, 7), (12, 4))
@@ -65,7 +65,7 @@ def extractors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
                 sha256=hashlib.sha256(CONTENT).hexdigest(),
                 mirrors=(),
             ),
-            build=lambda _, __, sign=sign: Network(lambda x: sign * quarters(x), Tensor.clone),
+            build=lambda _, __, sign=sign: Embedder(lambda x: sign * quarters(x), Tensor.clone),
             classifier=lambda _: np.eye(12, 5, dtype=np.float32) / 50,
         )
         monkeypatch.setitem(EXTRACTORS, name, extractor)
@@ -124,10 +124,10 @@ def test_folders_of_mixed_sizes_score_as_their_images_one_by_one(tmp_path: Path)
 def test_features_are_in_the_order_of_the_images(tmp_path: Path, batch: int) -> None:
     shown = pictures(0)
     opened = open_input(folder(tmp_path / "a", shown))
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     found = module.embed_images(
         opened,
-        Network(quarters, Tensor.clone),
+        Embedder(quarters, Tensor.clone),
         torch.device("cpu"),
         embedding(tmp_path, batch=batch),
     )
@@ -166,7 +166,7 @@ def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
     monkeypatch.setattr(inputs, "decode", lambda load: (original(load), decoded.append(1))[0])
     monkeypatch.setattr(inputs, "AHEAD", 8)
     monkeypatch.setattr(inputs, "AHEAD_BYTES", limit)
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     for taken, picture in enumerate(opened.pictures(3), 1):
         time.sleep(0.02)  # for threads that would go too far
         assert len(decoded) <= taken + ahead
@@ -180,7 +180,7 @@ def test_decoded_images_in_flight_stay_within_the_limit(
     """While the network works too: at most the limit, and what is needed next."""
     size, limit = 40 * 30 * 3, 2 * (40 * 30 * 10)
     opened = open_input(folder(tmp_path / "a", pictures(0, count=30, sizes=((40, 30),))))
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     alive, most = [], []
     original = inputs._pixels
 
@@ -198,7 +198,7 @@ def test_decoded_images_in_flight_stay_within_the_limit(
     monkeypatch.setattr(inputs, "AHEAD_BYTES", limit // 2)  # two threads decode
     monkeypatch.setattr(module, "TOGETHER", size)
     found = module.embed_images(
-        opened, Network(quarters, forward), torch.device("cpu"), embedding(tmp_path, batch=4)
+        opened, Embedder(quarters, forward), torch.device("cpu"), embedding(tmp_path, batch=4)
     )
     assert max(most) <= limit + size
     np.testing.assert_array_equal(found, embedded(pictures(0, count=30, sizes=((40, 30),))))
@@ -206,7 +206,7 @@ def test_decoded_images_in_flight_stay_within_the_limit(
 
 def test_few_photographs_are_in_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_input(folder(tmp_path / "a", pictures(0, count=21, sizes=((8, 6),))))
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     monkeypatch.setattr(module, "TOGETHER", 8 * 6 * 3)
     batches = []
 
@@ -214,7 +214,7 @@ def test_few_photographs_are_in_a_batch(tmp_path: Path, monkeypatch: pytest.Monk
         batches.append(len(x))
         return x.clone()
 
-    network = Network(quarters, forward)
+    network = Embedder(quarters, forward)
     module.embed_images(opened, network, torch.device("cpu"), embedding(tmp_path, batch=64))
     assert batches == [8, 8, 5]
 
@@ -226,7 +226,7 @@ def test_large_images_are_made_small_one_by_one(
     """So a batch of photographs is never in memory, and the features are the same bits."""
     shown = pictures(0, count=10, sizes=((8, 6), (8, 6), (3, 3), (3, 3)))
     opened = open_input(folder(tmp_path / "a", shown))
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     sizes, batches = [], []
 
     def small(x: Tensor) -> Tensor:
@@ -239,7 +239,10 @@ def test_large_images_are_made_small_one_by_one(
 
     monkeypatch.setattr(module, "TOGETHER", 3 * 3 * 3 * 2)
     found = module.embed_images(
-        opened, Network(small, forward), torch.device("cpu"), embedding(tmp_path, batch=batch)
+        opened,
+        Embedder(small, forward),
+        torch.device("cpu"),
+        embedding(tmp_path, batch=batch),
     )
     assert {size for size in sizes if size[2:] == (8, 6)} == {(1, 3, 8, 6)}
     assert max(size[0] for size in sizes) == min(2, batch)
@@ -252,7 +255,7 @@ def test_who_stops_early_leaves_no_thread_waiting(
 ) -> None:
     opened = open_input(folder(tmp_path / "a", pictures(0, count=20)))
     monkeypatch.setattr(inputs, "AHEAD_BYTES", 0)
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     running = opened.pictures(3)
     next(running)
     running.close()
@@ -263,7 +266,7 @@ def test_who_stops_early_leaves_no_thread_waiting(
 def test_an_array_is_read_image_by_image(tmp_path: Path, suffix: str) -> None:
     images = pictures(0, count=7, sizes=((3, 4),))
     opened = open_input(array(tmp_path / f"a{suffix}", images))
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     np.testing.assert_array_equal([p.pixels for p in opened.pictures(1)], images)
 
 
@@ -275,7 +278,7 @@ def test_images_are_decoded_as_prepare_does(tmp_path: Path) -> None:
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / f"{mode}.png")
     Image.fromarray(rng.integers(0, 65536, (5, 4), np.uint16)).save(tmp_path / "wide.png")
     opened = open_input(tmp_path)
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     for picture, file in zip(opened.pictures(2), sorted(tmp_path.glob("*.png")), strict=True):
         image, notes = decode(functools.partial(open_file, file))
         np.testing.assert_array_equal(picture.pixels, np.asarray(image))
@@ -464,7 +467,7 @@ def test_inception_score_is_that_of_the_logits(tmp_path: Path) -> None:
     a, b = pictures(0), pictures(1)
     real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
     expected = inception_score(embedded(b) @ (np.eye(12, 5, dtype=np.float32) / 50), splits=2)
-    choice = Choice(isc_splits=2)
+    choice = MetricChoice(isc_splits=2)
     found = score(real, fake, embedding(tmp_path), ["is"], choice=choice).values["inception-score"]
     assert found.value == pytest.approx(expected.value, rel=1e-6)
     assert found.value > 1.01
@@ -728,7 +731,7 @@ def test_metrics_that_cannot_be_computed_are_refused_by_name(tmp_path: Path) -> 
     ):
         with pytest.raises(BenchmarkError, match=message):
             score(*sides, own, metrics)
-    split = score(file, real, own, ["is", "fd"], choice=Choice(isc_splits=1))
+    split = score(file, real, own, ["is", "fd"], choice=MetricChoice(isc_splits=1))
     assert split.values.keys() == {"inception-score", "frechet"}
     with pytest.raises(BenchmarkError, match="holds statistics already"):
         save(file, own, tmp_path / "b.npz")

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
-from benchmark.extractors.base import Network
+from benchmark.extractors.base import Embedder
 from benchmark.metrics.frechet import GaussianStats, frechet, frechet_to
 from benchmark.metrics.kernel import kernel
 from benchmark.metrics.manifold import precision
 from benchmark.tools import score as module
 from benchmark.tools.score import Embedding, Score, save, score
-from benchmark.tools.score_inputs import Images, Statistics, open_input
-from benchmark.tools.score_options import Choice
+from benchmark.tools.score_inputs import ImageInput, Statistics, open_input
+from benchmark.tools.score_options import MetricChoice
 
 CONTENT = b"weights"
 ITS_OWN, ANOTHER = "inception-v3-torch-fidelity", "inception-v3-fid"
-ALL_PAIRS = Choice(kid_subsets=0)
+ALL_PAIRS = MetricChoice(kid_subsets=0)
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,8 @@ def extractors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         known = EXTRACTORS[name]
         weights = dataclasses.replace(known.weights, file="w.pth", sha256=sha256, mirrors=())
 
-        def build(_: Path, __: torch.device, sign: int = sign) -> Network:
-            return Network(lambda x: x.float(), lambda x: sign * quarters(x))
+        def build(_: Path, __: torch.device, sign: int = sign) -> Embedder:
+            return Embedder(lambda x: x.float(), lambda x: sign * quarters(x))
 
         monkeypatch.setitem(
             EXTRACTORS,
@@ -168,7 +168,7 @@ def test_opening_a_reference_batch_reads_none_of_its_images(tmp_path: Path) -> N
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     assert opened.count == 400
     assert peak < 2e6  # of 19.7 MB
 

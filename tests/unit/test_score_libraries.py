@@ -16,9 +16,9 @@ from benchmark.cli.app import app
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.tools.score import Embedding, Score, score
-from benchmark.tools.score_inputs import Images, open_input
+from benchmark.tools.score_inputs import ImageInput, open_input
 from benchmark.tools.score_libraries import LIBRARIES
-from benchmark.tools.score_options import Choice
+from benchmark.tools.score_options import MetricChoice
 
 NAMES = (
     *("a.png", "b.PNG", "c.jpg", "d.JPG", "e.jpeg", "f.JPEG", "g.bmp", "h.BMP", "i.gif", "j.webp"),
@@ -77,11 +77,11 @@ def test_files_are_those_that_the_library_reads_but_for_hidden_ones(
     read = [Path(file).relative_to(tmp_path) for file in READ[library](tmp_path, monkeypatch)]
     visible = [f for f in read if not any(part.startswith(".") for part in f.parts)]
     opened = open_input(tmp_path, LIBRARIES[library])
-    assert isinstance(opened, Images)
+    assert isinstance(opened, ImageInput)
     assert list(opened.files) == [str(file) for file in visible]  # in their order too
     assert opened.count == len(visible)
     every = open_input(tmp_path)
-    assert isinstance(every, Images)
+    assert isinstance(every, ImageInput)
     assert len(every.files) - opened.count == sum(LIBRARIES[library].left_out(every.files).values())
 
 
@@ -97,7 +97,7 @@ def scored(
     weights: Path,
     sides: tuple[Path, Path],
     metrics: list[str],
-    choice: Choice | None = None,
+    choice: MetricChoice | None = None,
     files: str | None = None,
 ) -> Score:
     """Score with seeded weights in place of the published ones."""
@@ -153,7 +153,7 @@ def test_fid_kid_and_inception_score_are_those_of_fidelity(weights: Path, tmp_pa
         weights,
         (real, fake),
         ["fd", "kid", "is"],
-        Choice(kid_subset_size=9),
+        MetricChoice(kid_subset_size=9),
         "torch-fidelity",
     ).values
     score_less_1 = expected["inception_score_mean"] - 1  # seeded weights hardly tell classes apart
@@ -179,19 +179,19 @@ def test_fid_kid_and_inception_score_are_those_of_fidelity(weights: Path, tmp_pa
 def test_subsets_are_those_of_the_extractors_library(
     extractor: str | None, options: tuple[int, int, int]
 ) -> None:
-    found = Choice().of("kernel", extractor, 700)
+    found = MetricChoice().of("kernel", extractor, 700)
     assert tuple(found[name] for name in ("subsets", "subset_size", "seed")) == options
-    chosen = Choice(kid_subsets=7, kid_subset_size=20).of("kernel", extractor, 700)
+    chosen = MetricChoice(kid_subsets=7, kid_subset_size=20).of("kernel", extractor, 700)
     assert (chosen["subsets"], chosen["subset_size"]) == (7, 20)
 
 
 def test_defaults_are_those_of_torch_fidelity() -> None:
     theirs = pytest.importorskip("torch_fidelity.defaults").DEFAULTS
-    kernel = Choice().of("kernel", "inception-v3-torch-fidelity", 10**6)
+    kernel = MetricChoice().of("kernel", "inception-v3-torch-fidelity", 10**6)
     assert kernel["subsets"] == theirs["kid_subsets"]
     assert kernel["subset_size"] == theirs["kid_subset_size"]
     assert kernel["seed"] == theirs["rng_seed"]
-    split = Choice().of("inception-score", "inception-v3-torch-fidelity", 10**6)
+    split = MetricChoice().of("inception-score", "inception-v3-torch-fidelity", 10**6)
     assert split["splits"] == theirs["isc_splits"]
     assert split["shuffle"] == theirs["samples_shuffle"]
     assert split["seed"] == theirs["rng_seed"]
@@ -211,7 +211,7 @@ def run(*arguments: str | Path) -> str:
 
 def test_what_stands_behind_a_value_is_told(weights: Path, tmp_path: Path) -> None:
     sides = features(tmp_path / "a.npy", 0, 30), features(tmp_path / "b.npy", 1, 25)
-    choice = Choice(isc_splits=5, kid_subsets=4, kid_subset_size=10)
+    choice = MetricChoice(isc_splits=5, kid_subsets=4, kid_subset_size=10)
     found = scored("inception-v3-fid", weights, sides, ["fd", "kid", "is", "recall"], choice)
     told = json.loads(found.to_json())["uncertainty"]
     assert told["frechet"] == told["recall"] == "[a, b] is a 95 % interval over the images of FAKE"

@@ -25,7 +25,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.yaml_text import read_yaml
 from benchmark.records.record import Record, read_record, read_records
 from benchmark.report.compare import compare
-from benchmark.report.compare_formats import FORMATS as COMPARED
+from benchmark.report.compare_formats import COMPARISON_FORMATS as COMPARED
 from benchmark.report.formats import Column, Table, to_latex, to_markdown
 from benchmark.report.site import write_site
 from benchmark.report.tables import write_tables
@@ -109,24 +109,24 @@ def test_weights_of_every_kind_execute_nothing(
 def test_an_extractor_s_weights_execute_nothing(save: Save, marker: Path, tmp_path: Path) -> None:
     import torch
 
-    from benchmark.extractors.folding import load_state
+    from benchmark.extractors.folding import read_state_dict
 
     save(tmp_path / "weights.pth", Trap(marker))
     with pytest.raises((pickle.UnpicklingError, RuntimeError)):
-        load_state(tmp_path / "weights.pth", torch.device("cpu"))
+        read_state_dict(tmp_path / "weights.pth", torch.device("cpu"))
 
 
 @pytest.mark.parametrize("save", KINDS)
 def test_a_state_executes_nothing(save: Save, marker: Path, tmp_path: Path) -> None:
     import torch
 
-    from benchmark.runtime.training_state import load_state
+    from benchmark.runtime.training_state import read_state_dict
 
     save(tmp_path / "state", Trap(marker))
     digest = hashlib.sha256((tmp_path / "state").read_bytes()).hexdigest()
     (tmp_path / "state").rename(tmp_path / f"000000001-{digest}.pt")
     with contextlib.suppress(pickle.UnpicklingError, RuntimeError, BenchmarkError):
-        assert load_state(tmp_path, torch.device("cpu"), lambda state: True) is None
+        assert read_state_dict(tmp_path, torch.device("cpu"), lambda state: True) is None
 
 
 @pytest.mark.parametrize("save", KINDS)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
-from benchmark.config.shards import name_of, size_of, split
 from benchmark.config.shards import parse as parse_shard
+from benchmark.config.shards import shard_name, size_of, split
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import Record, Stopwatch, read_record
 from benchmark.records.rows import Row, timed_alike
@@ -45,7 +45,7 @@ def test_shards_are_whole_batches_of_all(count: int, batch: int, size: int | Non
     else:
         assert all(size <= len(part) < size + batch for part in parts[:-1])
         assert len({len(part) for part in parts[:-1]}) <= 1
-    assert [parse_shard(name_of(part), count, batch) for part in parts] == parts
+    assert [parse_shard(shard_name(part), count, batch) for part in parts] == parts
 
 
 @pytest.mark.parametrize("shard", ["3", "0-5", "3-12", "6-6", "12-6", "0-26", "a-6", "-6-0", ""])
@@ -82,10 +82,10 @@ def made(smoke: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, 
     sample.stage(config, CELL, whole)
     features.stage(config, CELL, whole)
     for part in split(20, 6, 5)[::-1]:
-        sample.stage(config, CELL, parts, shard=name_of(part))
+        sample.stage(config, CELL, parts, shard=shard_name(part))
     merge.stage(config, CELL, parts)
     for part in split(20, 8, 5):
-        features.stage(config, CELL, parts, shard=name_of(part))
+        features.stage(config, CELL, parts, shard=shard_name(part))
     merge.stage(config, CELL, parts, kind="features")
     return whole, parts
 
@@ -116,7 +116,7 @@ def test_the_record_of_shards_differs_in_times_alone(made: tuple[Run, Run], kind
 def test_where_a_shard_tells_no_laps_the_whole_has_none(made: tuple[Run, Run]) -> None:
     run = made[1]
     records = [
-        read_record(run.shard("sample", CELL, name_of(part)).record("sample", CELL))
+        read_record(run.shard("sample", CELL, shard_name(part)).record("sample", CELL))
         for part in split(20, 6, 5)
     ]
     [first, *others] = [record.timing for record in records if record.timing]
@@ -132,7 +132,7 @@ def test_the_timing_joins_the_batches_of_the_shards(made: tuple[Run, Run]) -> No
     run = made[1]
     record = read_record(run.record("sample", CELL))
     shards = [
-        read_record(run.shard("sample", CELL, name_of(part)).record("sample", CELL))
+        read_record(run.shard("sample", CELL, shard_name(part)).record("sample", CELL))
         for part in split(20, 6, 5)
     ]
     timings = [shard.timing for shard in shards if shard.timing]
@@ -159,7 +159,7 @@ def joined(made: tuple[Run, Run], **changes: object) -> Record:
         shard.provenance.model_copy(update={"gpu": "A100"} | more) for more in ({}, changes)
     ]
     shards = [shard.model_copy(update={"provenance": machine}) for machine in machines]
-    return merge.merged(shards, Stopwatch(), 6)
+    return merge.merged_record(shards, Stopwatch(), 6)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.tools.speed.timing import Row, interleave, report, take_turns
+from benchmark.tools.speed.timing import SpeedRow, interleave, report, take_turns
 
 PEERS = ("pytorch_fid", "sklearn")
 
@@ -41,14 +41,14 @@ def test_short_work_has_many_rounds() -> None:
 
 
 def test_ratio_is_of_the_medians_and_its_spread_of_all_pairs() -> None:
-    row = Row("work", "s", [2.0, 1.0, 4.0], [10.0, 8.0, 12.0], "peer 1.0", "ratio 5")
+    row = SpeedRow("work", "s", [2.0, 1.0, 4.0], [10.0, 8.0, 12.0], "peer 1.0", "ratio 5")
     assert row.ratio == 5
     assert row.spread == (2, 12)
     assert row.text() == "work: 2 (of 3) s; peer 1.0 10 (of 3) s; ratio 5 [2, 12]; target ratio 5"
 
 
 def test_without_a_peer_there_is_no_ratio() -> None:
-    row = Row("work", "s", [2.0], [], note="prdc is not installed")
+    row = SpeedRow("work", "s", [2.0], [], note="prdc is not installed")
     assert row.ratio is row.spread is None
     assert row.text() == "work: 2 s; prdc is not installed"
 
@@ -101,7 +101,7 @@ def test_pytorch_fid_is_compared_with_whatever_sqrtm_scipy_has(
 
     sqrtm = scipy.linalg.sqrtm
     monkeypatch.setattr(scipy.linalg, "sqrtm", lambda matrix: sqrtm(matrix))  # no `disp`, as 1.18
-    for row in metrics.frechet(metrics.QUICK, 30, 5):
+    for row in metrics.time_frechet(metrics.QUICK, 30, 5):
         assert row.ratio is not None
         assert "distances differ by" in row.note
 
@@ -209,11 +209,11 @@ def test_the_example_s_loop_learns() -> None:
 
 
 def test_flops_and_bytes_of_a_layer_are_those_of_its_formula() -> None:
-    from benchmark.tools.speed.limits import Limits, flops, moved_bytes
+    from benchmark.tools.speed.limits import Limits, matrix_flops, moved_bytes
 
     layer, x = torch.nn.Linear(30, 20), torch.zeros(5, 30)
     network = torch.nn.Sequential(layer)
-    assert flops(network, x) == 2 * 5 * 30 * 20
+    assert matrix_flops(network, x) == 2 * 5 * 30 * 20
     assert moved_bytes(network, x) == 4 * (5 * 30 + 5 * 20 + 30 * 20 + 20)
     text = Limits(product=12e3, copy=7.48e3).reached(network, x, seconds=1)
     assert "are 50% of" in text

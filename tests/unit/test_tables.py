@@ -16,8 +16,8 @@ from benchmark.records.record import Cell, read_record, read_records
 from benchmark.records.rows import collect, read_published, table_names
 from benchmark.report.formats import (
     Column,
-    Entry,
     Table,
+    TableEntry,
     latex_escape,
     significant,
     to_csv,
@@ -440,6 +440,6 @@ def test_the_accused_are_counted_and_what_is_missing_is_said(tmp_path: Path) -> 
 
 
 def test_the_interval_of_a_share_of_nothing_is_seen() -> None:
-    rows: list[dict[str, Entry]] = [{"p": Value(value=0, low=0, high=0.3244)}]
+    rows: list[dict[str, TableEntry]] = [{"p": Value(value=0, low=0, high=0.3244)}]
     table = Table("t", [], [Column("p", "precision")], rows)
     assert table.texts() == [["0.0000 [0.0000, 0.3244]"]]

@@ -16,7 +16,7 @@ from benchmark.records.rows import Row, collect, key_of, read_published
 from benchmark.report.verdicts import (
     Judged,
     Lookup,
-    Measured,
+    TestedNumber,
     UndecidedError,
     Verdict,
     all_of,
@@ -309,16 +309,16 @@ def test_a_better_rival_that_is_slow_does_not_end_the_best_trade_off_but_a_quick
 
 def test_as_many_samples_as_said_would_settle_it() -> None:
     value = Value(value=-2.0, low=-7.0, high=4.0)
-    measured = Measured(value, None, 0.0, (), samples=100)
+    measured = TestedNumber(value, None, 0.0, (), samples=100)
     assert measured.verdict(1) is Verdict.CANNOT_TELL
     assert measured.settle(1) == pytest.approx(900)  # the upper half of 6 has to shrink to 2
     third = Value(value=-2.0, low=-2 - 5 / 3, high=0.0)
-    assert Measured(third, None, 0.0, (), samples=900).verdict(1) is Verdict.REPRODUCED
+    assert TestedNumber(third, None, 0.0, (), samples=900).verdict(1) is Verdict.REPRODUCED
 
 
 def test_as_many_samples_as_said_would_settle_a_ratio() -> None:
     value = Value(value=1.02, low=0.8, high=1.3)
-    needed = Measured(value, 0.9, 1.1, (), 100, relative=True).settle(1)
+    needed = TestedNumber(value, 0.9, 1.1, (), 100, relative=True).settle(1)
     assert needed
     shrink = math.sqrt(100 / needed)
     low = 1.02 * (0.8 / 1.02) ** shrink
@@ -347,17 +347,17 @@ def _none(n: int):  # type: ignore[no-untyped-def]
 
 
 def test_a_claim_of_several_tests_is_contradicted_by_a_wider_interval_only() -> None:
-    measured = Measured(Value(value=2.0, low=0.1, high=3.9), None, 0.0, (), samples=100)
+    measured = TestedNumber(Value(value=2.0, low=0.1, high=3.9), None, 0.0, (), samples=100)
     assert measured.verdict(1) is Verdict.CONTRADICTED
     assert measured.verdict(4) is Verdict.CANNOT_TELL  # 2 − 1.9 · 2.498 / 1.960 < 0
     needed = measured.settle(4)
     assert needed == pytest.approx(100 * (1.9 * 2.4977 / 1.95996 / 2) ** 2, rel=1e-4)
-    good = Measured(Value(value=-2.0, low=-3.9, high=-0.1), None, 0.0, (), samples=100)
+    good = TestedNumber(Value(value=-2.0, low=-3.9, high=-0.1), None, 0.0, (), samples=100)
     assert good.verdict(4) is Verdict.REPRODUCED
 
 
 def test_equal_cells_are_never_settled() -> None:
-    measured = Measured(Value(value=0.0, low=-1.0, high=1.0), None, 0.0, (), samples=10)
+    measured = TestedNumber(Value(value=0.0, low=-1.0, high=1.0), None, 0.0, (), samples=10)
     assert measured.settle(1) == math.inf
 
 

@@ -33,7 +33,7 @@ from benchmark.config.config import (
 )  # Snakemake has a `parse` of its own
 from benchmark.config.dependencies import code
 from benchmark.config.needs import check_folders, lacking
-from benchmark.config.shards import Kind, name_of, size_of, split
+from benchmark.config.shards import Sharded, shard_name, size_of, split
 from benchmark.core.canonical import canonical_json
 from benchmark.core.closure import CHECKOUT, MODULES
 from benchmark.core.cores import available_cores
@@ -130,7 +130,7 @@ SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 if workflow.is_main_process:
     SIZES = {
         kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED}
-        for kind in get_args(Kind)
+        for kind in get_args(Sharded)
     }
     os.environ["BENCHMARK_SIZES"] = canonical_json(SIZES)
 else:
@@ -347,13 +347,13 @@ def shards_of(kind, cell):
     """The folders in which the parts of a cell wait until they are merged."""
     batch = {"sample": CONFIG.sampling_batch, "features": CONFIG.feature_batch}[kind]
     parts = split(CONFIG.cell(cell).samples, batch, SIZES[kind][cell])
-    return [RUN.shard(kind, cell, name_of(part)).root for part in parts]
+    return [RUN.shard(kind, cell, shard_name(part)).root for part in parts]
 
 
 # Cells of which several jobs each make a part; of all else one job makes all.
 SHARDED = {
     kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1]
-    for kind in get_args(Kind)
+    for kind in get_args(Sharded)
 }
 SAMPLED_WHOLE = sorted({*SAMPLED} - {*SHARDED["sample"]})
 EMBEDDED_WHOLE = [

@@ -35,7 +35,7 @@ DECADE = 10  # the exponent is fitted to the sizes down to this part of the larg
 
 
 @dataclass(frozen=True)
-class Sizes:
+class GrowthSizes:
     """The sizes of each curve, in ascending order."""
 
     samples: tuple[int, ...] = (100, 300, 1000, 3000, 10_000)
@@ -46,7 +46,7 @@ class Sizes:
     retrieved: tuple[int, ...] = (1000, 2000, 5000, 10_000)  # the first cell's time is quadratic
 
 
-QUICK = Sizes(
+QUICK = GrowthSizes(
     samples=(16, 128),
     embedded=(4, 8),
     resolutions=(16, 32),
@@ -72,7 +72,7 @@ class Use(NamedTuple):
     megabytes: float  # peak of its process
 
 
-class Curve(NamedTuple):
+class GrowthCurve(NamedTuple):
     """Time and memory of a stage against one size."""
 
     stage: str
@@ -100,7 +100,9 @@ class Curve(NamedTuple):
         return f"{self.stage} against {self.against}: exponent {self.exponent:.2f}; {points}"
 
 
-def grow(sizes: Sizes, output: Path | None = None, figure: Path | None = None) -> list[Curve]:
+def grow(
+    sizes: GrowthSizes, output: Path | None = None, figure: Path | None = None
+) -> list[GrowthCurve]:
     """Measure all curves, print each as soon as it is there, and keep them.
 
     Args:
@@ -137,7 +139,7 @@ def grow(sizes: Sizes, output: Path | None = None, figure: Path | None = None) -
     return curves
 
 
-def measured(sizes: Sizes) -> Iterator[Curve]:
+def measured(sizes: GrowthSizes) -> Iterator[GrowthCurve]:
     """Measure and yield one curve after the other."""
     yield curve("sample", sample, "samples", sizes.samples)
     yield curve("features", features, "samples", sizes.embedded)
@@ -152,13 +154,13 @@ def measured(sizes: Sizes) -> Iterator[Curve]:
 _Work = Callable[[Case, Path], float]
 
 
-def curve(stage: str, work: _Work, against: str, sizes: Sequence[int]) -> Curve:
+def curve(stage: str, work: _Work, against: str, sizes: Sequence[int]) -> GrowthCurve:
     """Measure a stage at each size, everything else being equal."""
-    uses = [alone(work, Case(**{against: size})) for size in sizes]
-    return Curve(stage, against, list(sizes), uses)
+    uses = [alone_in(work, Case(**{against: size})) for size in sizes]
+    return GrowthCurve(stage, against, list(sizes), uses)
 
 
-def alone(work: _Work, case: Case) -> Use:
+def alone_in(work: _Work, case: Case) -> Use:
     """Measure in a fresh process and a folder of its own."""
     spawn = multiprocessing.get_context("spawn")
     with (

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchmark.report import style
 
 if TYPE_CHECKING:
-    from benchmark.tools.speed.growth import Curve
+    from benchmark.tools.speed.growth import GrowthCurve
 
 AXES = {
     "samples": "samples",
@@ -21,7 +21,7 @@ AXES = {
 }
 
 
-def draw(curves: Sequence[Curve], path: Path) -> list[Path]:
+def draw(curves: Sequence[GrowthCurve], path: Path) -> list[Path]:
     """Draw time above and peak memory below, a column for each size; return the files."""
     with style.applied():
         figure = Figure(figsize=(style.WIDTH, 4.6))
@@ -49,4 +49,4 @@ def draw(curves: Sequence[Curve], path: Path) -> list[Path]:
         panels[1, 0].set_ylim(0)
         panels[0, 0].set_ylabel("seconds")
         panels[1, 0].set_ylabel("peak memory in GB")
-        return style.save(figure, path)
+        return style.save_figure(figure, path)

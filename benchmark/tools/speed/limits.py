@@ -25,7 +25,7 @@ class Limits:
 
     def reached(self, network: nn.Module, *inputs: Tensor, seconds: float) -> str:
         """Say which share of them a network reaches that takes `seconds` for its inputs."""
-        rate = flops(network, *inputs) / seconds
+        rate = matrix_flops(network, *inputs) / seconds
         moved = moved_bytes(network, *inputs) / seconds
         return (
             f"{rate / 1e9:.3g} GFLOP/s are {rate / self.product:.0%} of a matrix product's "
@@ -47,7 +47,7 @@ def copy_rate(megabytes: int, device: torch.device = CPU) -> float:
     return 8 * a.numel() / min(seconds(lambda: b.copy_(a), device) for _ in range(5))
 
 
-def flops(network: nn.Module, *inputs: Tensor) -> int:
+def matrix_flops(network: nn.Module, *inputs: Tensor) -> int:
     """Return the floating-point operations of one call, two for a multiplication with addition."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(*inputs)

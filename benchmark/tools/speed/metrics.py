@@ -23,11 +23,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
 from benchmark.tools.score import Embedding, embed_images
-from benchmark.tools.score_inputs import Images, open_input
+from benchmark.tools.score_inputs import ImageInput, open_input
 from benchmark.tools.speed.limits import product_rate
-from benchmark.tools.speed.neighbourhoods import alone, ours_of, theirs_of
+from benchmark.tools.speed.neighbourhoods import alone_measured, ours_of, theirs_of
 from benchmark.tools.speed.older_scipy import sqrtm_with_disp
-from benchmark.tools.speed.timing import CPU, Row, interleave, missing, seconds, version
+from benchmark.tools.speed.timing import CPU, SpeedRow, interleave, missing, seconds, version
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,16 @@ QUICK = _Sizes(
 )
 
 
-def rows(sizes: _Sizes) -> Iterator[Row]:
+def rows(sizes: _Sizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     yield inception(sizes)
     for n, target in ((sizes.many, 5), (sizes.few, 100)):
-        yield from frechet(sizes, n, target)
+        yield from time_frechet(sizes, n, target)
     yield from neighbourhoods(sizes)
     yield bootstrap(sizes)
 
 
-def inception(sizes: _Sizes) -> Row:
+def inception(sizes: _Sizes) -> SpeedRow:
     """Compare folder to features: decoding, resizing and the network, with random weights."""
     name = f"Inception features of {sizes.images} PNG files of {sizes.side}×{sizes.side} pixels"
     unit = f"s for {sizes.images} images"
@@ -87,7 +87,7 @@ def inception(sizes: _Sizes) -> Row:
         embed = EXTRACTORS["inception-v3-fid"].build(weights, CPU)
         files = _write_images(Path(folder), sizes)
         images = open_input(Path(folder))
-        assert isinstance(images, Images)
+        assert isinstance(images, ImageInput)
         embedding = Embedding(None, Path(), batch=batch, threads=torch.get_num_threads())
 
         def ours() -> NDArray[np.float32]:
@@ -111,10 +111,10 @@ def inception(sizes: _Sizes) -> Row:
         f"{rate / 1e9:.3g} GFLOP/s, of which {reached / rate:.0%} are reached; features differ by "
         f"{off:.0e}"
     )
-    return Row(name, unit, own, other, version("pytorch-fid"), "ratio 1.4", note)
+    return SpeedRow(name, unit, own, other, version("pytorch-fid"), "ratio 1.4", note)
 
 
-def frechet(sizes: _Sizes, n: int, target: int) -> Iterator[Row]:
+def time_frechet(sizes: _Sizes, n: int, target: int) -> Iterator[SpeedRow]:
     """Compare statistics and distance, with the reference's statistics at hand and without."""
     from pytorch_fid.fid_score import calculate_frechet_distance
 
@@ -148,7 +148,7 @@ def frechet(sizes: _Sizes, n: int, target: int) -> Iterator[Row]:
     peer = version("pytorch-fid")
     for what, total in (("both statistics", Parts.total), ("reference at hand", Parts.cached)):
         ours_s, theirs_s = ([total(parts) for parts in side] for side in (own, other))
-        yield Row(f"{name}, {what}", "s", ours_s, theirs_s, peer, f"ratio {target}", note)
+        yield SpeedRow(f"{name}, {what}", "s", ours_s, theirs_s, peer, f"ratio {target}", note)
 
 
 class Parts(NamedTuple):
@@ -167,13 +167,13 @@ class Parts(NamedTuple):
         return self.fake + self.distance
 
 
-def neighbourhoods(sizes: _Sizes) -> Iterator[Row]:
+def neighbourhoods(sizes: _Sizes) -> Iterator[SpeedRow]:
     """Compare time and memory of precision, recall, density and coverage."""
     n, d = sizes.neighbours, sizes.dimension
     name = f"precision, recall, density and coverage, {n} and {n} images, d = {d}"
     absent = missing("prdc", "prdc") or _too_large(n)
-    ours = partial(alone, ours_of, n, d)
-    theirs = None if absent else partial(alone, theirs_of, n, d)
+    ours = partial(alone_measured, ours_of, n, d)
+    theirs = None if absent else partial(alone_measured, theirs_of, n, d)
     own, other = interleave(ours, theirs, 1, 1)
     peer, note = ("", absent) if absent else (version("prdc"), "")
     if other:
@@ -185,10 +185,10 @@ def neighbourhoods(sizes: _Sizes) -> Iterator[Row]:
             [use.seconds if seconds_used else use.megabytes for use in side]
             for side in (own, other)
         )
-        yield Row(name, unit, ours_used, theirs_used, peer, target, note or "")
+        yield SpeedRow(name, unit, ours_used, theirs_used, peer, target, note or "")
 
 
-def bootstrap(sizes: _Sizes) -> Row:
+def bootstrap(sizes: _Sizes) -> SpeedRow:
     """Time the replicates, which no other program has."""
     fake, real = _made_features(sizes.few, sizes.dimension, (2, 3))
     reference = statistics(real)
@@ -198,7 +198,7 @@ def bootstrap(sizes: _Sizes) -> Row:
 
     own, _ = interleave(partial(seconds, replicate), None, sizes.rounds, 0)
     name = f"{sizes.replicates} bootstrap replicates of the Fréchet distance, {sizes.few} images"
-    return Row(f"{name}, d = {sizes.dimension}", "s", own, [], target="30 s")
+    return SpeedRow(f"{name}, d = {sizes.dimension}", "s", own, [], target="30 s")
 
 
 def _random_weights(peer: Any) -> dict[str, torch.Tensor]:

@@ -30,7 +30,7 @@ class _Use(NamedTuple):
     found: dict[str, float]
 
 
-def alone(work: Callable[[int, int], _Use], n: int, d: int) -> _Use:
+def alone_measured(work: Callable[[int, int], _Use], n: int, d: int) -> _Use:
     """Run it in a fresh process, whose peak of memory is its own."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:

@@ -26,7 +26,7 @@ from benchmark.stages.sample import Drawing
 from benchmark.storage.paths import REFERENCE, Run
 from benchmark.tools.speed.limits import Limits, copy_rate, product_rate
 from benchmark.tools.speed.peers import diffusers_defaults, unet2d
-from benchmark.tools.speed.timing import Row, interleave, seconds, take_turns, version
+from benchmark.tools.speed.timing import SpeedRow, interleave, seconds, take_turns, version
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
 _SHARE = 1 / 1.03  # of a sampler's time that its network is to have
@@ -117,7 +117,7 @@ ON_CPU = (Way(),)
 ON_GPU = (Way("bf16", True, False, "3"), Way("bf16", True, True, "1.3"))
 
 
-def rows(sizes: _Sizes) -> Iterator[Row]:
+def rows(sizes: _Sizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     limits = Limits(product_rate(sizes.product, device), copy_rate(sizes.megabytes, device))
@@ -215,7 +215,7 @@ def _config(spec: UNetSpec, sizes: _Sizes, way: Way) -> Config:
     )
 
 
-def share(drawing: Drawing, name: str, batch: int, sizes: _Sizes) -> Row:
+def share(drawing: Drawing, name: str, batch: int, sizes: _Sizes) -> SpeedRow:
     """Compare a sampler with the bare forward passes that it takes."""
     draw = partial(drawing.draw, range(batch), drawing.timesteps)
     draw()
@@ -224,7 +224,7 @@ def share(drawing: Drawing, name: str, batch: int, sizes: _Sizes) -> Row:
     calls = drawing.model.evaluations // batch
     forward = _forward(drawing, batch, calls)
     own, bare = take_turns(draw, forward, sizes.rounds, sizes.seconds, drawing.device)
-    return Row(
+    return SpeedRow(
         name=f"{drawing.cell.sampler}, {drawing.cell.schedule}, {name}, batch {batch}",
         unit="ms per image",
         ours=_per_image(own, batch),
@@ -235,11 +235,11 @@ def share(drawing: Drawing, name: str, batch: int, sizes: _Sizes) -> Row:
     )
 
 
-def limit(drawing: Drawing, name: str, batch: int, rounds: int, limits: Limits) -> Row:
+def limit(drawing: Drawing, name: str, batch: int, rounds: int, limits: Limits) -> SpeedRow:
     """Say how much of the machine's rates the bare network reaches."""
     forward = _forward(drawing, batch, 1)
     own, _ = interleave(partial(seconds, forward, drawing.device), None, rounds, 0)
-    return Row(
+    return SpeedRow(
         name=f"one forward pass of {name}, batch {batch}",
         unit="ms per image",
         ours=_per_image(own, batch),
@@ -250,7 +250,7 @@ def limit(drawing: Drawing, name: str, batch: int, rounds: int, limits: Limits) 
     )
 
 
-def against_pipeline(own: Own, sampler: str, sizes: _Sizes) -> Iterator[Row]:
+def against_pipeline(own: Own, sampler: str, sizes: _Sizes) -> Iterator[SpeedRow]:
     """Compare noise to uint8 on the host with what diffusers takes for it on the same weights."""
     drawing = own.drawing(sampler)
     pipeline = _pipeline(drawing, sampler, own.way)
@@ -258,7 +258,7 @@ def against_pipeline(own: Own, sampler: str, sizes: _Sizes) -> Iterator[Row]:
         ours = partial(_images, drawing, batch)
         theirs = partial(_images_of, pipeline, batch, sizes.steps, own.way.output)
         mine, others = take_turns(ours, theirs, sizes.rounds, sizes.seconds, own.device)
-        yield Row(
+        yield SpeedRow(
             name=f"{sampler}, {sizes.steps} steps, a U-Net, batch {batch}",
             unit="ms per image",
             ours=_per_image(mine, batch),

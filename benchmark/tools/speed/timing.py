@@ -28,7 +28,7 @@ INSTALL = "uv run --group peers python -m benchmark speed"
 
 
 @dataclass(frozen=True)
-class Row:
+class SpeedRow:
     """One comparison.
 
     Attributes:
@@ -137,7 +137,7 @@ def version(package: str) -> str:
     return f"{package} {metadata.version(package)}"
 
 
-def report(title: str, rows: Iterable[Row], output: Path | None) -> None:
+def report(title: str, rows: Iterable[SpeedRow], output: Path | None) -> None:
     """Print each row as soon as it is measured, after a line on the machine; keep all of it."""
     watch = Stopwatch()
     threads, device = torch.get_num_threads(), resolve_device("auto")
@@ -167,13 +167,13 @@ def report(title: str, rows: Iterable[Row], output: Path | None) -> None:
         write_text(output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def _printed(rows: Iterable[Row]) -> Iterator[Row]:
+def _printed(rows: Iterable[SpeedRow]) -> Iterator[SpeedRow]:
     for row in rows:
         print(row.text(), flush=True)
         yield row
 
 
-def _as_json(row: Row) -> dict[str, Any]:
+def _as_json(row: SpeedRow) -> dict[str, Any]:
     return {**asdict(row), "ratio": row.ratio, "spread": row.spread}
 
 

@@ -26,7 +26,7 @@ from benchmark.models.unet import UNet
 from benchmark.runtime.device import resolve_device, seeded
 from benchmark.stages.train import Trainer
 from benchmark.tools.speed.peers import diffusers_defaults, unet2d
-from benchmark.tools.speed.timing import Row, take_turns, version
+from benchmark.tools.speed.timing import SpeedRow, take_turns, version
 
 NOTE = (
     "theirs: PIL images in memory, DataLoader of no workers, Resize, CenterCrop, "
@@ -61,14 +61,14 @@ class _Sizes:
 QUICK = _Sizes(batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),))
 
 
-def rows(sizes: _Sizes) -> Iterator[Row]:
+def rows(sizes: _Sizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     for channels, batch in itertools.product(sizes.networks, sizes.batches):
         yield against_example(diffusers_defaults(channels), batch, sizes, device)
 
 
-def against_example(spec: UNetSpec, batch: int, sizes: _Sizes, device: torch.device) -> Row:
+def against_example(spec: UNetSpec, batch: int, sizes: _Sizes, device: torch.device) -> SpeedRow:
     """Compare steps with the same network, batch, precision, optimiser, flips and average."""
     gpu = device.type == "cuda"
     precision: Precision = "bf16" if gpu else "float32"
@@ -93,7 +93,7 @@ def against_example(spec: UNetSpec, batch: int, sizes: _Sizes, device: torch.dev
     images_timed = batch * sizes.steps
     rate = images_timed / float(np.median(mine)), images_timed / float(np.median(others))
     count = sum(p.numel() for p in network.parameters()) / 1e6
-    return Row(
+    return SpeedRow(
         name=f"training a U-Net of {count:.2f} M parameters at {sizes.side}×{sizes.side}, "
         f"batch {batch}",
         unit="ms per image",
