@@ -24,14 +24,14 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
         f"error: {HOME}: this process has the code of {benchmark.__path__[0]} already"
     )
 
-from benchmark.config.loading import check_writable
-from benchmark.config.loading import resolved
-from benchmark.config.loading import merged
-from benchmark.config.loading import read_config
-from benchmark.config.config import (
-    parse as parse_config,
-)  # Snakemake has a `parse` of its own
 from benchmark.config.dependencies import code
+from benchmark.config.loading import (
+    check_writable,
+    merged,
+    parse as parse_config,  # Snakemake has a `parse` of its own
+    read_config,
+    resolved,
+)
 from benchmark.config.needs import check_folders, lacking
 from benchmark.config.shards import Sharded, shard_name, size_of, split
 from benchmark.core.canonical import canonical_json
