@@ -45,6 +45,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIZE, STATUS = struct.Struct("!Q"), struct.Struct("!i")
 ACCEPTED = b"+"
+CODE = str(Path(__file__).resolve())  # of which checkout
 
 
 def start(config: Path) -> list[subprocess.Popen[bytes]]:
@@ -117,6 +118,7 @@ class _Job(NamedTuple):
     folder: str
     environment: dict[str, str]
     pid: int  # of the process that asks
+    code: str  # that it has imported: see `CODE`
 
     def run(self, main: Callable[[], None]) -> NoReturn:
         """Do the job in this process, which becomes as the one that asked, and end it.
@@ -163,7 +165,7 @@ def ask() -> None:
     connection = _connect()
     if connection is None:
         return
-    job = _Job(sys.argv[1:], str(Path.cwd()), dict(os.environ), os.getpid())
+    job = _Job(sys.argv[1:], str(Path.cwd()), dict(os.environ), os.getpid(), CODE)
     message = json.dumps(job._asdict()).encode(errors="surrogateescape")
     try:
         socket.send_fds(connection, [SIZE.pack(len(message))], [0, 1, 2])
@@ -246,7 +248,7 @@ class Server:
         """Fork for one job; return it in the child."""
         connection, _ = self.listener.accept()
         job, files = _receive(connection)
-        pid = _fork() if job else None
+        pid = _fork() if job and job.code == CODE else None  # others have code of their own
         if pid == 0:
             connection.close()
             self._leave(files)

@@ -120,13 +120,13 @@ def test_an_extractor_s_weights_execute_nothing(save: Save, marker: Path, tmp_pa
 def test_a_state_executes_nothing(save: Save, marker: Path, tmp_path: Path) -> None:
     import torch
 
-    from benchmark.runtime.training_state import read_state_dict
+    from benchmark.runtime.training_state import load_state
 
     save(tmp_path / "state", Trap(marker))
     digest = hashlib.sha256((tmp_path / "state").read_bytes()).hexdigest()
     (tmp_path / "state").rename(tmp_path / f"000000001-{digest}.pt")
     with contextlib.suppress(pickle.UnpicklingError, RuntimeError, BenchmarkError):
-        assert read_state_dict(tmp_path, torch.device("cpu"), lambda state: True) is None
+        assert load_state(tmp_path, torch.device("cpu"), lambda state: True) is None
 
 
 @pytest.mark.parametrize("save", KINDS)

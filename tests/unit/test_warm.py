@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -114,6 +115,22 @@ def test_who_asks_imports_nothing_of_the_job(warm: Warm) -> None:
     assert not {"typer", "numpy", "pydantic"} & {
         line.split()[-1] for line in done.stderr.split("\n") if line
     }
+
+
+def test_a_job_of_another_checkout_is_done_by_its_own_code(warm: Warm, tmp_path: Path) -> None:
+    """Though it inherits where the warm processes are, as in a workflow that starts another."""
+    shutil.copytree(PROJECT / "benchmark", tmp_path / "benchmark")
+    told = "from benchmark.core.errors import BenchmarkError\nraise BenchmarkError('my own code')\n"
+    (tmp_path / "benchmark" / "stages" / "evaluate.py").write_text(told)
+    variables = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        command("evaluate", SMOKE, "held-out-tiny", "--results", tmp_path),
+        env=environment(True, **variables),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == "error: my own code\n"
 
 
 def test_a_mistake_is_told_as_without_a_server(warm: Warm) -> None:

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "python -m benchmark merge": "by test_sharded_runs.py",
     "python -m benchmark train CONFIG NAME --processes N": "by test_process_group.py",
     "uv run pytest -m slow": "by .ci/run",
+    "uv run lint-imports": "by .ci/run",
     "conda env create -f environment.yml": "its pip part by .ci/run; conda has no index here",
     "snakemake --cores all --resources gpu=1": "by .ci/run",
     "snakemake --unlock": "with a killed run",
@@ -137,7 +138,8 @@ def test_is_nothing_excused_that_no_page_shows() -> None:
 
 
 def test_does_ci_run_what_is_left_to_it() -> None:
-    for command in ("uv run snakemake --cores all --resources gpu=1", "uv run pytest", "-m slow"):
+    whole = "uv run snakemake --cores all --resources gpu=1"
+    for command in (whole, "uv run pytest", "-m slow", "uv run lint-imports"):
         assert command in CI
 
 
