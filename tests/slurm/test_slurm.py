@@ -98,10 +98,10 @@ def end(folder: Path, workflow: subprocess.Popen[str]) -> str:
     return f"status {status}\n{(folder / OUTPUT).read_text()}"
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 1200) -> Any:
-    end = time.monotonic() + seconds
+def wait_for(condition: Callable[[], Any], site: Site, workflow: subprocess.Popen[str]) -> Any:
+    """Return what a condition gives once it is true, which a workflow makes it."""
     while not (found := condition()):
-        assert time.monotonic() < end, "what is waited for has not come"
+        assert workflow.poll() is None, end(site.folder, workflow)
         time.sleep(0.1)
     return found
 
@@ -144,7 +144,7 @@ def site(
     site = Site(folder, environment)
     workflow = site.submit()
     try:
-        cancel_and_mark(site)
+        cancel_and_mark(site, workflow)
     except BaseException:
         workflow.kill()
         raise
@@ -153,15 +153,18 @@ def site(
     return site
 
 
-def cancel_and_mark(site: Site) -> None:
-    wait_for(lambda: site.run.record("data", "tiny").exists())
-    [state] = wait_for(lambda: [p.parent for p in site.run.root.glob("state/*/*5*0-*.pt")][:1])
+def cancel_and_mark(site: Site, workflow: subprocess.Popen[str]) -> None:
+    def wait(condition: Callable[[], Any]) -> Any:
+        return wait_for(condition, site, workflow)
+
+    wait(lambda: site.run.record("data", "tiny").exists())
+    [state] = wait(lambda: [p.parent for p in site.run.root.glob("state/*/*5*0-*.pt")][:1])
 
     def training() -> Job:
         return next(job for job in site.jobs() if job.comment == CANCELLED)
 
     site.ask("scancel", training().number)
-    wait_for(lambda: training().state == "CANCELLED")
+    wait(lambda: training().state == "CANCELLED")
     newest = max(state.glob("[0-9]*-*.pt"))
     content = torch.load(newest, weights_only=True)
     content["reached"]["seconds"] += MARK
