@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 # The largest difference from sRGB, in grey levels, of a profile that is taken for sRGB. Files hold
 # many versions of it, whose tables are rounded differently; their pixels stay as they are.
@@ -98,7 +98,10 @@ def unapplied(image: Image.Image, stated: Declared) -> list[str]:
             names.append(f"gamma {info['gamma']:.3g} not applied")
         if not np.allclose(primaries, PNG_PRIMARIES, atol=0.01):
             names.append("primaries not applied")
-    if image.getexif().get_ifd(INTEROPERABILITY).get(1) == ADOBE_RGB:
+    exif = image.getexif()
+    # where there is none, Pillow 11.0 raises KeyError
+    is_there = INTEROPERABILITY in exif.get_ifd(ExifTags.IFD.Exif)
+    if is_there and exif.get_ifd(INTEROPERABILITY).get(1) == ADOBE_RGB:
         names.append("Adobe RGB of EXIF not applied")
     return names
 
