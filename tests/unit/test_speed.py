@@ -1,12 +1,16 @@
 import json
 import math
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from benchmark.cli.app import app
+from benchmark.cli.options import SPEED
 from benchmark.tools.speed.timing import SpeedRow, interleave, report, take_turns
 
 PEERS = ("pytorch_fid", "sklearn")
@@ -225,3 +229,18 @@ def test_rates_of_the_machine_are_positive() -> None:
 
     assert product_rate(16) > 0
     assert copy_rate(1) > 0
+
+
+@pytest.mark.parametrize("part", SPEED)
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_each_part_is_measured_at_the_sizes_that_are_asked_for(
+    part: str, is_quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The full sizes take minutes: here they only reach what would measure them."""
+    module = import_module(f"benchmark.tools.speed.{part}")
+    asked: list[object] = []
+    monkeypatch.setattr(module, "rows", lambda sizes: asked.append(sizes) or [])
+    done = CliRunner().invoke(app, ["speed", part, *(["--quick"] if is_quick else [])])
+    assert done.exit_code == 0, done.exception
+    assert (asked == [module.QUICK]) == is_quick
+    assert type(asked[0]) is type(module.QUICK)

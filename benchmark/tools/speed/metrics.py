@@ -31,7 +31,7 @@ from benchmark.tools.speed.timing import CPU, SpeedRow, interleave, missing, sec
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class Sizes:
     """How much is measured.
 
     Attributes:
@@ -57,12 +57,12 @@ class _Sizes:
     rounds: int = 3
 
 
-QUICK = _Sizes(
+QUICK = Sizes(
     dimension=24, many=60, few=12, neighbours=50, images=2, product=64, replicates=5, rounds=1
 )
 
 
-def rows(sizes: _Sizes) -> Iterator[SpeedRow]:
+def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     yield inception(sizes)
     for n, target in ((sizes.many, 5), (sizes.few, 100)):
@@ -71,7 +71,7 @@ def rows(sizes: _Sizes) -> Iterator[SpeedRow]:
     yield bootstrap(sizes)
 
 
-def inception(sizes: _Sizes) -> SpeedRow:
+def inception(sizes: Sizes) -> SpeedRow:
     """Compare folder to features: decoding, resizing and the network, with random weights."""
     name = f"Inception features of {sizes.images} PNG files of {sizes.side}×{sizes.side} pixels"
     unit = f"s for {sizes.images} images"
@@ -114,7 +114,7 @@ def inception(sizes: _Sizes) -> SpeedRow:
     return SpeedRow(name, unit, own, other, version("pytorch-fid"), "ratio 1.4", note)
 
 
-def time_frechet(sizes: _Sizes, n: int, target: int) -> Iterator[SpeedRow]:
+def time_frechet(sizes: Sizes, n: int, target: int) -> Iterator[SpeedRow]:
     """Compare statistics and distance, with the reference's statistics at hand and without."""
     from pytorch_fid.fid_score import calculate_frechet_distance
 
@@ -167,7 +167,7 @@ class Parts(NamedTuple):
         return self.fake + self.distance
 
 
-def neighbourhoods(sizes: _Sizes) -> Iterator[SpeedRow]:
+def neighbourhoods(sizes: Sizes) -> Iterator[SpeedRow]:
     """Compare time and memory of precision, recall, density and coverage."""
     n, d = sizes.neighbours, sizes.dimension
     name = f"precision, recall, density and coverage, {n} and {n} images, d = {d}"
@@ -188,7 +188,7 @@ def neighbourhoods(sizes: _Sizes) -> Iterator[SpeedRow]:
         yield SpeedRow(name, unit, ours_used, theirs_used, peer, target, note or "")
 
 
-def bootstrap(sizes: _Sizes) -> SpeedRow:
+def bootstrap(sizes: Sizes) -> SpeedRow:
     """Time the replicates, which no other program has."""
     fake, real = _made_features(sizes.few, sizes.dimension, (2, 3))
     reference = statistics(real)
@@ -212,7 +212,7 @@ def _random_weights(peer: Any) -> dict[str, torch.Tensor]:
     return state
 
 
-def _write_images(folder: Path, sizes: _Sizes) -> list[str]:
+def _write_images(folder: Path, sizes: Sizes) -> list[str]:
     rng = np.random.default_rng(0)
     files = [folder / f"{i:03}.png" for i in range(sizes.images)]
     for file in files:

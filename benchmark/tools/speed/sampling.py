@@ -53,7 +53,7 @@ ONE_BATCH = [sampler for sampler in _SCHEDULES if sampler != ADAPTIVE]
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class Sizes:
     """How much is measured.
 
     Attributes:
@@ -79,7 +79,7 @@ class _Sizes:
     megabytes: int = 256
 
 
-QUICK = _Sizes(
+QUICK = Sizes(
     batches=(2,),
     few_batches=(2,),
     rounds=1,
@@ -117,7 +117,7 @@ ON_CPU = (Way(),)
 ON_GPU = (Way("bf16", True, False, "3"), Way("bf16", True, True, "1.3"))
 
 
-def rows(sizes: _Sizes) -> Iterator[SpeedRow]:
+def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     limits = Limits(product_rate(sizes.product, device), copy_rate(sizes.megabytes, device))
@@ -154,7 +154,7 @@ class Own:
     """
 
     def __init__(
-        self, folder: Path, spec: UNetSpec, sizes: _Sizes, way: Way, device: torch.device
+        self, folder: Path, spec: UNetSpec, sizes: Sizes, way: Way, device: torch.device
     ) -> None:
         self.way, self.device = way, device
         self.config = _config(spec, sizes, way)
@@ -174,7 +174,7 @@ class Own:
         return Drawing(self.config, self._cells[sampler], self.run, self.device)
 
 
-def _config(spec: UNetSpec, sizes: _Sizes, way: Way) -> Config:
+def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
     tolerance = {"kind": ADAPTIVE, "atol": TOLERANCE, "rtol": TOLERANCE}
@@ -215,7 +215,7 @@ def _config(spec: UNetSpec, sizes: _Sizes, way: Way) -> Config:
     )
 
 
-def share(drawing: Drawing, name: str, batch: int, sizes: _Sizes) -> SpeedRow:
+def share(drawing: Drawing, name: str, batch: int, sizes: Sizes) -> SpeedRow:
     """Compare a sampler with the bare forward passes that it takes."""
     draw = partial(drawing.draw, range(batch), drawing.timesteps)
     draw()
@@ -250,7 +250,7 @@ def limit(drawing: Drawing, name: str, batch: int, rounds: int, limits: Limits) 
     )
 
 
-def against_pipeline(own: Own, sampler: str, sizes: _Sizes) -> Iterator[SpeedRow]:
+def against_pipeline(own: Own, sampler: str, sizes: Sizes) -> Iterator[SpeedRow]:
     """Compare noise to uint8 on the host with what diffusers takes for it on the same weights."""
     drawing = own.drawing(sampler)
     pipeline = _pipeline(drawing, sampler, own.way)

@@ -36,7 +36,7 @@ NOTE = (
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class Sizes:
     """How much is measured.
 
     Attributes:
@@ -58,17 +58,17 @@ class _Sizes:
     networks: tuple[tuple[int, ...], ...] = ((16, 32), (32, 64, 64))
 
 
-QUICK = _Sizes(batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),))
+QUICK = Sizes(batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),))
 
 
-def rows(sizes: _Sizes) -> Iterator[SpeedRow]:
+def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     for channels, batch in itertools.product(sizes.networks, sizes.batches):
         yield against_example(diffusers_defaults(channels), batch, sizes, device)
 
 
-def against_example(spec: UNetSpec, batch: int, sizes: _Sizes, device: torch.device) -> SpeedRow:
+def against_example(spec: UNetSpec, batch: int, sizes: Sizes, device: torch.device) -> SpeedRow:
     """Compare steps with the same network, batch, precision, optimiser, flips and average."""
     gpu = device.type == "cuda"
     precision: Precision = "bf16" if gpu else "float32"
