@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 import psutil
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from benchmark.core.closure import HOME
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import Count, Id, Name, NotNegative, Positive, Strict, explain, shown
@@ -552,18 +553,15 @@ def _first_line(command: list[str], cwd: Path | None = None) -> str | None:
     return done.stdout.strip().partition("\n")[0] if done.returncode == 0 else None
 
 
-PROJECT = Path(__file__).resolve().parents[2]
-
-
 @functools.cache
 def _git() -> tuple[str | None, bool | None]:
-    commit = _first_line(["git", "rev-parse", "HEAD"], PROJECT)
+    commit = _first_line(["git", "rev-parse", "HEAD"], HOME)
     if not commit:
         return None, None
-    changed = _first_line(["git", "status", "--porcelain", "-uno"], PROJECT)
+    changed = _first_line(["git", "status", "--porcelain", "-uno"], HOME)
     return commit, None if changed is None else bool(changed)
 
 
 def _lock() -> str | None:
-    lock = PROJECT / "uv.lock"
+    lock = HOME / "uv.lock"
     return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None

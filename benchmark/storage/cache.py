@@ -12,25 +12,23 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.core.closure import digest
 from benchmark.storage import locks
 from benchmark.storage.atomic import atomic_path
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Features = NDArray[np.float32] | NDArray[np.float64]
 
 _T = TypeVar("_T")
 
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def kept(compute: Callable[[Features], _T], features: Features, folder: Path, kind: type[_T]) -> _T:
+def kept(
+    compute: Callable[[NDArray[Any]], _T], features: NDArray[Any], folder: Path, kind: type[_T]
+) -> _T:
     """Return `compute(features)`, computed once for equal features by an equal module.
 
     Args:
@@ -92,7 +90,7 @@ def _read(path: Path, kind: type[_T]) -> _T | None:
         return None
 
 
-def _identity(compute: Callable[[Features], _T], features: Features) -> str:
+def _identity(compute: Callable[[NDArray[Any]], _T], features: NDArray[Any]) -> str:
     rows = np.ascontiguousarray(features)
     identity = hashlib.sha256(digest([compute.__module__]).encode())
     identity.update(f"{compute.__name__} {np.__version__} {rows.dtype} {rows.shape}".encode())
