@@ -38,6 +38,7 @@ STOPS = {
     "benchmark.config.schema": "what a config says stands in the job's own parameters",
     "benchmark.core.closure": "tells which code is compared",
     "benchmark.core.errors": "holds the words of a failure",
+    "benchmark.core.parts": "finds a part by its name",
     "benchmark.core.progress": "draws the progress bar",
     "benchmark.core.registry": "finds a part by its name",
     "benchmark.core.strict": "refuses what a config must not say",
