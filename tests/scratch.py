@@ -1,0 +1,76 @@
+"""A copy of the project to which a part is added as one new file, and which then uses it.
+
+    scratch = Scratch(tmp_path)
+    before = scratch.code("own.yaml", [("sample", CELL)])
+    scratch.add("benchmark/diffusion/samplers/mine.py", MINE)
+    scratch.command("sample", "own.yaml", CELL)
+
+Everything runs in programs of its own, which import the copy and not this checkout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from checkout import lay_out
+
+Job = tuple[str, str]  # a rule of the workflow, and what it is to make
+
+CODE = """
+import json, sys
+from pathlib import Path
+from benchmark.config.dependencies import code
+from benchmark.config.loading import load
+config = load(Path(sys.argv[1]))
+print(json.dumps([code(config, *job) for job in json.loads(sys.argv[2])]))
+"""
+
+
+class Scratch:
+    """A copy of the project, in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = lay_out(folder)
+
+    def config(self, name: str, content: dict[str, Any]) -> str:
+        """Write a config; return its name."""
+        (self.folder / name).write_text(yaml.safe_dump(content))
+        return name
+
+    def add(self, path: str, code: str) -> None:
+        """Write a part into a new file."""
+        assert not (self.folder / path).exists()
+        (self.folder / path).write_text(code)
+
+    def edit(self, path: str) -> None:
+        """Add a line of code to a file."""
+        file = self.folder / path
+        file.write_text(file.read_text() + "\nEDITED = 1\n")
+
+    def command(self, *arguments: str) -> str:
+        """Run a command of the program; return what it prints."""
+        return self._python("-m", "benchmark", *arguments)
+
+    def code(self, config: str, jobs: Sequence[Job]) -> dict[Job, str]:
+        """Return the hash of all code on which each of these jobs depends."""
+        found = self._python("-c", CODE, config, json.dumps(list(jobs)))
+        return dict(zip(jobs, json.loads(found), strict=True))
+
+    def _python(self, *arguments: str) -> str:
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
