@@ -13,9 +13,10 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
 from benchmark.core.strict import nearest_names, shown
 from benchmark.data.base import SourceBase
-from benchmark.diffusion.processes import SDE, DiscreteVE, Process
+from benchmark.diffusion.losses import LOSSES
+from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import plan
-from benchmark.diffusion.schedules import make_process
+from benchmark.diffusion.schedules import Schedule
 from benchmark.models.description import Description
 from benchmark.models.specs import CustomSpec, Network, RefineNetSpec
 
@@ -45,25 +46,17 @@ def check_fits(at: str, network: Network, source: SourceBase) -> None:
         )
 
 
-def check_schedule(at: str, options: Options) -> None:
-    """Refuse a schedule of whose options no process can be made."""
-    try:
-        make_process(options)
-    except BenchmarkError as error:
-        raise ValueError(f"{at}: {error}") from None
-
-
 def check_network(at: str, network: Network, schedule: str, process: Process) -> None:
     """Refuse a network that cannot be told the times of a process."""
     if isinstance(network, RefineNetSpec):
-        levels = process.length if isinstance(process, DiscreteVE) else None
+        levels = process.length if process.conditioned_on == "level" else None
         if levels != network.levels:
             raise ValueError(
                 f"{at}: a refinenet of {network.levels} levels cannot learn the schedule "
                 f"{schedule}: a geometric one of as many levels would do"
             )
     elif network.kind == "unet" and (network.time_embedding == "fourier") != (
-        process.family == "ve"
+        process.conditioned_on == "sigma"
     ):
         raise ValueError(
             f"{at}.time_embedding: {network.time_embedding} cannot embed the times of the schedule "
@@ -72,15 +65,14 @@ def check_network(at: str, network: Network, schedule: str, process: Process) ->
 
 
 def check_loss(at: str, training: Training, schedule: str, process: Process) -> None:
-    """Refuse options of a loss that the process has not."""
-    if training.anneal_power is not None and not isinstance(process, DiscreteVE):
-        raise ValueError(f"{at}.anneal_power: only geometric schedules have it, not {schedule}")
-    if training.likelihood_weighting and not isinstance(process, SDE):
-        raise ValueError(f"{at}.likelihood_weighting: only SDEs have it, not {schedule}")
+    """Refuse options of a training that the loss of the process has not."""
+    for option in training.loss_options().keys() - LOSSES.get(process.loss).model_fields:
+        [owner] = [loss for loss in LOSSES.classes.values() if option in loss.model_fields]
+        raise ValueError(f"{at}.{option}: only {owner.trains} have it, not {schedule}")
 
 
 def check_plan(
-    schedule: Options,
+    schedule: Schedule,
     sampler: Options,
     steps: Iterable[int],
     at: str,
@@ -88,7 +80,7 @@ def check_plan(
 ) -> None:
     """Refuse a schedule, a sampler, a number of steps or weights that cannot go together."""
     try:
-        process = make_process(schedule)
+        process = schedule.process()
         for count in steps:
             times = plan(process, sampler, count)
             if weights is not None:

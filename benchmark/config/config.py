@@ -17,7 +17,6 @@ from benchmark.config.checks import (
     check_loss,
     check_network,
     check_plan,
-    check_schedule,
     known,
 )
 from benchmark.config.schema import (
@@ -46,7 +45,7 @@ from benchmark.core.strict import (
 from benchmark.data.controls import CONTROLS
 from benchmark.data.sources import Source
 from benchmark.diffusion.samplers import SAMPLERS
-from benchmark.diffusion.schedules import SCHEDULES, make_process
+from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import Sizes, check_sizes
 from benchmark.models.description import Description, describe, missing_file
@@ -106,8 +105,6 @@ class Config(Strict):
     def _check(self) -> Config:
         for name, source in self.data.items():
             check_data(f"data.{name}", source)
-        for name, options in self.schedules.items():
-            check_schedule(f"schedules.{name}", options)
         for name, model in self.models.items():
             at = f"models.{name}"
             known(f"{at}.data", model.data, self.data)
@@ -161,7 +158,7 @@ class Config(Strict):
         if recipe is None:
             self._check_described(model, schedule)
             return
-        process = make_process(self.schedule(schedule))
+        process = self.schedule(schedule).process()
         network, training = recipe
         check_network(f"networks.{self.models[model].network}", network, schedule, process)
         check_loss(f"training.{self.models[model].training}", training, schedule, process)
@@ -178,7 +175,7 @@ class Config(Strict):
             source = self.data[self.models[model].data]
             check_fits(f"models.{model}.weights", weights.spec, source)
             if not isinstance(self.models[model].weights, DiffusersCheckpoint):
-                process = make_process(weights.schedule)
+                process = weights.schedule.process()
                 at = f"models.{model}.weights: network"
                 check_network(at, weights.spec, schedule, process)
 
@@ -270,7 +267,7 @@ class Config(Strict):
 
     def schedule(self, name: str) -> Schedule:
         """Return the schedule called `name`: one of this config, or a kind with its defaults."""
-        return self.schedules.get(name) or SCHEDULES.options(name)(kind=name)
+        return self.schedules.get(name) or SCHEDULES.make(name)
 
     def sampler(self, name: str) -> Sampler:
         """Return the sampler called `name`: one of this config, or a kind with its defaults."""
@@ -321,9 +318,10 @@ class Config(Strict):
                 f"{at}: trained with the schedule {weights.schedule.kind}, not {schedule}: "
                 "correct the grid"
             )
+        trained_with = weights.schedule.model_dump(exclude={"kind"})
         if schedule in self.schedules and stated.model_dump() != weights.schedule.model_dump():
             raise BenchmarkError(
-                f"schedules.{schedule}: {at} were trained with {weights.schedule.keywords()}: "
+                f"schedules.{schedule}: {at} were trained with {trained_with}: "
                 f"give these, or name {weights.schedule.kind} in the grid and state none"
             )
 

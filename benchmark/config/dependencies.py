@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from benchmark.core.closure import digest, find, hashes, own_folders
 from benchmark.core.errors import BenchmarkError
+from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.samplers import SAMPLERS
-from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS, catalogue
 from benchmark.metrics import METRICS
 from benchmark.models.specs import CustomSpec, DiffusersCheckpoint, Network
@@ -62,7 +62,13 @@ def _gather(config: Config, cell: str) -> list[str]:
 
 def _train(config: Config, training: str) -> list[str]:
     cell = config.trainings[training]
-    return ["benchmark.stages.train", *_network_of(config, cell.model), *_schedule(config, cell.id)]
+    process = config.schedule(cell.sampling.schedule).process()
+    return [
+        "benchmark.stages.train",
+        LOSSES.get(process.loss).__module__,
+        *_network_of(config, cell.model),
+        *_schedule(config, cell.id),
+    ]
 
 
 def _sample(config: Config, cell: str) -> list[str]:
@@ -143,7 +149,7 @@ def _metrics(config: Config) -> list[str]:
 def _schedule(config: Config, cell: str) -> list[str]:
     found = config.cell(cell)
     schedule = config.schedule_of(found.model, found.sampling.schedule)
-    return [SCHEDULES.get(schedule.kind).__module__]
+    return [type(schedule).__module__]
 
 
 def _network_of(config: Config, model: str) -> list[str]:

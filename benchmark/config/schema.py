@@ -24,7 +24,7 @@ from benchmark.core.strict import (
     text,
 )
 from benchmark.data.controls import CONTROLS
-from benchmark.diffusion.processes import Prediction
+from benchmark.diffusion.processes.base import Prediction
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
@@ -57,7 +57,8 @@ Listed = Annotated[list[_V], BeforeValidator(_as_list)]
 Several = Annotated[Listed[_V], Field(min_length=1)]
 
 if TYPE_CHECKING:
-    Schedule = Options
+    from benchmark.diffusion.schedules import Schedule as Schedule
+
     Sampler = Options
     Metric = Options
 else:
@@ -66,7 +67,8 @@ else:
         options = tuple(registry.options(name) for name in registry.names())
         return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
 
-    Schedule, Sampler, Metric = _union(SCHEDULES), _union(SAMPLERS), _union(METRICS)
+    Schedule = SCHEDULES.union()
+    Sampler, Metric = _union(SAMPLERS), _union(METRICS)
 
 
 # What networks compute in. float32 is that of IEEE 754, on a GPU too.
@@ -124,8 +126,9 @@ class Training(Strict):
 
     def loss_options(self) -> dict[str, Any]:
         """Return the options of the loss that are not its defaults."""
-        options = self.model_dump(include={"prediction", "anneal_power", "likelihood_weighting"})
-        return {name: value for name, value in options.items() if value is not None}
+        return self.model_dump(
+            include={"anneal_power", "likelihood_weighting"}, exclude_defaults=True
+        )
 
     def total_steps(self, images: int) -> int:
         """Return the number of optimiser steps for a training set of `images`."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from benchmark.diffusion.processes import Prediction, Process
+from benchmark.diffusion.processes.base import Prediction, Process
 
 Scale: TypeAlias = float | Tensor  # a factor for the whole batch, or one an image: B×1×1×1
 

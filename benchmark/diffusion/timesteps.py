@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.diffusion.processes import Array, Process, Spacing
+from benchmark.diffusion.processes.base import Array, Process, Spacing
 
 KARRAS_RHO = 7  # Karras et al. 2022, section 3
 

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
 from benchmark.core.strict import explain, nearest_names
-from benchmark.diffusion.processes import Array, Prediction, Process
-from benchmark.diffusion.schedules import SCHEDULES, make_process
+from benchmark.diffusion.processes.base import Array, Prediction, Process
+from benchmark.diffusion.schedules import SCHEDULES, Schedule
 from benchmark.models.choices import Choice
 from benchmark.models.diffusers_config import image_resolution, schedule_of, unet_spec
 from benchmark.models.hub import (
@@ -62,7 +62,7 @@ class Description:
     """
 
     spec: Network | None
-    schedule: Options
+    schedule: Schedule
     prediction: Prediction
     clip: bool
     resolution: int
@@ -86,7 +86,7 @@ class Description:
         """Return all settings of the checkpoint that a sampler of the grid does not follow."""
         if self.scheduler is None:
             return [*self.choices]
-        process = make_process(self.schedule)
+        process = self.schedule.process()
         return [*self.choices, *choices_of(self.scheduler, sampler, process)]
 
 
@@ -117,8 +117,9 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
     """
     scheduler = read_scheduler(pipeline.scheduler, pipeline.scheduler_path)
     schedule, prediction = schedule_of(scheduler)
-    process = _process(schedule, pipeline.scheduler_path)
-    if pipeline.network.get("time_embedding_type") == "fourier" and process.family != "ve":
+    process = schedule.process()
+    embedding = pipeline.network.get("time_embedding_type")
+    if embedding == "fourier" and process.conditioned_on != "sigma":
         raise BenchmarkError(
             f"{pipeline.network_path}: a network with time_embedding_type fourier is told noise "
             f"levels, but the schedule {schedule.kind} tells times: ScoreSdeVeScheduler would be "
@@ -148,8 +149,10 @@ def describe_ncsn(weights: NcsnCheckpoint) -> Description:
         "sigma_min": weights.sigma_min,
         "sigma_max": weights.sigma_max,
     }
-    schedule = _schedule(options)
-    make_process(schedule)
+    try:
+        schedule = _schedule(options)
+    except ValidationError as error:
+        raise BenchmarkError(explain(error, options)) from None
     return Description(weights.network, schedule, "score", False, weights.resolution)
 
 
@@ -181,7 +184,7 @@ def describe_own(path: Path, header: Mapping[str, Any], trusted: bool = False) -
             f"{path}: its header names code, {spec.factory}, which is not run: only built-in "
             "networks are loaded"
         )
-    process = _process(schedule, path)
+    process = schedule.process()
     return Description(spec, schedule, prediction or process.prediction, process.clips, resolution)
 
 
@@ -279,12 +282,5 @@ def _learns_times(pipeline: Pipeline, process: Process) -> bool:
     return True
 
 
-def _schedule(options: dict[str, Any]) -> Options:
-    return SCHEDULES.options(options["kind"]).model_validate(options)
-
-
-def _process(schedule: Options, path: Path) -> Process:
-    try:
-        return make_process(schedule)
-    except BenchmarkError as error:
-        raise BenchmarkError(f"{path}: {error}") from None
+def _schedule(options: dict[str, Any]) -> Schedule:
+    return SCHEDULES.get(options["kind"]).model_validate(options)

@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.registry import Options
 from benchmark.core.strict import explain, nearest_names
-from benchmark.diffusion.processes import Prediction
-from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.diffusion.processes.base import Prediction
+from benchmark.diffusion.schedules import SCHEDULES, Schedule
 from benchmark.models.schedulers import SCORE_SDE_VE, Scheduler
 from benchmark.models.specs import UNetSpec
 
@@ -148,7 +147,7 @@ def image_resolution(config: dict[str, Any], path: Path) -> int:
     return side
 
 
-def schedule_of(scheduler: Scheduler) -> tuple[Options, Prediction]:
+def schedule_of(scheduler: Scheduler) -> tuple[Schedule, Prediction]:
     """Return the schedule of a scheduler, and what its network predicts.
 
     Raises:
@@ -170,9 +169,9 @@ def schedule_of(scheduler: Scheduler) -> tuple[Options, Prediction]:
     )
 
 
-def _schedule(name: str, options: dict[str, Any], path: Path) -> Options:
+def _schedule(name: str, options: dict[str, Any], path: Path) -> Schedule:
     try:
-        return SCHEDULES.options(name).model_validate({"kind": name, **options})
+        return SCHEDULES.make(name, **options)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, options)}") from None
 

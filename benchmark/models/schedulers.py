@@ -17,7 +17,7 @@ from typing import Any
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
 from benchmark.core.strict import nearest_names
-from benchmark.diffusion.processes import Process
+from benchmark.diffusion.processes.base import Process
 from benchmark.models.choices import Choice
 
 _BETAS: dict[str, Any] = {

@@ -21,9 +21,8 @@ from benchmark.core.progress import track
 from benchmark.core.registry import Options
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise import NoiseStream
-from benchmark.diffusion.processes import Array, Process
+from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import make_process
 from benchmark.models.choices import Choice
 from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
 from benchmark.records.contention import Watch
@@ -139,7 +138,7 @@ class Drawing:
         self.evaluations = 0  # and those of the network for them
         self.warm: set[int] = set()  # sizes of batches that were drawn before they were timed
         self.precision = config.precision
-        self.process = make_process(loaded.schedule)
+        self.process = loaded.schedule.process()
         self.model = Denoiser(
             network, self.process, loaded.prediction, loaded.clip if clip is None else clip
         )

@@ -25,8 +25,7 @@ from benchmark.core.progress import track
 from benchmark.core.seeds import stream_seed
 from benchmark.core.values import Value
 from benchmark.data import load as load_data
-from benchmark.diffusion.losses import Loss, loss_function
-from benchmark.diffusion.schedules import make_process
+from benchmark.diffusion.objective import Objective, objective
 from benchmark.metrics.uncertainty import median_rate
 from benchmark.models import build
 from benchmark.models.weights import save_weights
@@ -102,7 +101,7 @@ def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.devi
     recipe = config.recipe(cell.model)
     assert recipe is not None
     network_spec, settings = recipe
-    process = make_process(config.schedule(cell.sampling.schedule))
+    process = config.schedule(cell.sampling.schedule).process()
     dataset = load_data(run.data(cell.dataset), verify=True)
     sha256 = dataset.manifest.splits.train.sha256
     state = run.state(spec_hash({**config.train_spec(name), "images": sha256}))
@@ -114,7 +113,7 @@ def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.devi
         network.compile()
     return Trainer(
         network=network,
-        loss=loss_function(process, **settings.loss_options()),
+        loss=objective(process, settings.prediction, **settings.loss_options()),
         images=torch.from_numpy(dataset.train.copy()).to(device),
         settings=settings,
         seed=stream_seed(config.seed, name, "batches"),
@@ -201,7 +200,7 @@ class Trainer:
     def __init__(
         self,
         network: nn.Module,
-        loss: Loss,
+        loss: Objective,
         images: Tensor,
         settings: Training,
         seed: int,

@@ -35,10 +35,10 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.registry import Options
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.losses import loss_function
-from benchmark.diffusion.processes import Prediction, Process
+from benchmark.diffusion.objective import objective
+from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import make_process
+from benchmark.diffusion.schedules import Schedule
 from benchmark.extractors import EXTRACTORS
 from benchmark.models import build
 from benchmark.models.description import Description, describe_pipeline
@@ -282,7 +282,7 @@ class Architecture:
     """
 
     build: Callable[[], nn.Module]
-    schedule: Options
+    schedule: Schedule
     key: str
     origin: str
 
@@ -311,7 +311,7 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
 
 
 def _described(
-    network: Network, schedule: Options, resolution: int, origin: str = "the config"
+    network: Network, schedule: Schedule, resolution: int, origin: str = "the config"
 ) -> Architecture:
     make = functools.partial(build, network, resolution)
     return Architecture(make, schedule, canonical_json(network.model_dump(mode="json")), origin)
@@ -369,7 +369,7 @@ class Meter:
         count = flops(network, resolution, process, backward=True)
         trainer = Trainer(
             network=network.to(self.device).train(),
-            loss=loss_function(process, **settings.loss_options()),
+            loss=objective(process, settings.prediction, **settings.loss_options()),
             images=torch.zeros(
                 (settings.batch, resolution, resolution, 3), dtype=torch.uint8, device=self.device
             ),
@@ -386,7 +386,7 @@ class Meter:
 
     def _build(self, architecture: Architecture) -> tuple[nn.Module, Process]:
         with seeded(0):
-            return architecture.build(), make_process(architecture.schedule)
+            return architecture.build(), architecture.schedule.process()
 
 
 def _train(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
@@ -406,9 +406,9 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
     row = CostRow(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
     try:
         found = architecture(config, cell, run)
-        count, exact = evaluations(make_process(found.schedule), sampler, steps)
+        count, exact = evaluations(found.schedule.process(), sampler, steps)
     except BenchmarkError as error:
-        process = make_process(config.schedule_of(cell.model, schedule))
+        process = config.schedule_of(cell.model, schedule).process()
         count, exact = evaluations(process, sampler, steps)
         return dataclasses.replace(row, evaluations=count, exact=exact, unknown=str(error))
     row = dataclasses.replace(row, evaluations=count, exact=exact, origin=found.origin)

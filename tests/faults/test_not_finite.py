@@ -13,8 +13,7 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.noise import NoiseStream
-from benchmark.diffusion.processes import Process
-from benchmark.diffusion.schedules import make_process
+from benchmark.diffusion.processes.base import Process
 from benchmark.stages import sample
 from benchmark.storage.paths import Run
 
@@ -62,7 +61,7 @@ def test_a_sample_that_is_not_finite_is_named_by_its_number_among_all(
 
     def diverging(*arguments: object) -> object:
         loaded = load(*arguments)  # type: ignore[arg-type]
-        network = Diverging(loaded.network, make_process(loaded.schedule), most)
+        network = Diverging(loaded.network, loaded.schedule.process(), most)
         return dataclasses.replace(loaded, network=network)
 
     monkeypatch.setattr(sample, "load_network", diverging)

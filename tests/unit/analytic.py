@@ -12,16 +12,21 @@ import torch
 from torch import Tensor
 
 from benchmark.diffusion.denoiser import Estimate, estimate_from
-from benchmark.diffusion.processes import VE, VP, Array, DiscreteVE, Process, SubVP
+from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.processes.discrete_ve import DiscreteVE
+from benchmark.diffusion.processes.sub_vp import SubVP
+from benchmark.diffusion.processes.ve import VE
+from benchmark.diffusion.processes.vp import VP
 from benchmark.diffusion.samplers import SAMPLERS
-from benchmark.diffusion.schedules import cosine, linear
+from benchmark.diffusion.schedules.cosine import Cosine
+from benchmark.diffusion.schedules.linear import Linear
 
 MEAN = torch.tensor([-0.4, 0.0, 0.7], dtype=torch.float64)
 VARIANCE = torch.tensor([0.05, 0.3, 1.0], dtype=torch.float64)
 
 PROCESSES: dict[str, Process] = {
-    "linear": linear(),
-    "cosine": cosine(),
+    "linear": Linear().process(),
+    "cosine": Cosine().process(),
     "levels": DiscreteVE(np.geomspace(0.01, 10, 300)),
     "ve": VE(0.01, 10.0),
     "vp": VP(0.1, 20.0),

@@ -19,7 +19,7 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from benchmark.diffusion.denoiser import Estimate
-from benchmark.diffusion.processes import Process
+from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.timesteps import timesteps
 from benchmark.report import style

@@ -33,7 +33,6 @@ from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import make_process
 from benchmark.models.description import describe
 from benchmark.models.pretrained import Loaded, load_pretrained
 from benchmark.models.schedulers import KNOWN, SCHEDULERS
@@ -107,7 +106,7 @@ def ours(found: Loaded, sampler: str, steps: int, **options: Any) -> np.ndarray:
     """Return two samples in [0, 1], on the noise that a pipeline of diffusers draws."""
     generator = torch.Generator().manual_seed(0)
     chosen = SAMPLERS.options(sampler)(**options)
-    process = make_process(found.schedule)
+    process = found.schedule.process()
 
     def noise() -> torch.Tensor:
         return torch.randn((2, 3, 8, 8), generator=generator)
@@ -350,7 +349,7 @@ def test_what_a_file_leaves_out_is_as_its_own_class_has_it(folder: Path) -> None
         rewrite(folder / "model_index.json", scheduler=["diffusers", kind])
         if kind == "ScoreSdeVeScheduler":
             continue
-        process = make_process(load(folder).schedule)
+        process = load(folder).schedule.process()
         if kind == "DPMSolverSDEScheduler":  # needs a library that is not here
             kind = "HeunDiscreteScheduler"
         betas = getattr(diffusers, kind)().betas.numpy().astype(float)
@@ -370,7 +369,7 @@ def test_no_setting_is_ever_ignored(original: Path, key: str, value: Any) -> Non
     try:
         scheduler = read_scheduler(config | {key: value}, SCHEDULER)
         found = schedule_of(scheduler)
-        named = choices_of(scheduler, SAMPLERS.options("ddpm")(), make_process(found[0]))
+        named = choices_of(scheduler, SAMPLERS.options("ddpm")(), found[0].process())
     except BenchmarkError:
         return
     clipped = scheduler.settings["clip_sample"] != config["clip_sample"]

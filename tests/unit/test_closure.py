@@ -129,7 +129,16 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
         ("diffusion/samplers/ddpm.py", {"sample", "merge_samples"}),
         ("diffusion/samplers/heun.py", set()),
         ("diffusion/samplers/__init__.py", set()),
-        ("diffusion/losses.py", {"train"}),
+        ("diffusion/objective.py", {"train"}),
+        ("diffusion/losses/simple.py", {"train"}),
+        ("diffusion/losses/continuous.py", set()),
+        ("diffusion/losses/__init__.py", set()),
+        ("diffusion/processes/base.py", {"train", "sample", "merge_samples"}),
+        ("diffusion/processes/discrete_vp.py", {"train", "sample", "merge_samples"}),
+        ("diffusion/processes/ve.py", set()),
+        ("diffusion/schedules/linear.py", {"train", "sample", "merge_samples"}),
+        ("diffusion/schedules/cosine.py", set()),
+        ("diffusion/schedules/__init__.py", set()),
         ("extractors/dinov2.py", set()),
         ("metrics/manifold.py", set()),
         ("metrics/kernel.py", {"evaluate", "comparison"}),
@@ -155,6 +164,12 @@ def test_an_edited_module_changes_what_it_can_change(
         ("models/refinenet.py", {("train", "NCSN-geometric"), ("sample", "NCSN")}),
         ("models/unet.py", {("train", "SDE-ve"), ("sample", "SDE")}),
         ("diffusion/samplers/langevin.py", {("sample", "NCSN")}),
+        ("diffusion/schedules/geometric.py", {("train", "NCSN-geometric"), ("sample", "NCSN")}),
+        ("diffusion/schedules/ve.py", {("train", "SDE-ve"), ("sample", "SDE")}),
+        ("diffusion/schedules/linear.py", set()),
+        ("diffusion/processes/ve.py", {("train", "SDE-ve"), ("sample", "SDE")}),
+        ("diffusion/losses/continuous.py", {("train", "SDE-ve")}),
+        ("diffusion/losses/denoising_score_matching.py", {("train", "NCSN-geometric")}),
         ("diffusion/samplers/predictor_corrector.py", {("sample", "SDE")}),
         ("data/listing.py", {("gather", "other")}),
         ("data/avatars.py", {("prepare", "tiny"), ("gather", "other")}),
@@ -202,7 +217,14 @@ def test_comments_docstrings_and_layout_change_nothing(scratch: Path, smoke: Con
 
 def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
     before = {job: code(smoke, *job) for job in SMOKE_JOBS}
-    for package in ("diffusion/samplers", "metrics", "data", "extractors", "models"):
+    packages = ("samplers", "schedules", "processes", "losses")
+    for package in (
+        *(f"diffusion/{name}" for name in packages),
+        "metrics",
+        "data",
+        "extractors",
+        "models",
+    ):
         (scratch / package / "new.py").write_text("NEW = 1\n")
     for package in ("diffusion/samplers", "metrics"):
         file = scratch / package / "__init__.py"
@@ -267,7 +289,7 @@ def test_what_a_job_executes_is_what_it_depends_on(smoke: Config, tmp_path: Path
     for rule, stage in stages.items():
         if rule == "sample":
             with_random_weights(smoke, run)
-        jobs = [CELL, "DDIM-linear-ddim-5-s0"] if rule == "sample" else [NAMES.get(rule, CELL)]
+        jobs = everything if rule == "sample" else [NAMES.get(rule, CELL)]
         known = set().union(*(modules(smoke, rule, name) for name in jobs))
         known |= {name.partition(":")[0] for name in known}
         known |= CHOICES.get(f"{PACKAGE}.stages.{rule}", set())

@@ -361,7 +361,7 @@ def test_steps_are_planned_on_the_schedule_that_local_weights_have(
     tmp_path: Path, write: Callable[[Path], dict[str, Any]]
 ) -> None:
     weights = write(tmp_path)
-    assert sampled(weights, grid={"steps": 500}).schedule_of("M", "linear").keywords()["T"] == 500
+    assert sampled(weights, grid={"steps": 500}).schedule_of("M", "linear").model_dump()["T"] == 500
     assert "grid.0.steps: 501 are more than the 500 times" in refusal(weights, grid={"steps": 501})
 
 
@@ -374,7 +374,7 @@ def test_steps_of_a_checkpoint_of_ncsn_are_planned_on_its_levels() -> None:
     grid = {"schedule": "geometric", "sampler": "annealed-langevin", "steps": 12}
     assert "steps" in refusal(NCSN, grid=grid)
     three = NCSN | {"network": {"levels": 3}}
-    assert sampled(three, grid=grid).schedule_of("M", "geometric").keywords()["levels"] == 3
+    assert sampled(three, grid=grid).schedule_of("M", "geometric").model_dump()["levels"] == 3
 
 
 def test_steps_of_weights_on_a_hub_are_planned_on_what_the_config_states() -> None:

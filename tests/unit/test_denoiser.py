@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import Denoiser, Estimate, estimate_from
-from benchmark.diffusion.processes import VE, VP, DiscreteVE, Process, SubVP
-from benchmark.diffusion.schedules import linear
+from benchmark.diffusion.processes.base import Process
+from benchmark.diffusion.processes.discrete_ve import DiscreteVE
+from benchmark.diffusion.processes.sub_vp import SubVP
+from benchmark.diffusion.processes.ve import VE
+from benchmark.diffusion.processes.vp import VP
+from benchmark.diffusion.schedules.linear import Linear
 
 PROCESSES: list[Process] = [
-    linear(),
+    Linear().process(),
     DiscreteVE(np.geomspace(0.01, 1, 10)),
     VE(0.01, 50.0),
     VP(0.1, 20.0),

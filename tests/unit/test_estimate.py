@@ -27,10 +27,10 @@ from benchmark.config.loading import parse
 from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.losses import loss_function
-from benchmark.diffusion.processes import SDE
+from benchmark.diffusion.objective import objective
+from benchmark.diffusion.processes.sde import SDE
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import SCHEDULES, make_process
+from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models import build
 from benchmark.models.specs import RefineNetSpec, UNetSpec
 from benchmark.models.weights import save_weights
@@ -110,7 +110,7 @@ class Normal(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.process = make_process(SCHEDULES.options("vp")(kind="vp"))
+        self.process = SCHEDULES.make("vp").process()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         return float(self.process.sigma(float(condition[0].double()) / 999)) * x
@@ -145,7 +145,7 @@ def printed(found: RunEstimate) -> str:
 
 
 def test_flops_of_a_convolution_are_two_for_each_multiplication() -> None:
-    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    process = SCHEDULES.make("linear").process()
     forward = 2 * 3 * 5 * 9 * 16 * 16
     assert flops(Convolution(), 16, process) == forward
     # The gradient of the weights costs as much, that of the images is not needed.
@@ -153,7 +153,7 @@ def test_flops_of_a_convolution_are_two_for_each_multiplication() -> None:
 
 
 def test_flops_count_the_products_inside_attention() -> None:
-    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    process = SCHEDULES.make("linear").process()
     plain = UNetSpec.model_validate(UNET)
     without = build(plain.model_copy(update={"mid_attention": False}), 16)
     pixels, width = 16 * 16, 8
@@ -182,7 +182,7 @@ def test_as_many_evaluations_as_sampling_counts(
     save_weights(run.weights(cell.trained_as), weights, config.train_spec(cell.trained_as))
     drawing = Drawing(config, cell, run, CPU)
     drawing.draw(range(3), drawing.timesteps)
-    process = make_process(config.schedule(schedule))
+    process = config.schedule(schedule).process()
     found = evaluations(process, config.sampler("s"), steps)
     assert found == (drawing.model.evaluations / 3, True)
 
@@ -192,12 +192,12 @@ def test_only_the_adaptive_solver_depends_on_the_network(name: str) -> None:
     process = {"ve-discrete": "geometric", "ve": "ve", "vp-discrete": "linear"}
     schedule = process[SAMPLERS.families(name)[0]]
     options = SAMPLERS.options(name)(kind=name)
-    _, exact = evaluations(make_process(SCHEDULES.options(schedule)(kind=schedule)), options, 20)
+    _, exact = evaluations(SCHEDULES.make(schedule).process(), options, 20)
     assert exact == (name != "probability-flow")
 
 
 def test_the_adaptive_solver_is_counted_on_the_score_of_a_standard_normal() -> None:
-    process = make_process(SCHEDULES.options("vp")(kind="vp"))
+    process = SCHEDULES.make("vp").process()
     options = SAMPLERS.options("probability-flow")(kind="probability-flow")
     assert isinstance(process, SDE)
     generator = torch.Generator().manual_seed(0)
@@ -229,10 +229,10 @@ def test_images_of_a_training_are_those_that_its_steps_take(
 
 
 def trainer_of(network: nn.Module, settings: Training, images: int, state: Path) -> Trainer:
-    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    process = SCHEDULES.make("linear").process()
     return Trainer(
         network=network,
-        loss=loss_function(process),
+        loss=objective(process),
         images=torch.zeros((images, 8, 8, 3), dtype=torch.uint8),
         settings=settings,
         seed=0,
@@ -299,7 +299,7 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
     found = estimate(smoke, Run(Path("none") / smoke.run), threads=1)
     rows = {row.name: row for row in found.rows}
     network = build(smoke.networks["net"], 16)
-    process = make_process(smoke.schedule("linear"))
+    process = smoke.schedule("linear").process()
     parameters = sum(p.numel() for p in network.parameters())
     once = flops(network, 16, process)
     sampled, trained = rows["DDPM-linear-ddpm-10-s0"], rows["DDPM-linear"]
@@ -455,7 +455,7 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
     config = pretrained({"kind": "own", "path": str(path)})
     own = architecture(config, config.cells[0], run)
     assert own.build().state_dict().keys() == build(spec, 16).state_dict().keys()
-    assert own.schedule.keywords()["T"] == 100
+    assert own.schedule.model_dump()["T"] == 100
 
 
 def test_an_inexact_row_and_a_busy_machine_are_marked() -> None:

@@ -6,22 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import estimate_from
-from benchmark.diffusion.losses import (
-    continuous,
-    denoising_score_matching,
-    l_simple,
-    loss_function,
-)
-from benchmark.diffusion.processes import Prediction, Process
-from benchmark.diffusion.schedules import (
-    SCHEDULES,
-    geometric,
-    linear,
-    make_process,
-    sub_vp,
-    ve,
-    vp,
-)
+from benchmark.diffusion.losses.continuous import Continuous
+from benchmark.diffusion.losses.denoising_score_matching import DenoisingScoreMatching
+from benchmark.diffusion.losses.simple import Simple
+from benchmark.diffusion.objective import loss_at, objective
+from benchmark.diffusion.processes.base import Prediction, Process
+from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.diffusion.schedules.geometric import Geometric
+from benchmark.diffusion.schedules.linear import Linear
+from benchmark.diffusion.schedules.sub_vp import SubVPSchedule
+from benchmark.diffusion.schedules.ve import VESchedule
+from benchmark.diffusion.schedules.vp import VPSchedule
 
 
 class Recorder(nn.Module):
@@ -41,7 +36,9 @@ def test_l_simple_is_the_squared_error_of_the_noise() -> None:
     x_0, generator = batch(4, 3, 8, 8)
     eps = torch.randn(x_0.shape, generator=generator)
     t = torch.tensor([0, 10, 500, 999])
-    assert l_simple(Recorder(), linear(), x_0, t, eps) == pytest.approx(float((eps**2).mean()))
+    assert loss_at(Simple(), Recorder(), Linear().process(), x_0, t, eps) == pytest.approx(
+        float((eps**2).mean())
+    )
 
 
 def test_l_simple_noises_images_as_diffusers_does() -> None:
@@ -51,7 +48,7 @@ def test_l_simple_noises_images_as_diffusers_does() -> None:
     eps = torch.randn(x_0.shape, generator=generator)
     t = torch.tensor([0, 10, 500, 999])
     network = Recorder()
-    l_simple(network, linear(), x_0, t, eps)
+    loss_at(Simple(), network, Linear().process(), x_0, t, eps)
     assert torch.allclose(network.x, DDPMScheduler().add_noise(x_0, eps, t), atol=1e-5)
     assert torch.equal(network.t, t)
 
@@ -65,10 +62,10 @@ def noisy(process: Process, times: list[float]) -> tuple[Tensor, Tensor, Tensor]
 
 @pytest.mark.parametrize("power", [2.0, 1.0, 0.0])
 def test_score_matching_is_equation_6_of_song_and_ermon(power: float) -> None:
-    process = geometric()
+    process = Geometric().process()
     x_0, eps, t = noisy(process, [0, 3, 9, 9])
     network = Score()
-    loss = denoising_score_matching(network, process, x_0, t, eps, power)
+    loss = loss_at(DenoisingScoreMatching(anneal_power=power), network, process, x_0, t, eps)
 
     expected = 0.0
     for i, level in enumerate(t.tolist()):
@@ -82,10 +79,11 @@ def test_score_matching_is_equation_6_of_song_and_ermon(power: float) -> None:
 
 @pytest.mark.parametrize("likelihood_weighting", [False, True])
 def test_continuous_loss_is_equation_7_of_song_et_al_for_ve(likelihood_weighting: bool) -> None:
-    process = ve(sigma_max=10.0)
+    process = VESchedule(sigma_max=10.0).process()
     x_0, eps, t = noisy(process, [0.001, 0.4, 1.0])
     network = Score()
-    loss = continuous(network, process, x_0, t, eps, likelihood_weighting)
+    weighted = Continuous(likelihood_weighting=likelihood_weighting)
+    loss = loss_at(weighted, network, process, x_0, t, eps)
 
     sigma = 0.01 * 1000 ** t.double()
     g2 = 2 * np.log(1000) * sigma**2
@@ -101,10 +99,11 @@ def test_continuous_loss_is_equation_7_of_song_et_al_for_ve(likelihood_weighting
 def test_continuous_loss_is_equation_7_of_song_et_al_for_vp(
     sub: bool, likelihood_weighting: bool
 ) -> None:
-    process = sub_vp() if sub else vp()
+    process = SubVPSchedule().process() if sub else VPSchedule().process()
     x_0, eps, t = noisy(process, [0.01, 0.4, 1.0])
     network = Score()  # its output is ε̂, so the score is that over -σ
-    loss = continuous(network, process, x_0, t, eps, likelihood_weighting)
+    weighted = Continuous(likelihood_weighting=likelihood_weighting)
+    loss = loss_at(weighted, network, process, x_0, t, eps)
 
     beta, integral = 0.1 + 19.9 * t.double(), 0.1 * t.double() + 19.9 / 2 * t.double() ** 2
     decayed = 1 - torch.exp(-integral)
@@ -128,7 +127,7 @@ class Score(Recorder):
 
 @pytest.mark.parametrize("kind", SCHEDULES.names())
 def test_loss_is_the_same_for_the_same_generator(kind: str) -> None:
-    loss = loss_function(make_process(SCHEDULES.options(kind)()))
+    loss = objective(SCHEDULES.make(kind).process())
     images, _ = batch(4, 3, 8, 8)
     first, again, other = (
         loss(Recorder(), images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
@@ -140,10 +139,10 @@ def test_loss_is_the_same_for_the_same_generator(kind: str) -> None:
 @pytest.mark.parametrize("kind", SCHEDULES.names())
 def test_exact_score_has_the_least_loss(kind: str) -> None:
     """For images of one grey, whose score is known, against the same score made a little larger."""
-    process = make_process(SCHEDULES.options(kind)())
+    process = SCHEDULES.make(kind).process()
     images = torch.full((500, 1, 2, 2), 0.3)
     losses = [
-        loss_function(process)(Grey(process, 0.3, factor), images, torch.Generator().manual_seed(0))
+        objective(process)(Grey(process, 0.3, factor), images, torch.Generator().manual_seed(0))
         for factor in (0.9, 1.0, 1.1)
     ]
     assert losses[1] < min(losses[0], losses[2])
@@ -178,7 +177,7 @@ class Grey(nn.Module):
 def test_times_of_training_are_drawn_evenly() -> None:
     network = Recorder()
     images, generator = batch(20000, 1, 1, 1)
-    loss_function(linear(T=10))(network, images, generator)
+    objective(Linear(T=10).process())(network, images, generator)
     counts = network.t.bincount(minlength=10)
     assert counts.shape == (10,)
     assert (counts - 2000).abs().max() < 5 * 2000**0.5
@@ -187,7 +186,7 @@ def test_times_of_training_are_drawn_evenly() -> None:
 def test_times_of_an_sde_are_drawn_evenly_down_to_those_of_the_authors() -> None:
     network = Recorder()
     images, generator = batch(20000, 1, 1, 1)
-    loss_function(vp(t_end=0.2))(network, images, generator)
+    objective(VPSchedule(t_end=0.2).process())(network, images, generator)
     times = network.t.sort().values / 999
     even = (torch.arange(20000) + 0.5) / 20000
     assert (times - even).abs().max() < 0.02
@@ -199,7 +198,7 @@ def test_times_of_an_sde_are_drawn_evenly_down_to_those_of_the_authors() -> None
 def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
     kind: str, prediction: Prediction
 ) -> None:
-    process = make_process(SCHEDULES.options(kind)(kind=kind))
+    process = SCHEDULES.make(kind).process()
     images, _ = batch(4, 3, 8, 8)
 
     class Wrong(nn.Module):
@@ -215,7 +214,7 @@ def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
             return getattr(believed, self.says)
 
     losses = [
-        loss_function(process, says)(Wrong(says), images, torch.Generator().manual_seed(5))
+        objective(process, says)(Wrong(says), images, torch.Generator().manual_seed(5))
         for says in (process.prediction, prediction)
     ]
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=0)

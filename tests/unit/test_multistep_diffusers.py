@@ -11,13 +11,15 @@ import torch
 from test_samplers_diffusers import Wave, largest_difference, noise_from, trajectory, with_table_of
 from torch import Tensor
 
-from benchmark.diffusion.processes import Array, DiscreteVP
+from benchmark.diffusion.processes.base import Array
+from benchmark.diffusion.processes.discrete_vp import DiscreteVP
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import cosine, linear
+from benchmark.diffusion.schedules.cosine import Cosine
+from benchmark.diffusion.schedules.linear import Linear
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-BETA_SCHEDULES = {"linear": linear(), "squaredcos_cap_v2": cosine()}
+BETA_SCHEDULES = {"linear": Linear().process(), "squaredcos_cap_v2": Cosine().process()}
 SCHEDULERS = {"dpm-solver++": "DPMSolverMultistepScheduler", "unipc": "UniPCMultistepScheduler"}
 # Numbers of steps for which diffusers' plan is even, ends above t = -1 and repeats no time.
 STEPS = {
@@ -81,17 +83,17 @@ def test_a_plan_near_all_times_begins_at_the_noise_and_repeats_none(
     name: str, spacing: str, steps: int
 ) -> None:
     """Where diffusers 0.42.1 begins at 998 or 500, or has a time twice, which makes NaN of all."""
-    grid = grid_of(name, linear(), spacing, steps)
+    grid = grid_of(name, Linear().process(), spacing, steps)
     assert len({*grid.tolist()}) == steps
     assert grid[0] >= 997
-    states = trajectory(name, linear(), grid, clip=False)
+    states = trajectory(name, Linear().process(), grid, clip=False)
     assert all(state.isfinite().all() for state in states)
 
 
 def test_the_default_is_the_plan_that_ends_before_the_first_time() -> None:
     expected = [999, 899, 799, 699, 599, 500, 400, 300, 200, 100]
     for name in SCHEDULERS:
-        assert plan(linear(), SAMPLERS.options(name)(), 10).tolist() == expected
+        assert plan(Linear().process(), SAMPLERS.options(name)(), 10).tolist() == expected
 
 
 def states_of(theirs: Any, process: DiscreteVP, grid: Array, count: int) -> list[Tensor]:
@@ -162,7 +164,7 @@ def test_unipc_takes_the_steps_of_diffusers(
     ids=lambda options: next(iter(options)),
 )
 def test_the_last_step_of_unipc_is_of_first_order(options: dict[str, object]) -> None:
-    process = linear()
+    process = Linear().process()
     grid = grid_of("unipc", process, "linspace", 9)
     *_, before, x_0 = trajectory("unipc", process, grid, clip=False, **options)
     alpha, sigma = float(process.alpha(grid[-1])), float(process.sigma(grid[-1]))
@@ -181,8 +183,10 @@ def test_the_last_step_of_unipc_is_of_first_order(options: dict[str, object]) ->
 def test_a_step_from_the_least_noise_to_it_goes_nowhere(
     name: str, spacing: str, steps: int
 ) -> None:
-    grid = grid_of(name, linear(), spacing, steps)
-    *_, before, x_0 = trajectory(name, linear(), grid, clip=False, final_sigmas_type="sigma_min")
+    grid = grid_of(name, Linear().process(), spacing, steps)
+    *_, before, x_0 = trajectory(
+        name, Linear().process(), grid, clip=False, final_sigmas_type="sigma_min"
+    )
     assert x_0.isfinite().all()
     if name == "dpm-solver++":
         assert torch.equal(x_0, before)

@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.diffusion.processes import VE, DiscreteVE, DiscreteVP
-from benchmark.diffusion.schedules import make_process
+from benchmark.diffusion.processes.discrete_ve import DiscreteVE
+from benchmark.diffusion.processes.discrete_vp import DiscreteVP
+from benchmark.diffusion.processes.ve import VE
 from benchmark.models import build
 from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_of
 from benchmark.models.pretrained import Loaded, load_pretrained
@@ -184,7 +185,7 @@ def test_ddpm_of_diffusers_is_our_network_with_the_same_output(ddpm: Path) -> No
 def test_process_is_read_from_the_schedulers_own_file(ddpm: Path) -> None:
     from diffusers import DDPMScheduler
 
-    process = make_process(load(ddpm).schedule)
+    process = load(ddpm).schedule.process()
     assert isinstance(process, DiscreteVP)
     expected = DDPMScheduler.from_pretrained(ddpm / "scheduler").alphas_cumprod.numpy()
     np.testing.assert_allclose(process.alpha_bar, expected, rtol=1e-4)
@@ -198,7 +199,7 @@ def test_ncsnpp_of_diffusers_has_the_same_output(sde: Path) -> None:
     torch.testing.assert_close(
         output(found.network, [0.01, 1.0, 380.0]), expected, atol=1e-5, rtol=1e-5
     )
-    process = make_process(found.schedule)
+    process = found.schedule.process()
     assert isinstance(process, VE)
     assert (process.sigma_min, process.sigma_max, process.t_end) == (0.01, 380.0, 1e-5)
     assert found.prediction == "score"
@@ -314,7 +315,7 @@ def test_schedules_are_those_of_diffusers(kind: str, beta_schedule: str) -> None
     )
     config = {"_class_name": kind, **scheduler.config}
     schedule, prediction = schedule_of(scheduler_of(config))
-    process = make_process(schedule)
+    process = schedule.process()
     assert isinstance(process, DiscreteVP)
     expected = scheduler.alphas_cumprod.numpy()
     np.testing.assert_allclose(process.alpha_bar, expected, rtol=1e-4)
@@ -408,7 +409,7 @@ def test_ncsn_checkpoint_loads_into_the_same_network(tmp_path: Path, legacy: boo
         NcsnCheckpoint(kind="ncsn", path=path, network=spec, resolution=8), tmp_path
     )
     assert torch.equal(output(found.network, [0, 1, 2]), output(expected, [0, 1, 2]))
-    process = make_process(found.schedule)
+    process = found.schedule.process()
     assert isinstance(process, DiscreteVE)
     np.testing.assert_allclose(process.sigmas, [0.01, 0.1, 1.0])
     assert (found.prediction, found.resolution) == ("score", 8)

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from benchmark.diffusion.processes import SDE, VE, VP, Process, SubVP, exact_chain
-from benchmark.diffusion.schedules import geometric
+from benchmark.diffusion.processes.base import Process, exact_chain
+from benchmark.diffusion.processes.sde import SDE
+from benchmark.diffusion.processes.sub_vp import SubVP
+from benchmark.diffusion.processes.ve import VE
+from benchmark.diffusion.processes.vp import VP
+from benchmark.diffusion.schedules.geometric import Geometric
 from benchmark.diffusion.timesteps import timesteps
 
 SDES = {key: process for key, process in PROCESSES.items() if isinstance(process, SDE)}
@@ -111,4 +115,4 @@ def test_range_of_the_process_is_that_of_the_images(process: Process, pixel: flo
 
 
 def test_do_ncsn_and_ve_see_images_from_zero_to_one() -> None:
-    assert geometric().data_range == VE(0.01, 50).data_range == (0.0, 1.0)
+    assert Geometric().process().data_range == VE(0.01, 50).data_range == (0.0, 1.0)

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
-from benchmark.diffusion.schedules import SCHEDULES, make_process
+from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.refinenet import RefineNet
 from benchmark.models.specs import RefineNetSpec
 from benchmark.models.weights import load_weights, save_weights
@@ -99,7 +99,7 @@ def test_the_movie_has_every_state_from_noise_to_the_samples(smoke: Config, weig
 
 
 def test_the_movie_of_many_steps_has_as_many_frames_as_the_chain() -> None:
-    process = make_process(SCHEDULES.options("linear")(kind="linear"))
+    process = SCHEDULES.make("linear").process()
     few, many = Chain(process, MOVIE_STEPS), Chain(process, MOVIE_STEPS + 1)
     assert len(few.wanted) == MOVIE_STEPS
     assert len(many.wanted) == CHAIN_FRAMES - 1

@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser, Estimate, estimate_from
 from benchmark.diffusion.noise import NoiseStream
-from benchmark.diffusion.processes import Process
+from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import SCHEDULES, linear, make_process
+from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.diffusion.schedules.linear import Linear
 
 SHAPE = (3, 4, 4)
 PAIRS = [
     (name, kind)
     for name in SAMPLERS.names()
     for kind in SCHEDULES.names()
-    if make_process(SCHEDULES.options(kind)()).family in SAMPLERS.families(name)
+    if SCHEDULES.make(kind).process().family in SAMPLERS.families(name)
 ]
 
 
@@ -52,7 +53,7 @@ def sample(
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_sample_is_the_same_whatever_its_batch(name: str, kind: str) -> None:
-    process = make_process(SCHEDULES.options(kind)())
+    process = SCHEDULES.make(kind).process()
     whole, _ = sample(name, process, 10, range(4))
     parts = [sample(name, process, 10, half)[0] for half in (range(1), range(1, 4))]
     assert whole.isfinite().all()
@@ -78,7 +79,7 @@ def test_sample_is_the_same_whatever_its_batch(name: str, kind: str) -> None:
 def test_how_many_evaluations_ten_steps_take(
     name: str, kind: str, options: dict[str, object], evaluations: int
 ) -> None:
-    _, model = sample(name, make_process(SCHEDULES.options(kind)()), 10, range(3), **options)
+    _, model = sample(name, SCHEDULES.make(kind).process(), 10, range(3), **options)
     assert model.network.calls == evaluations
     assert model.evaluations == 3 * evaluations
 
@@ -124,7 +125,7 @@ def matrix_process(name: str, kind: str) -> Process:
     """
     many = {"levels": 200, "sigma_max": 10.0}
     options = many if kind == "geometric" and name != "annealed-langevin" else {}
-    return make_process(SCHEDULES.options(kind)(**options))
+    return SCHEDULES.make(kind, **options).process()
 
 
 @pytest.mark.parametrize("name", SAMPLERS.names())
@@ -156,7 +157,7 @@ def test_does_every_sampler_end_at_the_data_or_refuse_in_one_line(name: str, kin
 
 @given(steps=st.integers(-5, 30))
 def test_are_impossible_step_counts_refused(steps: int) -> None:
-    process = linear(T=20)
+    process = Linear(T=20).process()
     if 1 <= steps <= 20:
         assert len(plan(process, SAMPLERS.options("ddim")(), steps)) == steps
         return
@@ -167,7 +168,7 @@ def test_are_impossible_step_counts_refused(steps: int) -> None:
 def test_are_sampler_options_read_from_a_config() -> None:
     options = SAMPLERS.options("ddim").model_validate({"kind": "ddim", "spacing": "trailing"})
     assert options.keywords() == {"eta": 0.0}
-    assert plan(linear(), options, 2).tolist() == [999, 499]
+    assert plan(Linear().process(), options, 2).tolist() == [999, 499]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_is_a_spacing_refused_that_the_sampler_cannot_take(name: str, spacing: s
 @pytest.mark.parametrize("name", ["predictor-corrector", "probability-flow"])
 @pytest.mark.parametrize("kind", ["ve", "vp", "sub-vp"])
 def test_is_a_spacing_refused_whose_steps_the_sampler_would_not_take(name: str, kind: str) -> None:
-    process = make_process(SCHEDULES.options(kind)())
+    process = SCHEDULES.make(kind).process()
     with pytest.raises(BenchmarkError) as refused:
         plan(process, SAMPLERS.options(name)(spacing="karras"), 10)
     assert str(refused.value) == (
@@ -199,7 +200,7 @@ ON_LEVELS = [name for name, kind in PAIRS if kind == "geometric"]
 
 def first_state(name: str, **options: object) -> Tensor:
     """Return the state at which a sampler evaluates the network first, on an NCSN's levels."""
-    process = make_process(SCHEDULES.options("geometric")())
+    process = SCHEDULES.make("geometric").process()
     chosen = SAMPLERS.options(name)(**options)
     seen: list[Tensor] = []
 
@@ -254,7 +255,10 @@ def test_is_an_option_refused_that_makes_no_sampler(name: str, options: dict[str
 
 def test_does_reading_a_config_stay_free_of_torch() -> None:
     code = (
-        "import sys; import benchmark.diffusion.samplers, benchmark.diffusion.schedules;"
+        "import sys; import benchmark.diffusion.samplers;"
+        "from benchmark.diffusion.losses import LOSSES;"
+        "from benchmark.diffusion.schedules import SCHEDULES;"
+        "assert LOSSES.names() and SCHEDULES.names();"
         "sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

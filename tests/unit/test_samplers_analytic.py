@@ -20,7 +20,8 @@ from analytic import (
 )
 from torch import Tensor
 
-from benchmark.diffusion.processes import Array, DiscreteVE, Process
+from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.processes.discrete_ve import DiscreteVE
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.timesteps import timesteps
 

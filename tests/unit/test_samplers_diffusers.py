@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.processes import Array, DiscreteVP, Process
+from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.processes.discrete_vp import DiscreteVP
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import cosine, linear, make_process
+from benchmark.diffusion.schedules.cosine import Cosine
+from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.diffusers_config import schedule_of
 from benchmark.models.schedulers import read_scheduler
 
@@ -74,7 +76,9 @@ def largest_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize(
+    "process", [Linear().process(), Cosine().process()], ids=["linear", "cosine"]
+)
 @pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("steps", [2, 7, 50])
@@ -96,7 +100,9 @@ def test_ddpm_matches_diffusers_at_every_step(
     assert largest_difference(ours, states) <= 1e-5
 
 
-@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize(
+    "process", [Linear().process(), Cosine().process()], ids=["linear", "cosine"]
+)
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("steps", [2, 8, 50])
@@ -122,16 +128,20 @@ def test_ddim_matches_diffusers_at_every_step(
 
 
 def test_ddpm_matches_diffusers_at_all_thousand_steps() -> None:
-    test_ddpm_matches_diffusers_at_every_step(linear(), "fixed_small", clip=True, steps=1000)
+    test_ddpm_matches_diffusers_at_every_step(
+        Linear().process(), "fixed_small", clip=True, steps=1000
+    )
 
 
 def test_ddim_matches_diffusers_at_all_thousand_steps() -> None:
-    test_ddim_matches_diffusers_at_every_step(linear(), 0.5, clip=True, steps=1000)
+    test_ddim_matches_diffusers_at_every_step(Linear().process(), 0.5, clip=True, steps=1000)
 
 
 # Whatever the times, diffusers' DDIM goes back by T // steps: to the next of "trailing" only where
 # steps divides T, and past the next of "linspace".
-@pytest.mark.parametrize("process", [linear(), cosine()], ids=["linear", "cosine"])
+@pytest.mark.parametrize(
+    "process", [Linear().process(), Cosine().process()], ids=["linear", "cosine"]
+)
 @pytest.mark.parametrize("name", ["ddpm", "ddim"])
 @pytest.mark.parametrize("steps", [10, 50])
 def test_ancestral_sampling_and_ddim_match_diffusers_from_the_last_time(
@@ -185,7 +195,7 @@ def test_predictor_corrector_matches_diffusers_at_every_step(
     theirs.save_pretrained(tmp_path)
     path = tmp_path / "scheduler_config.json"
     schedule, prediction = schedule_of(read_scheduler(json.loads(path.read_text()), path))
-    process = make_process(schedule)
+    process = schedule.process()
 
     noise = noise_from(1)
     monkeypatch.setattr(scheduling_sde_ve, "randn_tensor", lambda *_, **__: noise()[:1])

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from test_samplers import sample
 
-from benchmark.core.registry import Options
+from benchmark.core.strict import Strict
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.samplers.base import FAMILIES
-from benchmark.diffusion.schedules import SCHEDULES, make_process
+from benchmark.diffusion.schedules import SCHEDULES
 
 PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 COUNTS = {"n": 10, "2n": 20, "2n - 1": 19}  # of 10 steps
@@ -25,7 +25,7 @@ def table(heading: str) -> dict[str, dict[str, str]]:
     return {row[0].strip("`"): dict(zip(header, row, strict=True)) for row in rows}
 
 
-def options_of(options: type[Options]) -> str:
+def options_of(options: type[Strict]) -> str:
     defaults = {name: field.default for name, field in options.model_fields.items()}
     own = {name: value for name, value in defaults.items() if name not in ("kind", "spacing")}
     return ", ".join(f"`{yaml.safe_dump({name: value}).strip()}`" for name, value in own.items())
@@ -48,15 +48,15 @@ def test_does_the_page_say_of_a_sampler_what_the_code_does(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in SAMPLERS.names() if name != "probability-flow"])
 def test_does_a_sampler_take_the_evaluations_that_the_page_says(name: str) -> None:
     schedule = "geometric" if name == "annealed-langevin" else "vp"
-    _, model = sample(name, make_process(SCHEDULES.options(schedule)()), 10, range(2))
+    _, model = sample(name, SCHEDULES.make(schedule).process(), 10, range(2))
     assert model.evaluations / 2 == COUNTS[table("Samplers")[name]["evaluations in n steps"]]
 
 
 @pytest.mark.parametrize("name", SCHEDULES.names())
 def test_does_the_page_say_of_a_schedule_what_the_code_does(name: str) -> None:
-    row, options = table("Schedules")[name], SCHEDULES.options(name)
-    process = make_process(options())
+    row, schedule = table("Schedules")[name], SCHEDULES.make(name)
+    process = schedule.process()
     assert row["process"] == process.family
     assert row["pixels"] == "[{:g}, {:g}]".format(*process.data_range)
     assert row["spacings"] == ", ".join(process.spacings)
-    assert row["options"] == options_of(options)
+    assert row["options"] == options_of(type(schedule))

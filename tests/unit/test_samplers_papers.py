@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.diffusion.denoiser import Estimate, estimate_from
-from benchmark.diffusion.processes import Process
+from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import SCHEDULES, make_process
+from benchmark.diffusion.schedules import SCHEDULES
 
 Values = NDArray[np.float64]
 SHAPE = (3, 12)
@@ -48,7 +48,7 @@ def start() -> Values:
 
 def states_of(name: str, kind: str, steps: int, **options: object) -> Values:
     """Return all states of our sampler that the callback sees, and the last."""
-    process = make_process(SCHEDULES.options(kind)())
+    process = SCHEDULES.make(kind).process()
     noise = draws()
     states: list[Tensor] = []
     x_0 = SAMPLERS.get(name)(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pydantic import Field, create_model
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options, Registry
-from benchmark.diffusion.processes import SDE, Array, Family, OnceSpacing, Process, Spacing
+from benchmark.diffusion.processes.base import Array, OnceSpacing, Process, Spacing
 from benchmark.diffusion.timesteps import timesteps
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # (model, process, x_T, timesteps, noise, callback=None, *, options) -> x_0
 Sampler: TypeAlias = Callable[..., "Tensor"]
 
-FAMILIES: tuple[Family, ...] = get_args(Family)
+FAMILIES = ("vp-discrete", "ve-discrete", "ve", "vp", "sub-vp")
 
 
 class SamplerOptions(Options):
@@ -41,7 +41,7 @@ class SamplerOptions(Options):
 class _Times(NamedTuple):
     """At which times a sampler evaluates its network; see `Samplers.register`."""
 
-    families: tuple[Family, ...]
+    families: tuple[str, ...]
     spacing: Spacing | None
     drop_last: bool
     even_on_sdes: bool
@@ -57,7 +57,7 @@ class Samplers(Registry[Sampler]):
     def register(
         self,
         name: str,
-        families: Iterable[Family] = FAMILIES,
+        families: Iterable[str] = FAMILIES,
         spacing: Spacing | None = None,
         *,
         drop_last: bool = False,
@@ -75,7 +75,7 @@ class Samplers(Registry[Sampler]):
         self._times[name] = _Times(tuple(families), spacing, drop_last, even_on_sdes)
         return super().register(name)
 
-    def families(self, name: str) -> tuple[Family, ...]:
+    def families(self, name: str) -> tuple[str, ...]:
         """Return the families of processes for which `name` is defined."""
         self.get(name)
         return self._times[name].families
@@ -94,7 +94,7 @@ class Samplers(Registry[Sampler]):
             )
         spacing = spacing or process.spacings[0]
         times = self._times[name]
-        if times.even_on_sdes and isinstance(process, SDE) and spacing != "linspace":
+        if times.even_on_sdes and process.length is None and spacing != "linspace":
             raise BenchmarkError(
                 f"spacing: {name} on a {process.family} process is not defined for {spacing}: "
                 "choose linspace"

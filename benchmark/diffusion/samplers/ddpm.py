@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from benchmark.diffusion.processes import Array, Process, exact_chain, levels
+from benchmark.diffusion.processes.base import Array, Process, exact_chain, levels
 from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from benchmark.diffusion.processes import Array, Process, levels
+from benchmark.diffusion.processes.base import Array, Process, levels
 from benchmark.diffusion.samplers.base import SAMPLERS
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.diffusion.processes import SDE, Array
+from benchmark.diffusion.processes.base import Array
+from benchmark.diffusion.processes.sde import SDE
 from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.diffusion.processes import Array, Process, levels
+from benchmark.diffusion.processes.base import Array, Process, levels
 from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
 
 if TYPE_CHECKING:

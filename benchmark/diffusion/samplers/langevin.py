@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from benchmark.diffusion.processes import Array, Process
+from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers.base import SAMPLERS, rows
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from benchmark.diffusion.processes import SDE, Array
+from benchmark.diffusion.processes.base import Array
+from benchmark.diffusion.processes.sde import SDE
 from benchmark.diffusion.samplers.base import SAMPLERS
 
 if TYPE_CHECKING:

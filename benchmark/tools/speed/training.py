@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmark.config.schema import Precision, Training
-from benchmark.diffusion.losses import loss_function
-from benchmark.diffusion.schedules import linear
+from benchmark.diffusion.objective import objective
+from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.specs import UNetSpec
 from benchmark.models.unet import UNet
 from benchmark.runtime.device import resolve_device, seeded
@@ -116,7 +116,7 @@ def own(
     """Return what takes so many of our steps and reads their losses; a GPU's are compiled."""
     if device.type == "cuda":
         network.compile()
-    loss = loss_function(linear())
+    loss = objective(Linear().process())
     data = torch.from_numpy(images).to(device)
     trainer = Trainer(network, loss, data, settings, 0, state, precision)
     network.train()

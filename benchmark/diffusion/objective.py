@@ -1,0 +1,100 @@
+"""What one step of training minimises: the loss of a process at times and noise drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.diffusion.denoiser import estimate_from
+from benchmark.diffusion.losses import LOSSES, Loss
+from benchmark.diffusion.processes.base import Prediction, Process
+
+EVERY = slice(None)
+LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
+
+# (network, images: B×C×H×W in [-1, 1], generator, rows of the batch) -> their mean loss, a scalar
+Objective: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator, slice], Tensor]
+
+
+def objective(process: Process, prediction: Prediction | None = None, **options: Any) -> Objective:
+    """Return the objective of a process; it draws its own times and noise from the generator.
+
+    It draws them for the whole batch, of which the network sees the given rows only: the losses of
+    its parts, weighted by their lengths, add up to that of the batch.
+
+    Args:
+        process: decides the loss.
+        prediction: what the network's output means; None: what networks of the process predict.
+        options: of the loss, in place of its defaults.
+    """
+    loss = LOSSES.make(process.loss, **options)
+
+    def drawn(
+        network: nn.Module, images: Tensor, generator: torch.Generator, rows: slice = EVERY
+    ) -> Tensor:
+        x_0 = process.encode(images[rows])
+        t = draw_times(process, len(images), generator)[rows]
+        eps = torch.randn(images.shape, generator=generator, device=generator.device)[rows]
+        return loss_at(loss, network, process, x_0, t, eps, prediction)
+
+    return drawn
+
+
+def loss_at(
+    loss: Loss,
+    network: nn.Module,
+    process: Process,
+    x_0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    prediction: Prediction | None = None,
+) -> Tensor:
+    """Return the loss of a network at given times and noise, a scalar.
+
+    Args:
+        loss: weighs the errors.
+        network: predicts what `prediction` says from (x_t, `process.condition(t)`: B).
+        process: gives α and σ.
+        x_0: images, B×C×H×W in the process's range.
+        t: times, B; of a process in discrete time integers from 0, for the smallest noise.
+        eps: standard normal noise, shaped like x_0.
+        prediction: what the network's output means; None: what networks of the process predict.
+    """
+    if process.length is None:
+        t = t.double()  # 1 - exp(-∫β) near 0 cancels in single precision
+        alpha, sigma = process.alpha(t), process.sigma(t)
+    else:
+        alpha, sigma = (table[t] for table in _tables(process, process.length, t.device))
+    shape = (-1, *[1] * (x_0.ndim - 1))
+    a, s = alpha.to(x_0.dtype).reshape(shape), sigma.to(x_0.dtype).reshape(shape)  # (B, 1, 1, 1)
+    x_t = a * x_0 + s * eps
+    condition = process.condition(t)
+    if condition.is_floating_point():
+        condition = condition.to(x_0.dtype)
+    output = network(x_t, condition)
+    estimate = estimate_from(prediction or process.prediction, output, x_t, a, s)
+    error = (estimate.eps - eps).square().flatten(1)  # (B, CHW)
+    return loss.weigh(error, process, t, sigma)
+
+
+def draw_times(process: Process, count: int, generator: torch.Generator) -> Tensor:
+    """Return times of a process drawn evenly: integers, or float64 in continuous time."""
+    device = generator.device
+    if process.length is not None:
+        return torch.randint(process.length, (count,), generator=generator, device=device)
+    even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
+    least = min(process.t_min, LEAST_TIME)
+    return least + (process.t_max - least) * even
+
+
+@lru_cache(maxsize=8)
+def _tables(process: Process, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return α and σ of all times of a process in discrete time, in float64 on the device."""
+    times = np.arange(length)
+    alpha, sigma = process.alpha(times), process.sigma(times)
+    return torch.as_tensor(alpha, device=device), torch.as_tensor(sigma, device=device)

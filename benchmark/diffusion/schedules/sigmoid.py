@@ -1,0 +1,21 @@
+"""The sigmoid schedule of GeoDiff."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from benchmark.diffusion.processes.base import Array
+from benchmark.diffusion.schedules.betas import RisingBetas
+
+
+class Sigmoid(RisingBetas):
+    """β rising as a logistic function from -6 to 6, as in GeoDiff (Xu et al. 2022, code)."""
+
+    kind: Literal["sigmoid"] = "sigmoid"
+
+    def betas(self) -> Array:
+        """Return β_t, of which the ends are e^-6 of the rise short of those of the options."""
+        rise = 1 / (1 + np.exp(-np.linspace(-6, 6, self.T)))
+        return np.asarray(self.beta_start + (self.beta_end - self.beta_start) * rise)
