@@ -15,7 +15,6 @@ from benchmark.diffusion.losses import LOSSES, Loss
 from benchmark.diffusion.processes.base import Prediction, Process
 
 EVERY = slice(None)
-LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
 
 # (network, images: B×C×H×W in [-1, 1], generator, rows of the batch) -> their mean loss, a scalar
 Objective: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator, slice], Tensor]
@@ -38,7 +37,7 @@ def objective(process: Process, prediction: Prediction | None = None, **options:
         network: nn.Module, images: Tensor, generator: torch.Generator, rows: slice = EVERY
     ) -> Tensor:
         x_0 = process.encode(images[rows])
-        t = draw_times(process, len(images), generator)[rows]
+        t = loss.draw_times(process, len(images), generator)[rows]
         eps = torch.randn(images.shape, generator=generator, device=generator.device)[rows]
         return loss_at(loss, network, process, x_0, t, eps, prediction)
 
@@ -80,16 +79,6 @@ def loss_at(
     estimate = estimate_from(prediction or process.prediction, output, x_t, a, s)
     error = (estimate.eps - eps).square().flatten(1)  # (B, CHW)
     return loss.weigh(error, process, t, sigma)
-
-
-def draw_times(process: Process, count: int, generator: torch.Generator) -> Tensor:
-    """Return times of a process drawn evenly: integers, or float64 in continuous time."""
-    device = generator.device
-    if process.length is not None:
-        return torch.randint(process.length, (count,), generator=generator, device=device)
-    even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
-    least = min(process.t_min, LEAST_TIME)
-    return least + (process.t_max - least) * even
 
 
 @lru_cache(maxsize=8)

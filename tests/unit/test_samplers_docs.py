@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
+from parts_tables import COMMAND, PAGE, table_below, tables
+from parts_tables import options as options_of
 from test_samplers import sample
 
-from benchmark.core.strict import Strict
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.samplers.base import FAMILIES
 from benchmark.diffusion.schedules import SCHEDULES
 
-PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 COUNTS = {"n": 10, "2n": 20, "2n - 1": 19}  # of 10 steps
 
 
@@ -23,12 +20,6 @@ def table(heading: str) -> dict[str, dict[str, str]]:
     lines = [line.strip("|") for line in section.splitlines() if line.startswith("|")]
     header, _, *rows = [[cell.strip() for cell in line.split("|")] for line in lines]
     return {row[0].strip("`"): dict(zip(header, row, strict=True)) for row in rows}
-
-
-def options_of(options: type[Strict]) -> str:
-    defaults = {name: field.default for name, field in options.model_fields.items()}
-    own = {name: value for name, value in defaults.items() if name not in ("kind", "spacing")}
-    return ", ".join(f"`{yaml.safe_dump({name: value}).strip()}`" for name, value in own.items())
 
 
 def test_does_the_page_list_every_sampler_and_every_schedule() -> None:
@@ -52,11 +43,6 @@ def test_does_a_sampler_take_the_evaluations_that_the_page_says(name: str) -> No
     assert model.evaluations / 2 == COUNTS[table("Samplers")[name]["evaluations in n steps"]]
 
 
-@pytest.mark.parametrize("name", SCHEDULES.names())
-def test_does_the_page_say_of_a_schedule_what_the_code_does(name: str) -> None:
-    row, schedule = table("Schedules")[name], SCHEDULES.make(name)
-    process = schedule.process()
-    assert row["process"] == process.family
-    assert row["pixels"] == "[{:g}, {:g}]".format(*process.data_range)
-    assert row["spacings"] == ", ".join(process.spacings)
-    assert row["options"] == options_of(type(schedule))
+@pytest.mark.parametrize(("heading", "made"), [*tables()])
+def test_is_a_table_the_one_that_is_made_of_the_code(heading: str, made: str) -> None:
+    assert table_below(heading, PAGE.read_text())[1] == made, COMMAND

@@ -1,4 +1,4 @@
-"""What all losses share: they are weighted squared errors of the predicted noise."""
+"""What all losses share: how times are drawn and how squared errors of the noise are weighed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from benchmark.core.strict import Strict
 from benchmark.diffusion.processes.base import Process
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
 
 
 class Loss(Strict):
@@ -24,6 +27,17 @@ class Loss(Strict):
 
     trains: ClassVar[str]
     kind: str
+
+    def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
+        """Return times of a process, drawn evenly: integers, or float64 in continuous time."""
+        import torch
+
+        device = generator.device
+        if process.length is not None:
+            return torch.randint(process.length, (count,), generator=generator, device=device)
+        even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
+        least = min(process.t_min, LEAST_TIME)
+        return least + (process.t_max - least) * even
 
     @abstractmethod
     def weigh(self, error: Tensor, process: Process, t: Tensor, sigma: Tensor) -> Tensor:

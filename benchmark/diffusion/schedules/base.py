@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from benchmark.core.strict import Strict
 from benchmark.diffusion.processes.base import Process
@@ -12,8 +13,12 @@ class Schedule(Strict):
     """The options of a process, as they stand in a config; `kind` is the schedule's name.
 
     Options of which no process can be made are refused when the schedule is made.
+
+    Attributes:
+        paper: where it is from, in Markdown.
     """
 
+    paper: ClassVar[str] = "–"
     kind: str
 
     @abstractmethod

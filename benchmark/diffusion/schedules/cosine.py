@@ -14,6 +14,7 @@ from benchmark.diffusion.schedules.betas import Betas
 class Cosine(Betas):
     """ᾱ falling as a squared cosine, Nichol and Dhariwal 2021, equation 17."""
 
+    paper = "[Nichol and Dhariwal 2021](https://arxiv.org/abs/2102.09672), equation 17"
     kind: Literal["cosine"] = "cosine"
     s: float = Field(default=0.008, le=1, description="Offset of the time at the least noise")
     beta_max: float = Field(default=0.999, description="What β is confined to near the end")

@@ -14,6 +14,7 @@ from benchmark.diffusion.schedules.base import Schedule, check_sigmas
 class Geometric(Schedule):
     """Levels of a constant ratio, by default those of Song and Ermon 2019, section 5."""
 
+    paper = "[Song and Ermon 2019](https://arxiv.org/abs/1907.05600), section 5"
     kind: Literal["geometric"] = "geometric"
     levels: int = Field(default=10, le=10_000, description="Number of noise levels")
     sigma_min: float = Field(default=0.01, le=1e6, description="The smallest level")

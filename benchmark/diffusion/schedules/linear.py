@@ -13,6 +13,7 @@ from benchmark.diffusion.schedules.betas import RisingBetas
 class Linear(RisingBetas):
     """β rising linearly, Ho et al. 2020, section 4."""
 
+    paper = "[Ho et al. 2020](https://arxiv.org/abs/2006.11239), section 4"
     kind: Literal["linear"] = "linear"
 
     def betas(self) -> Array:

@@ -14,6 +14,7 @@ from benchmark.diffusion.schedules.betas import RisingBetas
 class ScaledLinear(RisingBetas):
     """√β rising linearly, as in latent diffusion (Rombach et al. 2022, code)."""
 
+    paper = "[Rombach et al. 2022](https://arxiv.org/abs/2112.10752), code"
     kind: Literal["scaled-linear"] = "scaled-linear"
     beta_start: float = Field(default=0.00085, description="The least β")
     beta_end: float = Field(default=0.012, description="The largest β")

@@ -13,6 +13,7 @@ from benchmark.diffusion.schedules.betas import RisingBetas
 class Sigmoid(RisingBetas):
     """β rising as a logistic function from -6 to 6, as in GeoDiff (Xu et al. 2022, code)."""
 
+    paper = "[Xu et al. 2022](https://arxiv.org/abs/2203.02923), code"
     kind: Literal["sigmoid"] = "sigmoid"
 
     def betas(self) -> Array:

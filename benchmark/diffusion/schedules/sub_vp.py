@@ -11,6 +11,7 @@ from benchmark.diffusion.schedules.linear_rate import LinearRate
 class SubVPSchedule(LinearRate):
     """The sub-VP SDE, by default as for sampling in Song et al. 2021, appendix C."""
 
+    paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), equations 12 and 29"
     kind: Literal["sub-vp"] = "sub-vp"
 
     def process(self) -> SubVP:

@@ -13,6 +13,7 @@ from benchmark.diffusion.schedules.base import Schedule, check_end, check_sigmas
 class VESchedule(Schedule):
     """The VE SDE, Song et al. 2021, appendix C, by default as their code has it."""
 
+    paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), equation 30"
     kind: Literal["ve"] = "ve"
     sigma_min: float = Field(default=0.01, le=1e6, description="σ at t = 0")
     sigma_max: float = Field(default=50.0, le=1e6, description="σ at t = 1")

@@ -11,6 +11,7 @@ from benchmark.diffusion.schedules.linear_rate import LinearRate
 class VPSchedule(LinearRate):
     """The VP SDE, by default as for sampling in Song et al. 2021, appendix C."""
 
+    paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), equation 32"
     kind: Literal["vp"] = "vp"
 
     def process(self) -> VP:
