@@ -1,4 +1,4 @@
-"""What a network predicts, and the four ways to say the same."""
+"""What a network predicts, and the ways to say the same."""
 
 from __future__ import annotations
 
@@ -54,8 +54,13 @@ class Estimate:
 
     @property
     def v(self) -> Tensor:
-        """The velocity α ε - σ x_0, Salimans and Ho 2022, section 4."""
+        """The angular velocity α ε - σ x_0, Salimans and Ho 2022, section 4."""
         return self.alpha * self.eps - self.sigma * self.x0
+
+    @property
+    def velocity(self) -> Tensor:
+        """The velocity ε - x_0 of a straight path, Liu et al. 2023 (Rectified Flow), equation 1."""
+        return self.eps - self.x0
 
     def _without(self, b: Scale, part: Tensor, a: Scale) -> Tensor:
         """Return (x_t - b part) / a."""
@@ -115,10 +120,14 @@ def estimate_from(
 ) -> Estimate:
     """Return the estimate of which `output` is the part that `prediction` names.
 
-    All follow from x_t = α x_0 + σ ε; with v also where α² + σ² is not 1.
+    All follow from x_t = α x_0 + σ ε; with v also where α² + σ² is not 1, and with the velocity
+    also where α or σ is 0.
     """
     if prediction == "x0":
         return Estimate(output, None, alpha, sigma, x)
+    if prediction == "velocity":
+        image = (x - sigma * output) / (alpha + sigma)
+        return Estimate(image, image + output, alpha, sigma, x)
     if prediction == "v":
         eps = (sigma * x + alpha * output) / (alpha**2 + sigma**2)
     elif prediction == "score":

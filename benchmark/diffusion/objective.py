@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.diffusion.denoiser import estimate_from
+from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.losses import LOSSES, Loss
 from benchmark.diffusion.processes.base import Prediction, Process
 
@@ -77,7 +77,9 @@ def loss_at(
         condition = condition.to(x_0.dtype)
     output = network(x_t, condition)
     estimate = estimate_from(prediction or process.prediction, output, x_t, a, s)
-    error = (estimate.eps - eps).square().flatten(1)  # (B, CHW)
+    truth = Estimate(x_0, eps, a, s)
+    difference = getattr(estimate, loss.target) - getattr(truth, loss.target)
+    error = difference.square().flatten(1)  # (B, CHW)
     return loss.weigh(error, process, t, sigma)
 
 

@@ -22,7 +22,7 @@ PROCESSES: list[Process] = [
     VP(0.1, 20.0),
     SubVP(0.1, 20.0),
 ]
-PREDICTIONS = ["eps", "x0", "v", "score"]
+PREDICTIONS = ["eps", "x0", "v", "score", "velocity"]
 
 
 class Constant(nn.Module):
@@ -58,6 +58,17 @@ def test_every_prediction_recovers_image_and_noise(
     found = estimate_from(prediction, output, x_t, alpha, sigma)  # type: ignore[arg-type]
     for name in PREDICTIONS:
         assert torch.allclose(getattr(found, name), getattr(truth, name), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("alpha", "sigma"), [(0.0, 1.0), (1.0, 0.0), (0.0, 50.0)])
+def test_a_velocity_recovers_image_and_noise_where_one_of_them_is_not_in_x_t(
+    alpha: float, sigma: float
+) -> None:
+    truth = Estimate(images(0), images(1), alpha, sigma)
+    x_t = alpha * truth.x0 + sigma * truth.eps
+    found = estimate_from("velocity", truth.velocity, x_t, alpha, sigma)
+    assert torch.allclose(found.x0, truth.x0)
+    assert torch.allclose(found.eps, truth.eps)
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda p: p.family)

@@ -194,7 +194,7 @@ def test_times_of_an_sde_are_drawn_evenly_down_to_those_of_the_authors() -> None
 
 
 @pytest.mark.parametrize("kind", ["linear", "geometric", "ve", "vp"])
-@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "score"])
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "score", "velocity"])
 def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
     kind: str, prediction: Prediction
 ) -> None:

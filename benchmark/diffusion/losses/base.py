@@ -1,4 +1,4 @@
-"""What all losses share: how times are drawn and how squared errors of the noise are weighed."""
+"""What all losses share: how times are drawn and how squared errors are weighed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.core.strict import Strict
-from benchmark.diffusion.processes.base import Process
+from benchmark.diffusion.processes.base import Prediction, Process
 
 if TYPE_CHECKING:
     import torch
@@ -16,16 +16,18 @@ LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling 
 
 
 class Loss(Strict):
-    """E[w(t) ‖ε̂(x_t, t) - ε‖²] with x_t = α(t) x_0 + σ(t) ε.
+    """E[w(t) ‖ŷ(x_t, t) - y‖²] with x_t = α(t) x_0 + σ(t) ε, where y is ε or what `target` says.
 
-    A network that predicts something else than ε is judged by the ε̂ that follows from it, as
+    A network that predicts something else than y is judged by the ŷ that follows from it, as
     ε̂ = -σ s from a score s.
 
     Attributes:
         trains: what it is the loss of, in messages.
+        target: of what the squared errors are.
     """
 
     trains: ClassVar[str]
+    target: ClassVar[Prediction] = "eps"
     kind: str
 
     def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
@@ -44,7 +46,7 @@ class Loss(Strict):
         """Return the loss of a batch, a scalar.
 
         Args:
-            error: (ε̂ - ε)² of each image and pixel, B×CHW.
+            error: (ŷ - y)² of each image and pixel, B×CHW.
             process: the process that is learnt.
             t: the times of the images, B; in float64 where time is continuous.
             sigma: σ(t), B, in float64.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array: TypeAlias = NDArray[np.floating[Any]]
-Prediction = Literal["eps", "x0", "v", "score"]
+Prediction = Literal["eps", "x0", "v", "score", "velocity"]
 Condition = Literal["time", "level", "sigma"]
 OnceSpacing = Literal["leading", "linspace", "trailing", "karras"]  # every time at most once
 Spacing = Literal[OnceSpacing, "repeat"]
