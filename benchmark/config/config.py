@@ -47,7 +47,7 @@ from benchmark.data.sources import Source
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics import Sizes, check_sizes
+from benchmark.metrics import Sizes
 from benchmark.models.description import Description, describe, missing_file
 from benchmark.models.specs import (
     DiffusersCheckpoint,
@@ -258,7 +258,7 @@ class Config(Strict):
             seen.add(sizes)
             for name, metric in self.evaluation.metrics.items():
                 try:
-                    check_sizes(metric.kind, sizes, metric.keywords())
+                    metric.check_sizes(sizes)
                 except BenchmarkError as error:
                     raise ValueError(
                         f"evaluation.metrics.{name}: {subject.name}: {error}; change its options, "

@@ -12,7 +12,6 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.extractors import EXTRACTORS, catalogue
-from benchmark.metrics import METRICS
 from benchmark.models.specs import CustomSpec, DiffusersCheckpoint, Network
 
 if TYPE_CHECKING:
@@ -142,8 +141,7 @@ def _extractor(config: Config) -> list[str]:
 
 
 def _metrics(config: Config) -> list[str]:
-    kinds = [options.kind for options in config.evaluation.metrics.values()]
-    return [METRICS.get(kind).__module__ for kind in kinds]
+    return [type(metric).__module__ for metric in config.evaluation.metrics.values()]
 
 
 def _schedule(config: Config, cell: str) -> list[str]:

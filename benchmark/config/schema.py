@@ -28,7 +28,7 @@ from benchmark.diffusion.processes.base import Prediction
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics import METRICS, takes_logits
+from benchmark.metrics import METRICS
 from benchmark.models.specs import (
     Pretrained,
 )
@@ -58,17 +58,17 @@ Several = Annotated[Listed[_V], Field(min_length=1)]
 
 if TYPE_CHECKING:
     from benchmark.diffusion.schedules import Schedule as Schedule
+    from benchmark.metrics import Metric
 
     Sampler = Options
-    Metric = Options
 else:
     # The options of everything registered, told apart by `kind`.
     def _union(registry: Registry) -> Any:
         options = tuple(registry.options(name) for name in registry.names())
         return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
 
-    Schedule = SCHEDULES.union()
-    Sampler, Metric = _union(SAMPLERS), _union(METRICS)
+    Schedule, Metric = SCHEDULES.union(), METRICS.union()
+    Sampler = _union(SAMPLERS)
 
 
 # What networks compute in. float32 is that of IEEE 754, on a GPU too.
@@ -233,13 +233,13 @@ class Evaluation(Strict):
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Evaluation:
-        if sum(metric.kind == "frechet" for metric in self.metrics.values()) != 1:
+        if sum(metric.is_distance for metric in self.metrics.values()) != 1:
             raise ValueError("metrics: exactly one of kind frechet is needed: plots are made of it")
         for name in self.metrics.keys() & COLUMNS:
             raise ValueError(f"metrics: every table has a column {name}: choose another name")
         extractor = EXTRACTORS.get(self.extractor)
         for name, metric in self.metrics.items():
-            if extractor and extractor.classifier is None and takes_logits(metric.kind):
+            if extractor and extractor.classifier is None and metric.takes == "logits":
                 raise ValueError(
                     f"metrics.{name}: extractor {self.extractor} has no class probabilities: use "
                     "one of the 2015 Inception, such as inception-v3-fid"

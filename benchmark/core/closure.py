@@ -47,7 +47,6 @@ STOPS = {
     "benchmark.diffusion.samplers": "lists the samplers: a job names its own",
     "benchmark.diffusion.schedules": "lists the schedules: a job names its own",
     "benchmark.extractors.catalogue": "lists the extractors: a job names its own",
-    "benchmark.metrics": "lists the metrics: a job names its own",
     "benchmark.models.specs": "what a config says stands in the job's own parameters",
     "benchmark.runtime.gpu_leases": "chooses between equal GPUs",
     "benchmark.runtime.once": "lets one process after the other do a job",

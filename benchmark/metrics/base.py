@@ -1,22 +1,20 @@
-"""What all metrics share: their registry and the check of their input."""
+"""What all metrics share: what each of them does, and the check of their input."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.registry import Registry
+from benchmark.core.strict import Strict
 from benchmark.core.values import Value
 
 Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
-Metric: TypeAlias = Callable[..., Value]
-M = TypeVar("M", bound=Metric)
+S = TypeVar("S")
 
 # Its square fits into float32, of the search for neighbours; its twelfth power, of the jackknife of
 # the kernel distance, into float64.
@@ -24,9 +22,6 @@ LARGEST = 1e15
 # The fourth power of what is far smaller is 0 in float64, and with it distances are.
 SMALLEST = 1e-60
 BLOCK = 4096  # rows; more than the dimension of most features
-
-METRICS: Registry[Metric] = Registry("metric")
-_HIGHER_IS_BETTER: set[Metric] = set()
 
 
 class Figures(NamedTuple):
@@ -53,55 +48,61 @@ class Sizes(NamedTuple):
     dimension: int  # of the features, d
 
 
-# Raises BenchmarkError where a metric cannot be computed from sets of such sizes. It is called with
-# the sizes and, as keywords, with all options of the metric.
-Requirement: TypeAlias = Callable[..., None]
-_REQUIREMENTS: dict[Metric, Requirement] = {}
+class Keep(Protocol):
+    """Returns `compute(features)`; it may have been computed before, and kept."""
+
+    def __call__(self, compute: Callable[[Features], S], features: Features, *, kind: type[S]) -> S:
+        """Return `compute(features)`, a dataclass of arrays of this kind."""
 
 
-def requires(requirement: Requirement) -> Callable[[M], M]:
-    """Declare what a metric requires of the sizes of its sets, to be refused with the config."""
+class Metric(Strict):
+    """A metric: its fields are its options.
 
-    def add(metric: M) -> M:
-        _REQUIREMENTS[metric] = requirement
-        return metric
-
-    return add
-
-
-def check_sizes(name: str, sizes: Sizes, options: dict[str, Any]) -> None:
-    """Refuse sets from which a registered metric cannot be computed, whatever is in them.
-
-    Args:
-        name: of the metric.
-        sizes: of the sets.
-        options: all options of the metric, by name.
-
-    Raises:
-        BenchmarkError: the sets are too small for the metric or its options.
+    Attributes:
+        kind: its name in a config.
+        higher_is_better: which end is the better one.
+        takes: what is measured: features of images, or logarithms of the probabilities of classes,
+            which an extractor with classes makes of them.
+        is_distance: whether this is the distance of which each run has exactly one: plots are made
+            of it, and mean and covariance of a set are enough for it.
+        short: its name in short for `score --metrics`; empty: it has none.
     """
-    if requirement := _REQUIREMENTS.get(METRICS.get(name)):
-        requirement(sizes, **options)
 
+    kind: str
+    higher_is_better: ClassVar[bool] = False
+    takes: ClassVar[Literal["features", "logits"]] = "features"
+    is_distance: ClassVar[bool] = False
+    short: ClassVar[str] = ""
 
-def higher_is_better(metric: M) -> M:
-    """Declare that a metric is better when it is higher; of all others lower is better."""
-    _HIGHER_IS_BETTER.add(metric)
-    return metric
+    def compute(self, fake: Features, real: Features) -> Value:
+        """Return the value of `fake` (N×d, or N×classes) against the features `real` (M×d).
 
+        Raises:
+            BenchmarkError: it cannot be computed of these.
+        """
+        raise NotImplementedError
 
-def is_higher_better(name: str) -> bool:
-    """Tell which end of a registered metric is the better one.
+    def reference(self, real: Features, keep: Keep) -> Any:
+        """Return what `compute` is given for the real images, M×d: their features.
 
-    Raises:
-        BenchmarkError: no metric has this name.
-    """
-    return METRICS.get(name) in _HIGHER_IS_BETTER
+        A metric that needs only a summary of them may have it kept: all cells share it.
+        """
+        return real
 
+    def check_sizes(self, sizes: Sizes) -> None:
+        """Refuse sets from which this cannot be computed, whatever is in them.
 
-def takes_logits(name: str) -> bool:
-    """Tell whether a metric is of class logits, as its first argument is then called."""
-    return next(iter(inspect.signature(METRICS.get(name)).parameters)) == "logits"
+        It is asked with the config, before there are any images.
+
+        Raises:
+            BenchmarkError: the sets are too small for the metric or its options.
+        """
+
+    def uncertainty(self, value: Value) -> str | None:
+        """Return what stands behind a value, as [a, b] or ±, in words; None: nothing does."""
+        return (
+            "[a, b] is a 95 % interval over the images of FAKE" if value.low is not None else None
+        )
 
 
 def blocks(features: Features) -> Iterator[Features]:

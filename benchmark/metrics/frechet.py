@@ -13,7 +13,7 @@ import contextlib
 import functools
 import operator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,8 @@ from pydantic import Field
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import Groups, Seed
 from benchmark.core.values import Value
-from benchmark.metrics.base import METRICS, Features, blocks, check_features, check_pair
+from benchmark.metrics.base import Features, Keep, Metric, blocks, check_features, check_pair
 from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
-
-Replicates = Annotated[int, Field(ge=2, le=100_000)]
 
 _EPS = float(np.finfo(np.float64).eps)
 PRECISION = (
@@ -35,64 +33,51 @@ ASYMMETRY = 1e-5  # of the largest entry or eigenvalue: what sums in float32 may
 LEAST_PIVOT = 1e-4  # of the largest; a covariance with smaller ones is not formed
 
 
-@METRICS.register("frechet")
-def frechet(
-    fake: Features,
-    real: Features,
-    *,
-    interval: Literal["jackknife", "bootstrap", "none"] = "jackknife",
-    groups: Groups = 50,
-    replicates: Replicates = 1000,
-    seed: Seed = 0,
-) -> Value:
-    """Return the Fréchet distance between the features `fake` (N×d) and `real` (M×d).
+class Frechet(Metric):
+    """The Fréchet distance between the features of two sets of images.
 
     The interval is that of the distance at this N to these real images: what other samples of the
     model would give. The distance's bias, which falls with N, is not in it; `frechet-infinity`
     extrapolates that away. The jackknife's error is close to the true one from N = 40 to 3,000,
     below and above the dimension, where the bootstrap's is up to 2.5 times too large.
-
-    Args:
-        fake: N×d, N ≥ 3.
-        real: M×d, M ≥ 3.
-        interval: how it is found.
-        groups: of the jackknife.
-        replicates: of the bootstrap.
-        seed: of either.
-
-    Raises:
-        BenchmarkError: unusable features.
     """
-    check_pair(fake, real, least=3)
-    reference = statistics(real)
-    return frechet_to(
-        fake, reference, interval=interval, groups=groups, replicates=replicates, seed=seed
+
+    kind: Literal["frechet"] = "frechet"
+    interval: Literal["jackknife", "bootstrap", "none"] = Field(
+        default="jackknife", description="How the interval is found"
     )
+    groups: Groups = Field(default=50, description="Of the jackknife")
+    replicates: int = Field(default=1000, ge=2, le=100_000, description="Of the bootstrap")
+    seed: Seed = Field(default=0, description="Of the interval's random generator")
+    is_distance = True
+    short = "fd"
 
+    def compute(self, fake: Features, real: Features | GaussianStats) -> Value:
+        """Return the distance of `fake` (N×d, N ≥ 3) to `real`: M×d, M ≥ 3, or their Gaussian.
 
-def frechet_to(
-    fake: Features,
-    reference: GaussianStats,
-    *,
-    interval: Literal["jackknife", "bootstrap", "none"] = "jackknife",
-    groups: int = 50,
-    replicates: int = 1000,
-    seed: int = 0,
-) -> Value:
-    """Return the Fréchet distance of the features `fake` (N×d, N ≥ 3) to a Gaussian; see `frechet`.
+        Raises:
+            BenchmarkError: unusable features, or the dimensions differ.
+        """
+        if isinstance(real, GaussianStats):
+            check_features(fake, "fake", least=3)
+        else:
+            check_pair(fake, real, least=3)
+            real = statistics(real)
+        value = frechet_distance(statistics(fake), real)
+        if self.interval == "none":
+            return Value(value=value)
+        rng = np.random.default_rng(self.seed)
+        subset = SubsetDistance(fake, real)
+        if self.interval == "bootstrap":
+            return _positive(centred(value, bootstrap(subset, len(fake), self.replicates, rng)))
+        return _positive(jackknife(value, subset, len(fake), self.groups, rng))
 
-    Raises:
-        BenchmarkError: unusable features, or the dimensions differ.
-    """
-    check_features(fake, "fake", least=3)
-    value = frechet_distance(statistics(fake), reference)
-    if interval == "none":
-        return Value(value=value)
-    rng = np.random.default_rng(seed)
-    subset = SubsetDistance(fake, reference)
-    if interval == "bootstrap":
-        return _positive(centred(value, bootstrap(subset, len(fake), replicates, rng)))
-    return _positive(jackknife(value, subset, len(fake), groups, rng))
+    def reference(self, real: Features, keep: Keep) -> GaussianStats:
+        """Return the Gaussian of the real images, M×d.
+
+        With many of them it takes longer than all else that a distance needs.
+        """
+        return keep(statistics, real, kind=GaussianStats)
 
 
 @dataclass(frozen=True, eq=False)

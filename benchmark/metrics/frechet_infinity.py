@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,31 +11,13 @@ from pydantic import Field
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import Groups, Seed
 from benchmark.core.values import Value
-from benchmark.metrics.base import METRICS, Features, Sizes, check_pair, requires
+from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.frechet import SubsetDistance, statistics
 from benchmark.metrics.uncertainty import jackknife, with_error
 
 
-def _requirement(sizes: Sizes, **_: object) -> None:
-    least = 2 * (sizes.dimension + 1)
-    if sizes.fake < least:
-        raise BenchmarkError(
-            f"frechet-infinity: {sizes.fake} images are too few for features of dimension "
-            f"{sizes.dimension}: at least {least}"
-        )
-
-
-@METRICS.register("frechet-infinity")
-@requires(_requirement)
-def frechet_infinity(
-    fake: Features,
-    real: Features,
-    *,
-    points: Annotated[int, Field(ge=3, le=1000)] = 15,
-    groups: Groups = 20,
-    seed: Seed = 0,
-) -> Value:
-    """Return the intercept of the line through Fréchet distance against 1/N.
+class FrechetInfinity(Metric):
+    """The intercept of the line through Fréchet distance against 1/N.
 
     The distance of N samples is biased by about a constant over N (section 3.1), once N is well
     above the dimension; below it the curve is no line, and the extrapolation is refused. The bias
@@ -43,30 +25,45 @@ def frechet_infinity(
 
     The error adds two: the jackknife's of the distance at full N, since the intercept follows a
     change of the samples as the distance does (its weights add up to 1), and the line's own.
-
-    Args:
-        fake: N×d, N ≥ 2(d + 1).
-        real: M×d, M ≥ 2.
-        points: distances on the line, of random subsets with N/2 to N rows.
-        groups: of the jackknife.
-        seed: draws the subsets and deals the groups.
-
-    Raises:
-        BenchmarkError: unusable features, fewer than 3 points, or too few samples.
     """
-    check_pair(fake, real)
-    n = len(fake)
-    _requirement(Sizes(n, len(real), fake.shape[1]))
-    if points < 3:
-        raise BenchmarkError(f"frechet-infinity: {points} points make no line: at least 3")
-    rng = np.random.default_rng(seed)
-    distance = SubsetDistance(fake, statistics(real))
-    sizes = np.linspace(n // 2, n, points).round().astype(int)
-    found = np.array([distance(rng.choice(n, size, replace=False)) for size in sizes])
-    intercept, line_error = fit_intercept(1 / sizes, found)
-    at_full = jackknife(found[-1], distance, n, groups, rng)
-    assert at_full.std_error is not None
-    return with_error(intercept, float(np.hypot(at_full.std_error, line_error)), groups - 1)
+
+    kind: Literal["frechet-infinity"] = "frechet-infinity"
+    points: int = Field(
+        default=15,
+        ge=3,
+        le=1000,
+        description="Distances on the line, of random subsets with N/2 to N images",
+    )
+    groups: Groups = Field(default=20, description="Of the jackknife")
+    seed: Seed = Field(default=0, description="Draws the subsets and deals the groups")
+
+    def compute(self, fake: Features, real: Features) -> Value:
+        """Return the extrapolated distance of `fake` (N×d, N ≥ 2(d + 1)) to `real` (M×d, M ≥ 2).
+
+        Raises:
+            BenchmarkError: unusable features, or too few samples.
+        """
+        check_pair(fake, real)
+        n = len(fake)
+        self.check_sizes(Sizes(n, len(real), fake.shape[1]))
+        rng = np.random.default_rng(self.seed)
+        distance = SubsetDistance(fake, statistics(real))
+        sizes = np.linspace(n // 2, n, self.points).round().astype(int)
+        found = np.array([distance(rng.choice(n, size, replace=False)) for size in sizes])
+        intercept, line_error = fit_intercept(1 / sizes, found)
+        at_full = jackknife(found[-1], distance, n, self.groups, rng)
+        assert at_full.std_error is not None
+        error = float(np.hypot(at_full.std_error, line_error))
+        return with_error(intercept, error, self.groups - 1)
+
+    def check_sizes(self, sizes: Sizes) -> None:
+        """Refuse fewer than 2(d + 1) samples; see `Metric.check_sizes`."""
+        least = 2 * (sizes.dimension + 1)
+        if sizes.fake < least:
+            raise BenchmarkError(
+                f"frechet-infinity: {sizes.fake} images are too few for features of dimension "
+                f"{sizes.dimension}: at least {least}"
+            )
 
 
 def fit_intercept(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,63 +12,77 @@ from pydantic import Field
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import LegacySeed
 from benchmark.core.values import Value
-from benchmark.metrics.base import METRICS, Features, Sizes, check_pair, requires
+from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.uncertainty import with_error
 
 KERNEL_BLOCK = 1024  # rows of the kernel matrix held at a time
 SUBSET_SIZE = 1000
 
 
-def _requirement(sizes: Sizes, *, subsets: int, subset_size: int, **_: object) -> None:
-    fewest = min(sizes.fake, sizes.real)
-    if not subsets and subset_size != SUBSET_SIZE:
-        raise BenchmarkError(
-            "kernel: subset_size: all pairs of images are taken, once: give subsets too"
-        )
-    if subsets and (subset_size > fewest or subset_size < 3 or subsets < 2):
-        raise BenchmarkError(
-            f"kernel: {subsets} subsets of {subset_size} cannot be drawn from {sizes.fake} fake "
-            f"and {sizes.real} real images: at least 2 subsets of 3 to {fewest}, or subsets: 0"
-        )
+class Kernel(Metric):
+    """The unbiased squared MMD with the kernel (x·y/d + 1)³; it may be below 0.
 
-
-@METRICS.register("kernel")
-@requires(_requirement)
-def kernel(
-    fake: Features,
-    real: Features,
-    *,
-    subsets: Annotated[int, Field(ge=0, le=100_000)] = 0,
-    subset_size: Annotated[int, Field(ge=3)] = SUBSET_SIZE,
-    seed: LegacySeed = 0,
-) -> Value:
-    """Return the unbiased squared MMD with the kernel (x·y/d + 1)³; it may be below 0.
-
-    Args:
-        fake: N×d, N ≥ 3.
-        real: M×d, M ≥ 3.
-        subsets: 0 uses every image once, which has the least variance. Otherwise the mean over so
-            many random subsets of each side, as in the paper; torch-fidelity, clean-fid take 100.
-        subset_size: images of each side in a subset.
-        seed: draws the subsets, by the generator of torch-fidelity, whose seed is 2020.
-
-    Returns:
-        The value. Its standard error is the delete-one jackknife's over both sides, which is on
-        average no smaller than the true one (Efron and Stein 1981). With subsets it is their
-        standard deviation, the error of one subset and so an upper bound for their mean; there is
-        no interval then.
-
-    Raises:
-        BenchmarkError: unusable features, or fewer images than `subset_size`.
+    Its standard error is the delete-one jackknife's over both sides, which is on average no smaller
+    than the true one (Efron and Stein 1981). With subsets it is their standard deviation, the error
+    of one subset and so an upper bound for their mean; there is no interval then.
     """
-    check_pair(fake, real, least=3)
-    _requirement(Sizes(len(fake), *real.shape), subsets=subsets, subset_size=subset_size)
-    if subsets:
-        # the generator of torch-fidelity, so that the subsets are the same
-        rng = np.random.RandomState(seed)
-        return _over_subsets(fake, real, subsets, subset_size, rng)
-    sums = _Sums(fake, real)
-    return with_error(sums.mmd(), sums.jackknife(), min(len(fake), len(real)) - 1)
+
+    kind: Literal["kernel"] = "kernel"
+    subsets: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="0 uses every image once, which has the least variance. Otherwise the mean "
+        "over so many random subsets of each side, as in the paper; torch-fidelity, clean-fid "
+        "take 100",
+    )
+    subset_size: int = Field(
+        default=SUBSET_SIZE, ge=3, description="Images of each side in a subset"
+    )
+    seed: LegacySeed = Field(
+        default=0,
+        description="Draws the subsets, by the generator of torch-fidelity, whose seed is 2020",
+    )
+    short = "kid"
+
+    def compute(self, fake: Features, real: Features) -> Value:
+        """Return the kernel distance of `fake` (N×d, N ≥ 3) to `real` (M×d, M ≥ 3).
+
+        Raises:
+            BenchmarkError: unusable features, or fewer images than `subset_size`.
+        """
+        check_pair(fake, real, least=3)
+        self.check_sizes(Sizes(len(fake), *real.shape))
+        if self.subsets:
+            # the generator of torch-fidelity, so that the subsets are the same
+            rng = np.random.RandomState(self.seed)
+            return _over_subsets(fake, real, self.subsets, self.subset_size, rng)
+        sums = _Sums(fake, real)
+        return with_error(sums.mmd(), sums.jackknife(), min(len(fake), len(real)) - 1)
+
+    def check_sizes(self, sizes: Sizes) -> None:
+        """Refuse subsets that cannot be drawn; see `Metric.check_sizes`."""
+        fewest = min(sizes.fake, sizes.real)
+        if not self.subsets and self.subset_size != SUBSET_SIZE:
+            raise BenchmarkError(
+                "kernel: subset_size: all pairs of images are taken, once: give subsets too"
+            )
+        if self.subsets and (self.subset_size > fewest or self.subsets < 2):
+            raise BenchmarkError(
+                f"kernel: {self.subsets} subsets of {self.subset_size} cannot be drawn from "
+                f"{sizes.fake} fake and {sizes.real} real images: at least 2 subsets of 3 to "
+                f"{fewest}, or subsets: 0"
+            )
+
+    def uncertainty(self, value: Value) -> str | None:
+        """Return what stands behind a value; of subsets it is no interval."""
+        if not self.subsets:
+            return super().uncertainty(value)
+        return (
+            f"± is the standard deviation over {self.subsets} subsets of {self.subset_size} "
+            f"images (divisor {self.subsets - 1}; fidelity's is {self.subsets}), no interval of "
+            "the mean"
+        )
 
 
 def _over_subsets(

@@ -11,174 +11,38 @@ how many lie in each other's balls.
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Groups, Seed
 from benchmark.core.values import Value
-from benchmark.metrics.base import (
-    METRICS,
-    Features,
-    Sizes,
-    check_pair,
-    higher_is_better,
-    requires,
-)
+from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.distances import (
     Float64,
     check_k,
     kth_neighbour,
-    kth_neighbour_without,
     middle,
     rounding,
     row_slices,
     squared_distances,
 )
-from benchmark.metrics.uncertainty import (
-    deal,
-    from_left_out,
-    proportion,
-    wilson,
-    with_error,
-)
-
-Neighbours = Annotated[int, Field(ge=1)]
+from benchmark.metrics.uncertainty import wilson
 
 ROUNDING = 1e-12  # far below 1/M, the least error but 0
 
 
-def _of_real(sizes: Sizes, *, k: int, **_: object) -> None:
-    """Refuse balls round real images that reach to more neighbours than there are."""
-    check_k(k, sizes.real, "real")
+class AmongReal(Metric):
+    """What precision, density and coverage share: balls round the real images."""
 
+    k: int = Field(default=5, ge=1, description="A ball reaches to the k-th nearest other image")
+    higher_is_better = True
 
-def _of_fake(sizes: Sizes, *, k: int, groups: int, **_: object) -> None:
-    """Refuse balls round fake images that reach to too many, also when a group is left out."""
-    n, size = sizes.fake, -(-sizes.fake // groups)
-    if not 1 <= k < n - size:
-        raise BenchmarkError(
-            f"fake: k = {k} neighbours among {n} images, {size} of them left out in turn: "
-            f"k must be 1 to {n - size - 1}"
-        )
-
-
-@METRICS.register("precision")
-@requires(_of_real)
-@higher_is_better
-def precision(fake: Features, real: Features, *, k: Neighbours = 5) -> Value:
-    """Return the share of fake images (N×d) in the ball of some real one (M×d).
-
-    The interval is Wilson's over the fake images.
-
-    Raises:
-        BenchmarkError: unusable features, or k ≥ M.
-    """
-    return proportion(_balls(fake, real, k) > 0)
-
-
-@METRICS.register("density")
-@requires(_of_real)
-@higher_is_better
-def density(fake: Features, real: Features, *, k: Neighbours = 5) -> Value:
-    """Return in how many balls of real images (M×d) a fake one (N×d) lies on average, over k.
-
-    The error is that of a mean over the fake images. Where all of them lie in equally many balls,
-    as in none, it would be 0. Instead, up to a share w of the model's images may do otherwise, of
-    which N show none: w is Wilson's upper end of 0 in N, close to the rule of three (Hanley and
-    Lippman-Hand 1983). They lie in no ball or in k more, as many as an image of the real
-    distribution on average (Naeem et al. 2020), so the interval reaches w·density
-    down and w up.
-
-    Raises:
-        BenchmarkError: unusable features, or k ≥ M.
-    """
-    balls = _balls(fake, real, k) / k
-    if balls.min() == balls.max():
-        value, share = float(balls[0]), wilson(0, len(balls))[1]
-        return Value(value=value, low=value * (1 - share), high=value + share)
-    error = float(balls.std(ddof=1) / np.sqrt(len(balls)))
-    found = with_error(float(balls.mean()), error, len(balls) - 1)
-    return found.model_copy(update={"low": max(0.0, found.low or 0.0)})
-
-
-@METRICS.register("recall")
-@requires(_of_fake)
-@higher_is_better
-def recall(
-    fake: Features, real: Features, *, k: Neighbours = 5, groups: Groups = 10, seed: Seed = 0
-) -> Value:
-    """Return the share of real images (M×d) in the ball of some fake one (N×d).
-
-    At 0 and 1, and where the jackknife sees no spread (there is no standard error then), the
-    interval is at least Wilson's of min(N/k, M) images: balls that hold k of N images overlap, so
-    that about N/k of them stand for themselves (clusters of k, Kish 1965).
-
-    Args:
-        fake: N×d.
-        real: M×d.
-        k: below N, also when a group is left out.
-        groups: of the jackknife over the fake images.
-        seed: deals the groups.
-
-    Raises:
-        BenchmarkError: unusable features, or k too large.
-    """
-    check_pair(fake, real)
-    n = len(fake)
-    order, size = deal(n, groups, np.random.default_rng(seed))
-    _of_fake(Sizes(n, *real.shape), k=k, groups=groups)
-    fake = fake[order]
-    radii = _open(kth_neighbour_without(fake, k, n // size, size), fake.shape[1])
-    _refuse_empty(radii[:, -1], k, "fake")
-    hits, centre = np.zeros((len(real), radii.shape[1]), bool), middle(real)
-    for points in row_slices(len(real)):
-        for balls in row_slices(n):
-            distances = squared_distances(real[points], fake[balls], centre)
-            for group in range(radii.shape[1]):
-                hits[points, group] |= (distances < radii[balls, group]).any(axis=1)
-    *left_out, value = hits.mean(axis=0).tolist()
-    return _share(from_left_out(value, left_out, n, size), min(n / k, len(real)))
-
-
-@METRICS.register("coverage")
-@requires(_of_real)
-@higher_is_better
-def coverage(
-    fake: Features, real: Features, *, k: Neighbours = 5, groups: Groups = 50, seed: Seed = 0
-) -> Value:
-    """Return the share of real images (M×d) whose ball holds some fake one (N×d).
-
-    At 0 and 1, and where the jackknife sees no spread, the interval is at least Wilson's of
-    min(N, M/k) images: one fake image lies in the balls of about k real ones at once; see `recall`.
-
-    Args:
-        fake: N×d.
-        real: M×d.
-        k: below M.
-        groups: of the jackknife over the fake images.
-        seed: deals the groups.
-
-    Raises:
-        BenchmarkError: unusable features, or k ≥ M.
-    """
-    check_pair(fake, real)
-    radii, centre, n = _radii(real, k, "real"), middle(real), len(fake)
-    order, size = deal(n, groups, np.random.default_rng(seed))
-    fake, group = fake[order], np.arange(n) // size  # the remainder, if any, is the last group
-    hits = np.zeros((len(real), group[-1] + 1), bool)  # whether a ball holds an image of a group
-    for rows in row_slices(len(real)):
-        for columns in row_slices(n):
-            inside = squared_distances(real[rows], fake[columns], centre) < radii[rows, None]
-            groups_here, first = np.unique(group[columns], return_index=True)
-            hits[rows, groups_here] |= np.logical_or.reduceat(inside, first, axis=1)
-    count = np.count_nonzero(hits, axis=1)
-    left_out = [float(np.mean(count > hits[:, group])) for group in range(n // size)]
-    found = from_left_out(float(np.mean(count > 0)), left_out, n, size)
-    return _share(found, min(n, len(real) / k))
+    def check_sizes(self, sizes: Sizes) -> None:
+        """Refuse balls round real images that reach to more neighbours than there are."""
+        check_k(self.k, sizes.real, "real")
 
 
 class Manifold(NamedTuple):
@@ -218,7 +82,7 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
             ball is empty.
     """
     check_pair(fake, real)
-    real_radii, fake_radii = _radii(real, k, "real"), _radii(fake, k, "fake")
+    real_radii, fake_radii = squared_radii(real, k, "real"), squared_radii(fake, k, "fake")
     centre = middle(real)
     found = Manifold(
         k, np.zeros(len(fake), np.int64), np.zeros(len(real), bool), np.zeros(len(real), bool)
@@ -233,19 +97,33 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
     return found
 
 
-def _radii(x: Features, k: int, name: str) -> Float64:
-    """Return the squared radii of the balls of the rows of x."""
-    radii = _open(kth_neighbour(x, k, name), x.shape[1])
-    _refuse_empty(radii, k, name)
+def squared_radii(x: Features, k: int, name: str) -> Float64:
+    """Return the squared radii (n) of the balls of the rows of x (n×d).
+
+    Raises:
+        BenchmarkError: k is not below n, or every ball is empty.
+    """
+    radii = open_balls(kth_neighbour(x, k, name), x.shape[1])
+    refuse_empty(radii, k, name)
     return radii
 
 
-def _open(radii: Float64, dimension: int) -> Float64:
+def open_balls(radii: Float64, dimension: int) -> Float64:
     """Return squared radii less what rounding may add to them and to a distance: balls are open."""
     return radii * (1 - 2 * rounding(dimension))
 
 
-def _refuse_empty(radii: Float64, k: int, name: str) -> None:
+def refuse_empty(radii: Float64, k: int, name: str) -> None:
+    """Refuse balls of which every one has the radius 0.
+
+    Args:
+        radii: squared, of the balls of N images (N).
+        k: of the neighbour to which they reach.
+        name: what the message calls the images.
+
+    Raises:
+        BenchmarkError: they are all empty.
+    """
     if not radii.any():
         raise BenchmarkError(
             f"{name}: every image has {k} equal ones, so its neighbourhood is empty: the features "
@@ -253,10 +131,10 @@ def _refuse_empty(radii: Float64, k: int, name: str) -> None:
         )
 
 
-def _balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
+def real_balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
     """Return in how many balls of real images (M×d) each fake one (N×d) lies (N)."""
     check_pair(fake, real)
-    radii, centre = _radii(real, k, "real"), middle(real)
+    radii, centre = squared_radii(real, k, "real"), middle(real)
     counts = np.zeros(len(fake), np.int64)
     for rows in row_slices(len(real)):
         for columns in row_slices(len(fake)):
@@ -265,7 +143,7 @@ def _balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
     return counts
 
 
-def _share(value: Value, independent: float) -> Value:
+def within_bounds(value: Value, independent: float) -> Value:
     """Cut the interval to [0, 1]; at either, and without an error, Wilson's is its least."""
     low, high = max(0.0, value.low or 0.0), min(1.0, value.high or 0.0)
     none = (value.std_error or 0.0) < ROUNDING

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import nearest_names
 from benchmark.core.values import Value
-from benchmark.metrics.base import METRICS, is_higher_better
+from benchmark.metrics import METRICS
 from benchmark.metrics.uncertainty import difference, with_interval
 from benchmark.records.record import RATE, Record, read_records
 from benchmark.records.rows import (
@@ -327,7 +327,7 @@ def _metrics(record: Record | None) -> dict[str, Measured]:
         found[FRECHET if distance else column] = Measured(
             value,
             metric_name(record, column),
-            is_higher_better(kind) if kind in METRICS.names() else None,
+            METRICS.get(kind).higher_is_better if kind in METRICS.names() else None,
             {**record.protocol.model_dump(), **options, "kind": kind},
         )
     return found

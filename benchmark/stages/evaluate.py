@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import functools
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from benchmark.config.config import Config
 from benchmark.config.schema import Subject
 from benchmark.core.canonical import spec_hash
-from benchmark.core.registry import Options
 from benchmark.core.values import Value
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics import METRICS, Figures, takes_logits
-from benchmark.metrics.frechet import GaussianStats, few, frechet_to, statistics
+from benchmark.metrics.base import Features, Figures, Metric
+from benchmark.metrics.frechet import few
 from benchmark.records.record import Record, Stopwatch, distance_at, provenance
 from benchmark.stages.image_sets import load_features, protocol
 from benchmark.storage.cache import kept
@@ -42,22 +39,19 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
     extractor = EXTRACTORS[config.evaluation.extractor]
 
     @functools.cache
-    def reference() -> GaussianStats:
-        # with many training images it takes longer than all else that a distance needs
-        return kept(statistics, train, run.kept, GaussianStats)
+    def reference(metric: Metric) -> Any:
+        return metric.reference(train, functools.partial(kept, folder=run.kept))
 
-    def measure(options: Options, fake: NDArray[np.float32]) -> Value:
-        if options.kind == "frechet":
-            return frechet_to(fake, reference(), **options.keywords())
-        return METRICS.get(options.kind)(fake, train, **options.keywords())
+    def measure(metric: Metric, fake: Features) -> Value:
+        return metric.compute(fake, reference(metric))
 
     found, sized = Figures({}, {}), Figures({}, {})
-    for name, options in metrics.items():
+    for name, metric in metrics.items():
         fake = own
-        if takes_logits(options.kind):
+        if metric.takes == "logits":
             fake = extractor.logits(own, run.root.parent / CACHE / "weights")
-        found.add(name, functools.partial(measure, options, fake))
-    [distance] = [options for options in metrics.values() if options.kind == "frechet"]
+        found.add(name, functools.partial(measure, metric, fake))
+    [distance] = [metric for metric in metrics.values() if metric.is_distance]
     for size in config.sizes(subject):
         sized.add(distance_at(size), functools.partial(measure, distance, own[:size]))
     spec = config.evaluate_spec(subject)

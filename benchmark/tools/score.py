@@ -22,9 +22,9 @@ from benchmark.core.strict import nearest_names
 from benchmark.core.values import Value
 from benchmark.data.listing import ignored_line
 from benchmark.extractors import EXTRACTORS, Extractor
-from benchmark.metrics import METRICS, Figures, Sizes, check_sizes, takes_logits
+from benchmark.metrics import METRICS, Figures, Metric, Sizes
 from benchmark.metrics.base import Features, check_features
-from benchmark.metrics.frechet import few, frechet_distance, frechet_to, statistics
+from benchmark.metrics.frechet import few, frechet_distance, statistics
 from benchmark.report.formats import FEW, Column, Marked, Table, TableEntry
 from benchmark.tools.score_inputs import (
     ImageInput,
@@ -35,7 +35,7 @@ from benchmark.tools.score_inputs import (
     save_statistics,
 )
 from benchmark.tools.score_libraries import LIBRARIES, Library, library_of
-from benchmark.tools.score_options import MetricChoice, meaning
+from benchmark.tools.score_options import MetricChoice
 from benchmark.tools.score_sides import FACT, Census, differences
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ if TYPE_CHECKING:
 
     from benchmark.extractors.base import Embedder
 
-DISTANCE = "frechet"  # the only metric that statistics are enough for
-DEFAULT = (DISTANCE, "kernel", "precision", "recall", "density", "coverage")
-_SHORT = {"fd": DISTANCE, "kid": "kernel", "is": "inception-score"}
+DEFAULT = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 EXTRACTOR = "inception-v3-fid"
 TOGETHER = 2**23  # channels of pixels, of images that are brought to the input at a time
 LARGE = 8  # images of more than that, in one batch of the network
@@ -119,7 +117,7 @@ class Score:
             {
                 **{name: {"path": str(path), "images": count} for name, path, count in sides},
                 **network,
-                "label": self._heading(DISTANCE),
+                "label": self._label,
                 "values": {k: v.model_dump(exclude_none=True) for k, v in self.values.items()},
                 "uncertainty": self.uncertainty,
                 "notes": self.notes,
@@ -132,9 +130,10 @@ class Score:
     def to_text(self) -> str:
         """Return lines for people; what stands behind a value and what is marked is explained."""
         columns = [Column(name, self._heading(name)) for name in self.values]
+        distances = [name for name in self.values if _is_distance(name)]
         entries: dict[str, TableEntry] = dict(self.values)
-        if self.few and DISTANCE in self.values:
-            entries[DISTANCE] = Marked(self.values[DISTANCE], FEW)
+        if self.few:
+            entries |= {name: Marked(self.values[name], FEW) for name in distances}
         (texts,) = Table("score", [], columns, [entries]).texts()
         extractor = self.extractor
         features = f"{extractor.name} ({extractor.preprocessing})" if extractor else "not named"
@@ -152,7 +151,7 @@ class Score:
             *self._explanations(),
         ]
         width = max(len(name) for name, _ in rows)
-        rows += [(FEW, note) for note in self.few if DISTANCE in self.values]
+        rows += [(FEW, note) for note in self.few if distances]
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
     def _explanations(self) -> Iterator[tuple[str, str]]:
@@ -161,11 +160,15 @@ class Score:
             names = [self._heading(n) for n, other in self.uncertainty.items() if other == text]
             yield "where", f"{text}: {', '.join(names)}"
 
+    @property
+    def _label(self) -> str:
+        """What the distance is called."""
+        return self.extractor.label if self.extractor else "Fréchet distance"
+
     def _heading(self, name: str) -> str:
-        label = self.extractor.label if self.extractor else "Fréchet distance"
-        if name == DISTANCE:
-            return label
-        return "kernel (KID)" if name == "kernel" and label.startswith("FID") else name
+        if _is_distance(name):
+            return self._label
+        return "kernel (KID)" if name == "kernel" and self._label.startswith("FID") else name
 
 
 def score(
@@ -199,19 +202,18 @@ def score(
     choice.check(names)
     given = opened
     opened, moments, told = _moments(given, embedding, names, statistics_file is not None)
-    options = _options(names, choice, (opened[fake], opened[real]), embedding, bool(asked))
+    chosen = _chosen(names, choice, (opened[fake], opened[real]), embedding, bool(asked))
     censuses = {path: c for path, side in opened.items() if (c := _census(path, side, given[path]))}
     sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
     figures = Figures({}, {})
-    for name in names:
+    for name, metric in chosen.items():
         pair = (judged, reference)
-        if name == DISTANCE:
+        if metric.is_distance:
             pair = (moments.get(fake, judged), moments.get(real, reference))
-        of_pair = functools.partial(_measure, name, *pair, extractor, embedding, options[name])
-        figures.add(name, of_pair)
+        figures.add(name, functools.partial(_measure, metric, *pair, extractor, embedding))
         # without a distance the features are of no use
-        if name in figures.missing and (asked or name == DISTANCE):
+        if name in figures.missing and (asked or metric.is_distance):
             raise BenchmarkError(f"{name}: {figures.missing[name]}")
     if statistics_file is not None:
         _save(reference, extractor, censuses.get(real), statistics_file)
@@ -224,7 +226,7 @@ def score(
     known = differences(censuses.get(real), censuses.get(fake), counts)
     notes += [f"the two differ in {difference}" for difference in known]
     label = extractor.label if extractor else "the Fréchet distance"
-    meanings = {name: meaning(name, value, options[name]) for name, value in figures.values.items()}
+    meanings = {name: chosen[name].uncertainty(value) for name, value in figures.values.items()}
     return Score(
         real,
         fake,
@@ -298,13 +300,15 @@ def identity(extractor: Extractor) -> dict[str, str | int]:
 
 def _metric(name: str) -> str:
     """Return the full name of a metric."""
-    full = _SHORT.get(name, name)
-    known = METRICS.names()
-    if full not in known:
-        raise BenchmarkError(
-            f"metrics: no metric {name!r}: {nearest_names(name, [*known, *_SHORT])}"
-        )
-    return full
+    known = {part.short: full for full, part in METRICS.classes.items() if part.short}
+    known |= {full: full for full in METRICS.classes}
+    if name not in known:
+        raise BenchmarkError(f"metrics: no metric {name!r}: {nearest_names(name, known)}")
+    return known[name]
+
+
+def _is_distance(name: str) -> bool:
+    return METRICS.get(name).is_distance
 
 
 def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Input]) -> list[str]:
@@ -313,12 +317,13 @@ def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Inp
     if not of_statistics:
         return names or list(DEFAULT)
     for name in names:
-        if name != DISTANCE and (fake in of_statistics or not takes_logits(name)):
+        metric = METRICS.get(name)
+        if not metric.is_distance and (fake in of_statistics or metric.takes != "logits"):
             raise BenchmarkError(
                 f"metrics: {name} cannot be computed from statistics, as in {of_statistics[0]}: "
                 "give images or features, or ask for fd alone"
             )
-    return names or [DISTANCE]
+    return names or [name for name in DEFAULT if _is_distance(name)]
 
 
 def _moments(
@@ -353,19 +358,19 @@ def _moments(
             f"{path}: the distance is of its mu and sigma, of {of}; all else of its {side.count} "
             "images"
         )
-        if names == [DISTANCE] and not keeps_images:
+        if all(map(_is_distance, names)) and not keeps_images:
             needed[path] = side.statistics
     return needed, moments, notes
 
 
-def _options(
+def _chosen(
     names: Sequence[str],
     choice: MetricChoice,
     sides: tuple[Input, Input],
     embedding: Embedding,
     is_asked: bool,
-) -> dict[str, dict[str, Any]]:
-    """Return all options of each metric; refuse at once what so few images do not allow.
+) -> dict[str, Metric]:
+    """Return each metric with its options; refuse at once what so few images do not allow.
 
     Args:
         names: of the metrics.
@@ -377,11 +382,11 @@ def _options(
     extractor = _extractor(dict(enumerate(sides)), embedding.extractor)
     counts = [count for side in sides if (count := _count(side)) is not None]
     fewest = min(counts, default=0)
-    options = {n: choice.of(n, extractor.name if extractor else None, fewest) for n in names}
+    chosen = {n: choice.of(n, extractor.name if extractor else None, fewest) for n in names}
     if is_asked and extractor and not any(isinstance(side, Statistics) for side in sides):
-        for name in names:
-            check_sizes(name, Sizes(counts[0], counts[1], extractor.dimension), options[name])
-    return options
+        for metric in chosen.values():
+            metric.check_sizes(Sizes(counts[0], counts[1], extractor.dimension))
+    return chosen
 
 
 def _embed(
@@ -529,28 +534,28 @@ def _inputs(
 
 
 def _measure(
-    name: str,
+    metric: Metric,
     fake: Features | Statistics,
     real: Features | Statistics,
     extractor: Extractor | None,
     embedding: Embedding,
-    options: dict[str, Any],
 ) -> Value:
+    reference: Any = real.gaussian if isinstance(real, Statistics) else real
     if isinstance(fake, Statistics):
-        reference = real.gaussian if isinstance(real, Statistics) else statistics(real)
+        reference = reference if isinstance(real, Statistics) else statistics(reference)
         return Value(value=frechet_distance(fake.gaussian, reference))
-    if takes_logits(name):
-        return METRICS.get(name)(_logits(name, fake, extractor, embedding), **options)
-    if isinstance(real, Statistics):
-        return frechet_to(fake, real.gaussian)
-    return METRICS.get(name)(fake, real, **options)
+    if metric.takes == "logits":
+        fake = _logits(metric, fake, extractor, embedding)
+    return metric.compute(fake, reference)
 
 
 def _logits(
-    name: str, features: Features, extractor: Extractor | None, embedding: Embedding
+    metric: Metric, features: Features, extractor: Extractor | None, embedding: Embedding
 ) -> Features:
     if extractor is None:
-        raise BenchmarkError(f"{name}: whose features these are is unknown: name it by --extractor")
+        raise BenchmarkError(
+            f"{metric.kind}: whose features these are is unknown: name it by --extractor"
+        )
     single = features.astype(np.float32, copy=False)
     return extractor.logits(single, embedding.cache, embedding.weights)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.values import Value
-from benchmark.metrics import METRICS
-from benchmark.metrics.inception_score import spread_over_splits
+from benchmark.metrics import METRICS, Metric
 from benchmark.tools.score_libraries import KID_SUBSET, library_of
 
 INCEPTION_SCORE, KERNEL = "inception-score", "kernel"
@@ -44,8 +41,8 @@ class MetricChoice:
             if given is not None and name not in names:
                 raise BenchmarkError(f"{option}: {name} is not measured: add {short} to --metrics")
 
-    def of(self, name: str, extractor: str | None, fewest: int) -> dict[str, Any]:
-        """Return all options of a metric.
+    def of(self, name: str, extractor: str | None, fewest: int) -> Metric:
+        """Return a metric with its options.
 
         Args:
             name: of the metric.
@@ -55,13 +52,12 @@ class MetricChoice:
         Raises:
             BenchmarkError: a size of subsets, where there are none.
         """
-        parameters = inspect.signature(METRICS.get(name)).parameters.values()
-        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        options: dict[str, Any] = {}
         if name == INCEPTION_SCORE and self.isc_splits is not None:
             options["splits"] = self.isc_splits
         if name == KERNEL:
-            options |= self._kernel(extractor, fewest)
-        return options
+            options = self._kernel(extractor, fewest)
+        return METRICS.make(name, **options)
 
     def _kernel(self, extractor: str | None, fewest: int) -> dict[str, int]:
         library = library_of(extractor) if extractor else None
@@ -79,25 +75,3 @@ class MetricChoice:
             size = min(KID_SUBSET, fewest) if shrinks else KID_SUBSET
         seed = library.kid_seed if library else 0
         return {"subsets": subsets, "subset_size": size, "seed": seed}
-
-
-def meaning(name: str, value: Value, options: dict[str, Any]) -> str | None:
-    """Return what stands behind a value, in words; None: nothing does.
-
-    Args:
-        name: of the metric.
-        value: with its interval as [a, b], or else with its error behind ±.
-        options: of the metric.
-    """
-    if name == INCEPTION_SCORE and (splits := options["splits"]) > 1:
-        spread = spread_over_splits(value, splits)
-        return (
-            f"[a, b] is a 95 % interval of the mean over {splits} splits, whose standard "
-            f"deviation, the ± of papers and fidelity, is {spread:.4g}"
-        )
-    if name == KERNEL and (subsets := options.get("subsets")):
-        return (
-            f"± is the standard deviation over {subsets} subsets of {options['subset_size']} "
-            f"images (divisor {subsets - 1}; fidelity's is {subsets}), no interval of the mean"
-        )
-    return "[a, b] is a 95 % interval over the images of FAKE" if value.low is not None else None

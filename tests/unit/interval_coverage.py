@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics.frechet import frechet_to, statistics
+from benchmark.metrics.frechet import Frechet, statistics
 
 Array = NDArray[np.float64]
 Draw = Callable[[int, int, np.random.Generator], Array]
@@ -49,7 +49,9 @@ def outliers(n: int, d: int, rng: np.random.Generator) -> Array:
 def covered(draw: Draw, n: int, d: int, sets: int) -> float:
     """Return the share of intervals of sets of n images that hold the mean over all sets."""
     real = statistics(draw(REAL, d, np.random.default_rng(1)))
-    found = [frechet_to(draw(n, d, np.random.default_rng(100 + i)), real) for i in range(sets)]
+    found = [
+        Frechet().compute(draw(n, d, np.random.default_rng(100 + i)), real) for i in range(sets)
+    ]
     mean = np.mean([value.value for value in found])
     return float(np.mean([value.low <= mean <= value.high for value in found]))
 

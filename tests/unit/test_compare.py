@@ -14,7 +14,7 @@ from records_fixture import write_run
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
-from benchmark.metrics.base import is_higher_better
+from benchmark.metrics import METRICS
 from benchmark.records.record import SCHEMA_VERSION
 from benchmark.report.bundle import pack
 from benchmark.report.compare import (
@@ -119,8 +119,9 @@ def test_a_higher_precision_is_better(runs: tuple[Run, Run]) -> None:
 
 def test_all_registered_metrics_have_their_better_end() -> None:
     higher = {"precision", "recall", "density", "coverage"}
-    assert all(map(is_higher_better, higher))
-    assert not any(map(is_higher_better, ("frechet", "frechet-infinity", "kernel")))
+    assert all(METRICS.get(name).higher_is_better for name in higher)
+    lower = ("frechet", "frechet-infinity", "kernel")
+    assert not any(METRICS.get(name).higher_is_better for name in lower)
 
 
 def test_a_metric_that_is_not_known_here_is_not_called_better(runs: tuple[Run, Run]) -> None:

@@ -15,7 +15,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors import features as embed
-from benchmark.metrics import frechet
+from benchmark.metrics.frechet import Frechet
 from benchmark.records.record import read_record
 from benchmark.stages import controls, evaluate, features, retrieve
 from benchmark.stages import image_sets as subjects
@@ -127,7 +127,7 @@ def test_fewer_images_are_the_first_ones(copied: Run, smoke: Config) -> None:
     [record] = evaluate.stage(smoke, CELL, copied)
     own, train = subjects.load_features(smoke, smoke.subjects[CELL], copied)
     assert list(record.sized) == [4]
-    assert record.sized[4] == frechet.frechet(own[:4], train)
+    assert record.sized[4] == Frechet().compute(own[:4], train)
     assert record.facts["few"] == 1281
 
 

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics import frechet as module
 from benchmark.metrics.frechet import (
+    Frechet,
     GaussianStats,
     Moments,
     SubsetDistance,
-    frechet,
     frechet_distance,
-    frechet_to,
     statistics,
 )
 
@@ -148,7 +147,7 @@ def test_float32_features_are_computed_in_float64() -> None:
     a, b = (1000 + features(seed, 300, 16) for seed in (8, 9))
     a32, b32 = a.astype(np.float32), b.astype(np.float32)
     expected = distance(a32.astype(np.float64), b32.astype(np.float64))
-    assert frechet(a32, b32).value == pytest.approx(expected, rel=1e-12)
+    assert Frechet().compute(a32, b32).value == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 50), (50, 50), (80, 20)])
@@ -169,7 +168,7 @@ def test_jackknife_error_covers_the_spread_of_repeated_samples(n: int, d: int) -
     found = []
     for seed in range(100):
         fake = np.random.default_rng(seed).normal(size=(n, d)) @ mixing
-        found.append(frechet(fake, real))
+        found.append(Frechet().compute(fake, real))
     values = [f.value for f in found]
     stated = np.sqrt(np.mean([f.std_error**2 for f in found if f.std_error]))
     assert 0.8 < stated / np.std(values) < 1.5
@@ -181,16 +180,18 @@ def test_jackknife_leaves_out_each_image_when_there_are_few() -> None:
     fake, real = features(14, 12, 30), features(15, 40, 30)
     left_out = [distance(np.delete(fake, i, axis=0), real) for i in range(12)]
     expected = np.sqrt(11 * np.var(left_out))
-    found = frechet(fake, real)
+    found = Frechet().compute(fake, real)
     assert found.std_error == pytest.approx(expected, rel=1e-5)
     assert found.value == distance(fake, real)
 
 
 def test_bootstrap_interval_stands_around_the_value_and_is_wider() -> None:
     fake, real = features(16, 40, 60), features(17, 300, 60)
-    bootstrapped = frechet(fake, real, interval="bootstrap", replicates=300)
-    jackknifed = frechet(fake, real)
-    assert bootstrapped.value == jackknifed.value == frechet(fake, real, interval="none").value
+    bootstrapped = Frechet(interval="bootstrap", replicates=300).compute(fake, real)
+    jackknifed = Frechet().compute(fake, real)
+    assert (
+        bootstrapped.value == jackknifed.value == Frechet(interval="none").compute(fake, real).value
+    )
     assert bootstrapped.low is not None
     assert bootstrapped.high is not None
     assert bootstrapped.low < bootstrapped.value < bootstrapped.high
@@ -201,7 +202,7 @@ def test_bootstrap_interval_stands_around_the_value_and_is_wider() -> None:
 
 def test_interval_is_not_below_zero() -> None:
     x = features(18, 200, 4)
-    assert frechet(x[:100], x).low == 0
+    assert Frechet().compute(x[:100], x).low == 0
 
 
 sizes = st.integers(2, 30)
@@ -235,7 +236,7 @@ def test_distance_is_a_distance_under_rigid_motions(seed: int, n1: int, n2: int,
 )
 def test_unusable_features_are_refused(fake: Array, real: Array, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
-        frechet(fake, real)
+        Frechet().compute(fake, real)
 
 
 def test_statistics_of_other_dimension_are_refused() -> None:
@@ -281,7 +282,9 @@ def test_moments_have_the_distance_of_their_features(n: int, d: int) -> None:
     moments = [GaussianStats.from_moments(x.mean(axis=0), np.cov(x, rowvar=False)) for x in (a, b)]
     assert moments[0].factor.shape == (min(n - 1, d), d)
     assert frechet_distance(*moments) == pytest.approx(distance(a, b), rel=1e-8)
-    assert frechet_to(a, moments[1]).low == pytest.approx(frechet(a, b).low, rel=1e-6)
+    assert Frechet().compute(a, moments[1]).low == pytest.approx(
+        Frechet().compute(a, b).low, rel=1e-6
+    )
 
 
 def test_a_small_distance_of_rank_deficient_sets_keeps_its_digits() -> None:

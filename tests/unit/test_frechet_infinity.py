@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.metrics.frechet import frechet
-from benchmark.metrics.frechet_infinity import fit_intercept, frechet_infinity
+from benchmark.metrics.frechet import Frechet
+from benchmark.metrics.frechet_infinity import FrechetInfinity, fit_intercept
 
 D = 12
 
@@ -27,8 +28,8 @@ def test_extrapolation_removes_most_of_the_bias() -> None:
     finite, infinite = [], []
     for seed in range(40):
         fake = features(seed + 1, 100, shift=0.2)
-        finite.append(frechet(fake, real, interval="none").value)
-        infinite.append(frechet_infinity(fake, real, groups=2).value)
+        finite.append(Frechet(interval="none").compute(fake, real).value)
+        infinite.append(FrechetInfinity(groups=2).compute(fake, real).value)
     bias, rest = np.mean(finite) - truth, np.mean(infinite) - truth
     assert bias > 0.3
     assert abs(rest) < 0.15 * bias
@@ -36,7 +37,9 @@ def test_extrapolation_removes_most_of_the_bias() -> None:
 
 def test_error_covers_the_spread_of_repeated_samples() -> None:
     real = features(0, 5000)
-    found = [frechet_infinity(features(seed + 1, 120, shift=0.3), real) for seed in range(80)]
+    found = [
+        FrechetInfinity().compute(features(seed + 1, 120, shift=0.3), real) for seed in range(80)
+    ]
     spread = np.std([f.value for f in found], ddof=1)
     stated = np.sqrt(np.mean([f.std_error**2 for f in found if f.std_error]))
     assert 0.7 * spread < stated < 1.6 * spread
@@ -44,10 +47,10 @@ def test_error_covers_the_spread_of_repeated_samples() -> None:
 
 def test_too_few_samples_for_the_dimension_are_refused() -> None:
     with pytest.raises(BenchmarkError, match="25 images are too few for features of dimension 12"):
-        frechet_infinity(features(0, 25), features(1, 100))
-    frechet_infinity(features(0, 26), features(1, 100))
+        FrechetInfinity().compute(features(0, 25), features(1, 100))
+    FrechetInfinity().compute(features(0, 26), features(1, 100))
 
 
 def test_two_points_are_no_line() -> None:
-    with pytest.raises(BenchmarkError, match="2 points make no line: at least 3"):
-        frechet_infinity(features(0, 50), features(1, 100), points=2)
+    with pytest.raises(ValidationError, match=r"points\n.*greater than or equal to 3"):
+        FrechetInfinity(points=2)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics import kernel as module
-from benchmark.metrics.kernel import kernel
+from benchmark.metrics.kernel import Kernel
 
 Array = NDArray[np.float64]
 
@@ -29,7 +30,7 @@ def mmd(fake: Array, real: Array) -> float:
 @pytest.mark.parametrize(("m", "n"), [(3, 3), (7, 11), (12, 5)])
 def test_value_is_the_unbiased_mmd(m: int, n: int) -> None:
     fake, real = features(0, m), features(1, n, shift=0.5)
-    assert kernel(fake, real).value == pytest.approx(mmd(fake, real), rel=1e-12)
+    assert Kernel().compute(fake, real).value == pytest.approx(mmd(fake, real), rel=1e-12)
 
 
 def test_standard_error_is_the_delete_one_jackknife() -> None:
@@ -37,14 +38,14 @@ def test_standard_error_is_the_delete_one_jackknife() -> None:
     left_fake = [mmd(np.delete(fake, i, axis=0), real) for i in range(7)]
     left_real = [mmd(fake, np.delete(real, i, axis=0)) for i in range(9)]
     expected = np.sqrt(6 * np.var(left_fake) + 8 * np.var(left_real))
-    assert kernel(fake, real).std_error == pytest.approx(expected, rel=1e-10)
+    assert Kernel().compute(fake, real).std_error == pytest.approx(expected, rel=1e-10)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real = features(4, 23), features(5, 17)
-    whole = kernel(fake, real)
+    whole = Kernel().compute(fake, real)
     monkeypatch.setattr(module, "KERNEL_BLOCK", 4)
-    blocks = kernel(fake, real)
+    blocks = Kernel().compute(fake, real)
     assert blocks.value == pytest.approx(whole.value, rel=1e-12)
     assert blocks.std_error == pytest.approx(whole.std_error, rel=1e-10)
 
@@ -52,28 +53,30 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("shift", [0.0, 0.4])
 def test_standard_error_covers_the_spread_of_repeated_draws(shift: float) -> None:
     """With equal distributions, where the first-order variance vanishes, it errs upwards."""
-    found = [kernel(features(i, 40), features(10**6 + i, 60, shift=shift)) for i in range(400)]
+    found = [
+        Kernel().compute(features(i, 40), features(10**6 + i, 60, shift=shift)) for i in range(400)
+    ]
     spread = np.std([f.value for f in found], ddof=1)
     stated = np.sqrt(np.mean([f.std_error**2 for f in found if f.std_error is not None]))
     assert 0.9 * spread < stated < 1.7 * spread
 
 
 def test_equal_distributions_average_to_zero() -> None:
-    values = [kernel(features(i, 30), features(10**6 + i, 30)).value for i in range(400)]
+    values = [Kernel().compute(features(i, 30), features(10**6 + i, 30)).value for i in range(400)]
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(400)
 
 
 def test_subset_of_everything_is_the_whole() -> None:
     fake, real = features(6, 20), features(7, 20, shift=1)
-    subsets = kernel(fake, real, subsets=3, subset_size=20)
+    subsets = Kernel(subsets=3, subset_size=20).compute(fake, real)
     assert subsets.value == pytest.approx(mmd(fake, real), rel=1e-12)
     assert subsets.std_error == pytest.approx(0, abs=1e-12)
 
 
 def test_subsets_estimate_the_same_number() -> None:
     fake, real = features(8, 300), features(9, 300, shift=0.5)
-    whole = kernel(fake, real)
-    subsets = kernel(fake, real, subsets=100, subset_size=100)
+    whole = Kernel().compute(fake, real)
+    subsets = Kernel(subsets=100, subset_size=100).compute(fake, real)
     assert subsets.std_error is not None
     assert subsets.value == pytest.approx(whole.value, abs=4 * subsets.std_error / 10)
 
@@ -81,21 +84,27 @@ def test_subsets_estimate_the_same_number() -> None:
 def test_subsets_follow_from_the_seed() -> None:
     fake, real = features(10, 30), features(11, 30)
     first, again, other = (
-        kernel(fake, real, subsets=4, subset_size=10, seed=seed) for seed in (1, 1, 2)
+        Kernel(subsets=4, subset_size=10, seed=seed).compute(fake, real) for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
 
 
-@pytest.mark.parametrize(("subsets", "size"), [(5, 21), (5, 2), (1, 10), (-1, 10)])
+@pytest.mark.parametrize(("subsets", "size"), [(5, 2), (-1, 10)])
+def test_impossible_numbers_are_refused_whatever_the_sets(subsets: int, size: int) -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to"):
+        Kernel(subsets=subsets, subset_size=size)
+
+
+@pytest.mark.parametrize(("subsets", "size"), [(5, 21), (1, 10)])
 def test_impossible_subsets_are_refused(subsets: int, size: int) -> None:
     with pytest.raises(BenchmarkError, match=f"{subsets} subsets of {size} cannot be drawn from"):
-        kernel(features(0, 20), features(1, 30), subsets=subsets, subset_size=size)
+        Kernel(subsets=subsets, subset_size=size).compute(features(0, 20), features(1, 30))
 
 
 def test_two_images_are_too_few_for_a_standard_error() -> None:
     with pytest.raises(BenchmarkError, match="fake: 2 images are too few: at least 3"):
-        kernel(features(0, 2), features(1, 5))
+        Kernel().compute(features(0, 2), features(1, 5))
 
 
 def test_subsets_are_those_of_torch_fidelity() -> None:
@@ -105,7 +114,7 @@ def test_subsets_are_those_of_torch_fidelity() -> None:
     expected = metric_kid.kid_features_to_metric(
         *(torch.from_numpy(x) for x in (fake, real)), kid_subset_size=30, verbose=False
     )
-    found = kernel(fake, real, subsets=100, subset_size=30, seed=2020)
+    found = Kernel(subsets=100, subset_size=30, seed=2020).compute(fake, real)
     assert found.value == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-10)
     assert found.std_error is not None
     spread = found.std_error * np.sqrt(99 / 100)  # they divide by the number of subsets
@@ -117,8 +126,12 @@ def test_subsets_are_as_many_and_large_as_those_of_clean_fid() -> None:
     kernel_distance = pytest.importorskip("cleanfid.fid").kernel_distance
     fake, real = features(14, 90, d=20), features(15, 70, d=20, shift=0.3)
     expected = [kernel_distance(real, fake) for _ in range(20)]
-    found = [kernel(fake, real, subsets=100, subset_size=70, seed=i).value for i in range(20)]
+    found = [
+        Kernel(subsets=100, subset_size=70, seed=i).compute(fake, real).value for i in range(20)
+    ]
     error = np.hypot(np.std(found), np.std(expected)) / np.sqrt(20)
     assert abs(np.mean(found) - np.mean(expected)) < 4 * error
     whole = kernel_distance(real[:50], fake[:50])  # every subset is the whole
-    assert kernel(fake[:50], real[:50], subsets=2, subset_size=50).value == pytest.approx(whole)
+    assert Kernel(subsets=2, subset_size=50).compute(fake[:50], real[:50]).value == pytest.approx(
+        whole
+    )

@@ -3,11 +3,15 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics import METRICS, distances
-from benchmark.metrics.manifold import coverage, density, manifold, precision, recall
+from benchmark.metrics.density import Density
+from benchmark.metrics.manifold import manifold
+from benchmark.metrics.precision import Precision
+from benchmark.metrics.recall import Recall
 from benchmark.metrics.uncertainty import Z95, jackknife
 
 Array = NDArray[np.float64]
@@ -47,7 +51,7 @@ def test_all_four_match_their_definitions(
     for name in NAMES:
         assert getattr(whole, name) == pytest.approx(expected[name], abs=1e-12), name
         options = {"groups": 3} if name in ("recall", "coverage") else {}
-        found = METRICS.get(name)(fake, real, k=k, **options)
+        found = METRICS.make(name, k=k, **options).compute(fake, real)
         assert found.value == pytest.approx(expected[name], abs=1e-12), name
 
 
@@ -98,26 +102,28 @@ def test_ties_are_decided_as_by_exact_distances(
     }
     whole = manifold(fake, real, k)
     for name in NAMES:
-        assert METRICS.get(name)(fake, real, k=k).value == pytest.approx(expected[name], abs=1e-12)
+        assert METRICS.make(name, k=k).compute(fake, real).value == pytest.approx(
+            expected[name], abs=1e-12
+        )
         assert getattr(whole, name) == pytest.approx(expected[name], abs=1e-12)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     fake, real = features(4, 53), features(5, 47)
     whole = manifold(fake, real, 4)
-    metrics = [f(fake, real, k=4) for f in (precision, density, recall, coverage)]
+    metrics = [METRICS.make(name, k=4).compute(fake, real) for name in NAMES]
     monkeypatch.setattr(distances, "ROW_BLOCK", 10)
     parts = manifold(fake, real, 4)
     for a, b in zip(whole[1:], parts[1:], strict=True):
         np.testing.assert_array_equal(a, b)
-    assert [f(fake, real, k=4) for f in (precision, density, recall, coverage)] == metrics
+    assert [METRICS.make(name, k=4).compute(fake, real) for name in NAMES] == metrics
 
 
 def peak(name: str, fake: Array, real: Array) -> int:
     """Bytes that a metric holds at most, beside its input."""
     tracemalloc.start()
     try:
-        METRICS.get(name)(fake, real, k=5)
+        METRICS.make(name, k=5).compute(fake, real)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -165,7 +171,7 @@ def test_error_covers_the_spread_of_repeated_samples(name: str) -> None:
     """The jackknife of recall and coverage errs upwards, by less than a factor of two."""
     real = features(15, 150)
     found = [
-        METRICS.get(name)(features(100 + i, 80, shift=0.5, scale=0.8), real, k=3)
+        METRICS.make(name, k=3).compute(features(100 + i, 80, shift=0.5, scale=0.8), real)
         for i in range(100)
     ]
     spread = np.std([f.value for f in found], ddof=1)
@@ -178,7 +184,7 @@ def test_error_covers_the_spread_of_repeated_samples(name: str) -> None:
 @pytest.mark.parametrize("n", [8, 60])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_interval_at_zero_has_width_zero(name: str, n: int) -> None:
-    found = METRICS.get(name)(features(20, n, shift=50), features(21, 100), k=3)
+    found = METRICS.make(name, k=3).compute(features(20, n, shift=50), features(21, 100))
     assert (found.value, found.low) == (0, 0)
     assert found.high > 0.03
 
@@ -186,7 +192,7 @@ def test_no_interval_at_zero_has_width_zero(name: str, n: int) -> None:
 @pytest.mark.parametrize(("name", "scale", "share_of"), [("recall", 0.01, 20), ("coverage", 1, 10)])
 def test_no_interval_at_one_has_width_zero(name: str, scale: float, share_of: float) -> None:
     fake, real = features(20, 2000), features(21, share_of * 3 if name == "coverage" else 20)
-    found = METRICS.get(name)(fake, scale * real, k=3)
+    found = METRICS.make(name, k=3).compute(fake, scale * real)
     assert (found.value, found.high) == (1, 1)
     assert found.low == pytest.approx(share_of / (share_of + Z95**2))
 
@@ -197,7 +203,7 @@ def test_intervals_at_zero_are_wilsons_of_the_images_that_limit_them() -> None:
 
     for n, m, k in ((8, 100, 3), (60, 100, 3), (60, 20, 5), (100, 8, 2)):
         fake, real = features(20, n, shift=50), features(21, m)
-        found = {name: METRICS.get(name)(fake, real, k=k).high for name in NAMES}
+        found = {name: METRICS.make(name, k=k).compute(fake, real).high for name in NAMES}
         assert found == {
             "precision": pytest.approx(high(n)),
             "density": pytest.approx(high(n)),
@@ -209,7 +215,7 @@ def test_intervals_at_zero_are_wilsons_of_the_images_that_limit_them() -> None:
 def test_density_of_samples_in_equally_many_balls_has_an_interval() -> None:
     real = np.array([[0.0], [1], [2], [30], [31], [32]])
     fake = np.array([[1.1], [1.2], [1.3], [31.1]])  # each in three balls, k = 2
-    found = density(fake, real, k=2)
+    found = Density(k=2).compute(fake, real)
     share = Z95**2 / (4 + Z95**2)
     assert (found.value, found.std_error) == (1.5, None)
     assert found.low == pytest.approx(1.5 * (1 - share))
@@ -217,7 +223,7 @@ def test_density_of_samples_in_equally_many_balls_has_an_interval() -> None:
 
 
 def test_no_interval_of_density_goes_below_zero() -> None:
-    found = density(features(20, 4, shift=1.2), features(21, 100), k=3)
+    found = Density(k=3).compute(features(20, 4, shift=1.2), features(21, 100))
     assert 0 < found.value < 3 * found.std_error  # of which Student takes 3.2
     assert found.low == 0
 
@@ -227,7 +233,9 @@ def test_no_interval_of_density_goes_below_zero() -> None:
 def test_intervals_of_zero_cover_the_mean(name: str, n: int, shift: float) -> None:
     """Of samples of which a few only lie among the real images; where one sees none of them."""
     real = features(15, 60)
-    found = [METRICS.get(name)(features(100 + i, n, shift=shift), real, k=3) for i in range(100)]
+    found = [
+        METRICS.make(name, k=3).compute(features(100 + i, n, shift=shift), real) for i in range(100)
+    ]
     mean = np.mean([f.value for f in found])
     at_zero = [f for f in found if f.value == 0]
     assert len(at_zero) > 5
@@ -245,7 +253,7 @@ def test_error_of_recall_is_that_of_leaving_out_each_group(
         return by_definition(fake[rows], real, 3)["recall"]
 
     expected = jackknife(share(np.arange(n)), share, n, groups, np.random.default_rng(4))
-    found = recall(fake, real, k=3, groups=groups, seed=4)
+    found = Recall(k=3, groups=groups, seed=4).compute(fake, real)
     assert found.value == pytest.approx(expected.value, abs=1e-12)
     assert found.std_error == pytest.approx(expected.std_error, rel=1e-10)
     assert found.std_error > 0
@@ -255,13 +263,13 @@ def test_error_of_recall_is_that_of_leaving_out_each_group(
 def test_k_must_be_below_the_number_of_images(name: str) -> None:
     side = "fake" if name == "recall" else "real"
     with pytest.raises(BenchmarkError, match=f"{side}: k = 9 neighbours among 9 images"):
-        METRICS.get(name)(features(0, 9), features(1, 9), k=9)
-    with pytest.raises(BenchmarkError, match=f"{side}: k = 0 neighbours"):
-        METRICS.get(name)(features(0, 9), features(1, 9), k=0)
+        METRICS.make(name, k=9).compute(features(0, 9), features(1, 9))
+    with pytest.raises(ValidationError, match=r"k\n.*greater than or equal to 1"):
+        METRICS.make(name, k=0)
 
 
 def test_constant_features_are_refused() -> None:
     with pytest.raises(BenchmarkError, match="real: every image has 2 equal ones"):
-        precision(features(0, 9), np.ones((9, 5)), k=2)
+        Precision(k=2).compute(features(0, 9), np.ones((9, 5)))
     with pytest.raises(BenchmarkError, match="fake: every image has 2 equal ones"):
-        recall(np.ones((9, 5)), features(0, 9), k=2)
+        Recall(k=2).compute(np.ones((9, 5)), features(0, 9))

@@ -29,9 +29,9 @@ from benchmark.data.folder import open_file
 from benchmark.data.pixels import decode
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.base import Embedder
-from benchmark.metrics import METRICS
-from benchmark.metrics.frechet import frechet
-from benchmark.metrics.inception_score import inception_score
+from benchmark.metrics import METRICS, Metric
+from benchmark.metrics.frechet import Frechet
+from benchmark.metrics.inception_score import InceptionScore
 from benchmark.tools import score as module
 from benchmark.tools import score_inputs as inputs
 from benchmark.tools.score import Embedding, save, score
@@ -112,7 +112,9 @@ def test_folders_of_mixed_sizes_score_as_their_images_one_by_one(tmp_path: Path)
     a, b = pictures(0), pictures(1)
     real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
     found = score(real, fake, embedding(tmp_path))
-    expected = {name: METRICS.get(name)(embedded(b), embedded(a)) for name in module.DEFAULT}
+    expected = {
+        name: METRICS.make(name).compute(embedded(b), embedded(a)) for name in module.DEFAULT
+    }
     assert found.counts == (10, 10)
     assert found.values.keys() == expected.keys()
     for name, value in expected.items():
@@ -397,7 +399,7 @@ def test_statistics_of_other_programs_give_the_distance_of_their_features(tmp_pa
     for name, x in (("a", a), ("b", b)):
         np.savez(tmp_path / f"{name}.npz", mu=x.mean(0), sigma=np.cov(x, rowvar=False))
     np.save(tmp_path / "b.npy", b)
-    expected = frechet(b, a)
+    expected = Frechet().compute(b, a)
     both = score(tmp_path / "a.npz", tmp_path / "b.npz", embedding(tmp_path, None))
     assert both.values.keys() == {"frechet"}
     assert both.values["frechet"].value == pytest.approx(expected.value, rel=1e-6)
@@ -466,7 +468,9 @@ def test_a_refused_score_leaves_no_statistics_behind(tmp_path: Path) -> None:
 def test_inception_score_is_that_of_the_logits(tmp_path: Path) -> None:
     a, b = pictures(0), pictures(1)
     real, fake = folder(tmp_path / "a", a), folder(tmp_path / "b", b)
-    expected = inception_score(embedded(b) @ (np.eye(12, 5, dtype=np.float32) / 50), splits=2)
+    expected = InceptionScore(splits=2).compute(
+        embedded(b) @ (np.eye(12, 5, dtype=np.float32) / 50)
+    )
     choice = MetricChoice(isc_splits=2)
     found = score(real, fake, embedding(tmp_path), ["is"], choice=choice).values["inception-score"]
     assert found.value == pytest.approx(expected.value, rel=1e-6)
@@ -514,8 +518,8 @@ def test_a_result_that_is_not_finite_is_missing_or_one_line(
 ) -> None:
     measure = module._measure
 
-    def overflowing(name: str, *others: Any) -> Value:
-        return Value(value=float("inf")) if name == "kernel" else measure(name, *others)
+    def overflowing(metric: Metric, *others: Any) -> Value:
+        return Value(value=float("inf")) if metric.short == "kid" else measure(metric, *others)
 
     monkeypatch.setattr(module, "_measure", overflowing)
     real, fake = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.base import Embedder
-from benchmark.metrics.frechet import GaussianStats, frechet, frechet_to
-from benchmark.metrics.kernel import kernel
-from benchmark.metrics.manifold import precision
+from benchmark.metrics.frechet import Frechet, GaussianStats
+from benchmark.metrics.kernel import Kernel
+from benchmark.metrics.precision import Precision
 from benchmark.tools import score as module
 from benchmark.tools.score import Embedding, Score, save, score
 from benchmark.tools.score_inputs import ImageInput, Statistics, open_input
@@ -90,10 +90,10 @@ def test_the_distance_is_of_a_reference_batchs_statistics_and_all_else_of_its_im
     ours, theirs = embedded(images(1, 15)), embedded(images(0, 20))
     gaussian = GaussianStats.from_moments(of_more["mu"], of_more["sigma"])
     assert found.extractor is EXTRACTORS[ITS_OWN]
-    assert found.values["frechet"].value == pytest.approx(frechet_to(ours, gaussian).value)
-    assert found.values["frechet"].low == pytest.approx(frechet_to(ours, gaussian).low)
-    assert found.values["kernel"].value == pytest.approx(kernel(ours, theirs).value)
-    assert found.values["precision"] == precision(ours, theirs)
+    assert found.values["frechet"].value == pytest.approx(Frechet().compute(ours, gaussian).value)
+    assert found.values["frechet"].low == pytest.approx(Frechet().compute(ours, gaussian).low)
+    assert found.values["kernel"].value == pytest.approx(Kernel().compute(ours, theirs).value)
+    assert found.values["precision"] == Precision().compute(ours, theirs)
     assert found.counts == (20, 15)
     assert found.notes[0] == (
         f"{real}: the distance is of its mu and sigma, of {ITS_OWN}; all else of its 20 images"
@@ -112,7 +112,7 @@ def test_no_image_of_a_reference_batch_is_read_for_the_distance_alone(
     monkeypatch.setattr(module, "embed_images", None)
     found = scored(real, fake, metrics=("fd",)).values["frechet"].value
     gaussian = GaussianStats.from_moments(of_more["mu"], of_more["sigma"])
-    assert found == pytest.approx(frechet_to(embedded(images(1, 15)), gaussian).value)
+    assert found == pytest.approx(Frechet().compute(embedded(images(1, 15)), gaussian).value)
     assert scored(real, real, metrics=("fd",)).values["frechet"].value == 0
 
 
@@ -142,7 +142,7 @@ def test_statistics_of_another_network_are_left_out_by_name(tmp_path: Path) -> N
     reference_batch(real)
     np.save(fake, images(1, 15))
     found = scored(real, fake, ANOTHER, ("fd",))
-    expected = frechet(-embedded(images(1, 15)), -embedded(images(0, 20))).value
+    expected = Frechet().compute(-embedded(images(1, 15)), -embedded(images(0, 20))).value
     assert found.values["frechet"].value == pytest.approx(expected)
     assert found.notes[0] == (
         f"{real}: its mu and sigma are of {ITS_OWN}, not {ANOTHER}: the distance is of its images"

@@ -180,21 +180,21 @@ def test_subsets_are_those_of_the_extractors_library(
     extractor: str | None, options: tuple[int, int, int]
 ) -> None:
     found = MetricChoice().of("kernel", extractor, 700)
-    assert tuple(found[name] for name in ("subsets", "subset_size", "seed")) == options
+    assert tuple(getattr(found, name) for name in ("subsets", "subset_size", "seed")) == options
     chosen = MetricChoice(kid_subsets=7, kid_subset_size=20).of("kernel", extractor, 700)
-    assert (chosen["subsets"], chosen["subset_size"]) == (7, 20)
+    assert (chosen.subsets, chosen.subset_size) == (7, 20)
 
 
 def test_defaults_are_those_of_torch_fidelity() -> None:
     theirs = pytest.importorskip("torch_fidelity.defaults").DEFAULTS
     kernel = MetricChoice().of("kernel", "inception-v3-torch-fidelity", 10**6)
-    assert kernel["subsets"] == theirs["kid_subsets"]
-    assert kernel["subset_size"] == theirs["kid_subset_size"]
-    assert kernel["seed"] == theirs["rng_seed"]
+    assert kernel.subsets == theirs["kid_subsets"]
+    assert kernel.subset_size == theirs["kid_subset_size"]
+    assert kernel.seed == theirs["rng_seed"]
     split = MetricChoice().of("inception-score", "inception-v3-torch-fidelity", 10**6)
-    assert split["splits"] == theirs["isc_splits"]
-    assert split["shuffle"] == theirs["samples_shuffle"]
-    assert split["seed"] == theirs["rng_seed"]
+    assert split.splits == theirs["isc_splits"]
+    assert split.shuffle == theirs["samples_shuffle"]
+    assert split.seed == theirs["rng_seed"]
 
 
 def features(path: Path, seed: int, count: int, dimension: int = 2048) -> Path:

@@ -41,7 +41,6 @@ IMPORT = "from benchmark.data.stripes import Stripes"
 # The line that each file needs elsewhere: where it stands, what it follows, and itself.
 LINES = [
     ("benchmark/diffusion/samplers/__init__.py", "import (\n", "    renoise,\n"),
-    ("benchmark/metrics/__init__.py", "import frechet", ", mean_distance"),
     (
         "benchmark/data/sources.py",
         "import Folder\n",

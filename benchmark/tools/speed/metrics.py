@@ -21,7 +21,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.extractors import EXTRACTORS
-from benchmark.metrics.frechet import frechet_distance, frechet_to, statistics
+from benchmark.metrics.frechet import Frechet, frechet_distance, statistics
 from benchmark.tools.score import Embedding, embed_images
 from benchmark.tools.score_inputs import ImageInput, open_input
 from benchmark.tools.speed.limits import product_rate
@@ -194,7 +194,7 @@ def bootstrap(sizes: Sizes) -> SpeedRow:
     reference = statistics(real)
 
     def replicate() -> None:
-        frechet_to(fake, reference, interval="bootstrap", replicates=sizes.replicates)
+        Frechet(interval="bootstrap", replicates=sizes.replicates).compute(fake, reference)
 
     own, _ = interleave(partial(seconds, replicate), None, sizes.rounds, 0)
     name = f"{sizes.replicates} bootstrap replicates of the Fréchet distance, {sizes.few} images"
