@@ -1,4 +1,4 @@
-"""A schedule is added as one new file, and used without an edit of any other."""
+"""A schedule, a process and a loss are new files, and used without an edit of any other."""
 
 from __future__ import annotations
 
@@ -42,6 +42,86 @@ class SquareRoot(Schedule):
         return DiscreteVP(1 - np.sqrt(np.arange(self.T) / self.T + self.s))
 '''
 
+FLOW = {
+    "benchmark/diffusion/processes/straight.py": '''
+"""The straight path between image and noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.diffusion.processes.base import Process, exact_chain
+
+
+@dataclass(frozen=True, eq=False)
+class Straight(Process):
+    """x_t = (1 - t) x_0 + t ε, Liu et al. 2023 (Rectified Flow), equation 1."""
+
+    family = "straight"
+    loss = "straight"
+    spacings = ("linspace",)
+    prediction = "velocity"
+    t_max = 1.0
+    t_min = 1e-3
+
+    def alpha(self, t):
+        return 1 - t
+
+    def sigma(self, t):
+        return t * 1.0
+
+    def time_of(self, level):
+        return np.asarray(level) / (1 + np.asarray(level))
+
+    def chain(self, timesteps):
+        return exact_chain(self, timesteps)
+
+    def condition(self, t):
+        return 1000.0 * t
+''',
+    "benchmark/diffusion/schedules/straight.py": '''
+"""The schedule of the straight path."""
+
+from typing import Literal
+
+from benchmark.diffusion.processes.straight import Straight
+from benchmark.diffusion.schedules.base import Schedule
+
+
+class StraightSchedule(Schedule):
+    """The straight path has no options."""
+
+    kind: Literal["straight"] = "straight"
+
+    def process(self) -> Straight:
+        """Return the process."""
+        return Straight()
+''',
+    "benchmark/diffusion/losses/straight.py": '''
+"""The loss of flow matching."""
+
+from typing import Literal
+
+import torch
+
+from benchmark.diffusion.losses.base import Loss
+
+
+class StraightLoss(Loss):
+    """E ‖u_θ(x_t, t) - (ε - x_0)‖², with times that are drawn logit-normal."""
+
+    trains = "straight paths"
+    target = "velocity"
+    kind: Literal["straight"] = "straight"
+
+    def draw_times(self, process, count, generator):
+        return torch.randn(count, generator=generator, dtype=torch.float64).sigmoid()
+
+    def weigh(self, error, process, t, sigma):
+        return error.mean()
+''',
+}
+
 
 def config(schedules: dict[str, Any]) -> dict[str, Any]:
     """Return the smallest run, with one model that is trained for each of some schedules."""
@@ -74,6 +154,22 @@ def test_a_new_file_is_a_schedule_that_is_trained_sampled_and_judged(scratch: Sc
     assert record["cell"]["schedule"] == "coarse"
     assert record["values"]["fd"]["value"] > 0
     assert '"square-root"' in scratch.command("schema")
+
+
+def test_new_files_are_a_process_that_learns_velocities_and_is_sampled(scratch: Scratch) -> None:
+    for path, code in FLOW.items():
+        scratch.add(path, code)
+    run = scratch.config("own.yaml", config({"flow": {"kind": "straight"}}))
+    jobs = [("train", "DDIM-flow"), ("sample", "DDIM-flow-ddim-5-s0")]
+    before = scratch.code(run, OTHERS + jobs)
+    scratch.command("prepare", run, "tiny")
+    scratch.command("train", run, "DDIM-flow")
+    scratch.command("sample", run, "DDIM-flow-ddim-5-s0")
+    for path, changed in zip(FLOW, (jobs, jobs, jobs[:1]), strict=True):
+        scratch.edit(path)
+        after = scratch.code(run, OTHERS + jobs)
+        assert [job for job in after if after[job] != before[job]] == changed
+        before = after
 
 
 def test_a_new_schedule_reruns_nothing_and_an_edited_one_its_own_jobs(scratch: Scratch) -> None:

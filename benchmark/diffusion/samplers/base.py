@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # (model, process, x_T, timesteps, noise, callback=None, *, options) -> x_0
 Sampler: TypeAlias = Callable[..., "Tensor"]
 
+# What a sampler is defined for that names no families: these, and every process that is added.
 FAMILIES = ("vp-discrete", "ve-discrete", "ve", "vp", "sub-vp")
 
 
@@ -87,7 +88,7 @@ class Samplers(Registry[Sampler]):
             BenchmarkError: it is not defined for the process, or not with these times.
         """
         families = self.families(name)
-        if process.family not in families:
+        if families is not FAMILIES and process.family not in families:
             raise BenchmarkError(
                 f"sampler: {name} is not defined for a {process.family} process: "
                 f"it is for {', '.join(families)}"
