@@ -67,8 +67,8 @@ def check_network(at: str, network: Network, schedule: str, process: Process) ->
 def check_loss(at: str, training: Training, schedule: str, process: Process) -> None:
     """Refuse options of a training that the loss of the process has not."""
     for option in training.loss_options().keys() - LOSSES.get(process.loss).model_fields:
-        [owner] = [loss for loss in LOSSES.classes.values() if option in loss.model_fields]
-        raise ValueError(f"{at}.{option}: only {owner.trains} have it, not {schedule}")
+        owners = [loss.trains for loss in LOSSES.classes.values() if option in loss.model_fields]
+        raise ValueError(f"{at}.{option}: only {' and '.join(owners)} have it, not {schedule}")
 
 
 def check_plan(

@@ -7,7 +7,7 @@ import itertools
 import operator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from benchmark.config.checks import (
     LEAST_IMAGES,
@@ -24,6 +24,7 @@ from benchmark.core.strict import (
     text,
 )
 from benchmark.data.controls import CONTROLS
+from benchmark.diffusion.losses import loss_options
 from benchmark.diffusion.processes.base import Prediction
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
@@ -74,9 +75,12 @@ else:
 # What networks compute in. float32 is that of IEEE 754, on a GPU too.
 Precision = Literal["float32", "tf32", "bf16"]
 
+# The options of all losses. A training has those of the loss of its process.
+LOSS_OPTIONS = {name: (field.annotation, field) for name, field in loss_options().items()}
 
-class Training(Strict):
-    """How a network is trained from scratch, with AdamW on the loss of its process."""
+
+class _Optimisation(Strict):
+    """How a network is optimised, whatever its loss."""
 
     steps: int | None = Field(
         default=None, ge=1, le=10**9, description="Optimiser steps; or give epochs"
@@ -104,15 +108,17 @@ class Training(Strict):
     prediction: Prediction | None = Field(
         default=None, description="What the network predicts; null: as in the paper of its process"
     )
-    anneal_power: float | None = Field(
-        default=None,
-        ge=0,
-        le=10,
-        description="p of λ(σ) = σ^p in the loss of a geometric schedule; null: 2, as in the paper",
-    )
-    likelihood_weighting: bool = Field(
-        default=False, description="λ = g² in the loss of an SDE, instead of σ²"
-    )
+
+
+if TYPE_CHECKING:
+    _Learning = _Optimisation
+else:
+    _Learning = create_model("_Learning", __base__=_Optimisation, **LOSS_OPTIONS)
+
+
+class Training(_Learning):
+    """How a network is trained from scratch, with AdamW on the loss of its process."""
+
     log_every: int = Field(
         default=10, ge=1, le=10**9, description="Steps between two points of the curve"
     )
@@ -126,9 +132,7 @@ class Training(Strict):
 
     def loss_options(self) -> dict[str, Any]:
         """Return the options of the loss that are not its defaults."""
-        return self.model_dump(
-            include={"anneal_power", "likelihood_weighting"}, exclude_defaults=True
-        )
+        return self.model_dump(include={*LOSS_OPTIONS}, exclude_defaults=True)
 
     def total_steps(self, images: int) -> int:
         """Return the number of optimiser steps for a training set of `images`."""

@@ -103,6 +103,7 @@ class StraightSchedule(Schedule):
 from typing import Literal
 
 import torch
+from pydantic import Field
 
 from benchmark.diffusion.losses.base import Loss
 
@@ -113,9 +114,11 @@ class StraightLoss(Loss):
     trains = "straight paths"
     target = "velocity"
     kind: Literal["straight"] = "straight"
+    spread: float = Field(default=1, gt=0)
 
     def draw_times(self, process, count, generator):
-        return torch.randn(count, generator=generator, dtype=torch.float64).sigmoid()
+        z = torch.randn(count, generator=generator, dtype=torch.float64)
+        return (self.spread * z).sigmoid()
 
     def weigh(self, error, process, t, sigma):
         return error.mean()
@@ -123,13 +126,17 @@ class StraightLoss(Loss):
 }
 
 
-def config(schedules: dict[str, Any]) -> dict[str, Any]:
-    """Return the smallest run, with one model that is trained for each of some schedules."""
+def config(schedules: dict[str, Any], **training: Any) -> dict[str, Any]:
+    """Return the smallest run, with one model that is trained for each of some schedules.
+
+    With options of the training it has no `linear` schedule besides.
+    """
     content: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
     content["run"] = "new"
     content["schedules"] = schedules
     content["models"] = {"DDIM": content["models"]["DDIM"]}
-    names = ["linear", *schedules]
+    content["training"]["short"] |= training
+    names = [*schedules] if training else ["linear", *schedules]
     point = {"table": "new", "model": "DDIM", "sampler": "ddim", "steps": 5, "samples": 6}
     content["grid"] = [point | {"schedule": names}]
     return content
@@ -162,9 +169,14 @@ def test_new_files_are_a_process_that_learns_velocities_and_is_sampled(scratch: 
     run = scratch.config("own.yaml", config({"flow": {"kind": "straight"}}))
     jobs = [("train", "DDIM-flow"), ("sample", "DDIM-flow-ddim-5-s0")]
     before = scratch.code(run, OTHERS + jobs)
-    scratch.command("prepare", run, "tiny")
-    scratch.command("train", run, "DDIM-flow")
-    scratch.command("sample", run, "DDIM-flow-ddim-5-s0")
+    narrow = scratch.config("narrow.yaml", config({"flow": {"kind": "straight"}}, spread=0.5))
+    scratch.command("prepare", narrow, "tiny")
+    scratch.command("train", narrow, "DDIM-flow")
+    scratch.command("sample", narrow, "DDIM-flow-ddim-5-s0")
+    wrong = scratch.config("wrong.yaml", config({"flow": {"kind": "linear"}}, spread=0.5))
+    refused = r"training\.short\.spread: only straight paths have it, not flow"
+    with pytest.raises(AssertionError, match=refused):
+        scratch.command("config", wrong)
     for path, changed in zip(FLOW, (jobs, jobs, jobs[:1]), strict=True):
         scratch.edit(path)
         after = scratch.code(run, OTHERS + jobs)

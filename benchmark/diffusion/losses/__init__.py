@@ -1,11 +1,20 @@
 """What training minimises, each loss in a file of its own; a process names its own.
 
-To add one, write a class below `Loss` in a new file here. Its options are its fields.
+To add one, write a class below `Loss` in a new file here. Its options are its fields, which stand
+in a config among those of a training.
 """
+
+from pydantic.fields import FieldInfo
 
 from benchmark.core.parts import Parts
 from benchmark.diffusion.losses.base import Loss
 
-__all__ = ["LOSSES", "Loss"]
+__all__ = ["LOSSES", "Loss", "loss_options"]
 
 LOSSES: Parts[Loss] = Parts("loss", Loss, __name__)
+
+
+def loss_options() -> dict[str, FieldInfo]:
+    """Return the options of all losses, by name, sorted."""
+    fields = [item for loss in LOSSES.classes.values() for item in loss.model_fields.items()]
+    return dict(sorted((name, field) for name, field in fields if name != "kind"))

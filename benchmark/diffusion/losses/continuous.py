@@ -20,13 +20,15 @@ class Continuous(Loss):
     trains = "SDEs"
     kind: Literal["continuous"] = "continuous"
     likelihood_weighting: bool = Field(
-        default=False,
-        description="λ = g², which bounds the likelihood (Song et al. 2021, Maximum Likelihood "
-        "Training, theorem 1), instead of λ = σ²",
+        default=False, description="λ = g² in the loss of an SDE, instead of σ²"
     )
 
     def weigh(self, error: Tensor, process: Process, t: Tensor, sigma: Tensor) -> Tensor:
-        """Return the mean over images and pixels; w(t) is 1, or g²/σ² to weigh by likelihood."""
+        """Return the mean over images and pixels; w(t) is 1, or g²/σ² with `likelihood_weighting`.
+
+        With λ = g² the loss bounds the likelihood: Song et al. 2021 (Maximum Likelihood Training of
+        Score-Based Diffusion Models), theorem 1.
+        """
         if self.likelihood_weighting:
             assert isinstance(process, SDE)
             error = error * ((process.diffusion(t) / sigma) ** 2)[:, None]

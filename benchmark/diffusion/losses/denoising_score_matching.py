@@ -18,11 +18,18 @@ class DenoisingScoreMatching(Loss):
 
     trains = "geometric schedules"
     kind: Literal["denoising-score-matching"] = "denoising-score-matching"
-    anneal_power: float = Field(default=2.0, description="p; the paper's 2 weighs all levels alike")
+    anneal_power: float | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="p of λ(σ) = σ^p in the loss of a geometric schedule; null: 2, as in the paper",
+    )
 
     def weigh(self, error: Tensor, process: Process, t: Tensor, sigma: Tensor) -> Tensor:
         """Return the sum over pixels, as in the paper, and the mean over images.
 
         As s = -ε̂/σ, the squared error of the score is that of the noise over σ²: w = ½ σ^(p-2).
+        With the paper's p = 2 all levels weigh alike.
         """
-        return 0.5 * (sigma ** (self.anneal_power - 2) * error.sum(1)).mean()
+        p = 2.0 if self.anneal_power is None else self.anneal_power
+        return 0.5 * (sigma ** (p - 2) * error.sum(1)).mean()
