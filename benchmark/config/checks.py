@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.registry import Options
 from benchmark.core.strict import nearest_names, shown
-from benchmark.data.base import SourceBase
+from benchmark.data.sources.base import Source
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import plan
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 LEAST_IMAGES = 3  # from which the interval of a distance can be estimated
 
 
-def check_data(at: str, source: SourceBase) -> None:
+def check_data(at: str, source: Source) -> None:
     """Refuse splits that are too small for a distance."""
     for split in ("train", "held_out"):
         if getattr(source, split) < LEAST_IMAGES:
             raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")
 
 
-def check_fits(at: str, network: Network, source: SourceBase) -> None:
+def check_fits(at: str, network: Network, source: Source) -> None:
     """Refuse a network that cannot take images of the resolution of a data set."""
     if isinstance(network, CustomSpec):
         return

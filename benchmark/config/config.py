@@ -26,6 +26,7 @@ from benchmark.config.schema import (
     Precision,
     Sampler,
     Schedule,
+    Source,
     Subject,
     Training,
 )
@@ -43,7 +44,6 @@ from benchmark.core.strict import (
     text,
 )
 from benchmark.data.controls import CONTROLS
-from benchmark.data.sources import Source
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
@@ -476,7 +476,7 @@ class Config(Strict):
         Where files lie changes nothing: what they hold is told by `benchmark.storage.contents`.
         """
         source = _find(name, self.data, "data set")
-        return {"data": source.model_dump(mode="json", exclude={"path"})}
+        return {"data": source.model_dump(mode="json", exclude=set(source.places))}
 
     def train_spec(self, name: str) -> dict[str, Any]:
         """Return all that the weights of a training depend on."""

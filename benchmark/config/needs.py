@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
@@ -21,14 +20,12 @@ from benchmark.config.config import Config
 from benchmark.config.dependencies import code
 from benchmark.config.disk import FEATURES, arrays
 from benchmark.core.errors import BenchmarkError
-from benchmark.data.base import drawn
-from benchmark.data.folder import Folder, flaw
-from benchmark.data.listing import image_files
+from benchmark.data.image_files import check_images
 from benchmark.extractors import EXTRACTORS
 from benchmark.models.hub import Finder, is_whole
 from benchmark.models.hub_cache import check_pinned
 from benchmark.models.specs import DiffusersCheckpoint
-from benchmark.storage.downloads import check_hub
+from benchmark.storage.downloads import Download, from_hub
 from benchmark.storage.paths import CACHE, Run
 
 SECONDS = 5  # within which an address must answer
@@ -44,14 +41,12 @@ def check_folders(config: Config, run: Run) -> None:
             with the key that names the folder.
     """
     for name in sorted({cell.dataset for cell in config.cells}):
-        source = config.data[name]
-        if isinstance(source, Folder) and not run.manifest(name).exists():
-            wanted, skip = source.train + source.held_out, source.on_bad_image == "skip"
-            _check_images(f"data.{name}.path", source.path, source.seed, wanted, skip)
+        if not run.manifest(name).exists():
+            config.data[name].check_files(f"data.{name}")
     for cell in config.cells:
         folder = config.models[cell.model].images
         if folder is not None and not run.samples(cell.id).exists():
-            _check_images(f"models.{cell.model}.images", folder, cell.seed, cell.samples)
+            check_images(f"models.{cell.model}.images", folder, cell.seed, cell.samples)
 
 
 def lacking(config: Config, run: Run) -> list[str]:
@@ -94,34 +89,6 @@ def is_reachable(address: str) -> bool:
     return answered.is_set()
 
 
-def _check_images(at: str, folder: Path, seed: int, wanted: int, skip: bool = False) -> None:
-    """Refuse a folder that lacks images, told by what is drawn first from it.
-
-    Args:
-        at: the key that names it.
-        folder: with the images.
-        seed: by which they are drawn.
-        wanted: how many are needed.
-        skip: others are drawn in place of bad ones.
-    """
-    files = image_files(folder, at).files
-    if len(files) < wanted:
-        raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {wanted} are asked for")
-    good = 0
-    for index in drawn(len(files), seed):
-        if good == wanted:
-            return
-        problem = flaw(folder / files[index])
-        if problem and not skip:
-            raise BenchmarkError(f"{at}: {folder}: {files[index]}: {problem}")
-        good += not problem
-    if good < wanted:
-        raise BenchmarkError(
-            f"{at}: {good} images in {folder} that are neither empty nor broken links: {wanted} "
-            "are asked for"
-        )
-
-
 def _modules(config: Config, run: Run) -> Iterator[str]:
     """Yield which modules of custom networks are missing, or no Python, and have to be trained."""
     for training in config.trainings:
@@ -143,26 +110,10 @@ def _ffmpeg(config: Config) -> Iterator[str]:
         yield "ffmpeg: none is found, of which the page's video is made: install imageio-ffmpeg"
 
 
-class _Download(NamedTuple):
-    """What is on the net alone.
-
-    Attributes:
-        key: of the config, that asks for it.
-        addresses: any of which would do.
-        remedy: what would do instead.
-        refused: why it will not be downloaded, whatever answers; empty: it will.
-    """
-
-    key: str
-    addresses: tuple[str, ...]
-    remedy: str
-    refused: str = ""
-
-
 def _unfetched(config: Config, run: Run) -> Iterator[str]:
     """Yield what must be downloaded and cannot be; each address is asked once."""
     reachable = functools.cache(is_reachable)
-    for key, addresses, remedy, refused in _downloads(config, run):
+    for key, (addresses, remedy, refused) in _downloads(config, run):
         if refused:
             yield f"{key}: must be downloaded, but {refused}; or {remedy}"
         elif not any(map(reachable, addresses)):
@@ -170,12 +121,13 @@ def _unfetched(config: Config, run: Run) -> Iterator[str]:
             yield f"{key}: must be downloaded, but no answer from {hosts}: {remedy}"
 
 
-def _downloads(config: Config, run: Run) -> Iterator[_Download]:
+def _downloads(config: Config, run: Run) -> Iterator[tuple[str, Download]]:
+    """Yield what is on the net alone, each with the key of the config that asks for it."""
     cache = run.root.parent / CACHE
     for name in sorted({cell.dataset for cell in config.cells}):
         missing = config.data[name].unfetched()
         if missing and not run.manifest(name).exists():
-            yield _of_hub(f"data.{name}", f"give a local copy of {missing} with path: FOLDER")
+            yield f"data.{name}", missing
     for name, model in config.models.items():
         cells = [cell for cell in config.cells if cell.model == name]
         spec = model.weights
@@ -183,27 +135,14 @@ def _downloads(config: Config, run: Run) -> Iterator[_Download]:
             continue
         there = is_whole(Finder(spec, cache, download=False))
         if not there and not all(run.samples(cell.id).exists() for cell in cells):
-            yield _of_hub(f"models.{name}.weights", "give a local folder as source", spec)
+            remedy = "give a local folder as source"
+            yield f"models.{name}.weights", from_hub(remedy, functools.partial(check_pinned, spec))
     extractor = EXTRACTORS[config.evaluation.extractor]
     if extractor.weights.is_missing(cache / "weights") and not all(
         array.path.exists() for array in arrays(config, run) if array.kind == FEATURES
     ):
         remedy = f"put {extractor.weights.file} into {cache / 'weights'}"
-        yield _Download("evaluation.extractor", extractor.weights.mirrors, remedy)
-
-
-def _of_hub(key: str, remedy: str, spec: DiffusersCheckpoint | None = None) -> _Download:
-    """Return a download from the Hugging Face hub, as its client is set up."""
-    from huggingface_hub import constants
-
-    refused = "downloads are switched off" if constants.HF_HUB_OFFLINE else ""
-    try:
-        check_hub()
-        if spec is not None:
-            check_pinned(spec)
-    except BenchmarkError as error:
-        refused = refused or str(error)
-    return _Download(key, (constants.ENDPOINT,), remedy, refused)
+        yield "evaluation.extractor", Download(extractor.weights.mirrors, remedy)
 
 
 def _disk(config: Config, run: Run) -> Iterator[str]:

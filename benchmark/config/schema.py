@@ -24,6 +24,7 @@ from benchmark.core.strict import (
     text,
 )
 from benchmark.data.controls import CONTROLS
+from benchmark.data.sources import SOURCES
 from benchmark.diffusion.losses import loss_options
 from benchmark.diffusion.processes.base import Prediction
 from benchmark.diffusion.samplers import SAMPLERS
@@ -58,6 +59,7 @@ Listed = Annotated[list[_V], BeforeValidator(_as_list)]
 Several = Annotated[Listed[_V], Field(min_length=1)]
 
 if TYPE_CHECKING:
+    from benchmark.data.sources.base import Source as Source
     from benchmark.diffusion.schedules import Schedule as Schedule
     from benchmark.metrics import Metric
 
@@ -68,6 +70,7 @@ else:
         options = tuple(registry.options(name) for name in registry.names())
         return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
 
+    Source = SOURCES.union()
     Schedule, Metric = SCHEDULES.union(), METRICS.union()
     Sampler = _union(SAMPLERS)
 

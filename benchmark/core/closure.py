@@ -42,7 +42,7 @@ STOPS = {
     "benchmark.core.progress": "draws the progress bar",
     "benchmark.core.registry": "finds a part by its name",
     "benchmark.core.strict": "refuses what a config must not say",
-    "benchmark.data.sources": "lists the sources: a job names its own",
+    "benchmark.data.sources": "finds the sources: a job names its own",
     "benchmark.diffusion.losses": "lists the losses: a training names its own",
     "benchmark.diffusion.samplers": "lists the samplers: a job names its own",
     "benchmark.diffusion.schedules": "lists the schedules: a job names its own",

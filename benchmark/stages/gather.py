@@ -13,7 +13,7 @@ from benchmark.core.canonical import spec_hash
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
-from benchmark.data.folder import file_candidates
+from benchmark.data.image_files import file_candidates
 from benchmark.data.listing import image_files, tell_ignored
 from benchmark.records.record import Record, Stopwatch, provenance
 from benchmark.stages.prepare import ReadImage, counted, reading, tell_conversions

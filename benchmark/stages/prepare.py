@@ -25,7 +25,6 @@ from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.values import Value
-from benchmark.data.base import Candidates, Item, Offer, SourceBase
 from benchmark.data.listing import tell_ignored
 from benchmark.data.pixels import decode
 from benchmark.data.prepared import (
@@ -38,6 +37,7 @@ from benchmark.data.prepared import (
     Split,
     Splits,
 )
+from benchmark.data.sources.base import Candidates, Item, Offer, Source
 from benchmark.records.record import Record, Stopwatch, provenance
 from benchmark.runtime.once import once
 from benchmark.storage.arrays import write_into
@@ -97,7 +97,7 @@ def _prepare(config: Config, name: str, run: Run, threads: int, watch: Stopwatch
     return record
 
 
-def prepare(source: SourceBase, folder: Path, workers: int = 1) -> Manifest:
+def prepare(source: Source, folder: Path, workers: int = 1) -> Manifest:
     """Write the images of `source` into `folder` as `images.npy` and `manifest.json`.
 
     The training rows come first, then the held-out ones. A candidate for the held-out set whose
@@ -105,7 +105,7 @@ def prepare(source: SourceBase, folder: Path, workers: int = 1) -> Manifest:
     The bytes depend on the source alone, not on `workers`. An error leaves `folder` as it was.
 
     Args:
-        source: one of `benchmark.data.sources`.
+        source: which images there are.
         folder: made where it is missing.
         workers: processes to read images with.
 
@@ -160,13 +160,13 @@ class ReadImage(NamedTuple):
 
 
 # Reads items in their order.
-Reader: TypeAlias = Callable[[SourceBase, Iterable[Item]], Iterator[ReadImage]]
+Reader: TypeAlias = Callable[[Source, Iterable[Item]], Iterator[ReadImage]]
 
 
 class Collector:
     """Fills both sets from the candidates and keeps account of what it met on the way."""
 
-    def __init__(self, source: SourceBase, offer: Offer) -> None:
+    def __init__(self, source: Source, offer: Offer) -> None:
         self.source = source
         self.offer = offer
         self.taken: dict[bytes, tuple[SetName, list[str]]] = {}  # by digest of the pixels
@@ -261,7 +261,7 @@ class Collector:
         )
 
 
-def _check_count(source: SourceBase, offer: Offer) -> None:
+def _check_count(source: Source, offer: Offer) -> None:
     asked = {"train": source.train, "held_out": source.held_out}
     found = {"train": len(offer.train.order)}
     if offer.held_out:
@@ -312,7 +312,7 @@ def _wait_for_parent() -> None:
 
 
 def _read_in(
-    pool: ProcessPoolExecutor, window: int, source: SourceBase, items: Iterable[Item]
+    pool: ProcessPoolExecutor, window: int, source: Source, items: Iterable[Item]
 ) -> Iterator[ReadImage]:
     """Read `window` items at a time: the pool would otherwise take all of them into memory."""
     remaining = iter(items)
@@ -320,7 +320,7 @@ def _read_in(
         yield from pool.map(functools.partial(_read, source), batch, chunksize=CHUNK)
 
 
-def _read(source: SourceBase, item: Item) -> ReadImage:
+def _read(source: Source, item: Item) -> ReadImage:
     try:
         image, notes = decode(item.load)
         if min(image.size) < source.resolution:

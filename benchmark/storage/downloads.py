@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 
 from benchmark.core.errors import BenchmarkError
@@ -60,6 +62,38 @@ def check_hub() -> None:
     address = constants.ENDPOINT
     if not address.startswith("https://") and not THIS_MACHINE.fullmatch(address):
         raise BenchmarkError(f"HF_ENDPOINT: {address} is not https: give an https address")
+
+
+class Download(NamedTuple):
+    """What is on the net alone.
+
+    Attributes:
+        addresses: any of which would do.
+        remedy: what would do instead, as the end of a sentence.
+        refused: why it will not be downloaded, whatever answers; empty: it will.
+    """
+
+    addresses: tuple[str, ...]
+    remedy: str
+    refused: str = ""
+
+
+def from_hub(remedy: str, check: Callable[[], None] = lambda: None) -> Download:
+    """Return a download from the Hugging Face hub, as its client is set up.
+
+    Args:
+        remedy: what would do instead.
+        check: raises BenchmarkError if it is refused for a reason of its own.
+    """
+    from huggingface_hub import constants
+
+    refused = "downloads are switched off" if constants.HF_HUB_OFFLINE else ""
+    try:
+        check_hub()
+        check()
+    except BenchmarkError as error:
+        refused = refused or str(error)
+    return Download((constants.ENDPOINT,), remedy, refused)
 
 
 def check_blob(path: Path) -> Path:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.data.folder import open_file
+from benchmark.data.image_files import open_file
 from benchmark.data.listing import image_files, samples_of_cell
 from benchmark.data.pixels import decode
 from benchmark.data.stored import stored_as

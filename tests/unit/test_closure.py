@@ -123,9 +123,9 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
         ("models/refinenet.py", set()),
         ("models/hub.py", {"sample", "merge_samples"}),
         ("models/diffusers_config.py", set()),
-        ("data/celeba.py", set()),
-        ("data/folder.py", set()),
-        ("data/avatars.py", {"prepare"}),
+        ("data/sources/celeba.py", set()),
+        ("data/sources/folder.py", set()),
+        ("data/sources/avatars.py", {"prepare"}),
         ("diffusion/samplers/ddpm.py", {"sample", "merge_samples"}),
         ("diffusion/samplers/heun.py", set()),
         ("diffusion/samplers/__init__.py", set()),
@@ -173,7 +173,7 @@ def test_an_edited_module_changes_what_it_can_change(
         ("diffusion/losses/denoising_score_matching.py", {("train", "NCSN-geometric")}),
         ("diffusion/samplers/predictor_corrector.py", {("sample", "SDE")}),
         ("data/listing.py", {("gather", "other")}),
-        ("data/avatars.py", {("prepare", "tiny"), ("gather", "other")}),
+        ("data/sources/avatars.py", {("prepare", "tiny"), ("gather", "other")}),
     ],
 )
 def test_an_edited_part_changes_only_the_jobs_that_use_it(
@@ -222,7 +222,7 @@ def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
     for package in (
         *(f"diffusion/{name}" for name in packages),
         "metrics",
-        "data",
+        "data/sources",
         "extractors",
         "models",
     ):

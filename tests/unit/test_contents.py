@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.folder import Folder
+from benchmark.data.sources.folder import Folder
 from benchmark.models.specs import DiffusersCheckpoint, OwnCheckpoint, ZooCheckpoint, local_files
 from benchmark.storage import contents as module
 from benchmark.storage.contents import contents

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from benchmark.config.config import Config
 from benchmark.data import load as load_data
-from benchmark.data.avatars import Avatars
 from benchmark.data.controls import CONTROLS
+from benchmark.data.sources.avatars import Avatars
 from benchmark.metrics.memorisation import accused, copies, distinct, pixels
 from benchmark.records.record import read_record
 from benchmark.stages import controls

@@ -25,7 +25,7 @@ from icc import (
 )
 from PIL import Image, ImageCms, PngImagePlugin
 
-from benchmark.data.folder import open_file
+from benchmark.data.image_files import open_file
 from benchmark.data.pixels import decode, fit_square
 from benchmark.data.stored import stored_as
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from benchmark.config.schema import Source
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import explain
-from benchmark.data.base import drawn
 from benchmark.data.listing import ignored_line, image_files
-from benchmark.data.sources import Source
+from benchmark.data.sources.base import drawn
 
 
 def source(**fields: Any) -> Any:

@@ -24,8 +24,8 @@ from benchmark.config.disk import arrays
 from benchmark.config.loading import parse
 from benchmark.config.needs import check_folders, is_reachable, lacking
 from benchmark.core.errors import BenchmarkError
-from benchmark.data.base import drawn
 from benchmark.data.listing import image_files
+from benchmark.data.sources.base import drawn
 from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]

@@ -21,10 +21,10 @@ from PIL import Image
 from benchmark.config.config import Config
 from benchmark.core.errors import BenchmarkError
 from benchmark.data import load
-from benchmark.data.avatars import Avatars
-from benchmark.data.base import Candidates, Item, Offer, SourceBase, drawn
-from benchmark.data.celeba import CelebAHQ
-from benchmark.data.folder import Folder
+from benchmark.data.sources.avatars import Avatars
+from benchmark.data.sources.base import Candidates, Item, Offer, Source, drawn
+from benchmark.data.sources.celeba_hq import CelebAHQ
+from benchmark.data.sources.folder import Folder
 from benchmark.stages import prepare as module
 from benchmark.stages.prepare import prepare
 from benchmark.storage.paths import REFERENCE, Run
@@ -192,7 +192,7 @@ def test_seed_changes_the_draw(tmp_path: Path) -> None:
 # duplicates
 
 
-class Numbers(SourceBase):
+class Numbers(Source):
     """Flat pictures of given reds, tried in their order."""
 
     reds: list[int]

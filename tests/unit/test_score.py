@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from benchmark.cli.app import app
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
-from benchmark.data.folder import open_file
+from benchmark.data.image_files import open_file
 from benchmark.data.pixels import decode
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.base import Embedder

@@ -37,16 +37,9 @@ CONFIG = {
         "neighbours": 3,
     },
 }
-IMPORT = "from benchmark.data.stripes import Stripes"
 # The line that each file needs elsewhere: where it stands, what it follows, and itself.
 LINES = [
     ("benchmark/diffusion/samplers/__init__.py", "import (\n", "    renoise,\n"),
-    (
-        "benchmark/data/sources.py",
-        "import Folder\n",
-        "from benchmark.data.stripes import Stripes\n",
-    ),
-    ("benchmark/data/sources.py", "    | Folder\n", "    | Stripes\n"),
 ]
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from benchmark.core.strict import nearest_names, shown, text
-from benchmark.data.base import Candidates, Item, Offer, SourceBase
+from benchmark.data.sources.base import Candidates, Item, Offer, Source
 
 if TYPE_CHECKING:
     from dicebear import Style
@@ -23,7 +23,7 @@ Colour = Annotated[str, text("^[0-9a-f]{6}$", "a colour of 6 hexadecimal digits 
 TRIES = 5  # candidates for each image asked for, before a style counts as too small
 
 
-class Avatars(SourceBase):
+class Avatars(Source):
     """Faces of a DiceBear style.
 
     Image i depends on the style, its options, the seed, i and the resolution, and on nothing else.
@@ -31,7 +31,7 @@ class Avatars(SourceBase):
     sets are distinct.
     """
 
-    source: Literal["avatars"]
+    source: Literal["avatars"] = "avatars"
     style: str = Field(default="toon-head", description="Name of the DiceBear style")
     background: tuple[Colour, ...] = Field(
         default=("b6e3f4", "c0aede", "ffd5dc"),

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from benchmark.core.strict import MOST_IMAGES, Seed, Strict
 from benchmark.data.pixels import Filter, fit_square
+from benchmark.storage.downloads import Download
 
 
 class Item(NamedTuple):
@@ -62,8 +63,11 @@ class Offer:
     ignored: dict[str, int] = field(default_factory=dict)
 
 
-class SourceBase(Strict, abc.ABC):
-    """The fields of every source. A subclass adds `source`, a literal that tells it apart."""
+class Source(Strict, abc.ABC):
+    """The fields of every source. A subclass adds `source`, a literal that is its name."""
+
+    # Fields that say where files lie. Results depend on what the files hold, not on these.
+    places: ClassVar[frozenset[str]] = frozenset({"path"})
 
     resolution: int = Field(
         ge=8, le=4096, description="Height and width of the prepared images, in pixels"
@@ -76,9 +80,9 @@ class SourceBase(Strict, abc.ABC):
     def offer(self) -> Offer:
         """Find the images, reading none of them; raise BenchmarkError where there are none."""
 
-    def unfetched(self) -> str:
-        """Return what `offer` would have to download; empty: nothing."""
-        return ""
+    def unfetched(self) -> Download | None:
+        """Return what `offer` would have to download; None: nothing."""
+        return None
 
     def local_files(self) -> tuple[Path, list[str]] | None:
         """Return a folder of the user's, and the files in it that are read; None: there is none.
@@ -88,6 +92,16 @@ class SourceBase(Strict, abc.ABC):
         """
         return None
 
+    def check_files(self, at: str) -> None:
+        """Refuse files of the user's that `offer` could not read; none is opened.
+
+        Args:
+            at: the key of this source in the config.
+
+        Raises:
+            BenchmarkError: with the key and the file, or what is missing.
+        """
+
     def fit(self, image: Image.Image) -> Image.Image:
         """Bring an RGB image to resolution × resolution; raise ValueError where it cannot be.
 
@@ -96,7 +110,7 @@ class SourceBase(Strict, abc.ABC):
         return fit_square(image, self.resolution, "centre", "lanczos")
 
 
-class Photographs(SourceBase):
+class Photographs(Source):
     """The fields of sources that read image files."""
 
     crop: Literal["centre", "none"] | Annotated[int, Field(ge=1)] = Field(

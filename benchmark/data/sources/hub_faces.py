@@ -1,4 +1,4 @@
-"""CelebA and CelebA-HQ: from the Hugging Face hub at a fixed revision, or from a local copy."""
+"""Data sets of faces on the Hugging Face hub at a fixed revision, or from a local copy."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from PIL import Image
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Commit, UserPath
-from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
-from benchmark.data.folder import file_candidates
+from benchmark.core.strict import UserPath
+from benchmark.data.image_files import file_candidates
 from benchmark.data.listing import image_files, list_files
-from benchmark.storage.downloads import check_blob, check_hub
+from benchmark.data.sources.base import Candidates, Item, Offer, Photographs, drawn
+from benchmark.storage.downloads import Download, check_blob, check_hub, from_hub
 
 PARQUET = frozenset({".parquet"})
 COLUMN = "image"  # a struct of `bytes` and `path`, as the `datasets` library writes images
@@ -83,13 +83,13 @@ class HubFaces(Photographs, abc.ABC):
             _row_candidates(held_out, self.seed) if held_out else None,
         )
 
-    def unfetched(self) -> str:
-        """Return the name of the data set on the hub, if it is not in the hub's cache."""
+    def unfetched(self) -> Download | None:
+        """Return the download of the data set, if it is not in the hub's cache."""
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         if self.path is not None:
-            return ""
+            return None
         try:
             folder = snapshot_download(
                 self.repository,
@@ -98,8 +98,10 @@ class HubFaces(Photographs, abc.ABC):
                 local_files_only=True,
             )
         except LocalEntryNotFoundError:
-            return self.repository
-        return "" if any(Path(folder).rglob("*.parquet")) else self.repository
+            folder = ""
+        if folder and any(Path(folder).rglob("*.parquet")):
+            return None
+        return from_hub(f"give a local copy of {self.repository} with path: FOLDER")
 
     def _download(self) -> Path:
         from huggingface_hub import snapshot_download
@@ -122,42 +124,6 @@ class HubFaces(Photographs, abc.ABC):
             for file in Path(folder).glob(pattern):
                 check_blob(file)
         return Path(folder)
-
-
-class CelebAHQ(HubFaces):
-    """CelebA-HQ at 256×256: 28,000 images to train on, 2,000 for validation."""
-
-    source: Literal["celeba_hq"]
-    revision: Commit = Field(
-        default="42078a1fb27b6079eaab8cf453efd3d79a8b7bda",
-        description="Commit on the hub",
-    )
-
-    repository = "korexyz/celeba-hq-256x256"
-    files = ("data/train-*.parquet", "data/validation-*.parquet")
-    licence = "non-commercial research and education only; do not redistribute the images"
-    attribution = (
-        "CelebA-HQ: Karras et al., Progressive Growing of GANs, ICLR 2018; "
-        "CelebA: Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015"
-    )
-
-
-class CelebA(HubFaces):
-    """CelebA, aligned: 178×218, 162,770 images to train on, 19,867 for validation."""
-
-    source: Literal["celeba"]
-    revision: Commit = Field(
-        default="2d738f56e0e7f925ea36ae7c808ea925264aacec",
-        description="Commit on the hub",
-    )
-
-    repository = "flwrlabs/celeba"
-    files = (
-        "img_align+identity+attr/train-*.parquet",
-        "img_align+identity+attr/valid-*.parquet",
-    )
-    licence = "non-commercial research only; do not redistribute the images"
-    attribution = "CelebA: Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015"
 
 
 def _is_split(name: str, path: Path) -> bool:

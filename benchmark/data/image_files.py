@@ -1,4 +1,4 @@
-"""Any folder of images."""
+"""Images that are files of a folder: which are drawn, whether they can be read, and opening one."""
 
 from __future__ import annotations
 
@@ -8,40 +8,12 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
-from pydantic import Field
 
-from benchmark.core.strict import UserPath
-from benchmark.data.base import Candidates, Item, Offer, Photographs, drawn
+from benchmark.core.errors import BenchmarkError
 from benchmark.data.listing import image_files
-
-
-class Folder(Photographs):
-    """All images below a folder, in the order of their relative paths, drawn by seed."""
-
-    source: Literal["folder"]
-    path: UserPath = Field(description="The folder")
-    licence: str = Field(default="unknown", description="What may be done with the images")
-    attribution: str = Field(default="", description="Whom to name")
-
-    def offer(self) -> Offer:
-        """List the images; no file is opened."""
-        files, ignored = image_files(self.path, "path")
-        return Offer(
-            train=file_candidates(self.path, files, self.seed),
-            held_out=None,
-            origin=f"folder {self.path}",
-            licence=self.licence,
-            attribution=self.attribution,
-            skip_bad=self.on_bad_image == "skip",
-            ignored=ignored,
-        )
-
-    def local_files(self) -> tuple[Path, list[str]]:
-        """Return the folder and its images."""
-        return self.path, image_files(self.path, "path").files
+from benchmark.data.sources.base import Candidates, Item, drawn
 
 
 def file_candidates(folder: Path, files: Sequence[str], seed: int) -> Candidates:
@@ -71,6 +43,38 @@ def flaw(path: Path) -> str:
     if not stat.S_ISREG(found.st_mode):
         return "a broken link, or not a regular file"
     return "" if found.st_size else "an empty file"
+
+
+def check_images(at: str, folder: Path, seed: int, wanted: int, skip: bool = False) -> None:
+    """Refuse a folder that lacks images, told by what is drawn first from it.
+
+    Args:
+        at: the key that names it.
+        folder: with the images.
+        seed: by which they are drawn.
+        wanted: how many are needed.
+        skip: others are drawn in place of bad ones.
+
+    Raises:
+        BenchmarkError: the folder is missing or holds too few images, or one of those that are
+            drawn is empty or no file.
+    """
+    files = image_files(folder, at).files
+    if len(files) < wanted:
+        raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {wanted} are asked for")
+    good = 0
+    for index in drawn(len(files), seed):
+        if good == wanted:
+            return
+        problem = flaw(folder / files[index])
+        if problem and not skip:
+            raise BenchmarkError(f"{at}: {folder}: {files[index]}: {problem}")
+        good += not problem
+    if good < wanted:
+        raise BenchmarkError(
+            f"{at}: {good} images in {folder} that are neither empty nor broken links: {wanted} "
+            "are asked for"
+        )
 
 
 def _printable(name: str) -> str:
