@@ -158,20 +158,9 @@ class Grey(nn.Module):
         self.x_0 = process.encode(torch.tensor(grey))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        process = self.process
-        t = {
-            "vp-discrete": lambda c: c,
-            "ve-discrete": lambda c: 9 - c,
-            "ve": lambda c: np.log(c / 0.01) / np.log(5000),
-            "vp": lambda c: c / 999,
-            "sub-vp": lambda c: c / 999,
-        }[process.family](condition.double().numpy())
-        alpha, sigma = (
-            torch.as_tensor(f(t))[:, None, None, None] for f in (process.alpha, process.sigma)
-        )
-        eps = (x - alpha * self.x_0) / sigma
-        output = eps if process.prediction == "eps" else -eps / sigma
-        return (self.factor * output).float()
+        alpha, sigma = levels_of(self.process, condition)
+        exact = estimate_from("x0", self.x_0.expand_as(x), x.double(), alpha, sigma)
+        return (self.factor * getattr(exact, self.process.prediction)).float()
 
 
 def test_times_of_training_are_drawn_evenly() -> None:
@@ -193,7 +182,7 @@ def test_times_of_an_sde_are_drawn_evenly_down_to_those_of_the_authors() -> None
     assert times.min() >= 1e-5
 
 
-@pytest.mark.parametrize("kind", ["linear", "geometric", "ve", "vp"])
+@pytest.mark.parametrize("kind", SCHEDULES.names())
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v", "score", "velocity"])
 def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
     kind: str, prediction: Prediction
@@ -209,7 +198,7 @@ def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
             self.says = says
 
         def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-            alpha, sigma = levels_of(process, condition)
+            alpha, sigma = (level.float() for level in levels_of(process, condition))
             believed = estimate_from("x0", 0.1 * torch.ones_like(x), x, alpha, sigma)
             return getattr(believed, self.says)
 
@@ -221,15 +210,20 @@ def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
 
 
 def levels_of(process: Process, condition: Tensor) -> tuple[Tensor, Tensor]:
-    """α and σ of what a network is conditioned on, B×1×1×1 each."""
-    if process.family == "ve":
-        sigma = condition
-        alpha = torch.ones_like(sigma)
-    else:
-        t = {
-            "vp-discrete": lambda c: c.numpy(),
-            "ve-discrete": lambda c: process.length - 1 - c.numpy(),
-            "vp": lambda c: c.double().numpy() / 999,
-        }[process.family](condition)
-        alpha, sigma = (torch.as_tensor(level(t)) for level in (process.alpha, process.sigma))
-    return alpha.float()[:, None, None, None], sigma.float()[:, None, None, None]
+    """α and σ of what a network is conditioned on, B×1×1×1 each, in float64."""
+    times = np.linspace(0, process.t_max, process.length or 1_000_001)
+    told = process.condition(times)
+    order = np.argsort(told)
+    t = np.interp(condition.double().numpy(), told[order], times[order])
+    levels = (torch.as_tensor(level(t)) for level in (process.alpha, process.sigma))
+    alpha, sigma = (level[:, None, None, None] for level in levels)
+    return alpha, sigma
+
+
+def test_what_a_network_is_told_leads_back_to_the_time() -> None:
+    for kind, told in {"geometric": [9.0, 0.0], "ve": [0.01, 50.0], "vp": [0.0, 999.0]}.items():
+        process = SCHEDULES.make(kind).process()
+        ends = [0, process.t_max]
+        alpha, sigma = levels_of(process, torch.tensor(told))
+        assert alpha.flatten().tolist() == pytest.approx([float(process.alpha(t)) for t in ends])
+        assert sigma.flatten().tolist() == pytest.approx([float(process.sigma(t)) for t in ends])

@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmark.config.config import Config
 from benchmark.config.loading import load, parse
 from benchmark.config.schema import Precision
+from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models import build
 from benchmark.models.specs import UNetSpec
 from benchmark.models.weights import save_weights
@@ -202,7 +203,7 @@ def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
             "grid": [
                 {
                     "table": "speed",
-                    "model": "S" if schedule == "ve" else "T",
+                    "model": _network_for(schedule),
                     "schedule": schedule,
                     "sampler": sampler,
                     "steps": sizes.steps,
@@ -213,6 +214,12 @@ def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
             "evaluation": {"metrics": {"fd": {"kind": "frechet"}}, "controls": []},
         }
     )
+
+
+def _network_for(schedule: str) -> str:
+    """Return the model of the two above whose network is told what the schedule tells."""
+    process = SCHEDULES.make(schedule).process()
+    return "S" if process.conditioned_on == "sigma" else "T"
 
 
 def share(drawing: Drawing, name: str, batch: int, sizes: Sizes) -> SpeedRow:
