@@ -113,7 +113,7 @@ class Config(Strict):
             known(f"{at}.network", model.network, self.networks)
             known(f"{at}.training", model.training, self.training)
             check_fits(f"{at}.network", self.networks[model.network], self.data[model.data])
-        known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS)
+        known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS.classes)
         for index, entry in enumerate(self.grid):
             self._check_entry(f"grid.{index}", entry)
         self._check_cells()
@@ -249,7 +249,7 @@ class Config(Strict):
 
     def _check_metrics(self) -> None:
         """Refuse metrics for which a cell or a control has too few images."""
-        dimension = EXTRACTORS[self.evaluation.extractor].dimension
+        dimension = EXTRACTORS.make(self.evaluation.extractor).dimension
         seen: set[Sizes] = set()
         for subject in self.subjects.values():
             sizes = Sizes(self.count(subject), self.data[subject.dataset].train, dimension)

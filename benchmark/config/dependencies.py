@@ -11,7 +11,7 @@ from benchmark.core.closure import digest, find, hashes, own_folders
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.samplers import SAMPLERS
-from benchmark.extractors import EXTRACTORS, catalogue
+from benchmark.extractors import EXTRACTORS
 from benchmark.models.specs import CustomSpec, DiffusersCheckpoint, Network
 
 if TYPE_CHECKING:
@@ -129,15 +129,8 @@ JOBS: dict[str, Callable[[Config, str], list[str]]] = {
 }
 
 
-def extractor(name: str) -> list[str]:
-    """Return the definition of an extractor: its facts, and what builds its network."""
-    found = EXTRACTORS[name]
-    definition = next(key for key, value in vars(catalogue).items() if value is found)
-    return [f"{catalogue.__name__}:{definition}"]
-
-
 def _extractor(config: Config) -> list[str]:
-    return extractor(config.evaluation.extractor)
+    return [EXTRACTORS.get(config.evaluation.extractor).__module__]
 
 
 def _metrics(config: Config) -> list[str]:

@@ -34,11 +34,11 @@ class _Array(NamedTuple):
 
 def arrays(config: Config, run: Run) -> Iterator[_Array]:
     """Yield every array of images and of features; pictures, tables and records are small."""
-    extractor = EXTRACTORS[config.evaluation.extractor]
+    extractor = EXTRACTORS.make(config.evaluation.extractor)
     for kind, name, path, images, side in _images(config, run):
         yield _Array(kind, name, path, images, images * 3 * side**2)
         size = images * extractor.dimension * FLOAT_BYTES
-        yield _Array(FEATURES, name, run.features(extractor.name, name), images, size)
+        yield _Array(FEATURES, name, run.features(extractor.kind, name), images, size)
 
 
 def _images(config: Config, run: Run) -> Iterator[tuple[str, str, Path, int, int]]:

@@ -137,7 +137,7 @@ def _downloads(config: Config, run: Run) -> Iterator[tuple[str, Download]]:
         if not there and not all(run.samples(cell.id).exists() for cell in cells):
             remedy = "give a local folder as source"
             yield f"models.{name}.weights", from_hub(remedy, functools.partial(check_pinned, spec))
-    extractor = EXTRACTORS[config.evaluation.extractor]
+    extractor = EXTRACTORS.make(config.evaluation.extractor)
     if extractor.weights.is_missing(cache / "weights") and not all(
         array.path.exists() for array in arrays(config, run) if array.kind == FEATURES
     ):

@@ -244,9 +244,9 @@ class Evaluation(Strict):
             raise ValueError("metrics: exactly one of kind frechet is needed: plots are made of it")
         for name in self.metrics.keys() & COLUMNS:
             raise ValueError(f"metrics: every table has a column {name}: choose another name")
-        extractor = EXTRACTORS.get(self.extractor)
+        extractor = EXTRACTORS.classes.get(self.extractor)
         for name, metric in self.metrics.items():
-            if extractor and extractor.classifier is None and metric.takes == "logits":
+            if extractor and not extractor.has_classes and metric.takes == "logits":
                 raise ValueError(
                     f"metrics.{name}: extractor {self.extractor} has no class probabilities: use "
                     "one of the 2015 Inception, such as inception-v3-fid"

@@ -46,7 +46,6 @@ STOPS = {
     "benchmark.diffusion.losses": "lists the losses: a training names its own",
     "benchmark.diffusion.samplers": "lists the samplers: a job names its own",
     "benchmark.diffusion.schedules": "lists the schedules: a job names its own",
-    "benchmark.extractors.catalogue": "lists the extractors: a job names its own",
     "benchmark.models.specs": "what a config says stands in the job's own parameters",
     "benchmark.runtime.gpu_leases": "chooses between equal GPUs",
     "benchmark.runtime.once": "lets one process after the other do a job",
@@ -78,8 +77,7 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
     """Return a hash of each module that is reached from some, by name.
 
     Args:
-        starts: names of modules. MODULE:NAME stands for the definition of NAME alone, and for those
-            that it uses in its module.
+        starts: names of modules.
         folders: where modules outside this package are looked for, in this order, before the places
             in which Python finds them.
 
@@ -89,21 +87,20 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
     found: dict[str, str] = {}
     starts = list(starts)
     roots = {name.partition(".")[0] for name in starts}
-    waiting = [*starts, *_parents(name.partition(":")[0] for name in starts)]
+    waiting = [*starts, *_parents(starts)]
     while waiting:
         name = waiting.pop()
         if name in found or name in STOPS:
             continue
-        module, _, definition = name.partition(":")
-        root = module.partition(".")[0]
+        root = name.partition(".")[0]
         is_wanted = root in roots
-        path = find(module, [*folders, *map(Path, sys.path)] if is_wanted else folders)
+        path = find(name, [*folders, *map(Path, sys.path)] if is_wanted else folders)
         if path is None:
             continue
-        if find(module, folders) is None and INSTALLED.intersection(path.parts):
+        if find(name, folders) is None and INSTALLED.intersection(path.parts):
             found[root] = _installed(find(root, map(Path, sys.path)) or path)
             continue
-        found[name], reached = _read(path, module, definition)
+        found[name], reached = _read(path, name)
         waiting += reached
     return dict(sorted(found.items()))
 
@@ -147,10 +144,10 @@ def _installed(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path, module: str, definition: str) -> tuple[str, list[str]]:
-    """Return the hash of a module, or of a definition in it, and what it imports."""
+def _read(path: Path, module: str) -> tuple[str, list[str]]:
+    """Return the hash of a module, and what it imports."""
     try:
-        parsed = _parse(path.read_bytes(), module, definition, path.name == "__init__.py")
+        parsed = _parse(path.read_bytes(), module, path.name == "__init__.py")
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())
         raise BenchmarkError(f"{path}: not a readable Python module: {line}") from None
@@ -168,11 +165,9 @@ class _Parsed(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def _parse(source: bytes, module: str, definition: str, is_package: bool) -> _Parsed:
+def _parse(source: bytes, module: str, is_package: bool) -> _Parsed:
     with warnings.catch_warnings(action="ignore"):  # the import says them
         body = ast.parse(source).body
-    if definition:
-        body = _defining(body, definition)
     package = module if is_package else module.rpartition(".")[0]
     nodes = _executed(body)
     imports = {name for node in nodes for name in _imported(node, package)}
@@ -186,28 +181,6 @@ def _parents(modules: Iterable[str]) -> set[str]:
     """Return the packages that are imported with some modules, as those are in them."""
     users = (name for name in modules if name.partition(".")[0] != PACKAGE)
     return {name[: dot.start()] for name in users for dot in re.finditer(r"\.", name)}
-
-
-def _defining(body: Sequence[ast.stmt], name: str) -> list[ast.stmt]:
-    """Return the statements that define a name, and those that define what these use."""
-    by_name = {defined: statement for statement in body for defined in _defined(statement)}
-    chosen, wanted = set(), [name]
-    while wanted:
-        statement = by_name.pop(wanted.pop(), None)
-        if statement is not None:
-            chosen.add(statement)
-            wanted += [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
-    return [statement for statement in body if statement in chosen]
-
-
-def _defined(statement: ast.stmt) -> list[str]:
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        return [statement.name]
-    if isinstance(statement, ast.Assign):
-        return [target.id for target in statement.targets if isinstance(target, ast.Name)]
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        return [statement.target.id]
-    return []
 
 
 def _executed(body: Iterable[ast.AST]) -> list[ast.AST]:

@@ -1,6 +1,12 @@
-"""Feature extractors. Their facts need no torch; only loading a network does."""
+"""Feature extractors: images in, features out.
 
+Each is a part in a file of its own: a class below `Extractor`. Its facts need no torch; only
+loading its network does, which stands in `networks`.
+"""
+
+from benchmark.core.parts import Parts
 from benchmark.extractors.base import Extractor, feature_blocks, features, fingerprint
-from benchmark.extractors.catalogue import EXTRACTORS
+
+EXTRACTORS = Parts("extractor", Extractor, __name__)
 
 __all__ = ["EXTRACTORS", "Extractor", "feature_blocks", "features", "fingerprint"]

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Strict
 from benchmark.extractors.weights import Weights, locate
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 
     # uint8 B×3×H×W in [0, 255] -> float32 B×d
     Embed: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-    # a weights file and where to run -> the network
-    Build: TypeAlias = Callable[[Path, torch.device], "Embedder"]
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """A feature network in two parts, so that large images can be made small one by one.
+    """A loaded feature network in two parts, so that large images can be made small one by one.
 
     Attributes:
         preprocess: from uint8 B×3×H×W in [0, 255] to the network's input, float32 B×3×side×side.
@@ -42,28 +41,43 @@ class Embedder:
         return self.forward(self.preprocess(images))
 
 
-@dataclass(frozen=True)
-class Extractor:
+class Extractor(Strict):
     """A network whose activations are compared in place of pixels.
 
     Attributes:
-        name: the name in a config.
+        kind: its name in a config.
         label: what the Fréchet distance of its features is called. FID is the name of one network.
         dimension: of the features.
         preprocessing: resize and scaling, part of the identity of the features.
         weights: the file with the network's parameters.
-        build: makes the network from the weights file, on a device.
-        classifier: reads from the weights file the matrix, d×classes, that maps features to class
-            logits; None for a network that the Inception score is not defined by.
+        has_classes: whether `logits` are defined, of which the Inception score is.
     """
 
-    name: str
-    label: str
-    dimension: int
-    preprocessing: str
-    weights: Weights
-    build: Build
-    classifier: Callable[[Path], NDArray[np.float32]] | None = None
+    kind: str
+    label: ClassVar[str]
+    dimension: ClassVar[int]
+    preprocessing: ClassVar[str]
+    weights: ClassVar[Weights]
+    has_classes: ClassVar[bool] = False
+
+    def preprocess(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the network's input, float32 B×3×side×side, for uint8 B×3×H×W in [0, 255].
+
+        Each image of a batch becomes what it becomes alone.
+        """
+        raise NotImplementedError
+
+    def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return what maps that input to features, float32 B×d, with the weights of a file."""
+        raise NotImplementedError
+
+    def classifier(self, file: Path) -> NDArray[np.float32]:
+        """Return the matrix, d×classes, of a weights file that maps features to class logits."""
+        raise NotImplementedError
+
+    def build(self, file: Path, device: torch.device) -> Embedder:
+        """Return preprocessing and network, with the weights of a file, on a device."""
+        return Embedder(self.preprocess, self.network(file, device))
 
     def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Embedder:
         """Return the network, a function from uint8 B×3×H×W to float32 B×d on `device`.
@@ -93,9 +107,9 @@ class Extractor:
             BenchmarkError: the network has no such classes, or the weights are missing or not the
                 published ones.
         """
-        if self.classifier is None:
+        if not self.has_classes:
             raise BenchmarkError(
-                f"extractor {self.name} has no classes for the Inception score: use one of the "
+                f"extractor {self.kind} has no classes for the Inception score: use one of the "
                 "2015 Inception, such as inception-v3-fid"
             )
         return features @ self.classifier(locate(self.weights, cache, weights_path))
@@ -132,7 +146,7 @@ def fingerprint(data_sha256: str, extractor: Extractor, code: str) -> str:
     identity = {
         "code": code,
         "data": data_sha256,
-        "extractor": extractor.name,
+        "extractor": extractor.kind,
         "weights": extractor.weights.sha256,
         "preprocessing": extractor.preprocessing,
     }

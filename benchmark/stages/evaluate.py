@@ -36,7 +36,7 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
     watch = Stopwatch()
     own, train = load_features(config, subject, run)
     metrics = config.evaluation.metrics
-    extractor = EXTRACTORS[config.evaluation.extractor]
+    extractor = EXTRACTORS.make(config.evaluation.extractor)
 
     @functools.cache
     def reference(metric: Metric) -> Any:

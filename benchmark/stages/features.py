@@ -89,7 +89,7 @@ class _Embedding:
     """
 
     def __init__(self, config: Config, name: str, run: Run, device: torch.device) -> None:
-        self.extractor = EXTRACTORS[config.evaluation.extractor]
+        self.extractor = EXTRACTORS.make(config.evaluation.extractor)
         self.cache = run.root.parent / CACHE
         self.batch = config.feature_batch
         self.config, self.name, self.run, self.device = config, name, run, device

@@ -46,7 +46,7 @@ def protocol(extractor: Extractor, subject: Subject, run: Run, n_fake: int) -> P
     """Return how distances between a subject and the training images are measured."""
     train = load_data(run.data(subject.dataset)).manifest.splits.train
     return Protocol(
-        extractor=extractor.name,
+        extractor=extractor.kind,
         label=extractor.label,
         weights_sha256=extractor.weights.sha256,
         preprocessing=extractor.preprocessing,

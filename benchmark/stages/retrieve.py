@@ -103,7 +103,9 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
         provenance=provenance(watch),
         cell=subject.cell,
         control=subject.control,
-        protocol=protocol(EXTRACTORS[config.evaluation.extractor], subject, run, n_fake=len(own)),
+        protocol=protocol(
+            EXTRACTORS.make(config.evaluation.extractor), subject, run, n_fake=len(own)
+        ),
         facts={
             "dataset": subject.dataset,
             "neighbours": config.evaluation.neighbours,

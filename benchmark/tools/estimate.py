@@ -40,6 +40,7 @@ from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import Schedule
 from benchmark.extractors import EXTRACTORS
+from benchmark.extractors.weights import locate
 from benchmark.models import build
 from benchmark.models.description import Description, describe_pipeline
 from benchmark.models.hub import (
@@ -417,15 +418,13 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
 
 def _features(config: Config, run: Run, device: torch.device) -> CostRow:
     """Embedding all samples and controls, and the data as if none was embedded before."""
-    extractor = EXTRACTORS[config.evaluation.extractor]
+    extractor = EXTRACTORS.make(config.evaluation.extractor)
     images = sum(array.images for array in arrays(config, run) if array.kind == FEATURES)
     file = extractor.weights.file
-    row = CostRow(stage="features", name=extractor.name, images=images, evaluations=1, origin=file)
-    local = dataclasses.replace(
-        extractor, weights=dataclasses.replace(extractor.weights, mirrors=())
-    )
+    row = CostRow(stage="features", name=extractor.kind, images=images, evaluations=1, origin=file)
+    local = dataclasses.replace(extractor.weights, mirrors=())
     try:
-        embed = local.load(device, run.root.parent / CACHE / "weights")
+        embed = extractor.build(locate(local, run.root.parent / CACHE / "weights"), device)
     except BenchmarkError:
         return dataclasses.replace(row, unknown=f"{file} is not on this machine")
     side = max(cell.resolution for cell in config.cells)

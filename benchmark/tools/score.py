@@ -136,7 +136,7 @@ class Score:
             entries |= {name: Marked(self.values[name], FEW) for name in distances}
         (texts,) = Table("score", [], columns, [entries]).texts()
         extractor = self.extractor
-        features = f"{extractor.name} ({extractor.preprocessing})" if extractor else "not named"
+        features = f"{extractor.kind} ({extractor.preprocessing})" if extractor else "not named"
         rows = [
             *(
                 (name, f"{path}, {'unknown' if count is None else count} images")
@@ -292,7 +292,7 @@ def _save(
 def identity(extractor: Extractor) -> dict[str, str | int]:
     """Return what two sets of features must have in common to be compared."""
     return {
-        "extractor": extractor.name,
+        "extractor": extractor.kind,
         "preprocessing": extractor.preprocessing,
         "weights_sha256": extractor.weights.sha256,
     }
@@ -346,9 +346,9 @@ def _moments(
         if not isinstance(side, ImageInput) or side.statistics is None or extractor is None:
             continue
         of = side.statistics.facts.get("extractor", "a network that the file does not name")
-        if of != extractor.name and "extractor" in side.statistics.facts:
+        if of != extractor.kind and "extractor" in side.statistics.facts:
             notes.append(
-                f"{path}: its mu and sigma are of {of}, not {extractor.name}: the distance is of "
+                f"{path}: its mu and sigma are of {of}, not {extractor.kind}: the distance is of "
                 "its images"
             )
             continue
@@ -382,7 +382,7 @@ def _chosen(
     extractor = _extractor(dict(enumerate(sides)), embedding.extractor)
     counts = [count for side in sides if (count := _count(side)) is not None]
     fewest = min(counts, default=0)
-    chosen = {n: choice.of(n, extractor.name if extractor else None, fewest) for n in names}
+    chosen = {n: choice.of(n, extractor.kind if extractor else None, fewest) for n in names}
     if is_asked and extractor and not any(isinstance(side, Statistics) for side in sides):
         for metric in chosen.values():
             metric.check_sizes(Sizes(counts[0], counts[1], extractor.dimension))
@@ -425,9 +425,10 @@ def _extractor(opened: Mapping[Any, Input], name: str | None) -> Extractor | Non
         name = next((str(n) for n in named if n is not None), other)
     if name is None:
         return None
-    if name not in EXTRACTORS:
-        raise BenchmarkError(f"extractor: no extractor {name!r}: {nearest_names(name, EXTRACTORS)}")
-    return EXTRACTORS[name]
+    if name not in EXTRACTORS.classes:
+        known = nearest_names(name, EXTRACTORS.classes)
+        raise BenchmarkError(f"extractor: no extractor {name!r}: {known}")
+    return EXTRACTORS.make(name)
 
 
 def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
@@ -450,7 +451,7 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
     if dimension != extractor.dimension:
         raise BenchmarkError(
             f"{path}: features of dimension {dimension}, not {extractor.dimension} as those of "
-            f"{extractor.name}: name the network that they are of by --extractor"
+            f"{extractor.kind}: name the network that they are of by --extractor"
         )
 
 
@@ -598,7 +599,7 @@ def _notes(
         yield f"the images are those of {side.path.name}, beside its pictures"
     if isinstance(side, ImageInput) and side.ignored:
         yield f"files: {ignored_line(side.ignored)}"
-    library = library_of(extractor.name) if extractor else None
+    library = library_of(extractor.kind) if extractor else None
     if (
         isinstance(side, ImageInput)
         and library is not None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any, Literal
 
+import pytest
 import torch
+from pydantic import create_model
 from torch import Tensor, nn
 
-from benchmark.extractors import Extractor
+from benchmark.extractors import EXTRACTORS, Extractor
 
 
 def images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
@@ -38,11 +41,27 @@ def seeded(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+def with_facts(extractor: Extractor, kind: str = "", **facts: Any) -> Extractor:
+    """Return the extractor with other facts or methods, and with another name if one is given."""
+    base, name = type(extractor), kind or extractor.kind
+    part = create_model(
+        base.__name__, __base__=base, __module__=base.__module__, kind=(Literal[name], name)
+    )
+    for fact, value in facts.items():
+        setattr(part, fact, value)
+    return part()
+
+
 def with_weights(extractor: Extractor, file: Path) -> Extractor:
     """Return the extractor that expects the weights in `file`."""
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     weights = dataclasses.replace(extractor.weights, sha256=sha256, mirrors=())
-    return dataclasses.replace(extractor, weights=weights)
+    return with_facts(extractor, weights=weights)
+
+
+def register(patch: pytest.MonkeyPatch, extractor: Extractor) -> None:
+    """Let a config, or a command, name this extractor."""
+    patch.setitem(EXTRACTORS.classes, extractor.kind, type(extractor))
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:

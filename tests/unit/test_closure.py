@@ -139,7 +139,12 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
         ("diffusion/schedules/linear.py", {"train", "sample", "merge_samples"}),
         ("diffusion/schedules/cosine.py", set()),
         ("diffusion/schedules/__init__.py", set()),
-        ("extractors/dinov2.py", set()),
+        ("extractors/dinov2_vitl14.py", set()),
+        ("extractors/networks/dinov2.py", set()),
+        (
+            "extractors/networks/efficientnet_lite0.py",
+            {"features", "merge_features", "evaluate", "retrieve"},
+        ),
         ("metrics/manifold.py", set()),
         ("metrics/precision.py", set()),
         ("metrics/kernel.py", {"evaluate", "comparison"}),
@@ -236,12 +241,12 @@ def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
 
 def test_an_extractor_depends_on_its_own_facts_alone(scratch: Path, smoke: Config) -> None:
     job = ("features", "tiny")
-    file = scratch / "extractors" / "catalogue.py"
-    content, before = file.read_text(), code(smoke, *job)
-    file.write_text(content.replace('label="FD-DINOv2"', 'label="other"'))
-    assert code(smoke, *job) == before
-    file.write_text(content.replace('label="FD-EffNetLite0"', 'label="other"'))
-    assert code(smoke, *job) != before
+    for module, is_its_own in (("dinov2_vitl14", False), ("efficientnet_lite0", True)):
+        file = scratch / "extractors" / f"{module}.py"
+        content, before = file.read_text(), code(smoke, *job)
+        assert 'label = "FD-' in content
+        file.write_text(content.replace('label = "FD-', 'label = "other '))
+        assert (code(smoke, *job) != before) == is_its_own
 
 
 def test_every_stop_and_every_choice_is_there() -> None:
@@ -250,7 +255,7 @@ def test_every_stop_and_every_choice_is_there() -> None:
     for module, parts in CHOICES.items():
         path = find(module, [])
         assert path is not None
-        parsed = closure._parse(path.read_bytes(), module, "", path.name == "__init__.py")
+        parsed = closure._parse(path.read_bytes(), module, path.name == "__init__.py")
         assert parts <= set(parsed.imports), module
 
 
@@ -292,7 +297,6 @@ def test_what_a_job_executes_is_what_it_depends_on(smoke: Config, tmp_path: Path
             with_random_weights(smoke, run)
         jobs = everything if rule == "sample" else [NAMES.get(rule, CELL)]
         known = set().union(*(modules(smoke, rule, name) for name in jobs))
-        known |= {name.partition(":")[0] for name in known}
         known |= CHOICES.get(f"{PACKAGE}.stages.{rule}", set())
         assert executed(stage) - STOPS.keys() <= known, rule
     for name in smoke.subjects.keys() - set(everything):

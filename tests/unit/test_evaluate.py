@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from networks import register, with_facts
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
@@ -116,7 +116,9 @@ def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
     for subject in (smoke.subjects[name] for name in measured):
         own, _ = subjects.load_features(smoke, subject, copied)
         images = subjects.load_images(smoke, subject, copied)
-        network = EXTRACTORS["efficientnet-lite0"].load(CPU, copied.root.parent / CACHE / "weights")
+        network = EXTRACTORS.make("efficientnet-lite0").load(
+            CPU, copied.root.parent / CACHE / "weights"
+        )
         np.testing.assert_allclose(own, embed(images, network, CPU), rtol=1e-3, atol=1e-3)
         assert read_record(copied.record("metrics", subject.name)).control == subject.control
     noise, copies = measured["noise-tiny"].values["fd"], measured["copies-tiny"].values["fd"]
@@ -144,9 +146,8 @@ def test_the_inception_score_is_of_the_class_probabilities(
     copied: Run, smoke: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     matrix = np.random.default_rng(0).standard_normal((1280, 7)).astype(np.float32)
-    known = EXTRACTORS["efficientnet-lite0"]
-    classifying = dataclasses.replace(known, classifier=lambda _: matrix)
-    monkeypatch.setitem(EXTRACTORS, known.name, classifying)
+    known = EXTRACTORS.make("efficientnet-lite0")
+    register(monkeypatch, with_facts(known, has_classes=True, classifier=lambda *_: matrix))
     content = smoke.model_dump(mode="json")
     content["evaluation"]["metrics"]["is"] = {
         "kind": "inception-score",
@@ -154,7 +155,7 @@ def test_the_inception_score_is_of_the_class_probabilities(
         "shuffle": False,
     }
     [record] = evaluate.stage(parse(content), CELL, copied)
-    logits = np.load(copied.features(known.name, CELL)) @ matrix
+    logits = np.load(copied.features(known.kind, CELL)) @ matrix
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     halves = [

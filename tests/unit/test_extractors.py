@@ -10,16 +10,18 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from networks import images, relative_error
+from networks import images, relative_error, with_facts
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.extractors import EXTRACTORS, features, fingerprint, resizing
-from benchmark.extractors.efficientnet_lite0 import preprocess as efficientnet_input
+from benchmark.extractors import EXTRACTORS, features, fingerprint
+from benchmark.extractors.networks import resizing
+from benchmark.extractors.networks.efficientnet_lite0 import preprocess as efficientnet_input
 from benchmark.extractors.weights import Weights, locate
 
 CPU = torch.device("cpu")
+ALL = [EXTRACTORS.make(name) for name in EXTRACTORS.names()]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -33,13 +35,14 @@ def no_weights_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_facts_need_no_torch() -> None:
-    code = "import sys, benchmark.extractors; assert 'torch' not in sys.modules"
+    code = "import sys; from benchmark.extractors import EXTRACTORS; assert EXTRACTORS.classes"
+    code += "; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_only_features_of_the_fid_inception_are_called_fid() -> None:
-    dialects = [e for e in EXTRACTORS.values() if e.label.startswith("FID")]
-    assert {e.name for e in dialects} == {
+    dialects = [e for e in ALL if e.label.startswith("FID")]
+    assert {e.kind for e in dialects} == {
         "inception-v3-fid",
         "inception-v3-torch-fidelity",
         "inception-v3-clean-fid",
@@ -48,13 +51,24 @@ def test_only_features_of_the_fid_inception_are_called_fid() -> None:
 
 
 def test_no_two_extractors_can_be_confused() -> None:
-    for fact in ("name", "label", "preprocessing"):
-        assert len({getattr(e, fact) for e in EXTRACTORS.values()}) == len(EXTRACTORS)
+    for fact in ("kind", "label", "preprocessing"):
+        assert len({getattr(e, fact) for e in ALL}) == len(ALL)
 
 
-@pytest.mark.parametrize("name", EXTRACTORS)
+def test_does_the_page_say_of_each_extractor_what_the_code_does() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fid-dialects.md").read_text()
+    section = page.split("## All extractors\n")[1].split("\n## ")[0]
+    _, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert rows == [
+        f"| `{e.kind}` | {e.label} | {e.dimension} | {e.preprocessing} | `{e.weights.file}`, "
+        f"{e.weights.licence} |"
+        for e in ALL
+    ]
+
+
+@pytest.mark.parametrize("name", EXTRACTORS.names())
 def test_weights_have_the_hash_in_their_name(name: str) -> None:
-    weights = EXTRACTORS[name].weights
+    weights = EXTRACTORS.make(name).weights
     assert len(bytes.fromhex(weights.sha256)) == 32
     stated = Path(weights.file).stem.rpartition("-")[2]
     assert weights.sha256.startswith(stated) or name == "dinov2-vitl14"  # which states none
@@ -64,7 +78,7 @@ def test_weights_have_the_hash_in_their_name(name: str) -> None:
 def test_efficientnet_lite0_matches_its_published_network(tmp_path: Path) -> None:
     from efficientnet_lite_pytorch import EfficientNet
 
-    extractor = EXTRACTORS["efficientnet-lite0"]
+    extractor = EXTRACTORS.make("efficientnet-lite0")
     reference = EfficientNet.from_name("efficientnet-lite0").eval()
     reference.load_state_dict(torch.load(locate(extractor.weights, tmp_path), weights_only=True))
     x = images(2, 64, 64)
@@ -106,7 +120,7 @@ def test_features_are_streamed_in_order(tmp_path: Path) -> None:
 
 
 def test_features_do_not_depend_on_the_batch(tmp_path: Path) -> None:
-    embed = EXTRACTORS["efficientnet-lite0"].load(CPU, tmp_path)
+    embed = EXTRACTORS.make("efficientnet-lite0").load(CPU, tmp_path)
     array = images(5, 32, 32).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(
         features(array, embed, CPU, batch=2), features(array, embed, CPU, batch=5), atol=1e-5
@@ -114,17 +128,17 @@ def test_features_do_not_depend_on_the_batch(tmp_path: Path) -> None:
 
 
 def test_fingerprint_depends_on_data_code_weights_and_preprocessing() -> None:
-    extractor = EXTRACTORS["efficientnet-lite0"]
+    extractor = EXTRACTORS.make("efficientnet-lite0")
     weights = dataclasses.replace(extractor.weights, sha256="0" * 64)
-    same = dataclasses.replace(extractor, label="another label")
+    same = with_facts(extractor, label="another label")
     prints = [
         fingerprint("a", extractor, "code"),
         fingerprint("a", extractor, "other code"),
         fingerprint("b", extractor, "code"),
-        fingerprint("a", dataclasses.replace(extractor, weights=weights), "code"),
-        fingerprint("a", dataclasses.replace(extractor, preprocessing="nearest"), "code"),
-        fingerprint("a", EXTRACTORS["inception-v3-fid"], "code"),
-        fingerprint("a", EXTRACTORS["inception-v3-clean-fid"], "code"),
+        fingerprint("a", with_facts(extractor, weights=weights), "code"),
+        fingerprint("a", with_facts(extractor, preprocessing="nearest"), "code"),
+        fingerprint("a", EXTRACTORS.make("inception-v3-fid"), "code"),
+        fingerprint("a", EXTRACTORS.make("inception-v3-clean-fid"), "code"),
     ]
     assert len(set(prints)) == 7
     assert fingerprint("a", same, "code") == prints[0]

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmark.extractors import EXTRACTORS
-from benchmark.extractors.dinov2 import positions, preprocess
+from benchmark.extractors.networks.dinov2 import positions, preprocess
 
 CPU = torch.device("cpu")
 WIDTH, DEPTH, SIDE = 128, 3, 37  # SIDE: patches along the images that the network was trained on
@@ -87,7 +87,7 @@ def test_dinov2_matches_torchvisions_transformer(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     torch.save(state(), file)
     x = images(2, 50, 70)
-    found = with_weights(EXTRACTORS["dinov2-vitl14"], file).load(CPU, tmp_path, file)(x)
+    found = with_weights(EXTRACTORS.make("dinov2-vitl14"), file).load(CPU, tmp_path, file)(x)
     assert found.shape == (2, WIDTH)
     assert relative_error(found, torchvision_vit(state())(preprocess(x))) < 1e-5
     assert relative_error(found[0], found[1]) > 1e-2
@@ -130,6 +130,6 @@ def test_dinov2_input_is_that_of_dgm_eval(size: tuple[int, int]) -> None:
 
 def test_dinov2_is_the_large_one() -> None:
     """Width 1024, as its label and its protocol say; the file decides the network's shape."""
-    extractor = EXTRACTORS["dinov2-vitl14"]
+    extractor = EXTRACTORS.make("dinov2-vitl14")
     assert (extractor.dimension, extractor.label) == (1024, "FD-DINOv2")
     assert extractor.weights.file == "dinov2_vitl14_pretrain.pth"

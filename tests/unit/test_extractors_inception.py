@@ -20,13 +20,10 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS, features
-from benchmark.extractors.dinov2 import preprocess as dinov2_input
-from benchmark.extractors.efficientnet_lite0 import preprocess as efficientnet_input
-from benchmark.extractors.inception_v3_fid import DIALECTS
-from benchmark.extractors.inception_v3_imagenet import preprocess as imagenet_input
-from benchmark.extractors.resizing import bicubic, bilinear_tf1
+from benchmark.extractors.networks.inception_imagenet import preprocess as imagenet_input
+from benchmark.extractors.networks.resizing import bicubic, bilinear_tf1
 from benchmark.metrics.frechet import frechet_distance, statistics
-from benchmark.metrics.inception_score import inception_score
+from benchmark.metrics.inception_score import InceptionScore
 
 CPU = torch.device("cpu")
 SIZES = [(2, 3), (37, 51), (64, 64), (299, 299), (256, 178), (300, 598), (777, 512)]
@@ -167,7 +164,7 @@ def compared(request: pytest.FixtureRequest, weights: Path) -> Iterator[Compared
     sets = [images(3, 37, 51), images(2, 400, 333, seed=1)]
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
         library = LIBRARIES[request.param](weights, patch)
-        extractor = with_weights(EXTRACTORS[request.param], weights)
+        extractor = with_weights(EXTRACTORS.make(request.param), weights)
         embed = extractor.load(CPU, weights.parent, weights)
         found, expected = ([f(x) for x in sets] for f in (embed, library.features))
         yield Compared(request.param, library, found, expected)
@@ -207,7 +204,7 @@ def test_fid_of_folders_matches_the_library(
         for i, image in enumerate(array):
             Image.fromarray(image).save(tmp_path / folder / f"{i:02}.png")
     reference = compared.library.fid_of_folders(tmp_path / "a", tmp_path / "b")
-    extractor = with_weights(EXTRACTORS[compared.name], weights)
+    extractor = with_weights(EXTRACTORS.make(compared.name), weights)
     embed = extractor.load(CPU, weights.parent, weights)
     a, b = (statistics(features(array, embed, CPU, batch=4)) for array in arrays)
     distance = frechet_distance(a, b)
@@ -216,15 +213,14 @@ def test_fid_of_folders_matches_the_library(
 
 
 def test_the_dialects_feed_the_network_different_images() -> None:
-    a, b, c = (dialect.preprocess(images(2, 37, 51)) for dialect in DIALECTS.values())
+    a, b, c = (EXTRACTORS.make(name).preprocess(images(2, 37, 51)) for name in LIBRARIES)
     assert all(relative_error(x, y) > 1e-2 for x, y in ((a, b), (a, c), (b, c)))
 
 
 @pytest.mark.parametrize("size", [(37, 51), (400, 333), (299, 299)])
 def test_an_image_alone_becomes_the_same_input_as_in_a_batch(size: tuple[int, int]) -> None:
     x = images(3, *size)
-    inputs = [dialect.preprocess for dialect in DIALECTS.values()]
-    for preprocess in [*inputs, imagenet_input, efficientnet_input, dinov2_input]:
+    for preprocess in (EXTRACTORS.make(name).preprocess for name in EXTRACTORS.names()):
         alone = torch.cat([preprocess(x[i : i + 1]) for i in range(3)])
         assert torch.equal(alone, preprocess(x))
 
@@ -264,7 +260,7 @@ def test_logits_and_inception_score_match_torch_fidelity(weights: Path) -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     from torch_fidelity.metric_isc import isc_features_to_metric
 
-    extractor = with_weights(EXTRACTORS["inception-v3-torch-fidelity"], weights)
+    extractor = with_weights(EXTRACTORS.make("inception-v3-torch-fidelity"), weights)
     network = FeatureExtractorInceptionV3(
         "inception-v3-compat", ["2048", "logits_unbiased"], str(weights)
     )
@@ -275,14 +271,14 @@ def test_logits_and_inception_score_match_torch_fidelity(weights: Path) -> None:
     score = isc_features_to_metric(expected, splits=1, shuffle=False)["inception_score_mean"]
     # Seeded weights hardly tell classes apart: the score is little more than the least, 1.
     assert score > 1.001
-    assert inception_score(found, splits=1).value - 1 == pytest.approx(score - 1, rel=1e-3)
+    assert InceptionScore(splits=1).compute(found).value - 1 == pytest.approx(score - 1, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["inception-v3-imagenet", "dinov2-vitl14", "efficientnet-lite0"])
 def test_only_the_fid_inception_has_logits(name: str, tmp_path: Path) -> None:
-    pooled = np.zeros((3, EXTRACTORS[name].dimension), np.float32)
+    pooled = np.zeros((3, EXTRACTORS.make(name).dimension), np.float32)
     with pytest.raises(BenchmarkError, match=rf"extractor {name} has no classes for"):
-        EXTRACTORS[name].logits(pooled, tmp_path)
+        EXTRACTORS.make(name).logits(pooled, tmp_path)
 
 
 @torch.inference_mode()
@@ -293,7 +289,7 @@ def test_imagenet_inception_matches_torchvision(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     torch.save(network.state_dict(), file)
     network.fc, network.dropout = nn.Identity(), nn.Identity()
-    embed = with_weights(EXTRACTORS["inception-v3-imagenet"], file).load(CPU, tmp_path, file)
+    embed = with_weights(EXTRACTORS.make("inception-v3-imagenet"), file).load(CPU, tmp_path, file)
     transforms = Inception_V3_Weights.IMAGENET1K_V1.transforms()
     x = images(2, 60, 91)
     pictures = [Image.fromarray(image) for image in x.permute(0, 2, 3, 1).numpy()]
@@ -323,6 +319,6 @@ def test_imagenet_input_matches_torchvision(size: tuple[int, int]) -> None:
 def test_imagenet_weights_are_those_of_torchvision() -> None:
     from torchvision.models import Inception_V3_Weights
 
-    weights = EXTRACTORS["inception-v3-imagenet"].weights
+    weights = EXTRACTORS.make("inception-v3-imagenet").weights
     assert weights.mirrors == (Inception_V3_Weights.IMAGENET1K_V1.url,)
     assert weights.sha256.startswith(Path(weights.file).stem.rpartition("-")[2])

@@ -59,7 +59,7 @@ def embed(run: Run, config: Config, own: NDArray[np.float32]) -> None:
 
 
 def features(n: int = 8) -> NDArray[np.float32]:
-    dimension = EXTRACTORS["efficientnet-lite0"].dimension
+    dimension = EXTRACTORS.make("efficientnet-lite0").dimension
     return np.random.default_rng(1).normal(size=(n, dimension)).astype(np.float32)
 
 

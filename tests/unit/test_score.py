@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from icc import DISPLAY_P3, srgb_of_p3
-from networks import images, inception_file, with_weights
+from networks import images, inception_file, register, with_facts, with_weights
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -49,26 +49,24 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def extractors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The catalogue with two more: quarters of an image as features, and their negatives."""
+    """Two more extractors: quarters of an image as features, and their negatives."""
     (tmp_path / "w.pth").write_bytes(CONTENT)
-    known = EXTRACTORS["inception-v3-fid"]
+    known = EXTRACTORS.make("inception-v3-fid")
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    weights = dataclasses.replace(known.weights, file="w.pth", sha256=sha256, mirrors=())
     for name, sign in (("quarters", 1), ("negatives", -1)):
-        extractor = dataclasses.replace(
+        extractor = with_facts(
             known,
-            name=name,
+            name,
             label="FD-quarters",
             dimension=12,
             preprocessing="none",
-            weights=dataclasses.replace(
-                known.weights,
-                file="w.pth",
-                sha256=hashlib.sha256(CONTENT).hexdigest(),
-                mirrors=(),
-            ),
-            build=lambda _, __, sign=sign: Embedder(lambda x: sign * quarters(x), Tensor.clone),
-            classifier=lambda _: np.eye(12, 5, dtype=np.float32) / 50,
+            weights=weights,
+            preprocess=lambda _, x, sign=sign: sign * quarters(x),
+            network=lambda *_: Tensor.clone,
+            classifier=lambda *_: np.eye(12, 5, dtype=np.float32) / 50,
         )
-        monkeypatch.setitem(EXTRACTORS, name, extractor)
+        register(monkeypatch, extractor)
 
 
 def quarters(x: Tensor) -> Tensor:
@@ -419,7 +417,7 @@ def test_own_statistics_name_their_extractor_and_count(tmp_path: Path) -> None:
     assert own.values["frechet"].value == pytest.approx(whole.values["frechet"].value, rel=1e-9)
     assert own.counts == (10, 10)
     both = score(file, file, embedding(tmp_path, None))
-    assert both.extractor is EXTRACTORS["quarters"]
+    assert both.extractor == EXTRACTORS.make("quarters")
     alone = tmp_path / "alone.npz"
     save(real, embedding(tmp_path), alone)
     with np.load(file) as one, np.load(alone) as other:
@@ -805,8 +803,8 @@ def as_peers_know(inception: Path, patch: pytest.MonkeyPatch) -> None:
 
     state = torch.load(inception, weights_only=True)
     patch.setattr(peer, "load_state_dict_from_url", lambda *_, **__: state)
-    own = with_weights(EXTRACTORS["inception-v3-fid"], inception)
-    patch.setitem(EXTRACTORS, "inception-v3-fid", own)
+    own = with_weights(EXTRACTORS.make("inception-v3-fid"), inception)
+    register(patch, own)
 
 
 def flat(path: Path, seed: int, count: int) -> Path:

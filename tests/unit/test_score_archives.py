@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import register, with_facts
 from numpy.typing import NDArray
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
-from benchmark.extractors.base import Embedder
 from benchmark.metrics.frechet import Frechet, GaussianStats
 from benchmark.metrics.kernel import Kernel
 from benchmark.metrics.precision import Precision
@@ -33,17 +33,16 @@ def extractors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(CONTENT)
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     for name, sign in ((ITS_OWN, 1), (ANOTHER, -1)):
-        known = EXTRACTORS[name]
+        known = EXTRACTORS.make(name)
         weights = dataclasses.replace(known.weights, file="w.pth", sha256=sha256, mirrors=())
-
-        def build(_: Path, __: torch.device, sign: int = sign) -> Embedder:
-            return Embedder(lambda x: x.float(), lambda x: sign * quarters(x))
-
-        monkeypatch.setitem(
-            EXTRACTORS,
-            name,
-            dataclasses.replace(known, dimension=12, weights=weights, build=build),
+        extractor = with_facts(
+            known,
+            dimension=12,
+            weights=weights,
+            preprocess=lambda _, x: x.float(),
+            network=lambda *_, sign=sign: lambda x: sign * quarters(x),
         )
+        register(monkeypatch, extractor)
 
 
 def quarters(x: torch.Tensor) -> torch.Tensor:
@@ -89,7 +88,7 @@ def test_the_distance_is_of_a_reference_batchs_statistics_and_all_else_of_its_im
     found = scored(real, fake)
     ours, theirs = embedded(images(1, 15)), embedded(images(0, 20))
     gaussian = GaussianStats.from_moments(of_more["mu"], of_more["sigma"])
-    assert found.extractor is EXTRACTORS[ITS_OWN]
+    assert found.extractor == EXTRACTORS.make(ITS_OWN)
     assert found.values["frechet"].value == pytest.approx(Frechet().compute(ours, gaussian).value)
     assert found.values["frechet"].low == pytest.approx(Frechet().compute(ours, gaussian).low)
     assert found.values["kernel"].value == pytest.approx(Kernel().compute(ours, theirs).value)

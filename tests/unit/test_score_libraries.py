@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import images, inception_file, with_weights
+from networks import images, inception_file, register, with_weights
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -102,7 +102,7 @@ def scored(
 ) -> Score:
     """Score with seeded weights in place of the published ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EXTRACTORS, extractor, with_weights(EXTRACTORS[extractor], weights))
+        register(patch, with_weights(EXTRACTORS.make(extractor), weights))
         own = Embedding(extractor, weights.parent, weights, "cpu", 4, files=files)
         return score(*sides, own, metrics, choice=choice)
 

@@ -109,7 +109,7 @@ def test_weights_of_every_kind_execute_nothing(
 def test_an_extractor_s_weights_execute_nothing(save: Save, marker: Path, tmp_path: Path) -> None:
     import torch
 
-    from benchmark.extractors.folding import read_state_dict
+    from benchmark.extractors.networks.folding import read_state_dict
 
     save(tmp_path / "weights.pth", Trap(marker))
     with pytest.raises((pickle.UnpicklingError, RuntimeError)):
@@ -437,10 +437,10 @@ def test_only_the_published_bytes_are_kept(
 def test_every_address_of_the_package_is_https() -> None:
     from benchmark.extractors import EXTRACTORS
 
-    mirrors = [url for e in EXTRACTORS.values() for url in e.weights.mirrors]
+    mirrors = [url for e in EXTRACTORS.classes.values() for url in e.weights.mirrors]
     assert mirrors
     assert all(url.startswith("https://") for url in mirrors)
-    assert all(len(e.weights.sha256) == 64 for e in EXTRACTORS.values())
+    assert all(len(e.weights.sha256) == 64 for e in EXTRACTORS.classes.values())
 
 
 def test_a_hub_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,7 +280,7 @@ def _make_features(case: Case, folder: Path) -> None:
     from benchmark.extractors import EXTRACTORS
 
     config, run = _laid_out(case, folder)
-    extractor, total = EXTRACTORS[config.evaluation.extractor], _all_images(case)
+    extractor, total = EXTRACTORS.make(config.evaluation.extractor), _all_images(case)
     cell = config.cells[0].id
     for name, images, count in (
         (DATA, run.images(DATA), total),
@@ -288,7 +288,7 @@ def _make_features(case: Case, folder: Path) -> None:
     ):
         _write_random(images, _images_shape(case, count), np.uint8)
         shape = (count, extractor.dimension)
-        _write_random(run.features(extractor.name, name), shape, np.float32)
+        _write_random(run.features(extractor.kind, name), shape, np.float32)
 
     def split(rows: range) -> Split:
         sha256 = hashlib.sha256()

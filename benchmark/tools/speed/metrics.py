@@ -84,7 +84,7 @@ def inception(sizes: Sizes) -> SpeedRow:
         torch.save(state, weights := Path(folder, "weights.pth"))
         with mock.patch.object(peer, "load_state_dict_from_url", return_value=state):
             network = peer.InceptionV3()
-        embed = EXTRACTORS["inception-v3-fid"].build(weights, CPU)
+        embed = EXTRACTORS.make("inception-v3-fid").build(weights, CPU)
         files = _write_images(Path(folder), sizes)
         images = open_input(Path(folder))
         assert isinstance(images, ImageInput)

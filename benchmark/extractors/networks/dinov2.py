@@ -21,9 +21,8 @@ from torch.nn.functional import (
     scaled_dot_product_attention,
 )
 
-from benchmark.extractors.base import Embedder
-from benchmark.extractors.folding import State, read_state_dict
-from benchmark.extractors.resizing import pillow
+from benchmark.extractors.networks.folding import State, read_state_dict
+from benchmark.extractors.networks.resizing import pillow
 
 _SIDE = 224
 PATCH = 14
@@ -34,11 +33,9 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
 
-def build(file: Path, device: torch.device) -> Embedder:
-    """Return the network from uint8 B×3×H×W to the normalised class token, float32 B×d."""
-    network = Dinov2(read_state_dict(file, device))
-
-    return Embedder(preprocess, network)
+def load(file: Path, device: torch.device) -> Dinov2:
+    """Return the network from B×3×224×224 to the normalised class token, float32 B×d."""
+    return Dinov2(read_state_dict(file, device))
 
 
 def preprocess(images: Tensor) -> Tensor:

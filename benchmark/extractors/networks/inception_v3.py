@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
-from benchmark.extractors.folding import State, fold
+from benchmark.extractors.networks.folding import State, fold
 
 # B×C×H×W to the same shape: 3×3, stride 1
 Pool: TypeAlias = Callable[[Tensor], Tensor]
 
 SIDE = 299
-DIMENSION = 2048
 UNPADDED = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_4a_3x3")
 CONVOLUTION = ".conv.weight"
 AUXILIARY = "AuxLogits."  # a second classifier, which only training uses

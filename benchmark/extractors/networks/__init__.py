@@ -1,0 +1,1 @@
+"""The networks of the extractors, in torch: imported when one is loaded."""
