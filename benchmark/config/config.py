@@ -406,7 +406,7 @@ class Config(Strict):
     def subjects(self) -> dict[str, Subject]:
         """All that is judged, by name: the cells, and every control of the data that they use."""
         texts = {HELD_OUT: "real images that were never trained on, the floor at equal n"}
-        texts |= {kind: CONTROLS[kind].text for kind in self.evaluation.controls}
+        texts |= {kind: CONTROLS.make(kind).text for kind in self.evaluation.controls}
         cells = {cell.id: Subject(cell.id, cell.dataset, cell=cell) for cell in self.cells}
         return cells | {
             f"{kind}-{data}": Subject(

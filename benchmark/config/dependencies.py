@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.core.closure import digest, find, hashes, own_folders
 from benchmark.core.errors import BenchmarkError
+from benchmark.data.controls import CONTROLS
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.extractors import EXTRACTORS
@@ -51,7 +52,7 @@ def _prepare(config: Config, dataset: str) -> list[str]:
 
 
 def _controls(config: Config, dataset: str) -> list[str]:
-    return ["benchmark.stages.controls"]
+    return ["benchmark.stages.controls", *_made(config.evaluation.controls)]
 
 
 def _gather(config: Config, cell: str) -> list[str]:
@@ -98,8 +99,8 @@ def _evaluate(config: Config, name: str) -> list[str]:
 
 
 def _retrieve(config: Config, name: str) -> list[str]:
-    made = [] if config.judged(name)[0].cell else ["benchmark.data.controls"]
-    return ["benchmark.stages.retrieve", *made, *_extractor(config)]
+    kinds = [subject.control.kind for subject in config.judged(name) if subject.control]
+    return ["benchmark.stages.retrieve", *_made(kinds), *_extractor(config)]
 
 
 def _report(module: str) -> Callable[[Config, str], list[str]]:
@@ -131,6 +132,11 @@ JOBS: dict[str, Callable[[Config, str], list[str]]] = {
 
 def _extractor(config: Config) -> list[str]:
     return [EXTRACTORS.get(config.evaluation.extractor).__module__]
+
+
+def _made(kinds: Iterable[str]) -> list[str]:
+    """Return the modules of controls; that of held-out images is not made."""
+    return [CONTROLS.get(kind).__module__ for kind in kinds if kind in CONTROLS.classes]
 
 
 def _metrics(config: Config) -> list[str]:

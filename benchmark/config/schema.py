@@ -220,7 +220,8 @@ class Evaluation(Strict):
         "of the features needs for full rank, which are one more than the features' dimension",
     )
     controls: list[str] = Field(
-        default=list(CONTROLS), description="Made images that are judged as samples are"
+        default=["noise", "blur", "dropped-mode", "copies"],
+        description="Made images that are judged as samples are",
     )
     neighbours: int = Field(
         default=5, ge=1, le=100, description="k of the nearest-neighbour retrieval"
@@ -232,7 +233,7 @@ class Evaluation(Strict):
     @model_validator(mode="after")
     def _check_lists(self) -> Evaluation:
         for name in self.controls:
-            known("controls", name, CONTROLS)
+            known("controls", name, CONTROLS.classes)
         for key, values in (("controls", self.controls), ("sizes", self.sizes)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: one is named twice: keep one of the two")

@@ -69,7 +69,6 @@ CHOICES = {
     "benchmark.records.record": {"benchmark.storage.run_files"},
     "benchmark.stages.merge": {"benchmark.storage.pictures"},
     "benchmark.stages.prepare": {"benchmark.data.listing"},
-    "benchmark.stages.retrieve": {"benchmark.data.controls"},
 }
 
 

@@ -26,7 +26,9 @@ def stage(config: Config, dataset: str, run: Run) -> Record:
     train = load_data(run.data(dataset), verify=True).train
     count = config.control_count(dataset)
     made = [
-        CONTROLS[kind].make(train, count, np.random.default_rng(stream_seed(config.seed, kind)))
+        CONTROLS.make(kind).make(
+            train, count, np.random.default_rng(stream_seed(config.seed, kind))
+        )
         for kind in config.evaluation.controls
     ]
     shape = (len(made) * count, *train.shape[1:])

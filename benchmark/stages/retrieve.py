@@ -239,8 +239,8 @@ def _distance_values(distances: NDArray[np.float64]) -> dict[str, Value]:
 
 def _shares(subject: Subject, accused: NDArray[np.bool_]) -> dict[str, float]:
     """Return the share of accused images in each part of a control that has parts."""
-    maker = CONTROLS.get(subject.control.kind) if subject.control else None
-    parts = maker.parts if maker else ()
+    made = CONTROLS.classes.get(subject.control.kind) if subject.control else None
+    parts = made.parts if made else ()
     return {
         PART + part: float(accused[first :: len(parts)].mean()) for first, part in enumerate(parts)
     }

@@ -152,6 +152,7 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
         ("runtime/training_state.py", {"train"}),
         ("storage/pictures.py", {"sample", "merge_samples", "retrieve", "site"}),
         ("stages/controls.py", {"controls"}),
+        ("data/controls/blur.py", {"controls"}),
         ("report/tables.py", {"tables", "site"}),
         ("config/config.py", set()),
         ("tools/estimate.py", set()),
@@ -227,6 +228,7 @@ def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
     for package in (
         *(f"diffusion/{name}" for name in packages),
         "metrics",
+        "data/controls",
         "data/sources",
         "extractors",
         "models",

@@ -1,0 +1,54 @@
+"""What a control that is made is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.strict import Strict
+from benchmark.data.prepared import Images
+
+
+class MadeControl(Strict):
+    """Images of known quality that are made of the training images.
+
+    Attributes:
+        kind: its name in a config.
+        parts: names of the sorts of images that alternate in it: image i is of part i modulo their
+            number. Empty: all are of one sort.
+    """
+
+    kind: str
+    parts: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def text(self) -> str:
+        """What the images are, for captions."""
+        raise NotImplementedError
+
+    def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
+        """Return the images, uint8 count×H×W×3.
+
+        Args:
+            train: the training images, uint8 N×H×W×3, which stay as they are.
+            count: at most N // 2.
+            rng: the only source of randomness.
+        """
+        raise NotImplementedError
+
+
+def choose(
+    train: Images, count: int, rng: np.random.Generator, rows: NDArray[np.int64] | None = None
+) -> Images:
+    """Return `count` of the training images, each at most once, as a new array.
+
+    Args:
+        train: uint8 N×H×W×3.
+        count: how many.
+        rng: chooses them.
+        rows: from which they are chosen; None: all.
+    """
+    rows = np.arange(len(train)) if rows is None else rows
+    return np.stack([train[row] for row in rng.choice(rows, count, replace=False)])
