@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from benchmark.config.config import Config
-from benchmark.models import build
 from benchmark.models.weights import save_weights
 from benchmark.storage.paths import Run
 
@@ -16,5 +15,5 @@ def with_random_weights(config: Config, run: Run) -> None:
     torch.manual_seed(0)
     for name in config.trainings:
         resolution = config.data[config.trainings[name].dataset].resolution
-        network = build(config.networks["net"], resolution)
+        network = config.networks["net"].build(resolution)
         save_weights(run.weights(name), network.state_dict(), config.train_spec(name))

@@ -18,7 +18,6 @@ from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import plan
 from benchmark.diffusion.schedules import Schedule
 from benchmark.models.description import Description
-from benchmark.models.specs import CustomSpec, Network, RefineNetSpec
 
 if TYPE_CHECKING:
     from benchmark.config.schema import Training
@@ -31,37 +30,6 @@ def check_data(at: str, source: Source) -> None:
     for split in ("train", "held_out"):
         if getattr(source, split) < LEAST_IMAGES:
             raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")
-
-
-def check_fits(at: str, network: Network, source: Source) -> None:
-    """Refuse a network that cannot take images of the resolution of a data set."""
-    if isinstance(network, CustomSpec):
-        return
-    if network.image_channels != 3:
-        raise ValueError(f"{at}: images have 3 channels, image_channels is not 3")
-    if source.resolution % network.multiple:
-        raise ValueError(
-            f"{at}: halves its images too often for resolution {source.resolution}: "
-            f"choose a resolution that is a multiple of {network.multiple}"
-        )
-
-
-def check_network(at: str, network: Network, schedule: str, process: Process) -> None:
-    """Refuse a network that cannot be told the times of a process."""
-    if isinstance(network, RefineNetSpec):
-        levels = process.length if process.conditioned_on == "level" else None
-        if levels != network.levels:
-            raise ValueError(
-                f"{at}: a refinenet of {network.levels} levels cannot learn the schedule "
-                f"{schedule}: a geometric one of as many levels would do"
-            )
-    elif network.kind == "unet" and (network.time_embedding == "fourier") != (
-        process.conditioned_on == "sigma"
-    ):
-        raise ValueError(
-            f"{at}.time_embedding: {network.time_embedding} cannot embed the times of the schedule "
-            f"{schedule}: fourier is for ve, positional for all others"
-        )
 
 
 def check_loss(at: str, training: Training, schedule: str, process: Process) -> None:

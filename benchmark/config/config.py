@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, model_validator
@@ -13,9 +12,7 @@ from pydantic import Field, model_validator
 from benchmark.config.checks import (
     LEAST_IMAGES,
     check_data,
-    check_fits,
     check_loss,
-    check_network,
     check_plan,
     known,
 )
@@ -23,6 +20,7 @@ from benchmark.config.schema import (
     Entry,
     Evaluation,
     Model,
+    Network,
     Precision,
     Sampler,
     Schedule,
@@ -48,12 +46,7 @@ from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import Sizes
-from benchmark.models.description import Description, describe, missing_file
-from benchmark.models.specs import (
-    DiffusersCheckpoint,
-    Network,
-    Pretrained,
-)
+from benchmark.models.description import Architecture, Description
 from benchmark.records.record import Cell, Control, Sampling
 from benchmark.storage.paths import CONTROLS as ALL_CONTROLS
 from benchmark.storage.paths import HELD_OUT
@@ -112,7 +105,8 @@ class Config(Strict):
                 continue
             known(f"{at}.network", model.network, self.networks)
             known(f"{at}.training", model.training, self.training)
-            check_fits(f"{at}.network", self.networks[model.network], self.data[model.data])
+            network, source = self.networks[model.network], self.data[model.data]
+            network.check_fits(f"{at}.network", source.resolution)
         known("evaluation.extractor", self.evaluation.extractor, EXTRACTORS.classes)
         for index, entry in enumerate(self.grid):
             self._check_entry(f"grid.{index}", entry)
@@ -160,7 +154,7 @@ class Config(Strict):
             return
         process = self.schedule(schedule).process()
         network, training = recipe
-        check_network(f"networks.{self.models[model].network}", network, schedule, process)
+        network.check_process(f"networks.{self.models[model].network}", schedule, process)
         check_loss(f"training.{self.models[model].training}", training, schedule, process)
 
     def _check_described(self, model: str, schedule: str) -> None:
@@ -171,13 +165,11 @@ class Config(Strict):
             self.check_weights(model, schedule, weights)
         except BenchmarkError as error:
             raise ValueError(str(error)) from None
+        at, spec = f"models.{model}.weights", self.models[model]
         if weights.spec is not None:
-            source = self.data[self.models[model].data]
-            check_fits(f"models.{model}.weights", weights.spec, source)
-            if not isinstance(self.models[model].weights, DiffusersCheckpoint):
-                process = weights.schedule.process()
-                at = f"models.{model}.weights: network"
-                check_network(at, weights.spec, schedule, process)
+            weights.spec.check_fits(at, self.data[spec.data].resolution)
+        assert spec.weights is not None
+        spec.weights.check_process(at, weights, schedule, weights.schedule.process())
 
     def _check_cells(self) -> None:
         seen: set[str] = set()
@@ -281,7 +273,7 @@ class Config(Strict):
             if model.weights is None:
                 continue
             try:
-                description = describe(model.weights)
+                description = model.weights.describe()
             except (BenchmarkError, OSError) as error:
                 raise ValueError(f"models.{name}.weights: {error}") from None
             if description is not None:
@@ -298,7 +290,7 @@ class Config(Strict):
         weights = self.described.get(model)
         return self.schedule(name) if weights is None else weights.schedule
 
-    def check_weights(self, model: str, schedule: str, weights: Description) -> None:
+    def check_weights(self, model: str, schedule: str, weights: Description | Architecture) -> None:
         """Refuse ready weights that are not for the data of a model or a schedule of the grid.
 
         Raises:
@@ -328,7 +320,7 @@ class Config(Strict):
     def missing_files(self) -> list[str]:
         """Return a line for each file of weights that a run needs, but reading and planning not."""
         missing = {
-            name: missing_file(model.weights)
+            name: model.weights.missing_file()
             for name, model in self.models.items()
             if model.weights is not None
         }
@@ -511,12 +503,18 @@ class Config(Strict):
                 {"train": self.train_spec(cell.trained_as)}
                 if cell.trained_as
                 else {
-                    "weights": _placeless(model.weights),
+                    "weights": self._ready(cell.model),
                     "schedule": self.schedule_of(cell.model, schedule).model_dump(mode="json"),
                     "resolution": cell.resolution,
                 }
             ),
         }
+
+    def _ready(self, model: str) -> dict[str, Any]:
+        """Return what is said of ready weights, but for where their files lie."""
+        weights = self.models[model].weights
+        assert weights is not None
+        return weights.model_dump(mode="json", exclude=set(weights.places))
 
     def _arithmetic(self) -> dict[str, Any]:
         """Return what the last bits of a network's output depend on."""
@@ -577,13 +575,6 @@ class Config(Strict):
             "sizes": self.sizes(subject),
             "evaluation": self.evaluation.model_dump(mode="json", include=included),
         }
-
-
-def _placeless(weights: Pretrained | None) -> dict[str, Any]:
-    """Return what a config says of ready weights, but for where their files lie."""
-    assert weights is not None
-    is_local = isinstance(weights, DiffusersCheckpoint) and Path(weights.source).is_dir()
-    return weights.model_dump(mode="json", exclude={"source" if is_local else "path"})
 
 
 def _find(name: str, found: Mapping[str, _V], noun: str) -> _V:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.core.closure import digest, find, hashes, own_folders
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.closure import digest, hashes, own_folders
 from benchmark.data.controls import CONTROLS
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.extractors import EXTRACTORS
-from benchmark.models.specs import CustomSpec, DiffusersCheckpoint, Network
 
 if TYPE_CHECKING:
     from benchmark.config.config import Config
 
-# What reads a checkpoint of diffusers.
-OF_DIFFUSERS = [
-    "benchmark.data.listing",
-    "benchmark.models.diffusers_config",
-    "benchmark.models.schedulers",
-]
 # What a stage reads a run or a bundle with; the others have `records.record` for a JSON file.
 _READING = "benchmark.storage.run_files"
 
@@ -150,26 +140,14 @@ def _schedule(config: Config, cell: str) -> list[str]:
 
 
 def _network_of(config: Config, model: str) -> list[str]:
-    """Return what builds the network of a model, and what reads ready weights."""
+    """Return what makes the network of a model, and what reads ready weights."""
     recipe = config.recipe(model)
     if recipe is not None:
-        return _network(recipe[0], f"networks.{config.models[model].network}")
-    described = config.described.get(model)
-    spec = described.spec if described else None
-    network = _network(spec, f"models.{model}.weights") if spec else []
-    if not isinstance(config.models[model].weights, DiffusersCheckpoint):
-        return network
-    # What a hub keeps is not read before the job: there the network may be ours.
-    return [*OF_DIFFUSERS, *(network or ["benchmark.models.unet"])]
-
-
-def _network(spec: Network, at: str) -> list[str]:
-    if not isinstance(spec, CustomSpec):
-        return [f"benchmark.models.{spec.kind}"]
-    module, folders = spec.factory.partition(":")[0], own_folders()
-    if find(module, [*folders, *map(Path, sys.path)]) is None:
-        raise BenchmarkError(
-            f"{at}.factory: no module {module!r} in {' or '.join(map(str, folders))}: "
-            f"put {module}.py there"
-        )
-    return [module]
+        return recipe[0].modules(f"networks.{config.models[model].network}")
+    weights, described = config.models[model].weights, config.described.get(model)
+    # What a hub keeps is not read before the job.
+    network = described.spec if described else None
+    return [
+        type(weights).__module__,
+        *(network.modules(f"models.{model}.weights") if network else []),
+    ]

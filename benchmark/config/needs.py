@@ -12,7 +12,6 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
-from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
@@ -22,10 +21,7 @@ from benchmark.config.disk import FEATURES, arrays
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.image_files import check_images
 from benchmark.extractors import EXTRACTORS
-from benchmark.models.hub import Finder, is_whole
-from benchmark.models.hub_cache import check_pinned
-from benchmark.models.specs import DiffusersCheckpoint
-from benchmark.storage.downloads import Download, from_hub
+from benchmark.storage.downloads import Download
 from benchmark.storage.paths import CACHE, Run
 
 SECONDS = 5  # within which an address must answer
@@ -130,13 +126,9 @@ def _downloads(config: Config, run: Run) -> Iterator[tuple[str, Download]]:
             yield f"data.{name}", missing
     for name, model in config.models.items():
         cells = [cell for cell in config.cells if cell.model == name]
-        spec = model.weights
-        if not isinstance(spec, DiffusersCheckpoint) or Path(spec.source).is_dir():
-            continue
-        there = is_whole(Finder(spec, cache, download=False))
-        if not there and not all(run.samples(cell.id).exists() for cell in cells):
-            remedy = "give a local folder as source"
-            yield f"models.{name}.weights", from_hub(remedy, functools.partial(check_pinned, spec))
+        missing = model.weights.unfetched(cache) if model.weights else None
+        if missing and not all(run.samples(cell.id).exists() for cell in cells):
+            yield f"models.{name}.weights", missing
     extractor = EXTRACTORS.make(config.evaluation.extractor)
     if extractor.weights.is_missing(cache / "weights") and not all(
         array.path.exists() for array in arrays(config, run) if array.kind == FEATURES

@@ -31,9 +31,8 @@ from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
-from benchmark.models.specs import (
-    Pretrained,
-)
+from benchmark.models.checkpoints import CHECKPOINTS
+from benchmark.models.networks import NETWORKS
 from benchmark.records.record import Cell, Control, Sampling
 
 _V = TypeVar("_V")
@@ -62,6 +61,8 @@ if TYPE_CHECKING:
     from benchmark.data.sources.base import Source as Source
     from benchmark.diffusion.schedules import Schedule as Schedule
     from benchmark.metrics import Metric
+    from benchmark.models.checkpoints import CheckpointFormat as CheckpointFormat
+    from benchmark.models.networks import Network as Network
 
     Sampler = Options
 else:
@@ -71,6 +72,7 @@ else:
         return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
 
     Source = SOURCES.union()
+    Network, CheckpointFormat = NETWORKS.union(), CHECKPOINTS.union()
     Schedule, Metric = SCHEDULES.union(), METRICS.union()
     Sampler = _union(SAMPLERS)
 
@@ -155,7 +157,7 @@ class Model(Strict):
     data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
     network: Name | None = Field(default=None, description="What is trained from scratch")
     training: Name | None = Field(default=None, description="How it is trained")
-    weights: Pretrained | None = Field(
+    weights: CheckpointFormat | None = Field(
         default=None, description="Ready weights, instead of network and training"
     )
     images: UserPath | None = Field(

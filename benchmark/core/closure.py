@@ -46,7 +46,8 @@ STOPS = {
     "benchmark.diffusion.losses": "lists the losses: a training names its own",
     "benchmark.diffusion.samplers": "lists the samplers: a job names its own",
     "benchmark.diffusion.schedules": "lists the schedules: a job names its own",
-    "benchmark.models.specs": "what a config says stands in the job's own parameters",
+    "benchmark.models.checkpoints": "finds the formats of checkpoints: a job names its own",
+    "benchmark.models.networks": "finds the networks: a job names its own",
     "benchmark.runtime.gpu_leases": "chooses between equal GPUs",
     "benchmark.runtime.once": "lets one process after the other do a job",
     "benchmark.runtime.stopping": "ends a job early, which then writes nothing",
@@ -59,13 +60,6 @@ STOPS = {
 INSTALLED = {"site-packages", "dist-packages"}  # folders of packages that are not edited
 # Imports of parts, by the module that imports them. Not each of its jobs uses them.
 CHOICES = {
-    "benchmark.models": {"benchmark.models.refinenet", "benchmark.models.unet"},
-    "benchmark.models.description": {
-        "benchmark.models.diffusers_config",
-        "benchmark.models.schedulers",
-    },
-    "benchmark.models.hub": {"benchmark.data.listing"},
-    "benchmark.models.weights": {"benchmark.models.description"},
     "benchmark.records.record": {"benchmark.storage.run_files"},
     "benchmark.stages.merge": {"benchmark.storage.pictures"},
     "benchmark.stages.prepare": {"benchmark.data.listing"},

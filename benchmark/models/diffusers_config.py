@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import explain, nearest_names
-from benchmark.diffusion.processes.base import Prediction
+from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.schedules import SCHEDULES, Schedule
-from benchmark.models.schedulers import SCORE_SDE_VE, Scheduler
-from benchmark.models.specs import UNetSpec
+from benchmark.models.description import Description
+from benchmark.models.hub import Pipeline
+from benchmark.models.networks.unet import UNet
+from benchmark.models.schedulers import SCORE_SDE_VE, Scheduler, read_scheduler
 
 # Defaults of UNet2DModel, for keys that older files leave out; a test compares them.
 UNET_DEFAULTS: dict[str, Any] = {
@@ -85,7 +87,35 @@ PREDICTIONS: dict[str, Prediction] = {
 }
 
 
-def unet_spec(config: dict[str, Any], path: Path) -> UNetSpec | None:
+def describe_pipeline(pipeline: Pipeline) -> Description:
+    """Return what the two configuration files of a diffusers pipeline say.
+
+    Raises:
+        BenchmarkError: the network or the schedule is none that can be sampled here.
+    """
+    scheduler = read_scheduler(pipeline.scheduler, pipeline.scheduler_path)
+    schedule, prediction = schedule_of(scheduler)
+    process = schedule.process()
+    embedding = pipeline.network.get("time_embedding_type")
+    if embedding == "fourier" and process.conditioned_on != "sigma":
+        raise BenchmarkError(
+            f"{pipeline.network_path}: a network with time_embedding_type fourier is told noise "
+            f"levels, but the schedule {schedule.kind} tells times: ScoreSdeVeScheduler would be "
+            "right"
+        )
+    return Description(
+        spec=unet_spec(pipeline.network, pipeline.network_path),
+        schedule=schedule,
+        prediction=prediction,
+        clip=process.clips and bool(scheduler.settings.get("clip_sample")),
+        resolution=image_resolution(pipeline.network, pipeline.network_path),
+        scheduler=scheduler,
+        whole_times=_learns_times(pipeline, process),
+        choices=pipeline.choices,
+    )
+
+
+def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
     """Return the options of our U-Net that make a UNet2DModel, or None where none do.
 
     Args:
@@ -126,7 +156,7 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNetSpec | None:
         "image_channels": config["in_channels"],
     }
     try:
-        return UNetSpec.model_validate(options)
+        return UNet.model_validate(options)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, options)}") from None
 
@@ -174,6 +204,23 @@ def _schedule(name: str, options: dict[str, Any], path: Path) -> Schedule:
         return SCHEDULES.make(name, **options)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, options)}") from None
+
+
+def _learns_times(pipeline: Pipeline, process: Process) -> bool:
+    """Tell whether a network has a table of embeddings, one for each time.
+
+    Raises:
+        BenchmarkError: it has none for some time of the process.
+    """
+    if pipeline.network.get("time_embedding_type") != "learned":
+        return False
+    known = pipeline.network.get("num_train_timesteps")
+    if process.length is None or not isinstance(known, int) or known < process.length:
+        raise BenchmarkError(
+            f"{pipeline.network_path}: num_train_timesteps is {known!r}: a learned embedding of "
+            f"all {process.length} times of the schedule would be right"
+        )
+    return True
 
 
 def _check_keys(config: dict[str, Any], path: Path) -> None:

@@ -13,8 +13,8 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import nearest_names
 from benchmark.data.listing import folder_kind
 from benchmark.models.choices import Choice
-from benchmark.models.hub_cache import NotAskedError, cached, fetched
-from benchmark.models.specs import DiffusersCheckpoint
+from benchmark.models.headers import WeightFiles, check_pointer
+from benchmark.models.hub_cache import HubSource, NotAskedError, cached, fetched
 
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
 Find = Callable[[str], Path | None]
@@ -22,7 +22,6 @@ Find = Callable[[str], Path | None]
 _SHARD = re.compile(
     r"[\w-]+(?:\.[\w-]+)*\.(?:safetensors|bin)"
 )  # a file of weights that an index names
-POINTER = b"version https://git-lfs.github.com/spec/"  # how the pointer of git-lfs begins
 INDEX = "model_index.json"
 # Folders of a network, the moving average of its weights first; and the top of the checkpoint.
 EMA, UNET, TOP = "unet_ema/", "unet/", ""
@@ -90,7 +89,7 @@ class Finder:
         BenchmarkError: a folder has another part than a network and its scheduler.
     """
 
-    def __init__(self, spec: DiffusersCheckpoint, cache: Path, download: bool = True) -> None:
+    def __init__(self, spec: HubSource, cache: Path, download: bool = True) -> None:
         folder = Path(spec.source)
         self._folder = folder if folder.is_dir() else None
         self._spec, self._cache, self._download = spec, cache, download
@@ -268,21 +267,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-@dataclass(frozen=True)
-class WeightFiles:
-    """The files of a network's weights.
-
-    Attributes:
-        path: of the file of weights, or of the index of several.
-        files: of weights, in the order of their names.
-        shards: which of the files, by name, has a tensor; None: there is one file of all.
-    """
-
-    path: Path
-    files: tuple[Path, ...]
-    shards: dict[str, str] | None = None
-
-
 def weight_files(find: Find, folder: str, source: str) -> WeightFiles:
     """Return where the weights of a network are.
 
@@ -320,20 +304,3 @@ def weight_files(find: Find, folder: str, source: str) -> WeightFiles:
 def _is_name(value: object) -> bool:
     """Tell whether a value is the name of a file that cannot be outside of its folder."""
     return isinstance(value, str) and _SHARD.fullmatch(value) is not None
-
-
-def check_pointer(path: Path) -> None:
-    """Refuse the small text file that git-lfs leaves in place of a large one.
-
-    Raises:
-        BenchmarkError: it is one.
-    """
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        start = file.read(len(POINTER))
-    if start == POINTER:
-        raise BenchmarkError(
-            f"{path}: is a pointer of git-lfs and not the file itself: run git lfs pull in its "
-            "folder, or fetch the file again"
-        )

@@ -7,10 +7,26 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.models.specs import DiffusersCheckpoint
 from benchmark.storage.downloads import COMMIT, check_blob, check_hub
+
+
+class HubSource(Protocol):
+    """What a config says of a checkpoint on the hub, or in a folder."""
+
+    @property
+    def source(self) -> str:
+        """Return an id on the hub, or a folder."""
+
+    @property
+    def revision(self) -> str:
+        """Return a commit, a branch or a tag."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Return that of its weights, if it is known."""
 
 
 class NotAskedError(BenchmarkError):
@@ -23,7 +39,7 @@ def revision_of(path: Path) -> str | None:
     return found[1] if found else None
 
 
-def fetched(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
+def fetched(spec: HubSource, name: str, cache: Path) -> Path | None:
     """Return a file of the hub once it is in the cache, or None where the hub has none.
 
     Raises:
@@ -52,7 +68,7 @@ def fetched(spec: DiffusersCheckpoint, name: str, cache: Path) -> Path | None:
     return check_blob(Path(found))
 
 
-def check_pinned(spec: DiffusersCheckpoint) -> None:
+def check_pinned(spec: HubSource) -> None:
     """Refuse to download what may be another thing tomorrow.
 
     Raises:
@@ -65,7 +81,7 @@ def check_pinned(spec: DiffusersCheckpoint) -> None:
         )
 
 
-def cached(spec: DiffusersCheckpoint, name: str, cache: Path) -> tuple[Path | None, bool]:
+def cached(spec: HubSource, name: str, cache: Path) -> tuple[Path | None, bool]:
     """Return a file of the hub's cache, and whether the cache knows that there is or is none."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
@@ -93,7 +109,7 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _unreachable(spec: DiffusersCheckpoint, error: Exception) -> NotAskedError:
+def _unreachable(spec: HubSource, error: Exception) -> NotAskedError:
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return NotAskedError(
         f"{spec.source}: no such folder, and revision {spec.revision} cannot be fetched from the "

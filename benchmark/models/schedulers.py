@@ -2,8 +2,8 @@
 
 A setting of the process, of what the network predicts or of clipping is followed. One that makes
 another process of it is refused. One that only shapes the steps of the checkpoint's own sampler is
-left to the sampler of the grid: `choices_of` says where the two differ. A key that is none of
-diffusers' is refused.
+left to the sampler of the grid: `Scheduler.choices_with` says where the two differ. A key that is
+none of diffusers' is refused.
 """
 
 from __future__ import annotations
@@ -242,6 +242,34 @@ class Scheduler:
     settings: Mapping[str, Any]
     foreign: Mapping[str, Any]
 
+    def choices_with(self, sampler: Options, process: Process) -> list[Choice]:
+        """Return where a sampler does not take the steps of this self.
+
+        Args:
+            sampler: of the grid.
+            process: that is sampled.
+        """
+        found = [
+            Choice.of(key, value, f"it is no setting of a {self.kind}, which does not read it")
+            for key, value in self.foreign.items()
+        ]
+        usual, own = SCHEDULERS[self.kind], SAMPLES_AS.get(self.kind) == sampler.kind
+        for key, value in _steps(self.settings).items():
+            option, ours = _ours(key, sampler, process)
+            theirs = SPACINGS.get(key) or _SAME.get(str(value), value)
+            if key in OTHERS and value == usual[key] and not own:
+                continue  # the solver is another, whose options are no choice of the checkpoint's
+            if ours is None and value != usual[key]:
+                found.append(
+                    Choice.of(key, value, f"the grid's {sampler.kind} has no such setting")
+                )
+            elif ours not in (None, theirs):
+                used = ours if isinstance(ours, str) else json.dumps(ours)
+                found.append(
+                    Choice.of(key, value, f"the grid's {sampler.kind} uses {option} {used}")
+                )
+        return found
+
 
 def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
     """Return what a scheduler file says.
@@ -273,32 +301,6 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
     _check(settings, usual, path)
     foreign = {key: given[key] for key in given if key not in usual and key not in OLD}
     return Scheduler(kind, path, settings, foreign)
-
-
-def choices_of(scheduler: Scheduler, sampler: Options, process: Process) -> list[Choice]:
-    """Return where a sampler does not take the steps of a checkpoint's own scheduler.
-
-    Args:
-        scheduler: of the checkpoint.
-        sampler: of the grid.
-        process: that is sampled.
-    """
-    found = [
-        Choice.of(key, value, f"it is no setting of a {scheduler.kind}, which does not read it")
-        for key, value in scheduler.foreign.items()
-    ]
-    usual, own = SCHEDULERS[scheduler.kind], SAMPLES_AS.get(scheduler.kind) == sampler.kind
-    for key, value in _steps(scheduler.settings).items():
-        option, ours = _ours(key, sampler, process)
-        theirs = SPACINGS.get(key) or _SAME.get(str(value), value)
-        if key in OTHERS and value == usual[key] and not own:
-            continue  # the solver is another, whose options are no choice of the checkpoint's
-        if ours is None and value != usual[key]:
-            found.append(Choice.of(key, value, f"the grid's {sampler.kind} has no such setting"))
-        elif ours not in (None, theirs):
-            used = ours if isinstance(ours, str) else json.dumps(ours)
-            found.append(Choice.of(key, value, f"the grid's {sampler.kind} uses {option} {used}"))
-    return found
 
 
 def _ours(key: str, sampler: Options, process: Process) -> tuple[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.models.choices import Choice
-from benchmark.models.hub import WeightFiles, check_pointer
+from benchmark.models.headers import WeightFiles, check_pointer
 
 # The prefix of a moving average of weights.
 AVERAGE = re.compile(r"(?:^|[._])ema(?:[._]|$)", re.IGNORECASE)
@@ -73,6 +73,11 @@ def flat(weights: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def is_weights(value: object) -> bool:
+    """Tell whether a value is a dictionary of tensors."""
+    return isinstance(value, dict) and all(isinstance(item, Tensor) for item in value.values())
 
 
 def check_sha256(files: WeightFiles, expected: str | None) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
-from benchmark.models.description import SPEC, read_header
+from benchmark.models.headers import SPEC, read_header
 from benchmark.storage.atomic import write_bytes
 
 DIGEST = "sha256"  # the key of our header

@@ -34,7 +34,10 @@ SERVED = {
 }
 # What most of these jobs import only when they come to need it.
 NEEDED_LATER = {
-    "torch": ("torch._dynamo", "benchmark.models.unet"),  # the first is part of every optimiser
+    "torch": (
+        "torch._dynamo",
+        "benchmark.models.modules.unet",
+    ),  # the first is part of every optimiser
     "arrays": ("scipy.cluster.vq", "scipy.ndimage", "scipy.special"),
 }
 SHORT = "/tmp"  # where sockets lie if their path in TMPDIR would be too long

@@ -23,8 +23,9 @@ from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.models.checkpoints.own import load_trained
 from benchmark.models.choices import Choice
-from benchmark.models.pretrained import Loaded, load_pretrained, load_trained
+from benchmark.models.description import Loaded
 from benchmark.records.contention import Watch
 from benchmark.records.record import Cell, Checkpoint, Record, Stopwatch, Timing, provenance
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
@@ -250,7 +251,7 @@ def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
         return load_trained(run.weights(cell.trained_as))
     weights = config.models[cell.model].weights
     assert weights is not None
-    loaded = load_pretrained(weights, run.root.parent / CACHE)
+    loaded = weights.load(run.root.parent / CACHE)
     config.check_weights(cell.model, cell.sampling.schedule, loaded)
     return loaded
 

@@ -27,7 +27,6 @@ from benchmark.core.values import Value
 from benchmark.data import load as load_data
 from benchmark.diffusion.objective import Objective, objective
 from benchmark.metrics.uncertainty import median_rate
-from benchmark.models import build
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention, Watch
 from benchmark.records.record import Curve, Record, Stopwatch, created, provenance, read_record
@@ -100,7 +99,7 @@ def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.devi
     cell = config.trainings[name]
     recipe = config.recipe(cell.model)
     assert recipe is not None
-    network_spec, settings = recipe
+    options, settings = recipe
     process = config.schedule(cell.sampling.schedule).process()
     dataset = load_data(run.data(cell.dataset), verify=True)
     sha256 = dataset.manifest.splits.train.sha256
@@ -108,7 +107,7 @@ def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.devi
     if team.rank == 0:  # the others read the state after it
         bind_state(state, modules(config, "train", name), f"train {name}")
     with seeded(stream_seed(config.seed, name, "weights")):
-        network = build(network_spec, cell.resolution).to(device)
+        network = options.build(cell.resolution).to(device)
     if config.compile:
         network.compile()
     return Trainer(

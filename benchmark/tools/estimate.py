@@ -38,33 +38,20 @@ from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.objective import objective
 from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.diffusion.schedules import Schedule
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.weights import locate
-from benchmark.models import build
-from benchmark.models.description import Description, describe_pipeline
-from benchmark.models.hub import (
-    NETWORK_FILES,
-    SCHEDULER_FILES,
-    Finder,
-    Pipeline,
-    read_json,
-    read_pipeline,
-)
-from benchmark.models.pretrained import diffusers_network
-from benchmark.models.specs import DiffusersCheckpoint, NcsnCheckpoint, Network
+from benchmark.models.description import Architecture
 from benchmark.records.contention import Contention, load_average
 from benchmark.records.record import Cell
 from benchmark.runtime.device import resolve_device, seeded, synchronise, use_threads
 from benchmark.runtime.gauges import watch_machine
 from benchmark.runtime.training_state import KEPT
 from benchmark.stages.train import Trainer
-from benchmark.storage.paths import CACHE, REFERENCE, Run
+from benchmark.storage.paths import CACHE, Run
 
 PROBE_SECONDS = 1.0  # for which it is watched, before anything is measured, what others do
 LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that would take longer
 TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
-PUBLISHED = REFERENCE.parent / "networks"
 BAR = 10  # characters of the longest bar
 _PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
@@ -271,23 +258,6 @@ def seconds_an_image(
     return statistics.median(times) / batch, batch
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A network that can be built, with random weights, on the CPU.
-
-    Attributes:
-        build: makes it.
-        schedule: of its process.
-        key: the same for networks of the same cost.
-        origin: where this is known from.
-    """
-
-    build: Callable[[], nn.Module]
-    schedule: Schedule
-    key: str
-    origin: str
-
-
 def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     """Return the network of a cell as far as it is known on this machine.
 
@@ -297,25 +267,12 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     schedule = config.schedule(cell.sampling.schedule)
     recipe = config.recipe(cell.model)
     if recipe is not None:
-        return _described(recipe[0], schedule, cell.resolution)
+        return Architecture.of(recipe[0], schedule, cell.resolution, "the config")
     weights = config.models[cell.model].weights
     assert weights is not None
-    if isinstance(weights, DiffusersCheckpoint):
-        pipeline, origin = _pipeline(weights, run.root.parent / CACHE)
-        described = describe_pipeline(pipeline)
-        config.check_weights(cell.model, cell.sampling.schedule, described)
-        return _diffusers(described, pipeline, origin)
-    described = config.described[cell.model]
-    assert described.spec is not None
-    origin = "the config" if isinstance(weights, NcsnCheckpoint) else "its header"
-    return _described(described.spec, described.schedule, described.resolution, origin)
-
-
-def _described(
-    network: Network, schedule: Schedule, resolution: int, origin: str = "the config"
-) -> Architecture:
-    make = functools.partial(build, network, resolution)
-    return Architecture(make, schedule, canonical_json(network.model_dump(mode="json")), origin)
+    found = weights.architecture(run.root.parent / CACHE)
+    config.check_weights(cell.model, cell.sampling.schedule, found)
+    return found
 
 
 @dataclass(frozen=True)
@@ -475,8 +432,7 @@ def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
     fetched = {
         canonical_json(weights.model_dump(mode="json")): size[cell.id]
         for cell in config.cells
-        if isinstance(weights := config.models[cell.model].weights, DiffusersCheckpoint)
-        and not Path(weights.source).is_dir()
+        if (weights := config.models[cell.model].weights) and weights.is_remote()
     }
     found = list(arrays(config, run))
     written: Counter[str] = Counter()
@@ -493,29 +449,6 @@ def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
         "controls": written["controls"],
         FEATURES: written[FEATURES] + kept,  # of data once more in a cache
     }
-
-
-def _pipeline(spec: DiffusersCheckpoint, cache: Path) -> tuple[Pipeline, str]:
-    """Return a checkpoint's own files, or what is published of it, and where this is from."""
-    find = Finder(spec, cache, download=False)
-    if all(any(map(find, names)) for names in (NETWORK_FILES, SCHEDULER_FILES)):
-        return read_pipeline(find, spec.source), f"{spec.source}, at hand"
-    path = PUBLISHED / f"{spec.source.replace('/', '--')}.json"
-    if not path.is_file():
-        raise BenchmarkError(
-            f"{spec.source} is not on this machine, and its architecture is not in {PUBLISHED}"
-        )
-    facts = read_json(path)
-    pipeline = Pipeline(facts["network"], path, facts["scheduler"], path)
-    return pipeline, f"published: {path.name}"
-
-
-def _diffusers(described: Description, pipeline: Pipeline, origin: str) -> Architecture:
-    if described.spec is not None:
-        make = functools.partial(build, described.spec, described.resolution)
-    else:
-        make = functools.partial(diffusers_network, pipeline.network, pipeline.network_path)
-    return Architecture(make, described.schedule, canonical_json(pipeline.network), origin)
 
 
 class _Zero(nn.Module):

@@ -14,7 +14,7 @@ from benchmark.config.config import Config
 from benchmark.core.closure import TEMPLATES
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.prepared import read_manifest
-from benchmark.models.specs import ZOO, CustomSpec
+from benchmark.models.checkpoints.zoo import ZOO
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record, read_records
 from benchmark.records.rows import collect, table_names
@@ -55,9 +55,9 @@ def _check_loadable(config: Config, training: str) -> None:
     """Refuse a file that nobody could use, as the code that a header names is never run."""
     recipe = config.recipe(config.trainings[training].model)
     assert recipe is not None
-    if isinstance(recipe[0], CustomSpec):
+    if code := recipe[0].users_code():
         raise BenchmarkError(
-            f"{training}: its network is code of your own, {recipe[0].factory}, which is not run "
+            f"{training}: its network is code of your own, {code}, which is not run "
             "from a file of weights: only built-in networks are exported"
         )
 

@@ -23,7 +23,7 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import Extractor
-from benchmark.models.pretrained import Loaded
+from benchmark.models.description import Loaded
 from benchmark.records.record import Record, read_record
 from benchmark.stages import features, sample
 from benchmark.storage.paths import Run

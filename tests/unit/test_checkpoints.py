@@ -33,10 +33,11 @@ from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.samplers import SAMPLERS, plan
-from benchmark.models.description import describe
-from benchmark.models.pretrained import Loaded, load_pretrained
+from benchmark.models.checkpoints.ncsn import NcsnCheckpoint
+from benchmark.models.checkpoints.own import OwnCheckpoint
+from benchmark.models.description import Loaded
+from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.schedulers import KNOWN, SCHEDULERS
-from benchmark.models.specs import NcsnCheckpoint, OwnCheckpoint, RefineNetSpec
 from benchmark.records.record import read_record
 from benchmark.records.rows import collect
 from benchmark.report.tables import results_table
@@ -82,7 +83,7 @@ def with_scheduler(folder: Path, kind: str, **settings: Any) -> Path:
 def plan_refusal(folder: Path) -> str:
     """Return why a folder is refused when the config is read."""
     with pytest.raises(BenchmarkError) as caught:
-        describe(diffusers_spec(folder))
+        diffusers_spec(folder).describe()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -96,7 +97,7 @@ def refusal(folder: Path) -> str:
 
 def choices(folder: Path, sampler: str, **options: Any) -> list[str]:
     found = load(folder).choices_with(SAMPLERS.options(sampler)(**options))
-    described = describe(diffusers_spec(folder))
+    described = diffusers_spec(folder).describe()
     assert described is not None
     assert described.choices_with(SAMPLERS.options(sampler)(**options)) == found
     return [str(choice) for choice in found]
@@ -360,7 +361,7 @@ def test_what_a_file_leaves_out_is_as_its_own_class_has_it(folder: Path) -> None
 def test_no_setting_is_ever_ignored(original: Path, key: str, value: Any) -> None:
     """A value that no scheduler has by default is followed, refused or named; never nothing."""
     from benchmark.models.diffusers_config import schedule_of
-    from benchmark.models.schedulers import IDLE, OLD, choices_of, read_scheduler
+    from benchmark.models.schedulers import IDLE, OLD, read_scheduler
 
     config = json.loads((original / SCHEDULER).read_text())
     usual = schedule_of(read_scheduler(config, SCHEDULER))
@@ -369,7 +370,7 @@ def test_no_setting_is_ever_ignored(original: Path, key: str, value: Any) -> Non
     try:
         scheduler = read_scheduler(config | {key: value}, SCHEDULER)
         found = schedule_of(scheduler)
-        named = choices_of(scheduler, SAMPLERS.options("ddpm")(), found[0].process())
+        named = scheduler.choices_with(SAMPLERS.options("ddpm")(), found[0].process())
     except BenchmarkError:
         return
     clipped = scheduler.settings["clip_sample"] != config["clip_sample"]
@@ -657,7 +658,7 @@ def test_weights_of_half_precision_alone_are_loaded(
     )
     expected = outputs_of(folder, variant=variant, use_safetensors=safe).float()
     assert_outputs(load(folder), expected)
-    assert describe(diffusers_spec(folder))
+    assert diffusers_spec(folder).describe()
 
 
 def test_full_precision_is_preferred(folder: Path) -> None:
@@ -700,7 +701,7 @@ def test_shards_on_a_hub_are_fetched(hub: Hub, sde: Path, folder: Path, tmp_path
     expected = outputs_of(folder)
     sharded(folder)
     hub.folder = folder
-    assert_outputs(load_pretrained(diffusers_spec("google/tiny"), tmp_path / "cache"), expected)
+    assert_outputs(diffusers_spec("google/tiny").load(tmp_path / "cache"), expected)
 
 
 @pytest.mark.parametrize("damage", ["missing", "pointer", "other", "outside", "empty"])
@@ -874,11 +875,11 @@ def test_a_pointer_of_git_lfs_is_named_whatever_kind_of_weights(tmp_path: Path) 
     spec = OwnCheckpoint(kind="own", path=path)
     assert "is a pointer of git-lfs" in message(spec)
     with pytest.raises(BenchmarkError, match="is a pointer of git-lfs"):
-        describe(spec)
-    ncsn = NcsnCheckpoint(kind="ncsn", path=path, network=RefineNetSpec(channels=4, levels=3))
+        spec.describe()
+    ncsn = NcsnCheckpoint(kind="ncsn", path=path, network=RefineNet(channels=4, levels=3))
     assert "is a pointer of git-lfs" in message(ncsn)
     with pytest.raises(BenchmarkError, match="is a pointer of git-lfs"):
-        describe(ncsn)
+        ncsn.describe()
 
 
 def test_folders_and_dangling_links_in_place_of_files_are_named(folder: Path) -> None:

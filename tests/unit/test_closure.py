@@ -23,8 +23,7 @@ from benchmark.config.loading import parse
 from benchmark.core import closure
 from benchmark.core.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
 from benchmark.core.errors import BenchmarkError
-from benchmark.models import build
-from benchmark.models.specs import CustomSpec
+from benchmark.models.networks.custom import Custom
 from benchmark.report.plots import write_plots
 from benchmark.report.site import write_site
 from benchmark.report.tables import write_tables
@@ -119,9 +118,12 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
         ("runtime/gauges.py", {"train", "sample", "merge_samples"}),
         ("records/record.py", {rule for rule, _ in SMOKE_JOBS}),
         ("report/plots.py", {"plots", "site"}),
-        ("models/unet.py", {"train", "sample", "merge_samples"}),
-        ("models/refinenet.py", set()),
-        ("models/hub.py", {"sample", "merge_samples"}),
+        ("models/networks/unet.py", {"train", "sample", "merge_samples"}),
+        ("models/networks/refinenet.py", set()),
+        ("models/modules/unet.py", {"train", "sample", "merge_samples"}),
+        ("models/checkpoints/own.py", {"sample", "merge_samples"}),
+        ("models/checkpoints/diffusers.py", set()),
+        ("models/hub.py", set()),
         ("models/diffusers_config.py", set()),
         ("data/sources/celeba.py", set()),
         ("data/sources/folder.py", set()),
@@ -168,8 +170,10 @@ def test_an_edited_module_changes_what_it_can_change(
 @pytest.mark.parametrize(
     ("module", "jobs"),
     [
-        ("models/refinenet.py", {("train", "NCSN-geometric"), ("sample", "NCSN")}),
-        ("models/unet.py", {("train", "SDE-ve"), ("sample", "SDE")}),
+        ("models/networks/refinenet.py", {("train", "NCSN-geometric"), ("sample", "NCSN")}),
+        ("models/networks/unet.py", {("train", "SDE-ve"), ("sample", "SDE")}),
+        ("models/modules/refinenet.py", {("train", "NCSN-geometric"), ("sample", "NCSN")}),
+        ("models/modules/unet.py", {("train", "SDE-ve"), ("sample", "SDE")}),
         ("diffusion/samplers/langevin.py", {("sample", "NCSN")}),
         ("diffusion/schedules/geometric.py", {("train", "NCSN-geometric"), ("sample", "NCSN")}),
         ("diffusion/schedules/ve.py", {("train", "SDE-ve"), ("sample", "SDE")}),
@@ -231,7 +235,8 @@ def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
         "data/controls",
         "data/sources",
         "extractors",
-        "models",
+        "models/networks",
+        "models/checkpoints",
     ):
         (scratch / package / "new.py").write_text("NEW = 1\n")
     for package in ("diffusion/samplers",):
@@ -411,7 +416,7 @@ def test_a_module_that_python_warns_of_is_read_without_a_word(
 def test_a_network_is_imported_from_where_its_code_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = CustomSpec(kind="custom", factory="twice_there:network")
+    spec = Custom(kind="custom", factory="twice_there:network")
     for name in ("here", "beside"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "twice_there.py").write_text(
@@ -420,7 +425,7 @@ def test_a_network_is_imported_from_where_its_code_is_compared(
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv(closure.MODULES, str(tmp_path / "beside"))
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "here")])
-    network = build(spec, 8)
+    network = spec.build(8)
     compared = closure.find("twice_there", closure.own_folders())
     assert compared == tmp_path / type(network).__name__ / "twice_there.py"
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.sources.folder import Folder
-from benchmark.models.specs import DiffusersCheckpoint, OwnCheckpoint, ZooCheckpoint, local_files
+from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
+from benchmark.models.checkpoints.own import OwnCheckpoint
+from benchmark.models.checkpoints.zoo import ZooCheckpoint
 from benchmark.storage import contents as module
 from benchmark.storage.contents import contents
 
@@ -160,7 +162,7 @@ def test_a_pipeline_is_told_by_what_is_read_of_it(tmp_path: Path) -> None:
     spec = DiffusersCheckpoint(kind="diffusers", source=str(pipeline))
 
     def now() -> str:
-        return contents(*local_files(spec), tmp_path)
+        return contents(*spec.local_files(), tmp_path)
 
     before = now()
     for extra in ("README.md", ".git/HEAD", "logs/events.out", "unet/optimizer.bin", "log.json"):
@@ -184,9 +186,9 @@ def test_weights_are_told_by_content_wherever_they_lie(
     monkeypatch.chdir(tmp_path)
     paths = [Path(place, "w.safetensors") for place in ("here", tmp_path / "here", "there")]
     specs = [OwnCheckpoint(kind="own", path=path) for path in paths]
-    found = [contents(*local_files(spec), tmp_path) for spec in specs]
+    found = [contents(*spec.local_files(), tmp_path) for spec in specs]
     assert len(set(found)) == 1
-    zoo = local_files(ZooCheckpoint(kind="zoo", name="avatars-ddpm"))
+    zoo = ZooCheckpoint(kind="zoo", name="avatars-ddpm").local_files()
     assert zoo[1] == ["avatars-ddpm.safetensors"]
 
 

@@ -31,8 +31,8 @@ from benchmark.diffusion.objective import objective
 from benchmark.diffusion.processes.sde import SDE
 from benchmark.diffusion.samplers import SAMPLERS, plan
 from benchmark.diffusion.schedules import SCHEDULES
-from benchmark.models import build
-from benchmark.models.specs import RefineNetSpec, UNetSpec
+from benchmark.models.networks.refinenet import RefineNet
+from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention, Counters, Watch
 from benchmark.stages.sample import Drawing
@@ -154,11 +154,11 @@ def test_flops_of_a_convolution_are_two_for_each_multiplication() -> None:
 
 def test_flops_count_the_products_inside_attention() -> None:
     process = SCHEDULES.make("linear").process()
-    plain = UNetSpec.model_validate(UNET)
-    without = build(plain.model_copy(update={"mid_attention": False}), 16)
+    plain = UNet.model_validate(UNET)
+    without = plain.model_copy(update={"mid_attention": False}).build(16)
     pixels, width = 16 * 16, 8
     projections, products = 4 * 2 * pixels * width**2, 2 * 2 * pixels**2 * width
-    attention = flops(build(plain, 16), 16, process) - flops(without, 16, process)
+    attention = flops(plain.build(16), 16, process) - flops(without, 16, process)
     assert attention == projections + products
 
 
@@ -177,7 +177,7 @@ def test_as_many_evaluations_as_sampling_counts(
     assert cell.trained_as is not None
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        weights = build(config.networks["net"], 16).state_dict()
+        weights = config.networks["net"].build(16).state_dict()
     # An untrained score network diverges, which takes as many evaluations.
     save_weights(run.weights(cell.trained_as), weights, config.train_spec(cell.trained_as))
     drawing = Drawing(config, cell, run, CPU)
@@ -223,7 +223,7 @@ def test_images_of_a_training_are_those_that_its_steps_take(
     settings: dict[str, int], images: int, tmp_path: Path
 ) -> None:
     training = Training.model_validate(settings)
-    trainer = trainer_of(build(UNetSpec.model_validate(UNET), 8), training, images, tmp_path)
+    trainer = trainer_of(UNet.model_validate(UNET).build(8), training, images, tmp_path)
     taken = sum(len(trainer._batch(step)) for step in range(trainer.total))
     assert trained_images(training, images) == taken
 
@@ -241,7 +241,7 @@ def trainer_of(network: nn.Module, settings: Training, images: int, state: Path)
 
 
 def test_a_state_holds_as_many_copies_of_the_weights_as_are_counted(tmp_path: Path) -> None:
-    network = build(UNetSpec.model_validate(UNET), 8)
+    network = UNet.model_validate(UNET).build(8)
     trainer = trainer_of(network, Training(steps=1, batch=2), 2, tmp_path)
     trainer.step(0)
     parameters = sum(p.numel() for p in network.parameters())
@@ -298,7 +298,7 @@ def test_one_image_that_does_not_fit_is_an_error() -> None:
 def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -> None:
     found = estimate(smoke, Run(Path("none") / smoke.run), threads=1)
     rows = {row.name: row for row in found.rows}
-    network = build(smoke.networks["net"], 16)
+    network = smoke.networks["net"].build(16)
     process = smoke.schedule("linear").process()
     parameters = sum(p.numel() for p in network.parameters())
     once = flops(network, 16, process)
@@ -442,8 +442,8 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
     config = parse(content(models={"M": model}, grid=[entry | {"steps": 10, "samples": 3}]))
     run = Run(tmp_path / "run")
     ncsn = architecture(config, config.cells[0], run).build()
-    assert ncsn.state_dict().keys() == build(RefineNetSpec(channels=4), 16).state_dict().keys()
-    spec = UNetSpec.model_validate(UNET)
+    assert ncsn.state_dict().keys() == RefineNet(channels=4).build(16).state_dict().keys()
+    spec = UNet.model_validate(UNET)
     trained = {
         "network": spec.model_dump(mode="json"),
         "schedule": {"kind": "linear", "T": 100},
@@ -451,10 +451,10 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
         "training": {},
     }
     path = tmp_path / "own.safetensors"
-    save_weights(path, build(spec, 16).state_dict(), trained)
+    save_weights(path, spec.build(16).state_dict(), trained)
     config = pretrained({"kind": "own", "path": str(path)})
     own = architecture(config, config.cells[0], run)
-    assert own.build().state_dict().keys() == build(spec, 16).state_dict().keys()
+    assert own.build().state_dict().keys() == spec.build(16).state_dict().keys()
     assert own.schedule.model_dump()["T"] == 100
 
 

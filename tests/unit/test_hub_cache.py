@@ -22,9 +22,8 @@ from test_pretrained import (
     sde,
 )
 
+from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
 from benchmark.models.hub import Finder, is_whole
-from benchmark.models.pretrained import load_pretrained
-from benchmark.models.specs import DiffusersCheckpoint
 
 __all__ = ["ddpm", "hub", "sde"]  # fixtures
 
@@ -74,7 +73,7 @@ def test_a_whole_cache_is_enough_without_the_hub(
     silence: Callable[[Hub, pytest.MonkeyPatch], None],
 ) -> None:
     silence(hub, monkeypatch)
-    found = load_pretrained(diffusers_spec("google/tiny"), cache)
+    found = diffusers_spec("google/tiny").load(cache)
     assert torch.equal(output(found.network, [3, 60]), output(load(ddpm).network, [3, 60]))
     assert found.facts["revision"] == Hub.commit
     assert [*map(str, found.choices)] == [CHOICE]
@@ -82,7 +81,7 @@ def test_a_whole_cache_is_enough_without_the_hub(
 
 
 def test_a_branch_in_the_cache_needs_no_commit(hub: Hub, cache: Path) -> None:
-    found = load_pretrained(diffusers_spec("google/tiny", revision="main"), cache)
+    found = diffusers_spec("google/tiny", revision="main").load(cache)
     assert found.facts["revision"] == Hub.commit
     assert [choice.checkpoint for choice in found.choices] == ["main"]
     assert hub.requests == []
@@ -94,7 +93,7 @@ def test_a_hub_that_answers_is_asked_for_what_the_cache_lacks(
     hub.folder = shutil.copytree(ddpm, cache / "on-the-hub")
     average = diffusers_unet(LIKE_CELEBAHQ | {"norm_eps": 1e-2})
     average.save_pretrained(hub.folder / "unet_ema")
-    found = load_pretrained(diffusers_spec("google/tiny"), cache)
+    found = diffusers_spec("google/tiny").load(cache)
     torch.testing.assert_close(output(found.network, [3]), output(average, [3]))
     assert [choice.setting for choice in found.choices] == ["unet"]
 

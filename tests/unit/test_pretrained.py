@@ -21,10 +21,16 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.processes.discrete_ve import DiscreteVE
 from benchmark.diffusion.processes.discrete_vp import DiscreteVP
 from benchmark.diffusion.processes.ve import VE
-from benchmark.models import build
+from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
+from benchmark.models.checkpoints.ncsn import NcsnCheckpoint
+from benchmark.models.checkpoints.own import OwnCheckpoint
+from benchmark.models.checkpoints.zoo import ZOO, ZooCheckpoint
+from benchmark.models.description import Loaded
 from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_of
-from benchmark.models.pretrained import Loaded, load_pretrained
-from benchmark.models.refinenet import RefineNet
+from benchmark.models.modules.refinenet import RefineNetModule
+from benchmark.models.modules.unet import UNetModule
+from benchmark.models.networks.refinenet import RefineNet
+from benchmark.models.networks.unet import UNet
 from benchmark.models.schedulers import (
     ALWAYS,
     FOLLOWED,
@@ -40,16 +46,6 @@ from benchmark.models.schedulers import (
     Scheduler,
     read_scheduler,
 )
-from benchmark.models.specs import (
-    ZOO,
-    DiffusersCheckpoint,
-    NcsnCheckpoint,
-    OwnCheckpoint,
-    RefineNetSpec,
-    UNetSpec,
-    ZooCheckpoint,
-)
-from benchmark.models.unet import UNet
 from benchmark.models.weights import save_weights
 
 torch.set_num_threads(1)
@@ -78,7 +74,7 @@ LIKE_NCSNPP = {
     "norm_num_groups": 4,
     "layers_per_block": 1,
 }
-RANDOM_UNET = UNetSpec(channels=(8, 16), attention=(False, True), groups=4, output_gates=True)
+RANDOM_UNET = UNet(channels=(8, 16), attention=(False, True), groups=4, output_gates=True)
 TRAINED = {
     "network": RANDOM_UNET.model_dump(mode="json"),
     "schedule": {"kind": "cosine", "T": 100},
@@ -121,15 +117,15 @@ def sde(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     path = tmp_path / "own.safetensors"
-    save_weights(path, build(RANDOM_UNET, 8).state_dict(), TRAINED)
+    save_weights(path, RANDOM_UNET.build(8).state_dict(), TRAINED)
     return path
 
 
-def ncsn_checkpoint(path: Path, spec: RefineNetSpec, legacy: bool) -> nn.Module:
+def ncsn_checkpoint(path: Path, spec: RefineNet, legacy: bool) -> nn.Module:
     """Write a checkpoint as ermongroup/ncsn does, and return the network that it holds."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = RefineNet(spec)
+        network = RefineNetModule(spec)
     parallel = nn.DataParallel(network)
     optimiser = torch.optim.Adam(parallel.parameters())
     network(torch.rand(2, 3, 8, 8), torch.tensor([0, 1])).sum().backward()
@@ -145,7 +141,7 @@ def diffusers_spec(folder: Path | str, **options: Any) -> DiffusersCheckpoint:
 
 
 def load(folder: Path | str, **options: Any) -> Loaded:
-    return load_pretrained(diffusers_spec(folder, **options), Path("no-cache"))
+    return diffusers_spec(folder, **options).load(Path("no-cache"))
 
 
 def output(network: nn.Module, condition: list[float]) -> Tensor:
@@ -159,7 +155,7 @@ def output(network: nn.Module, condition: list[float]) -> Tensor:
 def message(spec: Any, cache: Path = Path("no-cache")) -> str:
     """Return the error of loading, which is one line."""
     with pytest.raises(BenchmarkError) as caught:
-        load_pretrained(spec, cache)
+        spec.load(cache)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -178,7 +174,7 @@ def test_ddpm_of_diffusers_is_our_network_with_the_same_output(ddpm: Path) -> No
     found = load(ddpm)
     expected = output(UNet2DModel.from_pretrained(ddpm / "unet").eval(), [0, 7, 99])
     torch.testing.assert_close(output(found.network, [0, 7, 99]), expected, atol=1e-5, rtol=1e-5)
-    assert isinstance(found.network, UNet)
+    assert isinstance(found.network, UNetModule)
     assert (found.resolution, found.prediction) == (8, "v")
 
 
@@ -293,7 +289,7 @@ def test_what_our_network_cannot_do_is_left_to_diffusers(
     unet.save_pretrained(tmp_path)
     DDPMScheduler().save_pretrained(tmp_path)
     found = load(tmp_path).network
-    assert not isinstance(found, UNet)
+    assert not isinstance(found, UNetModule)
     expected = output(UNet2DModel.from_pretrained(tmp_path).eval(), [9.0])
     torch.testing.assert_close(output(found, [9.0]), expected, atol=1e-5, rtol=0)
 
@@ -402,12 +398,10 @@ def test_other_ways_of_confining_are_refused(
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_ncsn_checkpoint_loads_into_the_same_network(tmp_path: Path, legacy: bool) -> None:
-    spec = RefineNetSpec(channels=4, levels=3)
+    spec = RefineNet(channels=4, levels=3)
     path = tmp_path / "checkpoint.pth"
     expected = ncsn_checkpoint(path, spec, legacy)
-    found = load_pretrained(
-        NcsnCheckpoint(kind="ncsn", path=path, network=spec, resolution=8), tmp_path
-    )
+    found = NcsnCheckpoint(kind="ncsn", path=path, network=spec, resolution=8).load(tmp_path)
     assert torch.equal(output(found.network, [0, 1, 2]), output(expected, [0, 1, 2]))
     process = found.schedule.process()
     assert isinstance(process, DiscreteVE)
@@ -417,9 +411,9 @@ def test_ncsn_checkpoint_loads_into_the_same_network(tmp_path: Path, legacy: boo
 
 
 def test_own_file_describes_itself(own: Path, tmp_path: Path) -> None:
-    expected = build(RANDOM_UNET, 8)
+    expected = RANDOM_UNET.build(8)
     expected.load_state_dict(load_file(own))
-    found = load_pretrained(OwnCheckpoint(kind="own", path=own), tmp_path)
+    found = OwnCheckpoint(kind="own", path=own).load(tmp_path)
     assert torch.equal(output(found.network, [1, 50]), output(expected, [1, 50]))
     assert found.schedule.model_dump()["T"] == 100
     assert (found.prediction, found.resolution) == ("eps", 8)
@@ -430,13 +424,13 @@ def test_own_file_describes_itself(own: Path, tmp_path: Path) -> None:
 
 def test_own_file_says_what_its_network_predicts(own: Path, tmp_path: Path) -> None:
     save_weights(own, load_file(own), TRAINED | {"training": {"prediction": "v"}})
-    assert load_pretrained(OwnCheckpoint(kind="own", path=own), tmp_path).prediction == "v"
+    assert OwnCheckpoint(kind="own", path=own).load(tmp_path).prediction == "v"
 
 
 def test_half_precision_is_loaded_as_float32(own: Path, tmp_path: Path) -> None:
     halves = {name: tensor.half() for name, tensor in load_file(own).items()}
     save_weights(own, halves, TRAINED)
-    network = load_pretrained(OwnCheckpoint(kind="own", path=own), tmp_path).network
+    network = OwnCheckpoint(kind="own", path=own).load(tmp_path).network
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, halves[name].float())
 
@@ -446,14 +440,14 @@ def test_every_network_of_the_zoo_is_small_has_its_card_and_loads(tmp_path: Path
     assert paths
     for path in paths:
         assert path.stat().st_size <= 4 * 2**20
-        loaded = load_pretrained(ZooCheckpoint(kind="zoo", name=path.stem), tmp_path)
+        loaded = ZooCheckpoint(kind="zoo", name=path.stem).load(tmp_path)
         assert loaded.resolution == 32
         assert loaded.sha256 in path.with_suffix(".md").read_text()
 
 
 def test_a_network_that_the_zoo_has_not_is_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"^no 'avatars-dppm' in the zoo: did you mean"):
-        load_pretrained(ZooCheckpoint(kind="zoo", name="avatars-dppm"), tmp_path)
+        ZooCheckpoint(kind="zoo", name="avatars-dppm").load(tmp_path)
 
 
 def test_first_key_that_does_not_fit_is_named(ddpm: Path, tmp_path: Path) -> None:
@@ -562,7 +556,7 @@ def test_a_truncated_checkpoint_of_ncsn_is_one_short_line(
     tmp_path: Path, legacy: bool, keep: float
 ) -> None:
     path = tmp_path / "checkpoint.pth"
-    ncsn_checkpoint(path, RefineNetSpec(channels=4, levels=3), legacy)
+    ncsn_checkpoint(path, RefineNet(channels=4, levels=3), legacy)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
     said = message(NcsnCheckpoint(kind="ncsn", path=path))
@@ -725,7 +719,7 @@ def hub(sde: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_hub_gives_what_a_folder_gives(hub: Hub, sde: Path, tmp_path: Path) -> None:
-    found = load_pretrained(diffusers_spec("google/tiny"), tmp_path)
+    found = diffusers_spec("google/tiny").load(tmp_path)
     assert torch.equal(output(found.network, [0.5]), output(load(sde).network, [0.5]))
     assert found.facts["revision"] == hub.commit
     assert found.sha256 == load(sde).sha256
@@ -733,21 +727,21 @@ def test_hub_gives_what_a_folder_gives(hub: Hub, sde: Path, tmp_path: Path) -> N
 
 def test_what_was_fetched_once_needs_no_hub(hub: Hub, tmp_path: Path) -> None:
     spec = diffusers_spec("google/tiny")
-    first = load_pretrained(spec, tmp_path)
+    first = spec.load(tmp_path)
     asked = len(hub.requests)
-    again = load_pretrained(spec, tmp_path)
+    again = spec.load(tmp_path)
     assert again.facts == first.facts
     assert len(hub.requests) == asked
 
 
 def test_pinned_revision_is_the_one_that_is_asked_for(hub: Hub, tmp_path: Path) -> None:
-    load_pretrained(diffusers_spec("google/tiny", revision=Hub.commit), tmp_path)
+    diffusers_spec("google/tiny", revision=Hub.commit).load(tmp_path)
     assert hub.requests
     assert all(f"/resolve/{Hub.commit}/" in path for path in hub.requests)
 
 
 def test_hub_is_told_nothing_of_this_machine(hub: Hub, tmp_path: Path) -> None:
-    load_pretrained(diffusers_spec("google/tiny"), tmp_path)
+    diffusers_spec("google/tiny").load(tmp_path)
     assert hub.requests
     assert not [agent for agent in hub.agents if "torch" in agent]
     assert {path.split("/")[1] for path in hub.requests} == {"google"}

@@ -4,9 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.models import build
-from benchmark.models.refinenet import RefineNet
-from benchmark.models.specs import RefineNetSpec
+from benchmark.models.modules.refinenet import RefineNetModule
+from benchmark.models.networks.refinenet import RefineNet
 
 torch.set_num_threads(1)
 
@@ -129,9 +128,9 @@ def hats(n: int, m: int, dtype: torch.dtype) -> Tensor:
     return (1 - (positions[:, None] - torch.arange(n)).abs()).clamp(min=0)
 
 
-def random_network(spec: RefineNetSpec) -> nn.Module:
+def random_network(spec: RefineNet) -> nn.Module:
     """Draw every parameter, so that each counts."""
-    network = RefineNet(spec).double()
+    network = RefineNetModule(spec).double()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -148,7 +147,7 @@ def images(size: tuple[int, int], levels: int) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("size", [(32, 32), (8, 12), (28, 28)])
 def test_output_is_that_of_the_plain_statement(size: tuple[int, int]) -> None:
-    spec = RefineNetSpec(channels=4, levels=5)
+    spec = RefineNet(channels=4, levels=5)
     network = random_network(spec)
     x, level = images(size, spec.levels)
     expected = Statement(network.state_dict())(x, level)
@@ -157,7 +156,7 @@ def test_output_is_that_of_the_plain_statement(size: tuple[int, int]) -> None:
 
 
 def test_names_are_those_of_the_published_checkpoint() -> None:
-    spec = RefineNetSpec(channels=4, levels=2)
+    spec = RefineNet(channels=4, levels=2)
     weights = random_network(spec).state_dict()
     statement = Statement(weights)
     statement(*images((4, 4), spec.levels))
@@ -166,19 +165,19 @@ def test_names_are_those_of_the_published_checkpoint() -> None:
 
 def test_network_of_the_paper_has_30_117_635_parameters() -> None:
     with torch.device("meta"):
-        network = RefineNet(RefineNetSpec())
+        network = RefineNetModule(RefineNet())
     assert sum(p.numel() for p in network.parameters()) == 30_117_635
 
 
 def test_an_image_is_predicted_alike_in_every_batch() -> None:
-    spec = RefineNetSpec(channels=4, levels=5)
+    spec = RefineNet(channels=4, levels=5)
     network = random_network(spec)
     x, level = images((8, 8), spec.levels)
     torch.testing.assert_close(network(x[1:2], level[1:2]), network(x, level)[1:2])
 
 
 def test_every_parameter_learns() -> None:
-    spec = RefineNetSpec(channels=4, levels=1)
+    spec = RefineNet(channels=4, levels=1)
     network = random_network(spec)
     x, level = images((8, 8), spec.levels)
     network(x, level).square().mean().backward()
@@ -187,7 +186,7 @@ def test_every_parameter_learns() -> None:
 
 
 def test_fresh_norms_scale_by_about_one_and_shift_by_nothing() -> None:
-    weights = RefineNet(RefineNetSpec(channels=8, levels=10)).state_dict()
+    weights = RefineNetModule(RefineNet(channels=8, levels=10)).state_dict()
     embeddings = [w for name, w in weights.items() if name.endswith("embed.weight")]
     scales = torch.cat([w[:, : 2 * w.shape[1] // 3].flatten() for w in embeddings])
     shifts = torch.cat([w[:, 2 * w.shape[1] // 3 :].flatten() for w in embeddings])
@@ -197,14 +196,14 @@ def test_fresh_norms_scale_by_about_one_and_shift_by_nothing() -> None:
 
 
 def test_levels_may_be_whole_floats() -> None:
-    spec = RefineNetSpec(channels=4, levels=5)
+    spec = RefineNet(channels=4, levels=5)
     network = random_network(spec)
     x, level = images((8, 8), spec.levels)
     torch.testing.assert_close(network(x, level.float()), network(x, level))
 
 
 def test_odd_resolution_is_refused() -> None:
-    spec = RefineNetSpec(channels=4)
-    assert isinstance(build(spec, 30), RefineNet)
+    spec = RefineNet(channels=4)
+    assert isinstance(spec.build(30), RefineNetModule)
     with pytest.raises(BenchmarkError, match="multiple of 2, not 31"):
-        build(spec, 31)
+        spec.build(31)

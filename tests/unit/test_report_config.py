@@ -15,10 +15,9 @@ import yaml
 
 from benchmark.config.config import Config
 from benchmark.config.loading import load
-from benchmark.models import build
+from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
 from benchmark.models.diffusers_config import unet_spec
 from benchmark.models.hub import read_json
-from benchmark.models.specs import DiffusersCheckpoint
 from benchmark.records.rows import find_published, read_published
 from benchmark.storage.paths import REFERENCE
 
@@ -74,7 +73,7 @@ def test_the_tutorials_network_is_the_one_that_diffusers_builds(config: Config) 
     from diffusers import UNet2DModel
 
     with torch.device("meta"):
-        ours = build(config.networks["tutorial"], 128)
+        ours = config.networks["tutorial"].build(128)
         theirs = UNet2DModel(
             sample_size=128,
             layers_per_block=2,

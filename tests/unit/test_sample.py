@@ -14,8 +14,8 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.schedules import SCHEDULES
-from benchmark.models.refinenet import RefineNet
-from benchmark.models.specs import RefineNetSpec
+from benchmark.models.modules.refinenet import RefineNetModule
+from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record
 from benchmark.runtime.device import arithmetic
@@ -203,10 +203,12 @@ def test_a_checkpoint_of_ncsn_is_sampled_and_recorded(
     smoke: Config, run: Run, tmp_path: Path, legacy: bool
 ) -> None:
     torch.set_num_threads(1)
-    spec = RefineNetSpec(channels=4, levels=3)
+    spec = RefineNet(channels=4, levels=3)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = torch.nn.DataParallel(RefineNet(spec))  # its names begin with module., as there
+        network = torch.nn.DataParallel(
+            RefineNetModule(spec)
+        )  # its names begin with module., as there
     path = tmp_path / "checkpoint.pth"
     torch.save([network.state_dict(), {}], path, _use_new_zipfile_serialization=not legacy)
     content = smoke.model_dump(mode="json")
@@ -238,7 +240,7 @@ def test_a_checkpoint_of_ncsn_is_sampled_and_recorded(
     assert record.checkpoint.schedule["sigma_max"] == 0.5
     assert (record.checkpoint.prediction, record.checkpoint.clip) == ("score", False)
     drawing = Drawing(config, config.cell(cell), run, torch.device("cpu"))
-    assert drawing.model.network.state_dict().keys() == RefineNet(spec).state_dict().keys()
+    assert drawing.model.network.state_dict().keys() == RefineNetModule(spec).state_dict().keys()
 
 
 def test_batches_may_be_smaller_than_the_picture_of_the_chain(smoke: Config, weighted: Run) -> None:

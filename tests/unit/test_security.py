@@ -92,15 +92,15 @@ def test_the_trap_works(tmp_path: Path) -> None:
 def test_weights_of_every_kind_execute_nothing(
     save: Save, suffix: str, marker: Path, tmp_path: Path
 ) -> None:
-    from benchmark.models.pretrained import load_pretrained
-    from benchmark.models.specs import NcsnCheckpoint, OwnCheckpoint
+    from benchmark.models.checkpoints.ncsn import NcsnCheckpoint
+    from benchmark.models.checkpoints.own import OwnCheckpoint
     from benchmark.models.tensors import read_tensors
 
     path = tmp_path / f"weights{suffix}"
     save(path, Trap(marker))
     for spec in (NcsnCheckpoint(kind="ncsn", path=path), OwnCheckpoint(kind="own", path=path)):
         with pytest.raises(BenchmarkError):
-            load_pretrained(spec, tmp_path)
+            spec.load(tmp_path)
     with pytest.raises(BenchmarkError):
         read_tensors(path)
 
@@ -467,8 +467,8 @@ def test_a_file_of_the_hub_that_was_damaged_on_the_way_is_refused(tmp_path: Path
 
 
 def test_what_may_change_on_the_hub_is_not_downloaded(tmp_path: Path) -> None:
+    from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
     from benchmark.models.hub import Finder
-    from benchmark.models.specs import DiffusersCheckpoint
 
     spec = DiffusersCheckpoint(kind="diffusers", source="google/ddpm", revision="main")
     with pytest.raises(BenchmarkError, match="revision main may become another one"):

@@ -185,12 +185,12 @@ def test_training_is_compared_with_the_loop_of_diffusers_example() -> None:
 
 @pytest.mark.parametrize("told", ["positional", "fourier"])
 def test_both_sides_have_the_same_network(told: str) -> None:
-    from benchmark.models.unet import UNet
+    from benchmark.models.modules.unet import UNetModule
     from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 
     torch.manual_seed(0)
     spec = diffusers_defaults((8, 16)).model_copy(update={"time_embedding": told})
-    ours = UNet(spec).eval()
+    ours = UNetModule(spec).eval()
     theirs = unet2d(ours, 8)
     x, t = torch.randn(2, 3, 8, 8), torch.tensor([3.0, 40.0])
     with torch.no_grad():
@@ -199,11 +199,11 @@ def test_both_sides_have_the_same_network(told: str) -> None:
 
 def test_the_example_s_loop_learns() -> None:
     from benchmark.config.schema import Training
-    from benchmark.models.unet import UNet
+    from benchmark.models.modules.unet import UNetModule
     from benchmark.tools.speed import training
     from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 
-    model = unet2d(UNet(diffusers_defaults((8, 8))), 8)
+    model = unet2d(UNetModule(diffusers_defaults((8, 8))), 8)
     before = [p.detach().clone() for p in model.parameters()]
     images = np.zeros((3, 8, 8, 3), np.uint8)
     settings = Training(steps=9, batch=2, warmup=1)

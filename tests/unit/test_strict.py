@@ -18,7 +18,7 @@ from benchmark.config.loading import load, merged, parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import Name, Strict, explain
 from benchmark.core.yaml_text import read_yaml
-from benchmark.models.specs import CustomSpec
+from benchmark.models.networks.custom import Custom
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
@@ -175,13 +175,13 @@ def test_a_name_of_nothing_says_that_none_is_defined() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, {"a": -float("inf")}]])
 def test_options_of_a_custom_network_are_finite(value: object) -> None:
     with pytest.raises(ValidationError, match="finite numbers are needed"):
-        CustomSpec(kind="custom", factory="mine:net", options={"a": value})
+        Custom(kind="custom", factory="mine:net", options={"a": value})
 
 
 @pytest.mark.parametrize("factory", [".mine:net", "mine.:net", "a..b:net", "mine", "mine:", ":net"])
 def test_a_factory_is_a_module_and_a_function(factory: str) -> None:
     with pytest.raises(ValidationError, match="factory"):
-        CustomSpec(kind="custom", factory=factory)
+        Custom(kind="custom", factory=factory)
 
 
 @pytest.mark.parametrize("family", ["", " ", "DD\nPM", "DDPM ", "a\x1b[31m", "x" * 41])

@@ -12,23 +12,23 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.models import build
-from benchmark.models.specs import CustomSpec, UNetSpec
-from benchmark.models.unet import UNet
+from benchmark.models.modules.unet import UNetModule
+from benchmark.models.networks.custom import Custom
+from benchmark.models.networks.unet import UNet
 
 torch.set_num_threads(1)
 
-REPORT = UNetSpec(channels=(128, 128, 256, 256, 512, 512), attention=(False,) * 4 + (True, False))
+REPORT = UNet(channels=(128, 128, 256, 256, 512, 512), attention=(False,) * 4 + (True, False))
 
-FOURIER = UNetSpec(
+FOURIER = UNet(
     channels=(8, 16), attention=(True, False), groups=2, layers=1, time_embedding="fourier"
 )
 
 CONFIGS = {
-    "as google/ddpm-celebahq-256": UNetSpec(
+    "as google/ddpm-celebahq-256": UNet(
         channels=(8, 8, 16, 16), attention=(False, False, True, False), groups=8
     ),
-    "diffusers' defaults": UNetSpec(
+    "diffusers' defaults": UNet(
         channels=(12, 16, 24),
         attention=(False, True, True),
         head_channels=8 // 2,
@@ -39,14 +39,14 @@ CONFIGS = {
         downsample_padding=1,
     ),
     "fourier": FOURIER,
-    "one level, no attention": UNetSpec(
+    "one level, no attention": UNet(
         channels=(6,), attention=(False,), groups=3, layers=3, mid_attention=False, image_channels=1
     ),
-    "odd widths": UNetSpec(channels=(9, 5), attention=(True, True), groups=1, freq_shift=0.5),
+    "odd widths": UNet(channels=(9, 5), attention=(True, True), groups=1, freq_shift=0.5),
 }
 
 
-def diffusers_network(spec: UNetSpec) -> Any:
+def diffusers_network(spec: UNet) -> Any:
     from diffusers import UNet2DModel
 
     kinds = ["Attn" if attends else "" for attends in spec.attention]
@@ -77,7 +77,7 @@ def random_weights(network: nn.Module, seed: int = 0) -> nn.Module:
     return network.eval()
 
 
-def images(spec: UNetSpec, batch: int = 3, seed: int = 1) -> tuple[Tensor, Tensor]:
+def images(spec: UNet, batch: int = 3, seed: int = 1) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     size = 2 * spec.multiple
     x = torch.randn((batch, spec.image_channels, size, size), generator=generator)
@@ -94,7 +94,7 @@ def assert_close(found: Tensor, expected: Tensor, tolerance: float) -> None:
 def test_outputs_and_names_are_those_of_diffusers(name: str) -> None:
     spec = CONFIGS[name]
     theirs = random_weights(diffusers_network(spec))
-    ours = UNet(spec)
+    ours = UNetModule(spec)
     ours.load_state_dict(theirs.state_dict())
     x, t = images(spec)
     expected = theirs(x, t).sample
@@ -105,7 +105,7 @@ def test_outputs_and_names_are_those_of_diffusers(name: str) -> None:
 def test_gradients_are_those_of_diffusers(name: str) -> None:
     spec = CONFIGS[name]
     theirs = random_weights(diffusers_network(spec))
-    ours = UNet(spec)
+    ours = UNetModule(spec)
     ours.load_state_dict(theirs.state_dict())
     x, t = images(spec)
     theirs(x, t).sample.square().mean().backward()
@@ -120,7 +120,7 @@ def gradient(network: nn.Module) -> Tensor:
 
 def test_network_of_the_report_has_113_673_219_parameters() -> None:
     with torch.device("meta"):
-        ours, theirs = UNet(REPORT), diffusers_network(REPORT)
+        ours, theirs = UNetModule(REPORT), diffusers_network(REPORT)
     assert sum(p.numel() for p in ours.parameters()) == 113_673_219
     assert {k: v.shape for k, v in ours.state_dict().items()} == {
         k: v.shape for k, v in theirs.state_dict().items()
@@ -128,9 +128,9 @@ def test_network_of_the_report_has_113_673_219_parameters() -> None:
 
 
 def test_patches_are_channels_of_a_coarser_grid() -> None:
-    spec = UNetSpec(channels=(8, 16), attention=(False, True), groups=4, patch=2)
-    network = random_weights(UNet(spec))
-    coarse = UNet(spec.model_copy(update={"patch": 1, "image_channels": 12}))
+    spec = UNet(channels=(8, 16), attention=(False, True), groups=4, patch=2)
+    network = random_weights(UNetModule(spec))
+    coarse = UNetModule(spec.model_copy(update={"patch": 1, "image_channels": 12}))
     coarse.load_state_dict(network.state_dict())
     x, t = images(spec)
     # (B, C, 2H, 2W) -> (B, 4C, H, W): channel 4c + 2i + j is row i, column j of a patch of c
@@ -143,21 +143,21 @@ def test_patches_are_channels_of_a_coarser_grid() -> None:
 
 
 def test_gated_network_starts_as_the_identity() -> None:
-    spec = UNetSpec(channels=(8,), attention=(False,), groups=4, patch=2, output_gates=True)
+    spec = UNet(channels=(8,), attention=(False,), groups=4, patch=2, output_gates=True)
     x, t = images(spec)
-    torch.testing.assert_close(UNet(spec)(x, t), x)
+    torch.testing.assert_close(UNetModule(spec)(x, t), x)
 
 
 def test_gated_score_network_starts_at_minus_x_over_sigma() -> None:
     spec = FOURIER.model_copy(update={"patch": 2, "output_gates": True})
     x, sigma = images(spec)
-    torch.testing.assert_close(UNet(spec)(x, sigma), -x / sigma[:, None, None, None])
+    torch.testing.assert_close(UNetModule(spec)(x, sigma), -x / sigma[:, None, None, None])
 
 
 def test_sigma_data_gives_the_input_unit_variance() -> None:
     spec = FOURIER.model_copy(update={"sigma_data": 0.5})
-    network = random_weights(UNet(spec))
-    plain = UNet(FOURIER)
+    network = random_weights(UNetModule(spec))
+    plain = UNetModule(FOURIER)
     plain.load_state_dict(network.state_dict())
     x, _ = images(spec)
     sigma = torch.tensor([0.01, 0.5, 30.0])
@@ -169,15 +169,15 @@ def test_fourier_scale_scales_the_frequencies() -> None:
     frequencies = []
     for scale in (16.0, 2.0):
         torch.manual_seed(0)
-        network = UNet(FOURIER.model_copy(update={"fourier_scale": scale}))
+        network = UNetModule(FOURIER.model_copy(update={"fourier_scale": scale}))
         frequencies.append(network.state_dict()["time_proj.weight"])
     torch.testing.assert_close(frequencies[0], 8 * frequencies[1])
 
 
 def test_gates_scale_network_and_input_by_the_time() -> None:
-    spec = UNetSpec(channels=(8,), attention=(False,), groups=4, output_gates=True)
-    network = random_weights(UNet(spec))
-    plain = UNet(spec.model_copy(update={"output_gates": False})).eval()
+    spec = UNet(channels=(8,), attention=(False,), groups=4, output_gates=True)
+    network = random_weights(UNetModule(spec))
+    plain = UNetModule(spec.model_copy(update={"output_gates": False})).eval()
     weights = network.state_dict()
     plain.load_state_dict({k: v for k, v in weights.items() if not k.startswith("gates.")})
     x, t = images(spec)
@@ -189,8 +189,8 @@ def test_gates_scale_network_and_input_by_the_time() -> None:
 
 
 def test_every_parameter_learns() -> None:
-    spec = UNetSpec(channels=(8, 16), attention=(True, False), groups=4, output_gates=True)
-    network = random_weights(UNet(spec))
+    spec = UNet(channels=(8, 16), attention=(True, False), groups=4, output_gates=True)
+    network = random_weights(UNetModule(spec))
     x, t = images(spec)
     network(x, t).square().mean().backward()
     still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
@@ -201,7 +201,7 @@ def test_every_parameter_learns() -> None:
 @settings(max_examples=10, deadline=None)
 def test_an_image_is_predicted_alike_in_every_batch(batch: int, seed: int) -> None:
     spec = CONFIGS["as google/ddpm-celebahq-256"]
-    network = random_weights(UNet(spec))
+    network = random_weights(UNetModule(spec))
     x, t = images(spec, batch, seed)
     whole = network(x, t)
     alone = network(x[-1:], t[-1:])
@@ -209,8 +209,8 @@ def test_an_image_is_predicted_alike_in_every_batch(batch: int, seed: int) -> No
 
 
 def test_memory_layout_changes_nothing() -> None:
-    spec = UNetSpec(channels=(8, 16), attention=(False, True), groups=4, patch=2, output_gates=True)
-    network = random_weights(UNet(spec))
+    spec = UNet(channels=(8, 16), attention=(False, True), groups=4, patch=2, output_gates=True)
+    network = random_weights(UNetModule(spec))
     x, t = images(spec)
     expected = network(x, t)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -233,16 +233,16 @@ def test_memory_layout_changes_nothing() -> None:
 )
 def test_impossible_specs_are_refused(change: dict[str, Any], message: str) -> None:
     good = {"channels": (8, 16), "attention": (False, True), "groups": 4}
-    assert UNetSpec(**good)
+    assert UNet(**good)
     with pytest.raises(ValidationError, match=message):
-        UNetSpec(**(good | change))
+        UNet(**(good | change))
 
 
 def test_resolution_that_cannot_be_halved_is_refused() -> None:
-    spec = UNetSpec(channels=(8, 8), attention=(False, False), groups=4, patch=4)
-    assert build(spec, 32)(torch.zeros(1, 3, 32, 32), torch.zeros(1)).shape == (1, 3, 32, 32)
+    spec = UNet(channels=(8, 8), attention=(False, False), groups=4, patch=4)
+    assert spec.build(32)(torch.zeros(1, 3, 32, 32), torch.zeros(1)).shape == (1, 3, 32, 32)
     with pytest.raises(BenchmarkError, match="multiple of 8, not 36"):
-        build(spec, 36)
+        spec.build(36)
 
 
 def test_custom_network_is_built_from_its_factory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,12 +250,12 @@ def test_custom_network_is_built_from_its_factory(monkeypatch: pytest.MonkeyPatc
     module.network = lambda resolution, width: nn.Linear(resolution, width)  # type: ignore[attr-defined]
     module.number = lambda resolution: resolution  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mine", module)
-    spec = CustomSpec(kind="custom", factory="mine:network", options={"width": 5})
-    built = build(spec, 32)
+    spec = Custom(kind="custom", factory="mine:network", options={"width": 5})
+    built = spec.build(32)
     assert isinstance(built, nn.Linear)
     assert (built.in_features, built.out_features) == (32, 5)
     with pytest.raises(BenchmarkError, match="mine:number returns int, not a torch module"):
-        build(CustomSpec(kind="custom", factory="mine:number"), 32)
+        Custom(kind="custom", factory="mine:number").build(32)
 
 
 @pytest.mark.parametrize(
@@ -263,15 +263,19 @@ def test_custom_network_is_built_from_its_factory(monkeypatch: pytest.MonkeyPatc
     [
         ("no_such_module:network", "No module named 'no_such_module'"),
         ("benchmark.core.errors:network", "has no attribute 'network'"),
-        ("benchmark.models.unet:UNet", "unexpected keyword argument 'width'"),
+        ("benchmark.models.modules.unet:UNetModule", "unexpected keyword argument 'width'"),
     ],
 )
 def test_custom_network_without_factory_is_one_line(factory: str, reason: str) -> None:
     with pytest.raises(BenchmarkError, match=reason) as caught:
-        build(CustomSpec(kind="custom", factory=factory, options={"width": 5}), 32)
+        Custom(kind="custom", factory=factory, options={"width": 5}).build(32)
     assert "\n" not in str(caught.value)
 
 
-def test_specs_are_read_without_torch() -> None:
-    code = "import sys, benchmark.models.specs; sys.exit('torch' in sys.modules)"
+def test_networks_and_checkpoints_are_read_without_torch() -> None:
+    code = (
+        "import sys; from benchmark.models.networks import NETWORKS; "
+        "from benchmark.models.checkpoints import CHECKPOINTS; "
+        "NETWORKS.union(); CHECKPOINTS.union(); sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

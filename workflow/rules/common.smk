@@ -40,7 +40,6 @@ from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.reserved import TABLES as RESERVED
 from benchmark.data.listing import image_files
-from benchmark.models.specs import local_files
 from benchmark.records.record import read_records
 from benchmark.report.compare import labels
 from benchmark.runtime.warm import start as start_servers
@@ -263,7 +262,7 @@ def weights_of(cell):
 def sample_job(rule, cell):
     """What the samples of a cell depend on; of ready weights, on what their files hold."""
     weights = CONFIG.models[CONFIG.cell(cell).model].weights
-    files = {"files": hashed(*local_files(weights))} if weights else {}
+    files = {"files": hashed(*weights.local_files())} if weights else {}
     return job(rule, cell, **CONFIG.sample_spec(cell), **files)
 
 

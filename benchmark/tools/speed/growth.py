@@ -174,13 +174,12 @@ def sample(case: Case, folder: Path) -> float:
     """Sample a tiny network with random weights."""
     import torch
 
-    from benchmark.models import build
     from benchmark.models.weights import save_weights
 
     config, run = _laid_out(case, folder)
     cell = config.cells[0]
     torch.manual_seed(0)
-    network = build(config.networks["tiny"], case.resolution)
+    network = config.networks["tiny"].build(case.resolution)
     spec = config.train_spec(cell.trained_as)
     save_weights(run.weights(cell.trained_as), network.state_dict(), spec)
     return _seconds("sample", case, folder, cell.id, threads=available_cores())

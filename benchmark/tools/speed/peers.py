@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import nn
 
-from benchmark.models.specs import UNetSpec
-from benchmark.models.unet import UNet
+from benchmark.models.modules.unet import UNetModule
+from benchmark.models.networks.unet import UNet
 
 
-def diffusers_defaults(channels: tuple[int, ...]) -> UNetSpec:
+def diffusers_defaults(channels: tuple[int, ...]) -> UNet:
     """Return a U-Net that both programs can hold: attention at the coarsest level alone."""
-    return UNetSpec(
+    return UNet(
         channels=channels,
         attention=tuple(i == len(channels) - 1 for i in range(len(channels))),
         head_channels=8,
@@ -32,7 +32,7 @@ def unet2d(network: nn.Module, side: int) -> Any:
     import diffusers
 
     unet: Any = diffusers.UNet2DModel
-    assert isinstance(network, UNet)
+    assert isinstance(network, UNetModule)
     spec = network.spec
     assert spec.patch == 1
     assert not spec.output_gates

@@ -18,8 +18,7 @@ from benchmark.config.config import Config
 from benchmark.config.loading import load, parse
 from benchmark.config.schema import Precision
 from benchmark.diffusion.schedules import SCHEDULES
-from benchmark.models import build
-from benchmark.models.specs import UNetSpec
+from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
 from benchmark.runtime.device import arithmetic, resolve_device, seeded
 from benchmark.runtime.model_range import to_uint8
@@ -123,7 +122,7 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     device = resolve_device("auto")
     limits = Limits(product_rate(sizes.product, device), copy_rate(sizes.megabytes, device))
     small = load(QUICKSTART).networks["small"]
-    assert isinstance(small, UNetSpec)
+    assert isinstance(small, UNet)
     shared = diffusers_defaults(sizes.channels)
     with tempfile.TemporaryDirectory() as folder:
         for number, way in enumerate(ON_GPU if device.type == "cuda" else ON_CPU):
@@ -155,7 +154,7 @@ class Own:
     """
 
     def __init__(
-        self, folder: Path, spec: UNetSpec, sizes: Sizes, way: Way, device: torch.device
+        self, folder: Path, spec: UNet, sizes: Sizes, way: Way, device: torch.device
     ) -> None:
         self.way, self.device = way, device
         self.config = _config(spec, sizes, way)
@@ -165,7 +164,7 @@ class Own:
             recipe = self.config.recipe(cell.model)
             assert recipe is not None
             with seeded(0):
-                network = build(recipe[0], sizes.side)
+                network = recipe[0].build(sizes.side)
                 for parameter in network.parameters():  # the gates begin with zeros
                     torch.nn.init.normal_(parameter, std=0.05)
             save_weights(self.run.weights(name), network.state_dict(), self.config.train_spec(name))
@@ -175,7 +174,7 @@ class Own:
         return Drawing(self.config, self._cells[sampler], self.run, self.device)
 
 
-def _config(spec: UNetSpec, sizes: Sizes, way: Way) -> Config:
+def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
     tolerance = {"kind": ADAPTIVE, "atol": TOLERANCE, "rtol": TOLERANCE}

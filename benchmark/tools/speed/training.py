@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmark.config.schema import Precision, Training
 from benchmark.diffusion.objective import objective
 from benchmark.diffusion.schedules.linear import Linear
-from benchmark.models.specs import UNetSpec
-from benchmark.models.unet import UNet
+from benchmark.models.modules.unet import UNetModule
+from benchmark.models.networks.unet import UNet
 from benchmark.runtime.device import resolve_device, seeded
 from benchmark.stages.train import Trainer
 from benchmark.tools.speed.peers import diffusers_defaults, unet2d
@@ -68,7 +68,7 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
         yield against_example(diffusers_defaults(channels), batch, sizes, device)
 
 
-def against_example(spec: UNetSpec, batch: int, sizes: Sizes, device: torch.device) -> SpeedRow:
+def against_example(spec: UNet, batch: int, sizes: Sizes, device: torch.device) -> SpeedRow:
     """Compare steps with the same network, batch, precision, optimiser, flips and average."""
     gpu = device.type == "cuda"
     precision: Precision = "bf16" if gpu else "float32"
@@ -79,7 +79,7 @@ def against_example(spec: UNetSpec, batch: int, sizes: Sizes, device: torch.devi
     shape = (sizes.images, sizes.side, sizes.side, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     with seeded(0):
-        network = UNet(spec).to(device)
+        network = UNetModule(spec).to(device)
     theirs = example(unet2d(network, sizes.side), images, settings, precision, device)
     with tempfile.TemporaryDirectory() as folder:
         ours = own(network, images, settings, precision, device, Path(folder))
@@ -106,7 +106,7 @@ def against_example(spec: UNetSpec, batch: int, sizes: Sizes, device: torch.devi
 
 
 def own(
-    network: UNet,
+    network: UNetModule,
     images: NDArray[np.uint8],
     settings: Training,
     precision: Precision,

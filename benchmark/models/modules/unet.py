@@ -7,23 +7,26 @@ are; this module needs torch alone, where importing diffusers costs every proces
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.models.embeddings import FourierEmbedding, PositionalEmbedding, TimeEmbedding
-from benchmark.models.specs import UNetSpec
+from benchmark.models.modules.embeddings import FourierEmbedding, PositionalEmbedding, TimeEmbedding
+
+if TYPE_CHECKING:
+    from benchmark.models.networks.unet import UNet
 
 
-class UNet(nn.Module):
+class UNetModule(nn.Module):
     """A network that predicts an image from a noisy image and its time.
 
     Args:
-        spec: the options; all of them have their defaults in `UNetSpec`.
+        spec: the options; all of them have their defaults in `UNet`.
     """
 
-    def __init__(self, spec: UNetSpec) -> None:
+    def __init__(self, spec: UNet) -> None:
         super().__init__()
         self.spec = spec
         pixels = spec.image_channels * spec.patch**2
@@ -78,7 +81,7 @@ class UNet(nn.Module):
 class Resnet(nn.Module):
     """Two convolutions around which the input is added, with the time in between."""
 
-    def __init__(self, spec: UNetSpec, channels_in: int, channels: int) -> None:
+    def __init__(self, spec: UNet, channels_in: int, channels: int) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(spec.groups, channels_in, spec.norm_eps)
         self.conv1 = nn.Conv2d(channels_in, channels, 3, padding=1)
@@ -100,7 +103,7 @@ class Resnet(nn.Module):
 class Attention(nn.Module):
     """Self-attention over all pixels, added to its input."""
 
-    def __init__(self, spec: UNetSpec, channels: int) -> None:
+    def __init__(self, spec: UNet, channels: int) -> None:
         super().__init__()
         self.heads = channels // (spec.head_channels or channels)
         self.group_norm = nn.GroupNorm(spec.groups, channels, spec.norm_eps)
@@ -125,7 +128,7 @@ class Attention(nn.Module):
 class Downsample(nn.Module):
     """A convolution of stride 2."""
 
-    def __init__(self, spec: UNetSpec, level: int) -> None:
+    def __init__(self, spec: UNet, level: int) -> None:
         super().__init__()
         self.pad = (0, 1, 0, 1) if spec.downsample_padding == 0 else (1, 1, 1, 1)
         self.conv = nn.Conv2d(spec.channels[level], spec.channels[level], 3, stride=2)
@@ -139,7 +142,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Every pixel twice in height and width, then a convolution."""
 
-    def __init__(self, spec: UNetSpec, level: int) -> None:
+    def __init__(self, spec: UNet, level: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(spec.channels[level], spec.channels[level], 3, padding=1)
 
@@ -152,7 +155,7 @@ class Upsample(nn.Module):
 class Level(nn.Module):
     """Residual blocks at one resolution, each followed by attention where the level attends."""
 
-    def __init__(self, spec: UNetSpec, channels_in: list[int], level: int) -> None:
+    def __init__(self, spec: UNet, channels_in: list[int], level: int) -> None:
         super().__init__()
         channels = spec.channels[level]
         self.resnets = nn.ModuleList(Resnet(spec, width, channels) for width in channels_in)
@@ -165,7 +168,7 @@ class Level(nn.Module):
 class DownLevel(Level):
     """A level on the way down; all but the coarsest end by halving the resolution."""
 
-    def __init__(self, spec: UNetSpec, channels_in: list[int], level: int) -> None:
+    def __init__(self, spec: UNet, channels_in: list[int], level: int) -> None:
         super().__init__(spec, channels_in, level)
         coarsest = level == len(spec.channels) - 1
         self.downsamplers = nn.ModuleList([] if coarsest else [Downsample(spec, level)])
@@ -185,7 +188,7 @@ class DownLevel(Level):
 class UpLevel(Level):
     """A level on the way up; all but the finest end by doubling the resolution."""
 
-    def __init__(self, spec: UNetSpec, channels_in: list[int], level: int) -> None:
+    def __init__(self, spec: UNet, channels_in: list[int], level: int) -> None:
         super().__init__(spec, channels_in, level)
         self.upsamplers = nn.ModuleList([] if level == 0 else [Upsample(spec, level)])
 
@@ -201,7 +204,7 @@ class UpLevel(Level):
 class Middle(nn.Module):
     """Two residual blocks at the coarsest resolution with attention between them."""
 
-    def __init__(self, spec: UNetSpec, channels: int) -> None:
+    def __init__(self, spec: UNet, channels: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(Resnet(spec, channels, channels) for _ in range(2))
         self.attentions = nn.ModuleList([Attention(spec, channels)] if spec.mid_attention else [])
@@ -215,13 +218,13 @@ class Middle(nn.Module):
         return out
 
 
-def _skip_channels(spec: UNetSpec) -> list[int]:
+def _skip_channels(spec: UNet) -> list[int]:
     """Return the channels of all outputs on the way down, in their order."""
     levels = [[width] * (spec.layers + 1) for width in spec.channels]
     return [spec.channels[0], *itertools.chain(*levels)][:-1]  # the coarsest is not halved
 
 
-def _down_levels(spec: UNetSpec) -> list[DownLevel]:
+def _down_levels(spec: UNet) -> list[DownLevel]:
     before = spec.channels[:1] + spec.channels
     return [
         DownLevel(spec, [before[level]] + [width] * (spec.layers - 1), level)
@@ -229,7 +232,7 @@ def _down_levels(spec: UNetSpec) -> list[DownLevel]:
     ]
 
 
-def _up_levels(spec: UNetSpec) -> list[UpLevel]:
+def _up_levels(spec: UNet) -> list[UpLevel]:
     """From the coarsest on; each has one block more than on the way down, for the halved output."""
     skips = _skip_channels(spec)
     levels = []

@@ -6,17 +6,21 @@ details; where they do, this module follows the checkpoints.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.models.specs import RefineNetSpec
+if TYPE_CHECKING:
+    from benchmark.models.networks.refinenet import RefineNet
+
 
 NORM_EPS = 1e-5  # also added to the variance of the channels' means
 POOL = 5  # pixels that chained pooling averages over
 
 
-class RefineNet(nn.Module):
+class RefineNetModule(nn.Module):
     """Four stages of residual blocks, of which four refinements collect the outputs.
 
     The second stage halves the resolution; the third and the fourth dilate instead.
@@ -25,7 +29,7 @@ class RefineNet(nn.Module):
         spec: the options.
     """
 
-    def __init__(self, spec: RefineNetSpec) -> None:
+    def __init__(self, spec: RefineNet) -> None:
         super().__init__()
         width, wide, levels = spec.channels, 2 * spec.channels, spec.levels
         self.begin_conv = _conv(spec.image_channels, width)

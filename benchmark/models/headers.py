@@ -1,0 +1,94 @@
+"""Files of weights, and what is told of them without torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from benchmark.core.errors import BenchmarkError
+
+SPEC = "spec"  # the key of our header: network, schedule, data and training as in the config
+OTHER = "give a file that `train` or `export` of this version wrote"  # said of other headers
+POINTER = b"version https://git-lfs.github.com/spec/"  # how the pointer of git-lfs begins
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The files of a network's weights.
+
+    Attributes:
+        path: of the file of weights, or of the index of several.
+        files: of weights, in the order of their names.
+        shards: which of the files, by name, has a tensor; None: there is one file of all.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    shards: dict[str, str] | None = None
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the specification that one of our own files keeps of its training.
+
+    Raises:
+        BenchmarkError: the file is missing, truncated, or not one of ours.
+    """
+    check_pointer(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            spec = json.loads((file.metadata() or {})[SPEC])
+    except FileNotFoundError:
+        raise BenchmarkError(
+            f"{path}: no such file of weights: train the model first, or correct the path"
+        ) from None
+    except (SafetensorError, OSError) as error:
+        raise BenchmarkError(
+            f"{path}: damaged weights, or none ({error}): fetch or train them again"
+        ) from None
+    except (KeyError, ValueError):
+        raise BenchmarkError(f"{path}: its header has no {SPEC!r}: {OTHER}") from None
+    if not isinstance(spec, dict):
+        raise BenchmarkError(f"{path}: its header's {SPEC!r} is no mapping: {OTHER}")
+    return spec
+
+
+def check_dtypes(path: Path) -> None:
+    """Refuse a file of weights that is damaged, or holds integers, as far as its header tells.
+
+    Raises:
+        BenchmarkError: with the first of its weights that is none.
+    """
+    if path.suffix != ".safetensors":
+        return
+    try:
+        with safe_open(path, framework="numpy") as file:
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BenchmarkError(f"{path}: damaged weights ({error}): fetch the file again") from None
+    for name, kind in kinds.items():
+        if name.endswith(".weight") and kind.startswith(("I", "U", "BOOL")):
+            raise BenchmarkError(
+                f"{path}: {name} holds {kind}: weights that were quantised cannot be read; give "
+                "those of before"
+            )
+
+
+def check_pointer(path: Path) -> None:
+    """Refuse the small text file that git-lfs leaves in place of a large one.
+
+    Raises:
+        BenchmarkError: it is one.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(len(POINTER))
+    if start == POINTER:
+        raise BenchmarkError(
+            f"{path}: is a pointer of git-lfs and not the file itself: run git lfs pull in its "
+            "folder, or fetch the file again"
+        )

@@ -1,0 +1,127 @@
+"""The U-Net of Ho et al. 2020."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from benchmark.diffusion.processes.base import Process
+from benchmark.models.networks.base import Network, check_channels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class UNet(Network):
+    """The U-Net of Ho et al. 2020, with the options of diffusers' UNet2DModel.
+
+    All sequences go from the finest level to the coarsest.
+    """
+
+    kind: Literal["unet"] = "unet"
+    channels: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
+        min_length=1, description="Feature channels of each level; each halves the resolution"
+    )
+    attention: tuple[bool, ...] = Field(description="Whether a level attends over its pixels")
+    mid_attention: bool = Field(default=True, description="Attention between the two halves")
+    layers: int = Field(
+        default=2, ge=1, le=100, description="Residual blocks of a level on the way down"
+    )
+    patch: int = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="Side of the pixel squares that are folded into channels",
+    )
+    output_gates: bool = Field(
+        default=False,
+        description="The output is a·U + b·x, of the network's U and its input x, with a and b "
+        "learned functions of the time. Not in the paper: at large times the noise is nearly x, "
+        "which a network that is trained for minutes then need not learn first",
+    )
+    head_channels: int | None = Field(
+        default=None, ge=1, description="Channels of an attention head; null: one head"
+    )
+    groups: int = Field(
+        default=32, ge=1, le=65_536, description="Groups of the group normalisation"
+    )
+    norm_eps: float = Field(default=1e-6, gt=0, le=1)
+    time_embedding: Literal["positional", "fourier"] = Field(
+        default="positional",
+        description="positional: of a time up to about 1000; fourier: of a noise level σ > 0, by "
+        "which the output is divided",
+    )
+    fourier_scale: float = Field(
+        default=16,
+        gt=0,
+        le=1e4,
+        description="Standard deviation of the random frequencies of log σ; the default is that of "
+        "Song et al. 2021, appendix C",
+    )
+    sigma_data: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e4,
+        description="Of a fourier network: its input is divided by √(σ² + sigma_data²), Karras et "
+        "al. 2022, table 1; null: the input is taken as it is, as in Song et al. 2021",
+    )
+    freq_shift: float = Field(default=1, ge=0, description="Of the positional frequencies")
+    flip_sin_to_cos: bool = Field(default=False, description="Cosines before sines")
+    downsample_padding: Literal[0, 1] = Field(
+        default=0, description="0 pads right and bottom alone, 1 pads all four sides"
+    )
+    image_channels: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> UNet:
+        if len(self.attention) != len(self.channels):
+            raise ValueError(
+                f"attention has {len(self.attention)} entries and channels {len(self.channels)}: "
+                "give one for each level"
+            )
+        for width in self.channels:
+            if width % self.groups:
+                raise ValueError(f"channels: {width} is not a multiple of groups, {self.groups}")
+        for width in (*self._attended(), *([self.channels[-1]] if self.mid_attention else [])):
+            if width % (self.head_channels or width):
+                raise ValueError(
+                    f"channels: {width} is not a multiple of head_channels, {self.head_channels}"
+                )
+        if self.sigma_data is not None and self.time_embedding != "fourier":
+            raise ValueError(
+                "sigma_data needs time_embedding: fourier, as other networks are not told σ"
+            )
+        if self.freq_shift >= self.channels[0] // 2:
+            raise ValueError(
+                f"freq_shift must be below half of channels.0, {self.channels[0] // 2}"
+            )
+        return self
+
+    def build(self, resolution: int) -> nn.Module:
+        """Return the U-Net with fresh weights, for images of a resolution that it can halve."""
+        from benchmark.models.modules.unet import UNetModule
+
+        self.check_resolution(resolution)
+        return UNetModule(self)
+
+    @property
+    def multiple(self) -> int:
+        """The number of which height and width must be multiples."""
+        return self.patch << len(self.channels) - 1
+
+    def check_fits(self, at: str, resolution: int) -> None:
+        """Refuse images of other channels, or of a side that cannot be halved often enough."""
+        check_channels(at, self.image_channels)
+        super().check_fits(at, resolution)
+
+    def check_process(self, at: str, schedule: str, process: Process) -> None:
+        """Refuse to embed noise levels as times, or times as noise levels."""
+        if (self.time_embedding == "fourier") != (process.conditioned_on == "sigma"):
+            raise ValueError(
+                f"{at}.time_embedding: {self.time_embedding} cannot embed the times of the "
+                f"schedule {schedule}: fourier is for ve, positional for all others"
+            )
+
+    def _attended(self) -> list[int]:
+        return [c for c, attends in zip(self.channels, self.attention, strict=True) if attends]
