@@ -1,11 +1,9 @@
-"""Records joined by cell, in the order of the tables, and the published figures beside them."""
+"""Records joined by cell, in the order of the tables."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from benchmark.core.errors import BenchmarkError
@@ -169,71 +167,18 @@ def metric_name(record: Record, column: str) -> str:
     return column
 
 
-@dataclass(frozen=True)
-class Published:
-    """The figures of one row of the report, as it prints them."""
-
-    dataset: str
-    resolution: str
-    n_fake: str
-    fid: str
-    train_minutes: str
-    sample_minutes: str
-    note: str
-
-
-Key = tuple[str, str, str, str, str]  # family, schedule, sampler, steps, weights
-
-
-def read_published(path: Path | None) -> dict[Key, Published]:
-    """Read the published figures, by family, schedule, sampler, steps and weights.
-
-    Raises:
-        BenchmarkError: the file cannot be read, or a column is missing.
-    """
-    if path is None:
-        return {}
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file))
-    except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path}: the published figures cannot be read: {error}") from None
-    figures = [field.name for field in fields(Published)]
-    for column in ("model", "schedule", "sampler", "steps", "weights", *figures):
-        if any(line.get(column) is None for line in lines):
-            raise BenchmarkError(f"{path}: column {column!r} is missing: see config/reference/")
-    return {
-        (
-            line["model"],
-            line["schedule"],
-            line["sampler"],
-            line["steps"],
-            line["weights"],
-        ): Published(**{figure: line[figure] for figure in figures})
-        for line in lines
-    }
-
-
-def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
-    """Return the row of the report that a cell repeats."""
-    key = key_of(cell) if cell else None
-    return published.get(key) if key else None
-
-
-def key_of(cell: Cell) -> Key | None:
-    """Return what tells the row of the report that a cell repeats, if it is sampled."""
-    if cell.weights == "elsewhere":
-        return None
-    schedule, sampler, steps = cell.sampling
-    return (cell.family, schedule, sampler, str(steps), cell.weights)
-
-
 def floor_of(row: Row, rows: Iterable[Row]) -> Value | None:
     """Return the distance of as many held-out images as this row has images, where measured."""
     if row.protocol is None or row.is_floor:
         return None
     floors = [other for other in rows if other.is_floor and comparable(other) == comparable(row)]
     return floors[0].distances.get(row.protocol.n_fake) if floors else None
+
+
+def seeds_of(row: Row, rows: Iterable[Row]) -> list[Value]:
+    """Return the distances of the cells that differ from this row's in their seed only."""
+    own = _seedless(row)
+    return [other.distance for other in rows if own and _seedless(other) == own and other.distance]
 
 
 def comparable(row: Row) -> tuple[object, ...]:
@@ -269,6 +214,10 @@ def name_of(cell: Cell) -> str:
 def rank_of(cell: Cell) -> int:
     """Return the place of a cell's family among all; what the report has not comes last."""
     return _FAMILIES.index(cell.family) if cell.family in _FAMILIES else len(_FAMILIES)
+
+
+def _seedless(row: Row) -> dict[str, object] | None:
+    return row.cell.model_dump(exclude={"id", "seed"}) if row.cell else None
 
 
 def _control_order(item: tuple[str, Control]) -> tuple[object, ...]:

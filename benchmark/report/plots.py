@@ -20,20 +20,9 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from benchmark.core.values import Value
+from benchmark.records.published import Key, Published, find_published, read_published
 from benchmark.records.record import Cell, Curve, Record, read_records
-from benchmark.records.rows import (
-    Key,
-    Published,
-    Row,
-    collect,
-    find_published,
-    floor_of,
-    in_table,
-    name_of,
-    rank_of,
-    read_published,
-    table_names,
-)
+from benchmark.records.rows import Row, collect, floor_of, in_table, name_of, rank_of, table_names
 from benchmark.report import style
 from benchmark.report.formats import BUSY
 from benchmark.report.timeline import timeline

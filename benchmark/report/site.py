@@ -17,8 +17,9 @@ from PIL import Image
 from benchmark.core.closure import TEMPLATES
 from benchmark.core.reserved import COLUMNS
 from benchmark.core.values import Value
+from benchmark.records.published import read_published
 from benchmark.records.record import SIZED, Cell, Record, read_records
-from benchmark.records.rows import Row, collect, name_of, rank_of, read_published
+from benchmark.records.rows import Row, collect, name_of, rank_of
 from benchmark.report import charts, style
 from benchmark.report.formats import Column, Marked, Table, TableEntry, significant
 from benchmark.report.tables import all_tables

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from benchmark.core.values import Value
-from benchmark.records.rows import Key, Published, find_published
+from benchmark.records.published import Key, Published, find_published
 from benchmark.report.formats import FEW, Column, Table, TableEntry, significant
 from benchmark.report.verdicts import Finding, Judged
 

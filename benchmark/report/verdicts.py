@@ -30,8 +30,9 @@ from benchmark.metrics.uncertainty import (
     proportion,
     quotient,
 )
+from benchmark.records.published import Key, key_of
 from benchmark.records.record import PART
-from benchmark.records.rows import Key, Row, key_of, seconds_per_image, timed_alike
+from benchmark.records.rows import Row, seconds_per_image, timed_alike
 
 _SHA256 = 64  # hexadecimal digits
 

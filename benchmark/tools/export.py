@@ -19,7 +19,7 @@ from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record, read_records
 from benchmark.records.rows import collect, table_names
 from benchmark.report.formats import to_markdown
-from benchmark.report.tables import results_table
+from benchmark.report.results_table import results_table
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import Run
 

@@ -40,7 +40,7 @@ from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.schedulers import KNOWN, SCHEDULERS
 from benchmark.records.record import read_record
 from benchmark.records.rows import collect
-from benchmark.report.tables import results_table
+from benchmark.report.results_table import results_table
 from benchmark.stages import sample
 from benchmark.storage.paths import Run
 

@@ -20,8 +20,9 @@ from PIL import Image
 from records_fixture import write_run
 
 from benchmark.core.values import Value
+from benchmark.records.published import read_published
 from benchmark.records.record import Curve, read_records
-from benchmark.records.rows import Row, collect, read_published
+from benchmark.records.rows import Row, collect
 from benchmark.report import plots, style
 from benchmark.storage.paths import Run
 

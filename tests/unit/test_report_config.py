@@ -18,7 +18,7 @@ from benchmark.config.loading import load
 from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
 from benchmark.models.diffusers_config import unet_spec
 from benchmark.models.hub import read_json
-from benchmark.records.rows import find_published, read_published
+from benchmark.records.published import find_published, read_published
 from benchmark.storage.paths import REFERENCE
 
 PROJECT = Path(__file__).parents[2]

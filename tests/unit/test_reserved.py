@@ -2,7 +2,8 @@
 
 from benchmark.core.reserved import COLUMNS
 from benchmark.records.rows import TIME, TRAINING
-from benchmark.report.tables import COSTS, DISTANCES, IDENTITY, REPORT
+from benchmark.report.columns import IDENTITY
+from benchmark.report.results_table import COSTS, DISTANCES, REPORT
 
 
 def test_all_columns_of_the_tables_are_reserved() -> None:

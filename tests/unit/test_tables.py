@@ -12,8 +12,9 @@ from records_fixture import write_run
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
+from benchmark.records.published import read_published
 from benchmark.records.record import Cell, read_record, read_records
-from benchmark.records.rows import collect, read_published, table_names
+from benchmark.records.rows import collect, table_names
 from benchmark.report.formats import (
     Column,
     Table,

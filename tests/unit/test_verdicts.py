@@ -11,8 +11,9 @@ from records_fixture import CELLS, make_cell, record, retrieval
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import proportion
+from benchmark.records.published import key_of, read_published
 from benchmark.records.record import Cell, Control, Protocol, Record, Timing, read_records
-from benchmark.records.rows import Row, collect, key_of, read_published
+from benchmark.records.rows import Row, collect
 from benchmark.report.verdicts import (
     Judged,
     Lookup,

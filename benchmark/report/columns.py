@@ -1,0 +1,91 @@
+"""What several tables share: the columns that say what a row is, and those of a record's values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from benchmark.records.record import (
+    SIZED,
+    Record,
+)
+from benchmark.records.rows import (
+    Row,
+    metric_name,
+)
+from benchmark.report.formats import Column, TableEntry
+
+IDENTITY = [
+    Column("cell", None, number=False),
+    Column("label", "model", number=False),
+    Column("family", None, number=False),
+    Column("model", None, number=False),
+    Column("weights", None, number=False),
+    Column("trained_as", None, number=False),
+    Column("dataset", None, number=False),
+    Column("resolution", None),
+    Column("schedule", "schedule", number=False),
+    Column("sampler", "sampler", number=False),
+    Column("steps", "steps"),
+    Column("seed", "seed"),
+    Column("samples", "n"),
+]
+
+
+def identity(row: Row, label: str, record: Record | None) -> dict[str, TableEntry]:
+    """Return the entries of `IDENTITY`; a control has a name, a data set and a number of images."""
+    n_fake = record.protocol.n_fake if record and record.protocol else None
+    if row.cell is None:
+        return {"label": label, "dataset": row.dataset, "samples": n_fake}
+    cell = row.cell.model_dump(exclude={"id", "table"})
+    return {"cell": row.cell.id, "label": label, **cell}
+
+
+def row_labels(rows: Iterable[Row]) -> Callable[[Row], str]:
+    """Name rows by family, and by model too where a family has several in this table."""
+    models = {(row.cell.family, row.cell.model) for row in rows if row.cell}
+    families = [family for family, _ in models]
+
+    def label(row: Row) -> str:
+        if row.is_floor:
+            return "held-out images"
+        if row.control:
+            return row.control.kind.replace("-", " ")
+        assert row.cell
+        several = families.count(row.cell.family) > 1
+        return f"{row.cell.family} ({row.cell.model})" if several else row.cell.family
+
+    return label
+
+
+def named_values(record: Record | None) -> dict[str, TableEntry]:
+    """Return the values of a record by the keys of their columns, in which some may be missing."""
+    if record is None:
+        return {}
+    keys = [*record.values, *(key for key in record.missing if not is_sized(key))]
+    return {metric_name(record, key): record.values.get(key) for key in keys}
+
+
+def value_columns(records: Sequence[Record | None]) -> list[Column]:
+    """Return a column for each value of some records, in the order of the most complete record."""
+    whole_first = sorted(records, key=lambda record: len(record.missing) if record else 0)
+    names = dict.fromkeys(name for record in whole_first for name in named_values(record))
+    return [Column(name, heading_of(name)) for name in names]
+
+
+def heading_of(name: str) -> str:
+    """Write out a metric's name; three letters are an acronym, as KID."""
+    known = {"data_copying": "C_T", "authenticity": "AuthPct", "closest_p": "p"}
+    return known.get(name) or (name.upper() if len(name) <= 3 else name.replace("_", " "))
+
+
+def title_of_value(record: Record | None, key: str) -> str:
+    """Return what a value is called above its column."""
+    assert record
+    if record.protocol and is_sized(key):
+        return f"{record.protocol.label} (n = {key.removeprefix(SIZED)})"
+    return metric_name(record, key)
+
+
+def is_sized(key: str) -> bool:
+    """Tell whether a value is the distance of fewer images than all."""
+    return key.startswith(SIZED)

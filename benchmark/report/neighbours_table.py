@@ -1,0 +1,85 @@
+"""The table of memorisation: how far samples lie from the training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from benchmark.records.record import (
+    LEAST,
+    PART,
+    RATE,
+)
+from benchmark.records.rows import (
+    Row,
+)
+from benchmark.report.captions import missing_lines
+from benchmark.report.columns import IDENTITY, identity, named_values, row_labels, value_columns
+from benchmark.report.formats import Table, TableEntry
+
+
+def neighbours_table(rows: Sequence[Row]) -> Table:
+    """Return how far samples, and held-out images, lie from the training images."""
+    mine = [row for row in rows if row.retrieval]
+    label = row_labels(mine)
+    return Table(
+        "neighbours",
+        _copies_caption(mine, label),
+        [*IDENTITY, *value_columns([r.retrieval for r in mine])],
+        [
+            {
+                **identity(row, label(row), row.retrieval),
+                **named_values(row.retrieval),
+                **_accused(row),
+            }
+            for row in mine
+        ],
+    )
+
+
+def _accused(row: Row) -> dict[str, TableEntry]:
+    """Return the numbers of the accused and the closest as whole ones."""
+    values = row.retrieval.values if row.retrieval else {}
+    return {key: int(values[key].value) for key in ("accused", "closest") if key in values}
+
+
+def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
+    """Say how to read the figures of memorisation, and why some are not given."""
+    judged = [(label(row), row.retrieval.facts) for row in rows if row.retrieval]
+    lines = [
+        "Nearest: Euclidean distance in feature space from each image to the nearest training "
+        "image. It says something only beside that of held-out images, which are real and were "
+        "never trained on; of these each second one is compared with the others.",
+        "Distance ratio: median of the nearest distances over that of held-out images. Closer "
+        "share: excess of samples that lie closer than held-out images, 0 to 1. C_T: below 0, "
+        "samples lie closer than held-out images. AuthPct: % of samples that lie farther from "
+        "their training image than its neighbour does.",
+    ]
+    lines += [
+        "Accused: samples whose calibrated distance to a training image in pixels, flips and "
+        f"near-duplicates allowed for, is too small by chance; of these at most {rate:.0%} are "
+        "innocent on average."
+        for rate in dict.fromkeys(facts.get(RATE) for _, facts in judged)
+        if isinstance(rate, float)
+    ]
+    blind: dict[object, list[str]] = {}  # of fewer copies than so many
+    for name, facts in judged:
+        blind.setdefault(facts.get(LEAST), []).append(name)
+    least = [f"{n} in {', '.join(names)}" for n, names in blind.items() if n not in (None, 1)]
+    if least:
+        lines.append(f"Fewer copies than these in a row are not accused: {'; '.join(least)}.")
+    if any("closest" in facts for _, facts in judged):
+        lines.append(
+            "Closest: how many have a smaller calibrated distance than every held-out image; p: "
+            "the chance of so many where none is a copy, small also where copies are too few to "
+            "be accused."
+        )
+    planted = {
+        name.removeprefix(PART): share
+        for _, facts in judged
+        for name, share in facts.items()
+        if name.startswith(PART) and isinstance(share, float)
+    }
+    if planted:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in planted.items())
+        lines.append(f"Accused of the planted copies: {shares}.")
+    return lines + missing_lines((label(row), row.retrieval) for row in rows)

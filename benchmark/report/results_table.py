@@ -1,0 +1,155 @@
+"""The table of a grid's cells: distances, times and published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.core.values import Value
+from benchmark.metrics.uncertainty import across_seeds, inverse
+from benchmark.records.published import Key, Published, find_published
+from benchmark.records.record import Record, distance_at
+from benchmark.records.rows import (
+    Row,
+    floor_of,
+    in_table,
+    seconds_per_step,
+    seeds_of,
+)
+from benchmark.report.captions import missing_lines, results_caption
+from benchmark.report.columns import IDENTITY, identity, named_values, row_labels, value_columns
+from benchmark.report.formats import BUSY, FEW, Column, Marked, Table, TableEntry
+from benchmark.report.letters import Compared, compare_rows
+
+COSTS = [
+    Column("train_minutes", "training min", spans_powers=True),
+    Column("seconds_per_step", "training s/step", printed=False, spans_powers=True),
+    Column("train_busy", None, number=False),
+    Column("sample_seconds", "sampling s", printed=False, spans_powers=True),
+    Column("seconds_per_image", "s/image", spans_powers=True),
+    Column("images_per_second", "images/s", printed=False, spans_powers=True),
+    Column("sample_busy", None, number=False),
+    Column("network_evaluations", "evaluations/image"),
+    Column("batch", "batch", printed=False),
+    Column("threads", "threads", printed=False),
+    Column("device", "device", number=False, printed=False),
+]
+
+REPORT = [
+    Column("report_dataset", None, number=False),
+    Column("report_resolution", "px", group="report", printed=False),
+    Column("report_n_fake", "n", group="report", printed=False),
+    Column("report_fid", "FID", group="report"),
+    Column("report_train_minutes", "training min", group="report", printed=False),
+    Column("report_sample_minutes", "sampling min", group="report"),
+    Column("report_note", None, number=False),
+]
+
+FLOOR = Column("floor", "floor")
+
+OVER_SEEDS = Column("over_seeds", "mean over seeds")
+
+LETTERS = Column("letters", "letters", number=False)
+
+DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
+
+
+def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published]) -> Table:
+    """Return distances, times and published figures of the cells of one table."""
+    mine = in_table(rows, name)
+    values = value_columns([row.metrics for row in mine])
+    labels = {row.protocol.label for row in mine if row.protocol}
+    values.sort(key=lambda column: column.key not in labels)  # the distance comes first
+    compared = compare_rows(mine)
+    distances = [_distances(row, mine, compared) for row in mine]
+    beside = [c for c in _distance_columns(mine) if any(c.key in entries for entries in distances)]
+    matched = [find_published(row.cell, published) for row in mine]
+    columns = [
+        *IDENTITY,
+        *values[: len(labels)],
+        *beside,
+        *values[len(labels) :],
+        *COSTS,
+        *(REPORT if any(matched) else []),
+    ]
+    label = row_labels(mine)
+    content = [
+        {
+            **identity(row, label(row), row.metrics),
+            **named_values(row.metrics),
+            **beside_it,
+            **_costs(row),
+            **({f"report_{k}": v for k, v in vars(figures).items()} if figures else {}),
+        }
+        for row, beside_it, figures in zip(mine, distances, matched, strict=True)
+    ]
+    caption = results_caption(mine, compared, any(matched)) + missing_lines(
+        (row.cell.id if row.cell else label(row), row.metrics) for row in mine
+    )
+    return Table(name, caption, columns, content)
+
+
+def _distance_columns(rows: Sequence[Row]) -> list[Column]:
+    """Return the columns beside the Fréchet distance: of fewer images, of its floor and marks."""
+    label = next((row.protocol.label for row in rows if row.protocol), "")
+    sizes = sorted({n for row in rows if row.cell for n in row.distances if n != row.cell.samples})
+    sized = [Column(distance_at(n), f"{label} (n = {n})") for n in sizes]
+    return [*sized, *DISTANCES]
+
+
+def _distances(
+    row: Row, rows: Sequence[Row], compared: Sequence[Compared]
+) -> dict[str, TableEntry]:
+    """Return the entries of all columns that are made of Fréchet distances."""
+    if row.metrics is None or row.protocol is None:
+        return {}
+    full = row.protocol.n_fake
+    entries = {distance_at(n): _marked(row, v, n) for n, v in row.distances.items()}
+    entries[row.protocol.label] = entries.get(distance_at(full))
+    if floor := floor_of(row, rows):
+        entries["floor"] = _marked(row, floor, full)
+    if len(seeds := seeds_of(row, rows)) > 1:
+        entries["over_seeds"] = _marked(row, across_seeds(seeds), full)
+    for group in compared:
+        if row.metrics.id in group.letters:
+            entries["letters"] = group.letters[row.metrics.id]
+    return entries
+
+
+def _marked(row: Row, value: Value, n: int) -> TableEntry:
+    """Return a distance of n images, with a mark where they are few."""
+    return Marked(value, FEW) if n < (row.few or 0) else value
+
+
+def _costs(row: Row) -> dict[str, TableEntry]:
+    costs: dict[str, TableEntry] = {}
+    if row.training and "train_seconds" in row.training.values:
+        minutes = Value(value=row.training.values["train_seconds"].value / 60)
+        costs |= {
+            "train_minutes": _timed(minutes, row.training),
+            "seconds_per_step": _timed(seconds_per_step(row.training), row.training),
+            "train_busy": _busy(row.training),
+        }
+    if row.sample and row.sample.timing and row.seconds:
+        timing, machine = row.sample.timing, row.sample.provenance
+        evaluations = timing.network_evaluations  # of an adaptive solver a mean
+        costs |= {
+            "sample_seconds": _timed(Value(value=timing.seconds), row.sample),
+            "seconds_per_image": _timed(row.seconds, row.sample),
+            "images_per_second": _timed(inverse(row.seconds), row.sample),
+            "sample_busy": _busy(row.sample),
+            "network_evaluations": int(evaluations) if evaluations.is_integer() else evaluations,
+            "batch": timing.batches,
+            "threads": machine.threads,
+            "device": machine.gpu or "CPU",
+        }
+    return costs
+
+
+def _timed(value: Value | None, record: Record) -> TableEntry:
+    """Return a time of a record, with a mark where the machine was busy."""
+    return Marked(value, BUSY) if value and record.busy else value
+
+
+def _busy(record: Record) -> str:
+    """Say for machines what the mark says for readers."""
+    return record.busy or ("" if record.busy_is_told else "unknown")
