@@ -60,6 +60,7 @@ class Metric(Strict):
 
     Attributes:
         kind: its name in a config.
+        paper: where it is defined.
         higher_is_better: which end is the better one.
         takes: what is measured: features of images, or logarithms of the probabilities of classes,
             which an extractor with classes makes of them.
@@ -69,6 +70,7 @@ class Metric(Strict):
     """
 
     kind: str
+    paper: ClassVar[str] = "–"
     higher_is_better: ClassVar[bool] = False
     takes: ClassVar[Literal["features", "logits"]] = "features"
     is_distance: ClassVar[bool] = False

@@ -16,7 +16,7 @@ from benchmark.metrics.uncertainty import deal, from_left_out
 
 
 class Coverage(AmongReal):
-    """The share of real images whose ball holds some generated one.
+    """The share of real images with a sample beside them: in their ball.
 
     At 0 and 1, and where the jackknife sees no spread, the interval is at least Wilson's of
     min(N, M/k) images: one generated image lies in the balls of about k real ones at once; see
@@ -24,6 +24,7 @@ class Coverage(AmongReal):
     """
 
     kind: Literal["coverage"] = "coverage"
+    paper = "Naeem et al. 2020, eq. 7"
     groups: Groups = Field(default=50, description="Of the jackknife over the generated images")
     seed: Seed = Field(default=0, description="Deals the groups")
 

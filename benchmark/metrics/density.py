@@ -13,17 +13,18 @@ from benchmark.metrics.uncertainty import wilson, with_error
 
 
 class Density(AmongReal):
-    """In how many balls of real images a generated one lies on average, over k.
+    """How dense the real images are round a sample.
 
-    The error is that of a mean over the generated images. Where all of them lie in equally many
-    balls, as in none, it would be 0. Instead, up to a share w of the model's images may do
-    otherwise, of which N show none: w is Wilson's upper end of 0 in N, close to the rule of three
-    (Hanley and Lippman-Hand 1983). They lie in no ball or in k more, as many as an image of the
-    real distribution on average (Naeem et al. 2020), so the interval reaches w·density down and w
-    up.
+    It is in how many balls of real images a sample lies on average, over k. The error is that of a
+    mean over the generated images. Where all of them lie in equally many balls, as in none, it
+    would be 0. Instead, up to a share w of the model's images may do otherwise, of which N show
+    none: w is Wilson's upper end of 0 in N, close to the rule of three (Hanley and Lippman-Hand
+    1983). They lie in no ball or in k more, as many as an image of the real distribution on average
+    (Naeem et al. 2020), so the interval reaches w·density down and w up.
     """
 
     kind: Literal["density"] = "density"
+    paper = "Naeem et al. 2020, eq. 6"
 
     def compute(self, fake: Features, real: Features) -> Value:
         """Return the density of `fake` (N×d) among `real` (M×d), ≥ 0; it may exceed 1.

@@ -34,7 +34,7 @@ LEAST_PIVOT = 1e-4  # of the largest; a covariance with smaller ones is not form
 
 
 class Frechet(Metric):
-    """The Fréchet distance between the features of two sets of images.
+    """The distance of two Gaussians fitted to the features; on the 2015 Inception called FID.
 
     The interval is that of the distance at this N to these real images: what other samples of the
     model would give. The distance's bias, which falls with N, is not in it; `frechet-infinity`
@@ -43,6 +43,7 @@ class Frechet(Metric):
     """
 
     kind: Literal["frechet"] = "frechet"
+    paper = "Heusel et al. 2017, eq. 6; Dowson and Landau 1982"
     interval: Literal["jackknife", "bootstrap", "none"] = Field(
         default="jackknife", description="How the interval is found"
     )

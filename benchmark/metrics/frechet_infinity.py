@@ -17,17 +17,19 @@ from benchmark.metrics.uncertainty import jackknife, with_error
 
 
 class FrechetInfinity(Metric):
-    """The intercept of the line through Fréchet distance against 1/N.
+    """The Fréchet distance, extrapolated to infinitely many samples.
 
-    The distance of N samples is biased by about a constant over N (section 3.1), once N is well
-    above the dimension; below it the curve is no line, and the extrapolation is refused. The bias
-    of the real side, which has one size, stays.
+    It is the intercept of the line through distance against 1/N. The distance of N samples is
+    biased by about a constant over N (section 3.1), once N is well above the dimension; below it
+    the curve is no line, and the extrapolation is refused. The bias of the real side, which has one
+    size, stays.
 
     The error adds two: the jackknife's of the distance at full N, since the intercept follows a
     change of the samples as the distance does (its weights add up to 1), and the line's own.
     """
 
     kind: Literal["frechet-infinity"] = "frechet-infinity"
+    paper = "Chong and Forsyth 2020"
     points: int = Field(
         default=15,
         ge=3,

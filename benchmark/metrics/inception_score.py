@@ -17,12 +17,14 @@ from benchmark.metrics.uncertainty import Rows, jackknife, with_error
 
 
 class InceptionScore(Metric):
-    """exp(E[KL(p(y|x) ‖ p(y))]), between 1 and the number of classes.
+    """Whether each image is of a clear class and all classes occur; knows no real images.
 
-    The defaults of `splits`, `shuffle` and `seed` are those of torch-fidelity, and so is the value.
+    It is exp(E[KL(p(y|x) ‖ p(y))]), between 1 and the number of classes. The defaults of `splits`,
+    `shuffle` and `seed` are those of torch-fidelity, and so is the value.
     """
 
     kind: Literal["inception-score"] = "inception-score"
+    paper = "Salimans et al. 2016"
     splits: int = Field(
         default=10,
         ge=1,

@@ -20,14 +20,16 @@ SUBSET_SIZE = 1000
 
 
 class Kernel(Metric):
-    """The unbiased squared MMD with the kernel (x·y/d + 1)³; it may be below 0.
+    """The squared MMD with the kernel (x·y/d + 1)³; on the 2015 Inception called KID.
 
-    Its standard error is the delete-one jackknife's over both sides, which is on average no smaller
-    than the true one (Efron and Stein 1981). With subsets it is their standard deviation, the error
-    of one subset and so an upper bound for their mean; there is no interval then.
+    It is unbiased, and so may be below 0. Its standard error is the delete-one jackknife's over
+    both sides, which is on average no smaller than the true one (Efron and Stein 1981). With
+    subsets it is their standard deviation, the error of one subset and so an upper bound for their
+    mean; there is no interval then.
     """
 
     kind: Literal["kernel"] = "kernel"
+    paper = "Bińkowski et al. 2018"
     subsets: int = Field(
         default=0,
         ge=0,

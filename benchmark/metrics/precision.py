@@ -11,12 +11,13 @@ from benchmark.metrics.uncertainty import proportion
 
 
 class Precision(AmongReal):
-    """The share of generated images in the ball of some real one.
+    """The share of samples among the real images: in the ball of some real one.
 
     The interval is Wilson's over the generated images.
     """
 
     kind: Literal["precision"] = "precision"
+    paper = "Kynkäänniemi et al. 2019, eq. 1"
 
     def compute(self, fake: Features, real: Features) -> Value:
         """Return the share of `fake` (N×d) in the ball of some image of `real` (M×d).

@@ -22,7 +22,7 @@ from benchmark.metrics.uncertainty import deal, from_left_out
 
 
 class Recall(Metric):
-    """The share of real images in the ball of some generated one.
+    """The share of real images among the samples: in the ball of some sample.
 
     At 0 and 1, and where the jackknife sees no spread (there is no standard error then), the
     interval is at least Wilson's of min(N/k, M) images: balls that hold k of N images overlap, so
@@ -30,6 +30,7 @@ class Recall(Metric):
     """
 
     kind: Literal["recall"] = "recall"
+    paper = "Kynkäänniemi et al. 2019, eq. 2"
     k: int = Field(
         default=5,
         ge=1,

@@ -1,7 +1,8 @@
-"""Writes the tables of docs/samplers.md that are made of the code."""
+"""Writes the tables of docs/ that are made of the code."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import yaml
 
 from benchmark.core.strict import Strict
+from benchmark.data.controls import CONTROLS
 from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 COMMAND = "write it again: uv run python tests/unit/parts_tables.py"
@@ -25,7 +29,45 @@ def schedules() -> str:
         spacings = ", ".join(process.spacings)
         shown = options(type(schedule))
         rows.append((f"`{name}`", process.family, schedule.paper, pixels, spacings, shown))
+    return markdown(rows)
+
+
+def metrics() -> str:
+    """Return the table of metrics, in Markdown."""
+    rows = [("`kind`", "`score --metrics`", "better is", "options", "paper", "what it tells")]
+    rows += [("---",) * 6]
+    for name, part in METRICS.classes.items():
+        better = "higher" if part.higher_is_better else "lower"
+        short = f"`{part.short or name}`"
+        rows.append((f"`{name}`", short, better, options(part), part.paper, told(part)))
+    return markdown(rows)
+
+
+def extractors() -> str:
+    """Return the table of extractors, in Markdown."""
+    rows = [("`extractor:`", "in tables", "features", "preprocessing", "weights, licence")]
+    rows += [("---",) * 5]
+    for name, part in EXTRACTORS.classes.items():
+        weights = f"`{part.weights.file}`, {part.weights.licence}"
+        rows.append((f"`{name}`", part.label, str(part.dimension), part.preprocessing, weights))
+    return markdown(rows)
+
+
+def controls() -> str:
+    """Return the table of controls, in Markdown."""
+    rows = [("`controls:`", "images"), ("---",) * 2]
+    rows += [(f"`{name}`", CONTROLS.make(name).text) for name in CONTROLS.names()]
+    return markdown(rows)
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    """Return rows of cells as a table."""
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("| --- ", "|---")
+
+
+def told(part: type[Strict]) -> str:
+    """Return what the first line of a part's docstring says."""
+    return (inspect.getdoc(part) or "").splitlines()[0].rstrip(".")
 
 
 def options(part: type[Strict]) -> str:
@@ -45,11 +87,20 @@ def table_below(heading: str, page: str) -> re.Match[str]:
 def tables() -> Iterator[tuple[str, str]]:
     """Yield the tables by the headings above them."""
     yield "Schedules", schedules()
+    yield "All metrics", metrics()
+    yield "All extractors", extractors()
+    yield "All controls", controls()
+
+
+def page_of(heading: str) -> Path:
+    """Return the page that has a heading."""
+    [page] = [page for page in PAGE.parent.glob("*.md") if f"\n## {heading}\n" in page.read_text()]
+    return page
 
 
 if __name__ == "__main__":
-    page = PAGE.read_text()
     for heading, table in tables():
-        found = table_below(heading, page)
-        page = page[: found.start(1)] + table + page[found.end(1) :]
-    PAGE.write_text(page)
+        page = page_of(heading)
+        text = page.read_text()
+        found = table_below(heading, text)
+        page.write_text(text[: found.start(1)] + table + text[found.end(1) :])

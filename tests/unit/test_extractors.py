@@ -55,17 +55,6 @@ def test_no_two_extractors_can_be_confused() -> None:
         assert len({getattr(e, fact) for e in ALL}) == len(ALL)
 
 
-def test_does_the_page_say_of_each_extractor_what_the_code_does() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "fid-dialects.md").read_text()
-    section = page.split("## All extractors\n")[1].split("\n## ")[0]
-    _, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
-    assert rows == [
-        f"| `{e.kind}` | {e.label} | {e.dimension} | {e.preprocessing} | `{e.weights.file}`, "
-        f"{e.weights.licence} |"
-        for e in ALL
-    ]
-
-
 @pytest.mark.parametrize("name", EXTRACTORS.names())
 def test_weights_have_the_hash_in_their_name(name: str) -> None:
     weights = EXTRACTORS.make(name).weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from parts_tables import COMMAND, PAGE, table_below, tables
+from parts_tables import COMMAND, PAGE, page_of, table_below, tables
 from parts_tables import options as options_of
 from test_samplers import sample
 
@@ -45,4 +45,4 @@ def test_does_a_sampler_take_the_evaluations_that_the_page_says(name: str) -> No
 
 @pytest.mark.parametrize(("heading", "made"), [*tables()])
 def test_is_a_table_the_one_that_is_made_of_the_code(heading: str, made: str) -> None:
-    assert table_below(heading, PAGE.read_text())[1] == made, COMMAND
+    assert table_below(heading, page_of(heading).read_text())[1] == made, COMMAND
