@@ -6,14 +6,19 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from benchmark.core.parts import Parts
 from benchmark.core.strict import Strict
 from benchmark.data.controls import CONTROLS
+from benchmark.data.sources import SOURCES
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
+from benchmark.models.checkpoints import CHECKPOINTS
+from benchmark.models.networks import NETWORKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 COMMAND = "write it again: uv run python tests/unit/parts_tables.py"
@@ -60,6 +65,17 @@ def controls() -> str:
     return markdown(rows)
 
 
+def with_options(parts: Parts[Any], key: str = "kind") -> str:
+    """Return a table of parts, some of whose options have no defaults, in Markdown."""
+    rows = [(f"`{key}`", "what", "needed", "optional"), ("---",) * 4]
+    for name, part in parts.classes.items():
+        fields = {option: field for option, field in part.model_fields.items() if option != key}
+        needed = ", ".join(f"`{option}`" for option, f in fields.items() if f.is_required())
+        optional = ", ".join(f"`{option}`" for option, f in fields.items() if not f.is_required())
+        rows.append((f"`{name}`", told(part), needed or "–", optional or "–"))
+    return markdown(rows)
+
+
 def markdown(rows: list[tuple[str, ...]]) -> str:
     """Return rows of cells as a table."""
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("| --- ", "|---")
@@ -90,6 +106,9 @@ def tables() -> Iterator[tuple[str, str]]:
     yield "All metrics", metrics()
     yield "All extractors", extractors()
     yield "All controls", controls()
+    yield "Data sources", with_options(SOURCES, "source")
+    yield "Networks", with_options(NETWORKS)
+    yield "Formats of checkpoints", with_options(CHECKPOINTS)
 
 
 def page_of(heading: str) -> Path:
