@@ -245,12 +245,14 @@ def test_touching_and_commenting_the_sources_reruns_nothing(project: Path) -> No
         ("runtime/device.py", EVERYTHING - {"prepare", "controls"}),
         ("records/record.py", EVERYTHING),
         ("report/plots.py", {"plots", "site"}),
-        ("models/refinenet.py", set()),
+        ("models/modules/refinenet.py", set()),
         ("report/tables.py", {"tables", "site"}),
         ("report/letters.py", {"tables", "site"}),
         ("report/templates/site.css", {"site"}),
         ("stages/retrieve.py", {"retrieve", "retrieve_controls"} | FIGURES),
         ("stages/controls.py", OF_CONTROLS),
+        ("data/controls/blur.py", OF_CONTROLS),
+        ("extractors/dinov2_vitl14.py", set()),
     ],
 )
 def test_editing_a_module_reruns_its_stage_and_what_follows(
