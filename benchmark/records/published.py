@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, fields
 from pathlib import Path
+
+import pandas as pd
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import Cell
@@ -23,7 +24,8 @@ class Published:
     note: str
 
 
-Key = tuple[str, str, str, str, str]  # family, schedule, sampler, steps, weights
+Key = tuple[str, str, str, str, str]  # what the columns of `_KEY` hold
+_KEY = ["model", "schedule", "sampler", "steps", "weights"]  # the model stands for its family
 
 
 def read_published(path: Path | None) -> dict[Key, Published]:
@@ -35,24 +37,17 @@ def read_published(path: Path | None) -> dict[Key, Published]:
     if path is None:
         return {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file))
+        lines = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{path}: the published figures cannot be read: {error}") from None
+        why = str(error).strip()
+        raise BenchmarkError(f"{path}: the published figures cannot be read: {why}") from None
     figures = [field.name for field in fields(Published)]
-    for column in ("model", "schedule", "sampler", "steps", "weights", *figures):
-        if any(line.get(column) is None for line in lines):
+    for column in [*_KEY, *figures]:
+        if column not in lines or lines[column].isna().any():
             raise BenchmarkError(f"{path}: column {column!r} is missing: see config/reference/")
-    return {
-        (
-            line["model"],
-            line["schedule"],
-            line["sampler"],
-            line["steps"],
-            line["weights"],
-        ): Published(**{figure: line[figure] for figure in figures})
-        for line in lines
-    }
+    keys = lines[_KEY].itertuples(index=False, name=None)
+    rows = lines[figures].itertuples(index=False, name=None)
+    return {key: Published(*row) for key, row in zip(keys, rows, strict=True)}
 
 
 def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+import pandas as pd
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.reserved import TABLES
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import median_rate
-from benchmark.records.record import Cell, Control, Protocol, Record, Timing
+from benchmark.records.record import Cell, Control, Kind, Protocol, Record, Timing
 from benchmark.storage.paths import HELD_OUT
 
 _FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
@@ -97,33 +99,36 @@ def seconds_per_step(training: Record) -> Value | None:
 
 def collect(records: Iterable[Record]) -> list[Row]:
     """Join the records by cell, in the order of the tables; controls come last, real ones first."""
-    by_id = {(record.kind, record.id): record for record in records}
+    found = pd.DataFrame([(r.kind, r.id, r) for r in records], columns=["kind", "id", "record"])
+    found = found.drop_duplicates(["kind", "id"], keep="last")
+    by_kind = found.pivot(index="id", columns="kind", values="record")
+    by_kind = by_kind.reindex(columns=get_args(Kind)).astype(object)
+    rows = (
+        _subjects(found["record"])
+        .join(by_kind[["sample", "metrics", "retrieval"]], on="id")
+        .join(by_kind["train"].rename("training"), on="trained_as")
+        .join(by_kind["data"], on="dataset")
+    )[[field.name for field in fields(Row)]]
+    rows = rows.where(rows.notna(), None)
+    return [Row(*row) for row in rows.itertuples(index=False, name=None)]
+
+
+def _subjects(records: Iterable[Record]) -> pd.DataFrame:
+    """Return a line for each cell and then for each control, in the order of the tables."""
     # Evaluation is cheap, so a cell that moves to another table is evaluated anew, not sampled.
-    newest_last = sorted(by_id.values(), key=lambda record: record.kind == "metrics")
+    newest_last = sorted(records, key=lambda record: record.kind == "metrics")
     cells = {record.cell.id: record.cell for record in newest_last if record.cell}
-    rows = [
-        Row(
-            dataset=cell.dataset,
-            cell=cell,
-            training=by_id.get(("train", cell.trained_as)) if cell.trained_as else None,
-            data=by_id.get(("data", cell.dataset)),
-            sample=by_id.get(("sample", cell.id)),
-            metrics=by_id.get(("metrics", cell.id)),
-            retrieval=by_id.get(("retrieval", cell.id)),
-        )
+    controls = {record.id: record.control for record in newest_last if record.control}
+    lines: list[tuple[object, ...]] = [
+        (cell.id, cell.dataset, cell, None, cell.trained_as)
         for cell in sorted(cells.values(), key=_order)
     ]
-    controls = {record.id: record.control for record in by_id.values() if record.control}
-    return rows + [
-        Row(
-            dataset=control.dataset,
-            control=control,
-            data=by_id.get(("data", control.dataset)),
-            metrics=by_id.get(("metrics", name)),
-            retrieval=by_id.get(("retrieval", name)),
-        )
+    lines += [
+        (name, control.dataset, None, control, None)
         for name, control in sorted(controls.items(), key=_control_order)
     ]
+    columns = ["id", "dataset", "cell", "control", "trained_as"]
+    return pd.DataFrame(lines, columns=columns, dtype=object)
 
 
 def table_names(rows: Iterable[Row]) -> list[str]:

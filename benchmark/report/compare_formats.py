@@ -176,7 +176,7 @@ def _grid(table: Table) -> Grid:
     for column in table.shown:
         heading = Text(column.heading or "")
         grid.add_column(heading, justify="right" if column.number else "left", overflow="fold")
-    for texts in table.texts():
+    for texts in table.texts().itertuples(index=False):
         grid.add_row(*(Text(text, STYLES.get(text, "")) for text in texts))
     return grid
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pandas as pd
 
 from benchmark.core.values import Value
 
@@ -63,41 +64,34 @@ class Table:
         """The columns of Markdown, of which LaTeX has the printed ones."""
         return [column for column in self.columns if column.heading is not None]
 
-    def texts(self) -> list[list[str]]:
-        """Return the rounded text of every shown entry, row by row; missing ones are empty."""
-        decimals = {
-            c.key: None if c.spans_powers else _decimals(row.get(c.key) for row in self.rows)
-            for c in self.shown
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The entries as they were given, with None where one is missing."""
+        keys = list(dict.fromkeys(column.key for column in self.columns))
+        entries = pd.DataFrame(self.rows, columns=keys, dtype=object)
+        return entries.where(entries.notna(), None)
+
+    def texts(self) -> pd.DataFrame:
+        """Return the rounded text of every shown entry, a column for each key; of none: empty."""
+        texts = {
+            column.key: _texts(column, self.frame[column.key].tolist()) for column in self.shown
         }
-        return [
-            [_text(row.get(column.key), decimals[column.key]) for column in self.shown]
-            for row in self.rows
-        ]
+        return pd.DataFrame(texts, dtype=object)
 
 
 def to_csv(table: Table) -> str:
     """Return all columns at full precision; uncertainties stand in columns of their own."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    parts = {column.key: _parts(table, column) for column in table.columns}
-    writer.writerow(
-        [f"{key}_{part}" if part != "value" else key for key in parts for part in parts[key]]
-    )
-    for row in table.rows:
-        writer.writerow([_part(row.get(key), part) for key in parts for part in parts[key]])
-    return out.getvalue()
+    parts: dict[str, list[TableEntry]] = {}
+    for column in table.columns:
+        parts |= _parts(column.key, table.frame[column.key])
+    return pd.DataFrame(parts, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def to_markdown(table: Table) -> str:
     """Return the caption and a pipe table."""
-    header = [f"{column.group} {column.heading}".strip() for column in table.shown]
-    body = [[markdown_escape(text) or "–" for text in row] for row in table.texts()]
-    widths = [max(map(len, [*column, "---:"])) for column in zip(header, *body, strict=True)]
-    rule = [
-        "-" * (width - 1) + ":" if column.number else "-" * width
-        for width, column in zip(widths, table.shown, strict=True)
-    ]
-    lines = [_markdown_line(cells, widths, table.shown) for cells in (header, rule, *body)]
+    texts = table.texts()
+    columns = [_markdown_column(column, texts[column.key]) for column in table.shown]
+    lines = [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
     caption = markdown_escape(" ".join(table.caption))
     return f"**{markdown_escape(table.name)}.** {caption}\n\n" + "\n".join(lines) + "\n"
 
@@ -108,7 +102,7 @@ def to_latex(table: Table) -> str:
     It is turned by 90° if it would be illegible across a page, and goes over several pages if it
     is longer than one. It needs booktabs, graphicx, longtable, lscape and rotating.
     """
-    printed = [c for c in table.columns if c.printed and any(row.get(c.key) for row in table.rows)]
+    printed = [c for c in table.columns if c.printed and table.frame[c.key].any()]
     table = replace(table, columns=printed or table.columns)
     title, *notes = [latex_escape(text) for text in table.caption] or [""]
     caption = rf"\caption{{\textbf{{{latex_escape(table.name)}.}} {title}}}"
@@ -116,7 +110,8 @@ def to_latex(table: Table) -> str:
     columns = "".join(map(_alignment, table.shown))
     header = [latex_escape(column.heading or "") for column in table.shown]
     head = [r"\toprule", *_latex_groups(table.shown), _latex_line(header), r"\midrule"]
-    body = [_latex_line([latex_escape(t) or "--" for t in texts]) for texts in table.texts()]
+    texts = table.texts().map(latex_escape).replace("", "--")
+    body = [_latex_line(line) for line in texts.itertuples(index=False)]
     below = [rf"\par\smallskip{{\footnotesize\raggedright {' '.join(notes)}\par}}"] * bool(notes)
     if len(body) > LINES_ON_A_PAGE:
         start, end = (
@@ -170,34 +165,38 @@ def significant(number: float, digits: int = 3) -> str:
     return f"{number:.{_places(number, digits)}f}"
 
 
-def _parts(table: Table, column: Column) -> list[str]:
-    values = [row.get(column.key) for row in table.rows]
-    uncertainty = ("std_error", "low", "high")
-    return ["value", *(part for part in uncertainty if any(_part(v, part) for v in values))]
+def _parts(key: str, entries: Iterable[TableEntry]) -> dict[str, list[TableEntry]]:
+    """Return the columns of the CSV for a column: its values, and their uncertainties if known."""
+    plain = [_unmarked(entry) for entry in entries]
+    values = [entry if isinstance(entry, Value) else None for entry in plain]
+    found: dict[str, list[TableEntry]] = {
+        key: [entry.value if isinstance(entry, Value) else entry for entry in plain]
+    }
+    for part in ("std_error", "low", "high"):
+        numbers = [value and getattr(value, part) for value in values]
+        if any(number is not None for number in numbers):
+            found[f"{key}_{part}"] = numbers
+    return found
 
 
-def _part(entry: TableEntry, part: str) -> str:
-    entry = _unmarked(entry)
-    found = getattr(entry, part) if isinstance(entry, Value) else entry if part == "value" else None
-    return "" if found is None else str(found)
-
-
-def _markdown_line(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> str:
-    padded = [
-        cell.rjust(width) if column.number else cell.ljust(width)
-        for cell, width, column in zip(cells, widths, columns, strict=True)
-    ]
-    return f"| {' | '.join(padded)} |"
+def _markdown_column(column: Column, texts: Iterable[str]) -> list[str]:
+    """Return the cells of a column, all equally wide: its head, the rule below it and its texts."""
+    head = f"{column.group} {column.heading}".strip()
+    cells = [markdown_escape(text) or "–" for text in texts]
+    width = max(map(len, [head, *cells, "---:"]))
+    rule = "-" * (width - 1) + ":" if column.number else "-" * width
+    pad = str.rjust if column.number else str.ljust
+    return [pad(head, width), rule, *(pad(cell, width) for cell in cells)]
 
 
 def _letters(table: Table) -> int:
     """Return about how many letters a line of a table has in LaTeX."""
-    columns = zip(*table.texts(), strict=True) if table.rows else [() for _ in table.shown]
+    texts = table.texts()
     return sum(
         LETTERS_PER_CM * int(column.width.removesuffix("cm"))
         if column.width
-        else 2 + max(len(text) for text in [*map(str, texts), *(column.heading or "").split()])
-        for column, texts in zip(table.shown, columns, strict=True)
+        else 2 + max(map(len, [*texts[column.key], *(column.heading or "").split()]), default=0)
+        for column in table.shown
     )
 
 
@@ -219,6 +218,11 @@ def _latex_groups(columns: Sequence[Column]) -> list[str]:
 
 def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
+
+
+def _texts(column: Column, entries: Sequence[TableEntry]) -> list[str]:
+    decimals = None if column.spans_powers else _decimals(entries)
+    return [_text(entry, decimals) for entry in entries]
 
 
 def _text(entry: TableEntry, decimals: int | None) -> str:

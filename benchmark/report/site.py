@@ -299,7 +299,7 @@ def _decisive(claim: Judged) -> str:
 def _shown(table: Table) -> Shown:
     """Return a table with the published figures beside ours, and the less read columns marked."""
     order = _beside(table.shown)
-    aside = {c.key for c in order if all(row.get(c.key) in (None, "") for row in table.rows)}
+    aside = {c.key for c in order if table.frame[c.key].isin([None, ""]).all()}
     if any(column.key == "letters" for column in order):  # the metrics besides the distance
         aside |= {c.key for c in order if c.key not in COLUMNS and not _is_distance(c.key)}
     heads = [
@@ -312,12 +312,9 @@ def _shown(table: Table) -> Shown:
         )
         for column in order
     ]
-    places = [table.shown.index(column) for column in order]
-    rows = [
-        [_item(texts[i], row.get(column.key)) for i, column in zip(places, order, strict=True)]
-        for texts, row in zip(table.texts(), table.rows, strict=True)
-    ]
-    return Shown(table.name, table.caption, heads, rows)
+    texts = table.texts()
+    items = [map(_item, texts[column.key], table.frame[column.key]) for column in order]
+    return Shown(table.name, table.caption, heads, list(map(list, zip(*items, strict=True))))
 
 
 def _beside(columns: Sequence[Column]) -> list[Column]:

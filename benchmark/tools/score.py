@@ -134,7 +134,7 @@ class Score:
         entries: dict[str, TableEntry] = dict(self.values)
         if self.few:
             entries |= {name: Marked(self.values[name], FEW) for name in distances}
-        (texts,) = Table("score", [], columns, [entries]).texts()
+        texts = Table("score", [], columns, [entries]).texts().iloc[0]
         extractor = self.extractor
         features = f"{extractor.kind} ({extractor.preprocessing})" if extractor else "not named"
         rows = [
