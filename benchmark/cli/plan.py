@@ -34,12 +34,24 @@ def config(config: ConfigFile) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
-@app.command(epilog=examples("schema > config/schema.json"))
-def schema() -> None:
+@app.command(
+    epilog=examples("schema > config/schema.json", "schema --markdown > docs/config.md")
+)
+def schema(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a page for people that explains every key.")
+    ] = False,
+) -> None:
     """Print the JSON schema of a config file, for editors that complete and check."""
     from benchmark.config.config import Config
 
-    print(json.dumps(Config.model_json_schema(), indent=1, sort_keys=True))
+    found = Config.model_json_schema()
+    if markdown:
+        from benchmark.tools.config_reference import reference
+
+        print(reference(found), end="")
+    else:
+        print(json.dumps(found, indent=1, sort_keys=True))
 
 
 @app.command(

@@ -38,12 +38,17 @@ def text(pattern: str, right: str, longest: int | None = None) -> StringConstrai
     return StringConstraints(pattern=pattern, max_length=longest)
 
 
+def right(pattern: str) -> str:
+    """Return in words what the texts are that match a pattern which was given to `text`."""
+    return _RIGHT[pattern]
+
+
 # A name becomes part of file names: with these characters it cannot leave its folder.
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 RIGHT_NAME = "a letter of A-Z or a-z or a digit, followed by these and by . _ + - alone"
 LONGEST = 200  # characters of an id: files are named after it
-Name = Annotated[str, text(_NAME, RIGHT_NAME, 80)]
-Id = Annotated[str, text(_NAME, RIGHT_NAME, LONGEST)]
+Name = Annotated[str, text(NAME, RIGHT_NAME, 80)]
+Id = Annotated[str, text(NAME, RIGHT_NAME, LONGEST)]
 Sha256 = Annotated[str, text("^[0-9a-f]{64}$", "64 hexadecimal digits in small letters")]
 Commit = Annotated[str, text("^[0-9a-f]{40}$", "a commit of 40 hexadecimal digits")]
 

@@ -1,0 +1,177 @@
+"""The page of every key that a config may have, made of the JSON schema of a config."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from benchmark.core.strict import NAME, right
+
+Schema = dict[str, Any]  # JSON schema of one key, or of a whole config
+
+_POWERS = {2**32: "2³²", 2**63: "2⁶³"}
+_HEAD = " ".join(
+    [
+        "# What a config may say\n\nMade by `python -m benchmark schema --markdown >",
+        "docs/config.md` from the same classes that check a config. `python -m benchmark config",
+        "FILE` prints a config with every default.\nA key without a default must be given. Where a",
+        "heading says NAME, the config chooses it: a letter or a digit, followed by these and by\n`.",
+        "_ + -` alone. A list of one may be given as its item.",
+    ]
+)
+
+
+def reference(schema: Schema) -> str:
+    """Return the page, in Markdown.
+
+    Args:
+        schema: the JSON schema of a config, its properties in the order of the page.
+    """
+    definitions = schema.get("$defs", {})
+    keys = {key: _resolved(value, definitions) for key, value in schema["properties"].items()}
+    sections = [_HEAD, "## Keys of the file", _table(schema, keys, definitions)]
+    for key, value in keys.items():
+        sections += _section(key, value, definitions)
+    return "\n\n".join(sections) + "\n"
+
+
+def _section(key: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:
+    """Yield the parts of the page on a key that holds keys itself, or a choice of such."""
+    if "patternProperties" in value:
+        [item] = value["patternProperties"].values()
+        yield from _described(f"{key}.NAME", _resolved(item, definitions), definitions)
+    elif "items" in value and "properties" in (item := _resolved(value["items"], definitions)):
+        yield from _described(f"{key}[…]", item, definitions)
+    elif "properties" in value:
+        yield from _described(key, value, definitions)
+
+
+def _described(place: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:
+    if "discriminator" not in value:
+        yield f"## `{place}`"
+        yield from _keys(value, definitions)
+        yield from _choices(place, value, definitions)
+        return
+    name = value["discriminator"]["propertyName"]
+    mapping = value["discriminator"]["mapping"]
+    yield f"## `{place}`"
+    yield f"`{name}` says which of these it is: {', '.join(f'`{each}`' for each in mapping)}."
+    for each, link in mapping.items():
+        yield f"### `{name}: {each}`"
+        yield from _keys(_resolved({"$ref": link}, definitions), definitions, without=name)
+
+
+def _choices(place: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:
+    """Yield the parts of the page on the keys of a block that choose between parts."""
+    for key, inner in value["properties"].items():
+        for item in _alternatives(_resolved(inner, definitions), definitions):
+            found = next(iter(item.get("patternProperties", {}).values()), item)
+            if "discriminator" in found:
+                more = ".NAME" if found is not item else ""
+                yield from _described(f"{place}.{key}{more}", found, definitions)
+
+
+def _keys(
+    value: Schema, definitions: dict[str, Schema], without: str | None = None
+) -> Iterator[str]:
+    """Yield what a block is, and the table of its keys."""
+    if text := value.get("description"):
+        yield _sentence(text)
+    keys = {key: inner for key, inner in value["properties"].items() if key != without}
+    yield _table(value, keys, definitions) if keys else "It has no options."
+
+
+def _table(value: Schema, keys: dict[str, Schema], definitions: dict[str, Schema]) -> str:
+    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key, inner in keys.items():
+        is_needed = key in value.get("required", ())
+        default = "" if is_needed else _default(inner.get("default"))
+        kind = _kind(inner, definitions)
+        lines.append(
+            f"| `{key}` | {kind} | {default} | {_sentence(inner.get('description', ''))} |"
+        )
+    return "\n".join(lines)
+
+
+def _kind(value: Schema, definitions: dict[str, Schema]) -> str:
+    """Return in words what a value may be."""
+    value = _resolved(value, definitions)
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return " or ".join(f"`{_plain(each)}`" for each in value["enum"])
+    if "discriminator" in value or "properties" in value:
+        return "keys, see below"
+    if len(found := _alternatives(value, definitions)) > 1:
+        return " or ".join(dict.fromkeys(_kind(each, definitions) for each in found))
+    kind = value.get("type")
+    if kind == "array":
+        return _list(value, definitions)
+    if kind == "object":
+        return "names with their keys, see below" if "patternProperties" in value else "keys"
+    if kind in ("integer", "number"):
+        return _number(value)
+    if kind == "string":
+        return _text(value)
+    return {"boolean": "true or false", "null": "null"}.get(str(kind), "anything")
+
+
+def _list(value: Schema, definitions: dict[str, Schema]) -> str:
+    if "prefixItems" in value:
+        return "[" + ", ".join(_kind(each, definitions) for each in value["prefixItems"]) + "]"
+    return f"list of: {_kind(value.get('items', {}), definitions)}"
+
+
+def _number(value: Schema) -> str:
+    bounds = [
+        f"{sign} {_POWERS.get(value[key]) or f'{value[key]:,g}'}"
+        for key, sign in (
+            ("minimum", "≥"),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "≤"),
+            ("exclusiveMaximum", "<"),
+        )
+        if key in value
+    ]
+    return " ".join([value["type"], " and ".join(bounds)]).strip()
+
+
+def _text(value: Schema) -> str:
+    if value.get("format") == "path":
+        return "path"
+    pattern = value.get("pattern", "")
+    if pattern == NAME:
+        return "name"
+    return f"text: {right(pattern)}" if pattern else "text"
+
+
+def _alternatives(value: Schema, definitions: dict[str, Schema]) -> list[Schema]:
+    return [_resolved(each, definitions) for each in value.get("anyOf", [value])]
+
+
+def _resolved(value: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Return what a reference stands for, with the description and default of its place."""
+    link = value.get("$ref")
+    if link is None:
+        return value
+    return definitions[link.rpartition("/")[2]] | {k: v for k, v in value.items() if k != "$ref"}
+
+
+def _default(value: Any) -> str:
+    """Return a default for the table: that of several keys stands in the table of these."""
+    if isinstance(value, dict):
+        return ", ".join(f"`{key}: {_plain(inner)}`" for key, inner in value.items()) or "none"
+    return "none" if value in ("", []) else f"`{_plain(value)}`"
+
+
+def _plain(value: Any) -> str:
+    """Return a value as it would stand in YAML."""
+    if isinstance(value, bool | None):
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value).replace("'", "")
+
+
+def _sentence(text: str) -> str:
+    """Return text as one paragraph that a table can hold."""
+    return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
