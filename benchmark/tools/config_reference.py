@@ -16,7 +16,7 @@ _HEAD = " ".join(
         "# What a config may say\n\nMade by `python -m benchmark schema --markdown >",
         "docs/config.md` from the same classes that check a config. `python -m benchmark config",
         "FILE` prints a config with every default.\nA key without a default must be given. Where a",
-        "heading says NAME, the config chooses it: a letter or a digit, followed by these and by\n`.",
+        "heading says NAME, the config chooses it: a letter or digit, followed by these and by\n`.",
         "_ + -` alone. A list of one may be given as its item.",
     ]
 )
