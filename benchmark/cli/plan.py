@@ -34,9 +34,7 @@ def config(config: ConfigFile) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
-@app.command(
-    epilog=examples("schema > config/schema.json", "schema --markdown > docs/config.md")
-)
+@app.command(epilog=examples("schema > config/schema.json", "schema --markdown > docs/config.md"))
 def schema(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print a page for people that explains every key.")

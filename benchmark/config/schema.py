@@ -93,12 +93,14 @@ class _Optimisation(Strict):
     epochs: int | None = Field(
         default=None, ge=1, le=10**6, description="Passes over the training set"
     )
-    batch: int = Field(default=64, ge=1, le=MOST_IMAGES)
+    batch: int = Field(default=64, ge=1, le=MOST_IMAGES, description="Images of an optimiser step")
     lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate")
     warmup: int = Field(default=100, ge=0, le=10**9, description="Steps of linear warm-up")
     decay: Literal["cosine", "constant"] = Field(default="cosine", description="After warm-up")
-    betas: tuple[Beta, Beta] = (0.9, 0.999)
-    weight_decay: float = Field(default=0.01, ge=0, le=1000)
+    betas: tuple[Beta, Beta] = Field(
+        default=(0.9, 0.999), description="Decays of AdamW's averages of gradients and squares"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, le=1000, description="Of AdamW, a step and lr")
     clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
     ema: float | None = Field(
         default=0.999,
@@ -184,7 +186,7 @@ class Entry(Strict):
     """A block of the grid: the product of all its lists."""
 
     table: Name = Field(description="The table in which these rows stand")
-    model: Several[Name]
+    model: Several[Name] = Field(description="Whose samples are drawn, or whose images are judged")
     schedule: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
     sampler: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
     steps: Listed[Annotated[int, Field(ge=1, le=MOST_STEPS)]] = Field(
@@ -210,7 +212,9 @@ class Entry(Strict):
 class Evaluation(Strict):
     """How samples are judged: by one Fréchet distance and any other metrics."""
 
-    extractor: str = "efficientnet-lite0"
+    extractor: str = Field(
+        default="efficientnet-lite0", description="Whose features of images are compared"
+    )
     metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
     sizes: list[Annotated[int, Field(ge=LEAST_IMAGES, le=MOST_IMAGES)]] = Field(
         default=[], description="Numbers of images at which the distance is measured too"

@@ -80,18 +80,18 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
     found: dict[str, str] = {}
     starts = list(starts)
     roots = {name.partition(".")[0] for name in starts}
+    everywhere = [*folders, *map(Path, sys.path)]
     waiting = [*starts, *_parents(starts)]
     while waiting:
         name = waiting.pop()
         if name in found or name in STOPS:
             continue
         root = name.partition(".")[0]
-        is_wanted = root in roots
-        path = find(name, [*folders, *map(Path, sys.path)] if is_wanted else folders)
+        path = find(name, everywhere if root in roots else folders)
         if path is None:
             continue
         if find(name, folders) is None and INSTALLED.intersection(path.parts):
-            found[root] = _installed(find(root, map(Path, sys.path)) or path)
+            found[root] = _installed(find(root, everywhere) or path)
             continue
         found[name], reached = _read(path, name)
         waiting += reached
@@ -113,11 +113,10 @@ def own_folders() -> list[Path]:
 
 def find(module: str, folders: Iterable[Path]) -> Path | None:
     """Return the source file of a module, the first of these folders that has it."""
-    parts = module.split(".")
-    for folder in [HOME] if parts[0] == PACKAGE else folders:
-        place = os.path.join(folder, *parts)  # noqa: PTH118  thousands of them: pathlib is slow
-        for path in (f"{place}/__init__.py", f"{place}.py"):
-            if os.path.isfile(path):  # noqa: PTH113
+    place = module.replace(".", "/")
+    for folder in [HOME] if module.partition(".")[0] == PACKAGE else folders:
+        for path in (f"{folder}/{place}/__init__.py", f"{folder}/{place}.py"):
+            if os.path.isfile(path):  # noqa: PTH113  thousands of them: pathlib is slow
                 return Path(path)
     return None
 

@@ -125,7 +125,7 @@ def _list(value: Schema, definitions: dict[str, Schema]) -> str:
 
 def _number(value: Schema) -> str:
     bounds = [
-        f"{sign} {_POWERS.get(value[key]) or f'{value[key]:,g}'}"
+        f"{sign} {_POWERS.get(value[key]) or _digits(value[key])}"
         for key, sign in (
             ("minimum", "≥"),
             ("exclusiveMinimum", ">"),
@@ -135,6 +135,10 @@ def _number(value: Schema) -> str:
         if key in value
     ]
     return " ".join([value["type"], " and ".join(bounds)]).strip()
+
+
+def _digits(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:,}"
 
 
 def _text(value: Schema) -> str:

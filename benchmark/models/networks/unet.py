@@ -46,7 +46,9 @@ class UNet(Network):
     groups: int = Field(
         default=32, ge=1, le=65_536, description="Groups of the group normalisation"
     )
-    norm_eps: float = Field(default=1e-6, gt=0, le=1)
+    norm_eps: float = Field(
+        default=1e-6, gt=0, le=1, description="Added to the variance by the group normalisation"
+    )
     time_embedding: Literal["positional", "fourier"] = Field(
         default="positional",
         description="positional: of a time up to about 1000; fourier: of a noise level σ > 0, by "
@@ -71,7 +73,7 @@ class UNet(Network):
     downsample_padding: Literal[0, 1] = Field(
         default=0, description="0 pads right and bottom alone, 1 pads all four sides"
     )
-    image_channels: int = Field(default=3, ge=1)
+    image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
 
     @model_validator(mode="after")
     def _check(self) -> UNet:
