@@ -32,15 +32,19 @@ def read_published(path: Path | None) -> dict[Key, Published]:
     """Read the published figures, by family, schedule, sampler, steps and weights.
 
     Raises:
-        BenchmarkError: the file cannot be read, or a column is missing.
+        BenchmarkError: the file cannot be read, a column is missing, or a line has too many.
     """
     if path is None:
         return {}
     try:
-        lines = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+        lines = pd.read_csv(path, dtype=str, keep_default_na=False, engine="python")
     except (OSError, ValueError) as error:
         why = str(error).strip()
         raise BenchmarkError(f"{path}: the published figures cannot be read: {why}") from None
+    if not isinstance(lines.index, pd.RangeIndex):  # more fields than names: pandas shifts them
+        raise BenchmarkError(
+            f"{path}: a line has more fields than the first: see config/reference/"
+        )
     figures = [field.name for field in fields(Published)]
     for column in [*_KEY, *figures]:
         if column not in lines or lines[column].isna().any():

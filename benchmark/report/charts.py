@@ -10,7 +10,7 @@ from benchmark.core.values import Value
 from benchmark.records.record import Cell, Record
 from benchmark.records.rows import Row, comparable, name_of, rank_of
 from benchmark.report.formats import BUSY, significant
-from benchmark.report.plots import pareto
+from benchmark.report.pareto import pareto
 from benchmark.report.verdict_tables import interval
 
 WIDTH, HEIGHT = 480, 330  # of a chart, in its own units

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,77 +9,25 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest_names
 from benchmark.core.values import Value
-from benchmark.metrics import METRICS
 from benchmark.metrics.uncertainty import difference, with_interval
-from benchmark.records.record import RATE, Record, read_records
+from benchmark.records.record import Record, read_records
 from benchmark.records.rows import (
     FRECHET,
     TIME,
     TRAINING,
-    Row,
-    collect,
-    is_frechet,
-    metric_name,
-    metric_options,
-    seconds_per_step,
-    timed_alike,
-    trained_alike,
 )
+from benchmark.report.environment import Change, changes, differing_specs, shortened
+from benchmark.report.measured import COPYING, Cells, Measured, figures_by_cell, missing_reasons
+from benchmark.report.thresholds import Threshold, chosen_metrics, known_metrics, read_thresholds
 
 Mark = Literal["better", "worse", "same", "cannot tell", "not comparable", "missing", "new"]
+
 MARKS: tuple[Mark, ...] = get_args(Mark)
+
 COMPARED: tuple[Mark, ...] = ("better", "worse", "same", "cannot tell")
+
 _UNCHANGED: tuple[Mark, ...] = ("same", "cannot tell")
-
-# Figures of memorisation of which less is better; the others have no better end.
-COPYING = ("accused_share", "closer_share")
-NOT_OF_A_MACHINE = {"started", "wall_seconds", "startup_seconds", "libraries"}
-# differ by the kind of job in one run
-OF_A_JOB = ("device", "threads", "processes", "precision", "compiled")
-HASH = 12  # characters of a hash that are shown
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """The largest difference that does not matter: an amount, or a share of the first value."""
-
-    amount: float
-    relative: bool = False
-
-    def of(self, base: Value) -> float:
-        """Return the threshold in the unit of a value."""
-        return self.amount * abs(base.value) if self.relative else self.amount
-
-    def __str__(self) -> str:
-        return f"{self.amount:.6g}" if not self.relative else f"{100 * self.amount:.6g}%"
-
-
-# The scatter within one run does not hold what differs from one run to the next: other work on the
-# machine, its temperature, where memory lies.
-DEFAULTS = dict.fromkeys((TIME, TRAINING), Threshold(0.1, relative=True))
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A figure of one cell.
-
-    Attributes:
-        value: what was found.
-        name: what is shown for it.
-        higher_is_better: which end is the better one; None: its kind of metric is not known here.
-        conditions: what must be equal where it is compared.
-        busy: why it says nothing of what was timed; empty: nothing speaks against it.
-        told: whether it is known that nothing does.
-    """
-
-    value: Value
-    name: str
-    higher_is_better: bool | None
-    conditions: Mapping[str, object]
-    busy: str = ""
-    told: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,15 +51,6 @@ class Figure:
     mark: Mark
     difference: Value | None = None
     why: str = ""
-
-
-@dataclass(frozen=True)
-class Change:
-    """Something of the environment that differs."""
-
-    field: str
-    base: str
-    other: str
 
 
 @dataclass(frozen=True)
@@ -178,12 +115,14 @@ def compare(runs: Sequence[Path], metrics: str = "", thresholds: str = "") -> Co
     """
     names = labels(runs)
     records = [read_records(run) for run in runs]
-    tables = [_by_cell(found) for found in records]
+    tables = [figures_by_cell(found) for found in records]
     measured = [item for table in tables for cell in table.values() for item in cell.items()]
-    known = _known(measured)
-    asked = _chosen(metrics, known)
+    known = known_metrics(measured)
+    asked = chosen_metrics(metrics, known)
     wanted = asked or frozenset(known.values())
-    limits = _thresholds(thresholds, {name: key for name, key in known.items() if key in wanted})
+    limits = read_thresholds(
+        thresholds, {name: key for name, key in known.items() if key in wanted}
+    )
     shown = {key: figure.name for key, figure in reversed(measured) if key in wanted}
     order = sorted(shown, key=_rank)
     pairs = [
@@ -261,7 +200,6 @@ def _status(pairs: Iterable[Pair], asked: frozenset[str]) -> int:
     return 2 if "not comparable" in marks or any(not d or asked - d for d in done) else 0
 
 
-Cells = dict[str, dict[str, Measured]]  # by the cell's id and the metric's key
 Side = tuple[str, list[Record], Cells]  # its label and what it holds
 
 
@@ -270,7 +208,7 @@ def _pair(
 ) -> Pair:
     (base, records, cells), (other, others, new) = first, second
     figures = _figures(cells, new, metrics, thresholds)
-    reasons = _reasons([*records, *others])
+    reasons = missing_reasons([*records, *others])
     figures = [
         replace(figure, why=reasons.get((figure.cell, figure.metric), ""))
         if figure.mark in ("missing", "new")
@@ -281,8 +219,8 @@ def _pair(
     return Pair(
         base=base,
         other=other,
-        environment=_environment(records, others),
-        specs=_specs(records, others),
+        environment=changes(records, others),
+        specs=differing_specs(records, others),
         missing=[cell for cell in cells if cell not in new],
         new=[cell for cell in new if cell not in cells],
         untold=[
@@ -295,127 +233,9 @@ def _pair(
     )
 
 
-Reasons = dict[tuple[str, str], str]  # why a cell has no figure, by its id and the metric's key
-
-
-def _reasons(records: Iterable[Record]) -> Reasons:
-    """Return why figures that are compared could not be computed."""
-    return {
-        (record.cell.id, FRECHET if is_frechet(record, name) else name): why
-        for record in records
-        if record.cell
-        for name, why in record.missing.items()
-    }
-
-
-def _by_cell(records: Iterable[Record]) -> Cells:
-    return {row.cell.id: _measured(row) for row in collect(records) if row.cell}
-
-
-def _measured(row: Row) -> dict[str, Measured]:
-    return {**_metrics(row.metrics), **_copying(row.retrieval), **_time(row), **_training(row)}
-
-
-def _metrics(record: Record | None) -> dict[str, Measured]:
-    """Return the figures of a metrics record; a Fréchet distance has one key in all configs."""
-    if record is None or record.protocol is None:
-        return {}
-    found = {}
-    for column, value in record.values.items():
-        options, distance = metric_options(record, column), is_frechet(record, column)
-        kind = "frechet" if distance else options["kind"]
-        found[FRECHET if distance else column] = Measured(
-            value,
-            metric_name(record, column),
-            METRICS.get(kind).higher_is_better if kind in METRICS.names() else None,
-            {**record.protocol.model_dump(), **options, "kind": kind},
-        )
-    return found
-
-
-def _copying(record: Record | None) -> dict[str, Measured]:
-    if record is None or record.protocol is None:
-        return {}
-    conditions = {**record.protocol.model_dump(), RATE: record.facts.get(RATE)}
-    return {
-        name: Measured(record.values[name], name, False, conditions)
-        for name in COPYING
-        if name in record.values
-    }
-
-
-def _time(row: Row) -> dict[str, Measured]:
-    """Return the seconds per image; steps and sampler are equal where the id of a cell is."""
-    if row.cell is None or row.sample is None or row.sample.timing is None or not row.seconds:
-        return {}
-    conditions = {
-        **timed_alike(row),
-        "samples": sum(row.sample.timing.batch_images),
-        "resolution": row.cell.resolution,
-    }
-    told = row.sample.busy_is_told
-    return {TIME: Measured(row.seconds, "seconds per image", False, conditions, row.busy, told)}
-
-
-def _training(row: Row) -> dict[str, Measured]:
-    """Return the seconds per step of training, of cells that this run has trained."""
-    value = seconds_per_step(row.training) if row.training else None
-    if row.cell is None or row.training is None or value is None:
-        return {}
-    conditions = {**trained_alike(row.training), "resolution": row.cell.resolution}
-    name, record = "seconds per training step", row.training
-    busy, told = record.busy, record.busy_is_told
-    return {TRAINING: Measured(value, name, False, conditions, busy, told)}
-
-
 def _rank(key: str) -> tuple[bool, bool, bool, bool]:
     """Order metrics: the distance, its like, memorisation, time, that of training."""
     return (key == TRAINING, key == TIME, key in COPYING, key != FRECHET)
-
-
-def _known(measured: Sequence[tuple[str, Measured]]) -> dict[str, str]:
-    """Return the metrics of all runs by every name that they may be called, in small letters."""
-    return {
-        **{figure.name.lower(): key for key, figure in measured if key not in DEFAULTS},
-        **{key.lower(): key for key, _ in measured},
-    }
-
-
-def _chosen(text: str, known: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(_find(part, known, "--metric") for part in _parts(text, "--metric"))
-
-
-def _thresholds(text: str, known: Mapping[str, str]) -> dict[str, Threshold]:
-    found: dict[str, Threshold] = {}
-    for part in _parts(text, "--threshold"):
-        name, _, amount = part.partition("=")
-        match = re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(%?)", amount.strip())
-        if match is None or not math.isfinite(float(amount.strip().rstrip("%"))):
-            raise BenchmarkError(
-                f"--threshold: {part!r} is no threshold: give NAME=NUMBER or NAME=NUMBER%, "
-                "as fd=0.5,time=10%"
-            )
-        key = _find(name.strip(), known, "--threshold")
-        if key in found:
-            raise BenchmarkError(f"--threshold: {name.strip()} has two: give one")
-        number, relative = float(amount.strip().rstrip("%")), bool(match[3])
-        found[key] = Threshold(number / 100 if relative else number, relative)
-    return DEFAULTS | found
-
-
-def _parts(text: str, option: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")] if text else []
-    if not all(parts):
-        raise BenchmarkError(
-            f"{option}: {text!r} has an empty part: give names with commas between"
-        )
-    return parts
-
-
-def _find(name: str, known: Mapping[str, str], option: str) -> str:
-    if name.lower() not in known:
-        raise BenchmarkError(f"{option}: no metric {name!r}: {nearest_names(name, known)}")
-    return known[name.lower()]
 
 
 def _figures(
@@ -457,45 +277,7 @@ def _busy(base: Measured, other: Measured) -> str:
 def _differing(base: Mapping[str, object], other: Mapping[str, object]) -> str:
     """Say which conditions differ, and both values."""
     return "; ".join(
-        f"{name}: {_short(base.get(name))} against {_short(other.get(name))}"
+        f"{name}: {shortened(base.get(name))} against {shortened(other.get(name))}"
         for name in dict.fromkeys([*base, *other])
         if base.get(name) != other.get(name)
     )
-
-
-def _short(value: object) -> str:
-    """Write a value; of a hash only as much as tells it apart."""
-    if value is None:
-        return "none"
-    text = str(value)
-    return text[:HASH] if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) else text
-
-
-def _environment(base: Sequence[Record], other: Sequence[Record]) -> list[Change]:
-    ours, theirs = _facts(base), _facts(other)
-    return [
-        Change(name, ours.get(name, "none"), theirs.get(name, "none"))
-        for name in dict.fromkeys([*ours, *theirs])
-        if ours.get(name) != theirs.get(name)
-    ]
-
-
-def _facts(records: Iterable[Record]) -> dict[str, str]:
-    """Return what the jobs of a run say of their machine and code, each value once."""
-    found: dict[str, set[str]] = {}
-    for record in records:
-        facts = record.provenance.model_dump(exclude=NOT_OF_A_MACHINE)
-        for name, value in (facts | record.provenance.libraries).items():
-            key = f"{name} of {record.kind} jobs" if name in OF_A_JOB else name
-            found.setdefault(key, set()).add(_short(value))
-    return {name: ", ".join(sorted(values)) for name, values in found.items()}
-
-
-def _specs(base: Sequence[Record], other: Sequence[Record]) -> dict[str, tuple[int, int]]:
-    """Return how many of the jobs that both have differ in their specification, of how many."""
-    before = {(record.kind, record.id): record.spec_hash for record in base}
-    after = {(record.kind, record.id): record.spec_hash for record in other}
-    both = [job for job in before if job in after]
-    totals = Counter(kind for kind, _ in both)
-    differing = Counter(job[0] for job in both if before[job] != after[job])
-    return {kind: (differing[kind], totals[kind]) for kind in totals if differing[kind]}

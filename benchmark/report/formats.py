@@ -72,11 +72,9 @@ class Table:
         return entries.where(entries.notna(), None)
 
     def texts(self) -> pd.DataFrame:
-        """Return the rounded text of every shown entry, a column for each key; of none: empty."""
-        texts = {
-            column.key: _texts(column, self.frame[column.key].tolist()) for column in self.shown
-        }
-        return pd.DataFrame(texts, dtype=object)
+        """Return the rounded text of every entry, in columns as `shown`; a missing one is empty."""
+        texts = [_texts(column, self.frame[column.key].tolist()) for column in self.shown]
+        return pd.DataFrame(dict(enumerate(texts)), dtype=object)
 
 
 def to_csv(table: Table) -> str:
@@ -90,7 +88,7 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """Return the caption and a pipe table."""
     texts = table.texts()
-    columns = [_markdown_column(column, texts[column.key]) for column in table.shown]
+    columns = [_markdown_column(column, texts[i]) for i, column in enumerate(table.shown)]
     lines = [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
     caption = markdown_escape(" ".join(table.caption))
     return f"**{markdown_escape(table.name)}.** {caption}\n\n" + "\n".join(lines) + "\n"
@@ -195,8 +193,8 @@ def _letters(table: Table) -> int:
     return sum(
         LETTERS_PER_CM * int(column.width.removesuffix("cm"))
         if column.width
-        else 2 + max(map(len, [*texts[column.key], *(column.heading or "").split()]), default=0)
-        for column in table.shown
+        else 2 + max(map(len, [*texts[i], *(column.heading or "").split()]), default=0)
+        for i, column in enumerate(table.shown)
     )
 
 

@@ -44,13 +44,13 @@ REPORT = [
     Column("report_note", None, number=False),
 ]
 
-FLOOR = Column("floor", "floor")
+_FLOOR = Column("floor", "floor")
 
 OVER_SEEDS = Column("over_seeds", "mean over seeds")
 
 LETTERS = Column("letters", "letters", number=False)
 
-DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
+DISTANCES = [_FLOOR, OVER_SEEDS, LETTERS]
 
 
 def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published]) -> Table:

@@ -14,12 +14,13 @@ from benchmark.records.record import (
     read_records,
 )
 from benchmark.records.rows import collect, table_names
+from benchmark.report.claims import Claims, read_claims
 from benchmark.report.formats import FORMATS, Table
 from benchmark.report.neighbours_table import neighbours_table
 from benchmark.report.results_table import results_table
 from benchmark.report.stages_table import stages_table
 from benchmark.report.verdict_tables import findings_table, verdicts_table
-from benchmark.report.verdicts import Claims, judge, read_claims
+from benchmark.report.verdicts import judge
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import CLAIMS, TABLE_FORMATS, Run
 

@@ -17,14 +17,15 @@ from test_verdicts import claim, report_rows
 from benchmark.records.record import read_records
 from benchmark.records.rows import Row, collect
 from benchmark.report import style
+from benchmark.report.by_model import time_by_model
 from benchmark.report.charts import trade_offs
 from benchmark.report.compare import compare
 from benchmark.report.compare_formats import to_document
-from benchmark.report.plots import distance_against_time, time_by_model
+from benchmark.report.measures import Verdict
 from benchmark.report.site import write_site
 from benchmark.report.tables import write_tables
 from benchmark.report.timeline import place, timeline
-from benchmark.report.verdicts import Verdict
+from benchmark.report.trade_off import distance_against_time
 from benchmark.storage.paths import REFERENCE, Run
 
 CELL = "ddim-linear-ddim-50-s0"

@@ -11,7 +11,7 @@ from benchmark.core.values import Value
 from benchmark.records.record import read_records
 from benchmark.records.rows import Row, collect
 from benchmark.report.charts import POINTS, Axis, bars, losses, smooth, trade_offs
-from benchmark.report.plots import pareto
+from benchmark.report.pareto import pareto
 
 positive = st.floats(0.001, 1e6)
 

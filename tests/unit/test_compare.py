@@ -17,16 +17,9 @@ from benchmark.core.values import Value
 from benchmark.metrics import METRICS
 from benchmark.records.record import SCHEMA_VERSION
 from benchmark.report.bundle import pack
-from benchmark.report.compare import (
-    Comparison,
-    Figure,
-    Measured,
-    Threshold,
-    changed,
-    compare,
-    judge_change,
-    labels,
-)
+from benchmark.report.compare import Comparison, Figure, changed, compare, judge_change, labels
+from benchmark.report.measured import Measured
+from benchmark.report.thresholds import Threshold
 from benchmark.storage.paths import Run
 
 CELL = "ddim-linear-ddim-50-s0"

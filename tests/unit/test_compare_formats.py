@@ -8,8 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from benchmark.core.values import Value
-from benchmark.report.compare import Change, Comparison, Figure, Pair, Threshold
+from benchmark.report.compare import Comparison, Figure, Pair
 from benchmark.report.compare_formats import COMPARISON_FORMATS
+from benchmark.report.environment import Change
+from benchmark.report.thresholds import Threshold
 
 NASTY = "<script>alert(1)</script> & [b]x[/b] | `y` \"z'"
 

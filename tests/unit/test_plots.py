@@ -23,7 +23,8 @@ from benchmark.core.values import Value
 from benchmark.records.published import read_published
 from benchmark.records.record import Curve, read_records
 from benchmark.records.rows import Row, collect
-from benchmark.report import plots, style
+from benchmark.report import by_model, plots, style, trade_off
+from benchmark.report.pareto import pareto
 from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def panels(figure: Figure | None) -> list[Axes]:
 
 
 def test_a_plot_is_written_as_png_svg_and_pdf_and_twice_the_same(tmp_path: Path) -> None:
-    figures = [plots.distance_by_model(rows_of(write_run(tmp_path)), {}) for _ in range(2)]
+    figures = [by_model.distance_by_model(rows_of(write_run(tmp_path)), {}) for _ in range(2)]
     first, second = (
         [path.read_bytes() for path in style.save_figure(figure, tmp_path / name / "plot.png")]
         for name, figure in zip("ab", figures, strict=True)
@@ -87,9 +88,9 @@ def test_every_plot_that_the_records_allow_is_written(tmp_path: Path) -> None:
 
 def test_a_run_without_samples_and_metrics_has_no_plot_of_them(tmp_path: Path) -> None:
     rows: list[Row] = [Row(dataset="faces")]
-    assert plots.distance_by_model(rows, {}) is None
-    assert plots.time_by_model(rows) is None
-    assert plots.distance_against_time(rows) is None
+    assert by_model.distance_by_model(rows, {}) is None
+    assert by_model.time_by_model(rows) is None
+    assert trade_off.distance_against_time(rows) is None
     assert plots.loss_curves([]) is None
     assert plots.samples_overview(Run(tmp_path), rows) is None
 
@@ -97,15 +98,15 @@ def test_a_run_without_samples_and_metrics_has_no_plot_of_them(tmp_path: Path) -
 @pytest.mark.parametrize("extractor", ["efficientnet-lite0", "inception-v3-fid"])
 def test_distance_is_called_fid_only_with_the_fid_network(extractor: str, tmp_path: Path) -> None:
     rows = rows_of(write_run(tmp_path, extractor=extractor))
-    found = words(plots.distance_by_model(rows, read_published(REFERENCE)) or Figure())
-    found |= words(plots.distance_against_time(rows) or Figure())
+    found = words(by_model.distance_by_model(rows, read_published(REFERENCE)) or Figure())
+    found |= words(trade_off.distance_against_time(rows) or Figure())
     is_fid = extractor == "inception-v3-fid"
     assert any(re.search(r"\bFID\b", text) for text in found) == is_fid
     assert ("published" in found) == is_fid
 
 
 def test_labels_cover_no_label_no_point_and_not_the_frame(tmp_path: Path) -> None:
-    figure = plots.distance_against_time(rows_of(write_run(tmp_path)))
+    figure = trade_off.distance_against_time(rows_of(write_run(tmp_path)))
     assert figure
     figure.draw_without_rendering()
     [axes] = figure.axes
@@ -120,22 +121,22 @@ def test_labels_cover_no_label_no_point_and_not_the_frame(tmp_path: Path) -> Non
 
 def test_intervals_are_drawn_only_where_they_are_known(tmp_path: Path) -> None:
     rows = rows_of(write_run(tmp_path, cells=1))
-    with_interval = len(panels(plots.distance_by_model(rows, {}))[0].lines)
+    with_interval = len(panels(by_model.distance_by_model(rows, {}))[0].lines)
     for row in rows:
         assert row.metrics
         value = row.metrics.values["fd"].model_copy(update={"low": None, "high": None})
         row.metrics.values["fd"] = value
     dots = sum(not row.is_floor for row in rows)
-    assert len(panels(plots.distance_by_model(rows, {}))[0].lines) == with_interval - dots
+    assert len(panels(by_model.distance_by_model(rows, {}))[0].lines) == with_interval - dots
 
 
 def test_the_floor_stands_at_the_distance_of_as_many_held_out_images(tmp_path: Path) -> None:
-    _, pretrained = panels(plots.distance_by_model(rows_of(write_run(tmp_path)), {}))
+    _, pretrained = panels(by_model.distance_by_model(rows_of(write_run(tmp_path)), {}))
     names = [label.get_text() for label in pretrained.get_yticklabels()]
     floors = {
         names[round(float(np.mean(line.get_ydata())))]: float(np.ravel(line.get_xdata())[0])
         for line in pretrained.lines
-        if line.get_label() == plots.FLOOR
+        if line.get_label() == by_model.FLOOR_LABEL
     }
     assert floors["DDPM linear 50, n = 64"] == pytest.approx(41.27)
     assert floors["DDPM linear 1000, n = 32"] == pytest.approx(41.27 + 400 / 32)
@@ -152,7 +153,7 @@ def test_seeds_of_one_setting_share_a_line(tmp_path: Path) -> None:
         cell=row.cell.model_copy(update={"seed": 1, "id": "other"}),
         metrics=row.metrics,
     )
-    [axes] = panels(plots.distance_by_model([row, other], {}))
+    [axes] = panels(by_model.distance_by_model([row, other], {}))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["DDIM linear 50, n = 64"]
     dots = [line for line in axes.lines if line.get_marker() == "s"]
     assert len({float(np.ravel(dot.get_ydata())[0]) for dot in dots}) == 2
@@ -169,7 +170,7 @@ def test_data_sets_that_cannot_be_compared_stand_in_panels_of_their_own(tmp_path
         metrics=rows[0].metrics,
     )
     titles = [
-        axes.get_title("left") for axes in panels(plots.distance_against_time([small, *rows]))
+        axes.get_title("left") for axes in panels(trade_off.distance_against_time([small, *rows]))
     ]
     assert titles == ["faces at 16×16", "faces at 32×32"]
 
@@ -191,7 +192,7 @@ def test_pareto_front_is_what_no_point_beats(points: list[tuple[int, int]]) -> N
     def beaten(p: tuple[int, int]) -> bool:
         return any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)
 
-    assert plots.pareto(points) == sorted({p for p in points if not beaten(p)})
+    assert pareto(points) == sorted({p for p in points if not beaten(p)})
 
 
 @given(st.lists(st.floats(0.001, 10), min_size=1, max_size=200))
@@ -226,7 +227,7 @@ def test_distances_are_set_against_time_at_a_number_of_images_that_all_have(
             sized = {12: Value(value=7.0 + row.cell.steps)} if common else {}
             metrics = row.metrics.model_copy(update={"sized": sized})
             rows.append(dataclasses.replace(row, metrics=metrics))
-    figure = plots.distance_against_time(rows)
+    figure = trade_off.distance_against_time(rows)
     assert figure is not None
     label, drawn = figure.axes[0].get_ylabel(), words(figure)
     assert ("of 12 images" in label) == common

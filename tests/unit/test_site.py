@@ -17,8 +17,8 @@ from records_fixture import write_run
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_record, read_records
+from benchmark.report.measures import Verdict
 from benchmark.report.site import write_site
-from benchmark.report.verdicts import Verdict
 from benchmark.storage.paths import REFERENCE, Run
 from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, save_png
 

@@ -227,6 +227,25 @@ def test_a_table_with_a_reserved_name_is_refused(tmp_path: Path) -> None:
         write_tables(run, None)
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("pretrained,faces,64", "column 'model' is missing"),
+        (
+            "a,b,8,pretrained,DDPM,linear,ddpm,50,9,1,2,3,note,more",
+            "has more fields than the first",
+        ),
+    ],
+)
+def test_a_line_of_published_figures_with_other_fields_is_refused(
+    line: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.csv"
+    path.write_text(REFERENCE.read_text(encoding="utf-8").splitlines()[0] + f"\n{line}\n")
+    with pytest.raises(BenchmarkError, match=message):
+        read_published(path)
+
+
 def test_published_figures_without_a_column_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "report.csv"
     path.write_text("model,schedule,sampler,steps,weights\nDDPM,linear,ddpm,50,pretrained\n")

@@ -14,18 +14,9 @@ from benchmark.metrics.uncertainty import proportion
 from benchmark.records.published import key_of, read_published
 from benchmark.records.record import Cell, Control, Protocol, Record, Timing, read_records
 from benchmark.records.rows import Row, collect
-from benchmark.report.verdicts import (
-    Judged,
-    Lookup,
-    TestedNumber,
-    UndecidedError,
-    Verdict,
-    all_of,
-    any_of,
-    judge,
-    read_claims,
-    time_ratio,
-)
+from benchmark.report.claims import read_claims
+from benchmark.report.measures import Lookup, TestedNumber, UndecidedError, Verdict, time_ratio
+from benchmark.report.verdicts import Judged, all_of, any_of, judge
 from benchmark.storage.paths import CLAIMS, REFERENCE
 
 PROJECT = Path(__file__).parents[2]

@@ -1,0 +1,272 @@
+"""What `config/reference/claims.yaml` may say: claims, and the tests that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import Strict, explain, nearest_names
+from benchmark.core.yaml_text import read_yaml
+from benchmark.metrics.uncertainty import (
+    difference,
+    proportion,
+)
+from benchmark.records.published import Key
+from benchmark.records.record import PART
+from benchmark.report.measures import (
+    Lookup,
+    TestedNumber,
+    TestedShare,
+    UndecidedError,
+    Verdict,
+    accused_copies,
+    distance_ratio,
+    shared_distances,
+    time_ratio,
+)
+
+
+class Claims(Strict):
+    """What the report claims."""
+
+    cells: dict[str, Reported]
+    claims: list[Claim] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Claims:
+        for number, claim in enumerate(self.claims, start=1):
+            for test in _flat(claim.tests):
+                for name in (getattr(test, "cell", None), getattr(test, "other", None)):
+                    if name is not None and name not in self.cells:
+                        raise ValueError(
+                            f"claims: {number}: no cell {name!r}: {nearest_names(name, self.cells)}"
+                        )
+        return self
+
+
+def read_claims(path: Path) -> Claims:
+    """Read claims.
+
+    Raises:
+        BenchmarkError: the file cannot be read, or is not of this form.
+    """
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        first = str(error).splitlines()[0]
+        raise BenchmarkError(f"{path}: the claims cannot be read: {first}") from None
+    try:
+        return Claims.model_validate(content)
+    except ValidationError as error:
+        raise BenchmarkError(f"{path}: {explain(error, content)}") from None
+
+
+class Claim(Strict):
+    """A sentence, and the tests that must all be passed."""
+
+    text: str
+    tests: list[Test] = Field(min_length=1)
+
+
+class Reported(Strict):
+    """What tells a row of the report from the others."""
+
+    weights: Literal["from-scratch", "pretrained"]
+    family: str
+    schedule: str
+    sampler: str
+    steps: int
+
+    @property
+    def key(self) -> Key:
+        """What finds the cells that repeat this row."""
+        return (self.family, self.schedule, self.sampler, str(self.steps), self.weights)
+
+
+class _Pair(Strict):
+    """A test of two cells of the report, named as in `cells` of the claims."""
+
+    cell: str
+    other: str
+
+
+class Range(Strict):
+    """Bounds of a ratio."""
+
+    at_least: float | None = Field(default=None, gt=0)
+    at_most: float | None = Field(default=None, gt=0)
+
+    @property
+    def wanted(self) -> str:
+        """Return the range for readers."""
+        low, high = (x and f"{x:.3g}" for x in (self.at_least, self.at_most))
+        return (
+            f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+        )
+
+    @model_validator(mode="after")
+    def _check(self) -> Range:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("at_least: one of at_least and at_most is needed")
+        return self
+
+
+class Closer(_Pair):
+    """The distance of `cell` is below that of `other`, both of as many images."""
+
+    test: Literal["closer"]
+    wanted: ClassVar[str] = "below 0"
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return what is measured, for readers."""
+        return f"distance: {lookup.text(self.cell)} − {lookup.text(self.other)}"
+
+    def measured(self, lookup: Lookup) -> TestedNumber:
+        """Measure the difference."""
+        rows = lookup.cells(self.cell), lookup.cells(self.other)
+        n, a, b = shared_distances(*rows)
+        return TestedNumber(difference(a, b), None, 0.0, (*rows[0], *rows[1]), n, n)
+
+
+class Distance(_Pair, Range):
+    """The distance of `cell` is so many times that of `other`, both of as many images."""
+
+    test: Literal["distance"]
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return what is measured, for readers."""
+        return f"distance: {lookup.text(self.cell)} / {lookup.text(self.other)}"
+
+    def measured(self, lookup: Lookup) -> TestedNumber:
+        """Measure the ratio."""
+        rows = lookup.cells(self.cell), lookup.cells(self.other)
+        return distance_ratio(*rows, self.at_least, self.at_most)
+
+
+class Noise(Range):
+    """The distance of `cell` is so large a share of that of random pixels."""
+
+    test: Literal["noise"]
+    cell: str
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return what is measured, for readers."""
+        return f"distance: {lookup.text(self.cell)} / random pixels"
+
+    def measured(self, lookup: Lookup) -> TestedNumber:
+        """Measure the ratio."""
+        rows = lookup.cells(self.cell)
+        noise = lookup.control("noise", rows[0].dataset)
+        return distance_ratio(rows, [noise], self.at_least, self.at_most)
+
+
+class Time(_Pair, Range):
+    """An image of `cell` takes so many times as long as one of `other`."""
+
+    test: Literal["time"]
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return what is measured, for readers."""
+        return f"seconds an image: {lookup.text(self.cell)} / {lookup.text(self.other)}"
+
+    def measured(self, lookup: Lookup) -> TestedNumber:
+        """Measure the ratio."""
+        rows = lookup.cells(self.cell), lookup.cells(self.other)
+        return time_ratio(*rows, self.at_least, self.at_most)
+
+
+class Size(_Pair):
+    """An image of `cell` takes less time than one of `other`, mostly because it is smaller.
+
+    The ratio of the pixels explains the share `explains` of the ratio of times, in logarithms.
+    """
+
+    test: Literal["size"]
+    explains: float = Field(gt=0, le=1)
+
+    @property
+    def wanted(self) -> str:
+        """Return the range for readers."""
+        return f"above 1, and by {self.explains:.0%} or more explained by the number of pixels"
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return what is measured, for readers."""
+        return f"seconds an image: {lookup.text(self.other)} / {lookup.text(self.cell)}"
+
+    def measured(self, lookup: Lookup) -> TestedNumber:
+        """Measure the ratio of times.
+
+        Raises:
+            UndecidedError: the images of `cell` are not smaller.
+        """
+        small, large = lookup.cells(self.cell), lookup.cells(self.other)
+        pixels = [row.cell.resolution**2 for row in (small[0], large[0]) if row.cell]
+        if pixels[0] >= pixels[1]:
+            raise UndecidedError("the images of both have the same size here")
+        return time_ratio(large, small, 1.0, (pixels[1] / pixels[0]) ** (1 / self.explains))
+
+
+class _Copies(Strict):
+    """At most the share `limit` of a family's samples are accused of being copies."""
+
+    test: Literal["copies"]
+    family: str
+    limit: float = Field(gt=0, lt=1)
+    power: float = Field(gt=0, le=1, description="Share of planted copies that must be accused")
+
+    @property
+    def wanted(self) -> str:
+        """Return the range for readers."""
+        return f"at most {self.limit:g}"
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return what is measured, for readers."""
+        return f"share of {self.family} samples accused of being copies"
+
+    def measured(self, lookup: Lookup) -> TestedNumber:
+        """Measure the share, once planted copies were found.
+
+        Raises:
+            UndecidedError: some are accused, though fewer than `limit`; or copies that were planted
+                were not found, so that to find none says nothing.
+        """
+        rows = lookup.family(self.family)
+        for dataset in sorted({row.dataset for row in rows}):
+            control = lookup.control("copies", dataset).retrieval
+            planted = control.facts.get(f"{PART}exact") if control else None
+            if not isinstance(planted, float) or planted < self.power:
+                raise UndecidedError(f"copies planted among {dataset} are not found often enough")
+        number = sum(accused_copies(row) or 0 for row in rows)
+        n = sum(row.cell.samples for row in rows if row.cell)
+        found = TestedShare(proportion(np.arange(n) < number), None, self.limit, rows, n)
+        if number and found.verdict(tests=1) is Verdict.REPRODUCED:
+            raise UndecidedError(f"{number} of {n} samples are accused: look at their panels")
+        return found
+
+
+class Either(Strict):
+    """One of several lists of tests is passed as a whole."""
+
+    test: Literal["either"]
+    either: list[list[Plain]] = Field(min_length=1)
+
+
+Plain = Annotated[Closer | Distance | Noise | Time | Size | _Copies, Field(discriminator="test")]
+
+Test = Annotated[
+    Closer | Distance | Noise | Time | Size | _Copies | Either, Field(discriminator="test")
+]
+
+
+def _flat(tests: Iterable[Test]) -> Iterator[Plain]:
+    for test in tests:
+        if isinstance(test, Either):
+            yield from (plain for together in test.either for plain in together)
+        else:
+            yield test

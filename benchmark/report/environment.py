@@ -1,0 +1,65 @@
+"""What differs between the machines, the code and the specifications of two runs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmark.records.record import Record
+
+NOT_OF_A_MACHINE = {"started", "wall_seconds", "startup_seconds", "libraries"}
+
+# differ by the kind of job in one run
+OF_A_JOB = ("device", "threads", "processes", "precision", "compiled")
+
+HASH = 12  # characters of a hash that are shown
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something of the environment that differs."""
+
+    field: str
+    base: str
+    other: str
+
+
+def changes(base: Sequence[Record], other: Sequence[Record]) -> list[Change]:
+    """Return what differs between the machines and the code of two runs."""
+    ours, theirs = _facts(base), _facts(other)
+    return [
+        Change(name, ours.get(name, "none"), theirs.get(name, "none"))
+        for name in dict.fromkeys([*ours, *theirs])
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def _facts(records: Iterable[Record]) -> dict[str, str]:
+    """Return what the jobs of a run say of their machine and code, each value once."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        facts = record.provenance.model_dump(exclude=NOT_OF_A_MACHINE)
+        for name, value in (facts | record.provenance.libraries).items():
+            key = f"{name} of {record.kind} jobs" if name in OF_A_JOB else name
+            found.setdefault(key, set()).add(shortened(value))
+    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+
+
+def differing_specs(base: Sequence[Record], other: Sequence[Record]) -> dict[str, tuple[int, int]]:
+    """Return how many of the jobs that both have differ in their specification, of how many."""
+    before = {(record.kind, record.id): record.spec_hash for record in base}
+    after = {(record.kind, record.id): record.spec_hash for record in other}
+    both = [job for job in before if job in after]
+    totals = Counter(kind for kind, _ in both)
+    differing = Counter(job[0] for job in both if before[job] != after[job])
+    return {kind: (differing[kind], totals[kind]) for kind in totals if differing[kind]}
+
+
+def shortened(value: object) -> str:
+    """Write a value; of a hash only as much as tells it apart."""
+    if value is None:
+        return "none"
+    text = str(value)
+    return text[:HASH] if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) else text

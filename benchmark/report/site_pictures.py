@@ -1,0 +1,223 @@
+"""The pictures of the page of a run: samples, movies, the video and panels of neighbours."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.records.record import Cell
+from benchmark.records.rows import Row, name_of
+from benchmark.report import charts
+from benchmark.report.verdict_tables import interval
+from benchmark.storage.atomic import atomic_path
+from benchmark.storage.paths import Run
+from benchmark.storage.pictures import read_movie, save_film
+from benchmark.storage.run_files import open_run
+
+LARGEST_TILE = 80  # pixels of an image in the slider: 65 frames of three fit into a WebP
+
+_QUALITY = 90  # of pictures that lose something
+
+LOSSLESS = 200_000  # bytes; larger pictures lose something
+
+WIDEST = 1600  # pixels
+
+VIDEO_SCALE = 2
+
+FRAME_MILLISECONDS = 80
+
+REST = 25  # frames for which a video shows its end
+
+
+class Pictures:
+    """The pictures of a run, be it a folder or a bundle.
+
+    Attributes:
+        at: gives their paths.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.at = Run(Path())
+        self._files = open_run(root)
+
+    def has(self, path: Path) -> bool:
+        """Tell whether there is such a picture."""
+        return bool(self._files.matching(path.as_posix()))
+
+    def open(self, path: Path) -> io.BytesIO:
+        """Return its content."""
+        return io.BytesIO(self._files.read(path.as_posix()))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture inside the page."""
+
+    name: str
+    src: str
+    width: int
+    height: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Video(Picture):
+    """A GIF, and the same as MP4."""
+
+    mp4: str = ""
+
+
+@dataclass(frozen=True)
+class Movie:
+    """The frames of a cell's generation, side by side in one picture."""
+
+    name: str
+    picture: Picture
+    frames: int
+    steps: list[int]
+
+
+def grids_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
+    """Return the pictures of the samples of every cell."""
+    cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.grid(row.cell.id))]
+    return [
+        _picture(pictures, pictures.at.grid(cell.id), charts.title_of(cell), _drawn(cell))
+        for cell in cells
+    ]
+
+
+def _drawn(cell: Cell) -> str:
+    return f"{cell.samples} samples of {cell.model}, seed {cell.seed}"
+
+
+def movies_of(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> list[Movie]:
+    """Return the generation of every cell."""
+    cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.movie(row.cell.id))]
+    cells.sort(key=lambda cell: cell != first)
+    return [_movie(pictures, cell) for cell in cells]
+
+
+def _movie(pictures: Pictures, cell: Cell) -> Movie:
+    frames = _smaller(read_movie(pictures.open(pictures.at.movie(cell.id)), cell.resolution))
+    sprite = Image.fromarray(np.concatenate([_panel(images) for images in frames], axis=1))
+    count = len(frames)
+    steps = [round(k * cell.sampling.steps / (count - 1)) for k in range(count)]
+    name = charts.title_of(cell)
+    return Movie(name, _encoded(sprite, name, lossy=True), count, steps)
+
+
+def video_cell(pictures: Pictures, rows: Iterable[Row]) -> Cell | None:
+    """Return the cell of 50 steps of DDIM, of pretrained weights where there are any."""
+    cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.movie(row.cell.id))]
+    found = [cell for cell in cells if (cell.family, cell.steps) == ("DDIM", 50)]
+    return max(found, key=lambda cell: cell.weights == "pretrained", default=None)
+
+
+def write_video(pictures: Pictures, cell: Cell, run: Run) -> Video:
+    """Write the movie of a cell as GIF and as MP4 (H.264), which rest at their end."""
+    frames = _smaller(read_movie(pictures.open(pictures.at.movie(cell.id)), cell.resolution))
+    images = [Image.fromarray(_panel(images)) for images in frames]
+    size = (images[0].width * VIDEO_SCALE, images[0].height * VIDEO_SCALE)
+    enlarged = [image.resize(size, Image.Resampling.NEAREST) for image in images]
+    durations = [FRAME_MILLISECONDS] * (len(images) - 1) + [REST * FRAME_MILLISECONDS]
+    with atomic_path(run.video) as temporary:
+        enlarged[0].save(
+            temporary, "GIF", save_all=True, append_images=enlarged[1:], duration=durations, loop=0
+        )
+    mp4 = run.video.with_suffix(".mp4")
+    save_film([*enlarged, *[enlarged[-1]] * (REST - 1)], FRAME_MILLISECONDS, mp4)
+    gif = _data("image/gif", run.video.read_bytes())
+    return Video(name_of(cell), gif, *size, mp4=_data("video/mp4", mp4.read_bytes()))
+
+
+def neighbours_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
+    """Return the panels of nearest neighbours, the most suspicious first; controls come last."""
+    found = [(_subject(row), row) for row in rows if row.retrieval]
+    found = [(name, row) for name, row in found if pictures.has(pictures.at.neighbours(name))]
+    found.sort(key=lambda pair: _suspicion(pair[1]))
+    return [
+        _picture(pictures, pictures.at.neighbours(name), _title(row), _suspected(row))
+        for name, row in found
+    ]
+
+
+def _subject(row: Row) -> str:
+    assert row.retrieval
+    return row.retrieval.id
+
+
+def _title(row: Row) -> str:
+    if row.cell:
+        return charts.title_of(row.cell)
+    assert row.control
+    return f"control: {row.control.kind.replace('-', ' ')}"
+
+
+def _suspicion(row: Row) -> tuple[bool, float, float]:
+    assert row.retrieval
+    values = row.retrieval.values
+    share, ratio = values.get("accused_share"), values.get("distance_ratio")
+    accused, far = share.value if share else 0.0, ratio.value if ratio else math.inf
+    return row.cell is None, -accused, far
+
+
+def _suspected(row: Row) -> str:
+    assert row.retrieval
+    values = row.retrieval.values
+    parts = [row.control.text] if row.control else []
+    if "accused" in values:
+        parts.append(f"{int(values['accused'].value)} accused of being copies")
+    if "distance_ratio" in values:
+        parts.append(f"distance {interval(values['distance_ratio'])} times that of held-out images")
+    return "; ".join(parts)
+
+
+def _smaller(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return frames whose images are at most LARGEST_TILE wide: every so many pixels' mean."""
+    factor = -(-frames.shape[3] // LARGEST_TILE)
+    side = frames.shape[3] // factor
+    cut = frames[:, :, : side * factor, : side * factor]
+    blocks = cut.reshape(*frames.shape[:2], side, factor, side, factor, 3)
+    mean: NDArray[np.uint8] = blocks.mean(axis=(3, 5)).round().astype(np.uint8)
+    return mean
+
+
+def _panel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay out n×H×W×3 images in rows of three."""
+    count = len(images) - len(images) % 3 or len(images)
+    columns = min(3, count)
+    rows = [np.concatenate(list(images[i : i + columns]), axis=1) for i in range(0, count, columns)]
+    return np.concatenate(rows, axis=0)
+
+
+def _picture(pictures: Pictures, path: Path, name: str, text: str) -> Picture:
+    with Image.open(pictures.open(path)) as image:
+        return _encoded(image.convert("RGB"), name, text)
+
+
+def _encoded(image: Image.Image, name: str, text: str = "", *, lossy: bool = False) -> Picture:
+    """Return a picture as WebP: without loss while it is small."""
+    if not lossy:
+        image.thumbnail((WIDEST, 10 * WIDEST))
+    data = b"" if lossy else _webp(image, lossless=True)
+    if not data or len(data) > LOSSLESS:
+        data = _webp(image, lossless=False)
+    return Picture(name, _data("image/webp", data), image.width, image.height, text)
+
+
+def _data(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _webp(image: Image.Image, *, lossless: bool) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", lossless=lossless, quality=_QUALITY)
+    return buffer.getvalue()
