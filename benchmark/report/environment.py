@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from benchmark.records.record import Record
 
@@ -49,12 +50,14 @@ def _facts(records: Iterable[Record]) -> dict[str, str]:
 
 def differing_specs(base: Sequence[Record], other: Sequence[Record]) -> dict[str, tuple[int, int]]:
     """Return how many of the jobs that both have differ in their specification, of how many."""
-    before = {(record.kind, record.id): record.spec_hash for record in base}
-    after = {(record.kind, record.id): record.spec_hash for record in other}
-    both = [job for job in before if job in after]
-    totals = Counter(kind for kind, _ in both)
-    differing = Counter(job[0] for job in both if before[job] != after[job])
-    return {kind: (differing[kind], totals[kind]) for kind in totals if differing[kind]}
+    ours, theirs = (
+        pd.DataFrame([(r.kind, r.id, r.spec_hash) for r in run], columns=["kind", "id", "spec"])
+        for run in (base, other)
+    )
+    both = ours.merge(theirs, on=["kind", "id"], suffixes=("", "_other"))
+    differ = both["spec"].ne(both["spec_other"]).groupby(both["kind"], sort=False)
+    counts = differ.agg(["sum", "size"])
+    return {str(kind): (int(n), int(total)) for kind, n, total in counts.itertuples() if n}
 
 
 def shortened(value: object) -> str:

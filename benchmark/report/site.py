@@ -9,11 +9,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmark.core.closure import TEMPLATES
 from benchmark.core.values import Value
-from benchmark.records.published import read_published
+from benchmark.records.published import Key, Published, read_published
 from benchmark.records.record import Record, read_records
 from benchmark.records.rows import Row, collect, rank_of
 from benchmark.report import charts, style
-from benchmark.report.claims import read_claims
+from benchmark.report.claims import Claims, read_claims
 from benchmark.report.formats import Table, significant
 from benchmark.report.measures import Verdict
 from benchmark.report.site_pictures import (
@@ -51,11 +51,7 @@ def write_site(
         BenchmarkError: there are no records, or the figures or the claims cannot be read.
     """
     records = read_records(run.root)
-    published = read_published(reference)
-    stated = read_claims(claims)
     rows = collect(records)
-    judged = judge(stated, rows)
-    tables = {table.name: table for table in all_tables(records, published, stated)}
     pictures, to = Pictures(run.root), output or run
     cell = video_cell(pictures, rows)
     video = write_video(pictures, cell, to) if cell else None
@@ -67,25 +63,36 @@ def write_site(
         width=charts.WIDTH,
         height=charts.HEIGHT,
         facts=_facts(records, rows),
-        counts=[(v, sum(claim.verdict is v for claim in judged)) for v in Verdict],
-        claims=stated_claims(judged, verdicts_table(judged, published)),
-        results=[shown_table(table) for name, table in tables.items() if name not in OWN_PLACE],
         trade_offs=charts.trade_offs(rows),
         grids=grids_of(pictures, rows),
         movies=movies_of(pictures, rows, cell),
         video=video,
         neighbours=neighbours_of(pictures, rows),
-        neighbours_table=shown_table(tables["neighbours"]) if "neighbours" in tables else None,
         losses=charts.losses(records),
-        stages=shown_table(tables["stages"]),
-        stage_bars=_stage_bars(tables["stages"]),
         cell_bars=_cell_bars(rows),
-        findings=shown_table(tables["findings"]),
         provenance=_provenance(records),
         sources=_sources(records),
+        **_tables(records, rows, read_published(reference), read_claims(claims)),
     )
     write_text(to.site, page)
     return [to.site, *([to.video, to.video.with_suffix(".mp4")] if video else [])]
+
+
+def _tables(
+    records: Sequence[Record], rows: Sequence[Row], published: dict[Key, Published], claims: Claims
+) -> dict[str, object]:
+    """Return what the page shows of the tables and the verdicts, by the names in its template."""
+    judged = judge(claims, rows)
+    tables = {table.name: table for table in all_tables(records, published, claims)}
+    return {
+        "counts": [(v, sum(claim.verdict is v for claim in judged)) for v in Verdict],
+        "claims": stated_claims(judged, verdicts_table(judged, published)),
+        "results": [shown_table(table) for name, table in tables.items() if name not in OWN_PLACE],
+        "neighbours_table": shown_table(tables["neighbours"]) if "neighbours" in tables else None,
+        "stages": shown_table(tables["stages"]),
+        "stage_bars": _stage_bars(tables["stages"]),
+        "findings": shown_table(tables["findings"]),
+    }
 
 
 SOURCE_FACTS = (
