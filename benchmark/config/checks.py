@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.registry import Options
 from benchmark.core.strict import nearest_names, shown
 from benchmark.data.sources.base import Source
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.processes.base import Process
-from benchmark.diffusion.samplers import plan
+from benchmark.diffusion.samplers import Sampler
 from benchmark.diffusion.schedules import Schedule
 from benchmark.models.description import Description
 
@@ -41,7 +40,7 @@ def check_loss(at: str, training: Training, schedule: str, process: Process) -> 
 
 def check_plan(
     schedule: Schedule,
-    sampler: Options,
+    sampler: Sampler,
     steps: Iterable[int],
     at: str,
     weights: Description | None,
@@ -50,7 +49,7 @@ def check_plan(
     try:
         process = schedule.process()
         for count in steps:
-            times = plan(process, sampler, count)
+            times = sampler.plan(process, count)
             if weights is not None:
                 weights.check_times(times)
     except BenchmarkError as error:

@@ -263,7 +263,7 @@ class Config(Strict):
 
     def sampler(self, name: str) -> Sampler:
         """Return the sampler called `name`: one of this config, or a kind with its defaults."""
-        return self.samplers.get(name) or SAMPLERS.options(name)(kind=name)
+        return self.samplers.get(name) or SAMPLERS.make(name)
 
     @cached_property
     def described(self) -> dict[str, Description]:

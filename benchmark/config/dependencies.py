@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from benchmark.core.closure import digest, hashes, own_folders
 from benchmark.data.controls import CONTROLS
 from benchmark.diffusion.losses import LOSSES
-from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.extractors import EXTRACTORS
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def _sample(config: Config, cell: str) -> list[str]:
     sampler = config.sampler(found.sampling.sampler)
     return [
         "benchmark.stages.sample",
-        SAMPLERS.get(sampler.kind).__module__,
+        type(sampler).__module__,
         *_network_of(config, found.model),
         *_schedule(config, cell),
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import operator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
@@ -13,7 +11,6 @@ from benchmark.config.checks import (
     LEAST_IMAGES,
     known,
 )
-from benchmark.core.registry import Options, Registry
 from benchmark.core.reserved import COLUMNS
 from benchmark.core.strict import (
     MOST_IMAGES,
@@ -59,22 +56,15 @@ Several = Annotated[Listed[_V], Field(min_length=1)]
 
 if TYPE_CHECKING:
     from benchmark.data.sources.base import Source as Source
+    from benchmark.diffusion.samplers import Sampler as Sampler
     from benchmark.diffusion.schedules import Schedule as Schedule
     from benchmark.metrics import Metric
     from benchmark.models.checkpoints import CheckpointFormat as CheckpointFormat
     from benchmark.models.networks import Network as Network
-
-    Sampler = Options
 else:
-    # The options of everything registered, told apart by `kind`.
-    def _union(registry: Registry) -> Any:
-        options = tuple(registry.options(name) for name in registry.names())
-        return Annotated[functools.reduce(operator.or_, options), Field(discriminator="kind")]
-
     Source = SOURCES.union()
     Network, CheckpointFormat = NETWORKS.union(), CHECKPOINTS.union()
-    Schedule, Metric = SCHEDULES.union(), METRICS.union()
-    Sampler = _union(SAMPLERS)
+    Schedule, Sampler, Metric = SCHEDULES.union(), SAMPLERS.union(), METRICS.union()
 
 
 # What networks compute in. float32 is that of IEEE 754, on a GPU too.

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, strict models, the registry of parts, seeds, progress."""
+"""What everything stands on: errors, strict models, how parts are found, seeds, progress."""

@@ -40,7 +40,6 @@ STOPS = {
     "benchmark.core.errors": "holds the words of a failure",
     "benchmark.core.parts": "finds a part by its name",
     "benchmark.core.progress": "draws the progress bar",
-    "benchmark.core.registry": "finds a part by its name",
     "benchmark.core.strict": "refuses what a config must not say",
     "benchmark.data.sources": "finds the sources: a job names its own",
     "benchmark.diffusion.losses": "lists the losses: a training names its own",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.registry import Options
 from benchmark.diffusion.processes.base import Array, Prediction
+from benchmark.diffusion.samplers.base import Sampler
 from benchmark.diffusion.schedules import Schedule
 from benchmark.models.choices import Choice
 from benchmark.models.networks import Network
@@ -56,7 +56,7 @@ class Description:
                 "choose the spacing leading, linspace or trailing"
             )
 
-    def choices_with(self, sampler: Options) -> list[Choice]:
+    def choices_with(self, sampler: Sampler) -> list[Choice]:
         """Return all settings of the checkpoint that a sampler of the grid does not follow."""
         if self.scheduler is None:
             return [*self.choices]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.registry import Options
 from benchmark.core.strict import nearest_names
 from benchmark.diffusion.processes.base import Process
+from benchmark.diffusion.samplers.base import Sampler
 from benchmark.models.choices import Choice
 
 _BETAS: dict[str, Any] = {
@@ -203,11 +203,6 @@ OTHERS = {
     "skip_prk_steps",
     "noise_sampler_seed",
 }
-# The samplers here that are those of a scheduler, with all their options.
-SAMPLES_AS = {
-    "DPMSolverMultistepScheduler": "dpm-solver++",
-    "UniPCMultistepScheduler": "unipc",
-}
 # Settings that take the place of `timestep_spacing` where they are true, with their spacing.
 SPACINGS = {
     "use_karras_sigmas": "karras",
@@ -242,8 +237,8 @@ class Scheduler:
     settings: Mapping[str, Any]
     foreign: Mapping[str, Any]
 
-    def choices_with(self, sampler: Options, process: Process) -> list[Choice]:
-        """Return where a sampler does not take the steps of this self.
+    def choices_with(self, sampler: Sampler, process: Process) -> list[Choice]:
+        """Return where a sampler does not take the steps of this scheduler.
 
         Args:
             sampler: of the grid.
@@ -253,7 +248,7 @@ class Scheduler:
             Choice.of(key, value, f"it is no setting of a {self.kind}, which does not read it")
             for key, value in self.foreign.items()
         ]
-        usual, own = SCHEDULERS[self.kind], SAMPLES_AS.get(self.kind) == sampler.kind
+        usual, own = SCHEDULERS[self.kind], sampler.diffusers == self.kind
         for key, value in _steps(self.settings).items():
             option, ours = _ours(key, sampler, process)
             theirs = SPACINGS.get(key) or _SAME.get(str(value), value)
@@ -303,12 +298,12 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
     return Scheduler(kind, path, settings, foreign)
 
 
-def _ours(key: str, sampler: Options, process: Process) -> tuple[str, Any]:
+def _ours(key: str, sampler: Sampler, process: Process) -> tuple[str, Any]:
     """Return the option of a sampler that is a setting of diffusers, and its value or None."""
     if key in ALWAYS:
         return key, ALWAYS[key]
     if key in SPACINGS or key == "timestep_spacing":
-        return "spacing", getattr(sampler, "spacing", None) or process.spacings[0]
+        return "spacing", sampler.spacing or process.spacings[0]
     option = OPTIONS.get(key, key)
     value = getattr(sampler, option, None)
     return option, list(value) if isinstance(value, tuple) else value

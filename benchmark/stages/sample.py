@@ -18,11 +18,10 @@ from benchmark.config.shards import identity, parse
 from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
-from benchmark.core.registry import Options
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import Sampler
 from benchmark.models.checkpoints.own import load_trained
 from benchmark.models.choices import Choice
 from benchmark.models.description import Loaded
@@ -125,7 +124,6 @@ class Drawing:
             network.compile()
         clip = config.models[cell.model].clip
         _, sampler, steps = cell.sampling
-        options = config.sampler(sampler)
         batch = config.sampling_batch
         self.cell = cell
         self.device = device
@@ -143,9 +141,8 @@ class Drawing:
         self.model = Denoiser(
             network, self.process, loaded.prediction, loaded.clip if clip is None else clip
         )
-        self.sampler = SAMPLERS.get(options.kind)
-        self.options = options.keywords()
-        self.timesteps = plan(self.process, options, steps)
+        self.sampler = config.sampler(sampler)
+        self.timesteps = self.sampler.plan(self.process, steps)
         loaded.check_times(self.timesteps)
         self.chain = Chain(self.process, len(self.timesteps))
         self.progress: Iterator[int] = iter(())
@@ -156,7 +153,7 @@ class Drawing:
             prediction=loaded.prediction,
             clip=self.model.clip,
             facts=loaded.facts,
-            choices=_choices(loaded, options, self.model.clip),
+            choices=_choices(loaded, self.sampler, self.model.clip),
         )
 
     def batches(self) -> Iterator[NDArray[np.uint8]]:
@@ -226,9 +223,7 @@ class Drawing:
                 self.chain(i, t, x_t, x0_hat)
 
         with arithmetic(self.precision, self.device):
-            x_0 = self.sampler(
-                self.model, self.process, x_T, timesteps, noise, callback, **self.options
-            )
+            x_0 = self.sampler.sample(self.model, self.process, x_T, timesteps, noise, callback)
         return self.process.decode(x_0)
 
     def _check_finite(self, x_0: Tensor, indices: Sequence[int]) -> None:
@@ -256,7 +251,7 @@ def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
     return loaded
 
 
-def _choices(loaded: Loaded, sampler: Options, clip: bool) -> list[Choice]:
+def _choices(loaded: Loaded, sampler: Sampler, clip: bool) -> list[Choice]:
     """Return the settings of a checkpoint that its sampling does not follow."""
     choices = loaded.choices_with(sampler)
     if loaded.scheduler is not None and clip != loaded.clip:

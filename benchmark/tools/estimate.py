@@ -33,11 +33,10 @@ from benchmark.core.canonical import canonical_json
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
-from benchmark.core.registry import Options
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.objective import objective
 from benchmark.diffusion.processes.base import Prediction, Process
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import Sampler
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.weights import locate
 from benchmark.models.description import Architecture
@@ -205,7 +204,7 @@ def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[
     return [job() for job in track(jobs, len(jobs), f"measuring on {device}")]
 
 
-def evaluations(process: Process, sampler: Options, steps: int) -> tuple[int, bool]:
+def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bool]:
     """Return the network evaluations that an image takes, and whether any network takes as many.
 
     Counted on two networks whose output is 0. Read as v, that is the closed form for images that
@@ -456,17 +455,15 @@ class _Zero(nn.Module):
         return torch.zeros_like(x)
 
 
-def _count(process: Process, sampler: Options, steps: int, prediction: Prediction) -> int:
+def _count(process: Process, sampler: Sampler, steps: int, prediction: Prediction) -> int:
     generator = torch.Generator().manual_seed(0)
 
     def noise() -> Tensor:
         return torch.randn((1, 3, 2, 2), generator=generator)
 
     model = Denoiser(_Zero(), process, prediction)
-    times = plan(process, sampler, steps)
-    SAMPLERS.get(sampler.kind)(
-        model, process, process.prior(noise()), times, noise, **sampler.keywords()
-    )
+    times = sampler.plan(process, steps)
+    sampler.sample(model, process, process.prior(noise()), times, noise)
     return model.evaluations
 
 

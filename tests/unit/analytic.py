@@ -45,7 +45,7 @@ def defined_on(names: Iterable[str]) -> list[tuple[str, str]]:
         (name, key)
         for name in names
         for key, process in PROCESSES.items()
-        if process.family in SAMPLERS.families(name)
+        if SAMPLERS.get(name).is_defined_for(process)
     ]
 
 
@@ -117,8 +117,12 @@ def moments(
         return z
 
     model = model or gaussian(process)
-    x_0 = SAMPLERS.get(name)(model, process, x_T, timesteps, noise, **options)
+    x_0 = SAMPLERS.make(name, **options).sample(model, process, x_T, timesteps, noise)
     return x_0[0], (x_0[1:] - x_0[0]).square().sum(0)
+
+
+def no_noise() -> Tensor:
+    raise AssertionError("a deterministic sampler asked for noise")
 
 
 def order(steps: list[int], errors: list[float]) -> float:

@@ -14,14 +14,41 @@ from benchmark.core.parts import Parts
 from benchmark.core.strict import Strict
 from benchmark.data.controls import CONTROLS
 from benchmark.data.sources import SOURCES
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.checkpoints import CHECKPOINTS
 from benchmark.models.networks import NETWORKS
+from benchmark.tools.estimate import evaluations
 
 PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 COMMAND = "write it again: uv run python tests/unit/parts_tables.py"
+
+
+def samplers() -> str:
+    """Return the table of samplers, in Markdown."""
+    rows = [("`kind`", "paper", "processes", "times", "evaluations in n steps", "options")]
+    rows += [("---",) * 6]
+    for name, part in SAMPLERS.classes.items():
+        families = "all" if part.families is None else ", ".join(part.families)
+        times = part.model_fields["spacing"].default or "usual"
+        rows.append((f"`{name}`", part.paper, families, times, calls_of(name), options(part)))
+    return markdown(rows)
+
+
+def calls_of(sampler: str) -> str:
+    """Return the network evaluations of a sampler in n steps, by its defaults: as 2n - 1."""
+    part = SAMPLERS.make(sampler)
+    if part.adaptive:
+        return "as many as the solver needs"
+    known = [SCHEDULES.make(name).process() for name in SCHEDULES.names()]
+    process = next(process for process in known if part.is_defined_for(process))
+    ten, twenty = (evaluations(process, part, steps)[0] for steps in (10, 20))
+    each = (twenty - ten) // 10
+    more = ten - 10 * each
+    sign = "-" if more < 0 else "+"
+    return f"{each if each > 1 else ''}n" + (f" {sign} {abs(more)}" if more else "")
 
 
 def schedules() -> str:
@@ -102,6 +129,7 @@ def table_below(heading: str, page: str) -> re.Match[str]:
 
 def tables() -> Iterator[tuple[str, str]]:
     """Yield the tables by the headings above them."""
+    yield "All samplers", samplers()
     yield "Schedules", schedules()
     yield "All metrics", metrics()
     yield "All extractors", extractors()

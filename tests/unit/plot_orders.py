@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from analytic import PROCESSES, VARIANCE, Model, at_start, flow, gaussian, moments
+from analytic import PROCESSES, VARIANCE, Model, at_start, flow, gaussian, moments, no_noise
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -54,7 +54,8 @@ def flow_error(name: str, process: Process, steps: int, model: Model | None = No
     grid = timesteps(process, steps, "karras")
     mean, std = at_start(process, grid[0])
     x_T = mean + std * torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
-    x_0 = SAMPLERS.get(name)(model or gaussian(process), process, x_T, grid, None)
+    sampler = SAMPLERS.make(name)
+    x_0 = sampler.sample(model or gaussian(process), process, x_T, grid, no_noise)
     return float((x_0 - flow(process, x_T, grid)).abs().max())
 
 

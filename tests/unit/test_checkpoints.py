@@ -32,7 +32,7 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.models.checkpoints.ncsn import NcsnCheckpoint
 from benchmark.models.checkpoints.own import OwnCheckpoint
 from benchmark.models.description import Loaded
@@ -96,27 +96,27 @@ def refusal(folder: Path) -> str:
 
 
 def choices(folder: Path, sampler: str, **options: Any) -> list[str]:
-    found = load(folder).choices_with(SAMPLERS.options(sampler)(**options))
+    found = load(folder).choices_with(SAMPLERS.make(sampler, **options))
     described = diffusers_spec(folder).describe()
     assert described is not None
-    assert described.choices_with(SAMPLERS.options(sampler)(**options)) == found
+    assert described.choices_with(SAMPLERS.make(sampler, **options)) == found
     return [str(choice) for choice in found]
 
 
 def ours(found: Loaded, sampler: str, steps: int, **options: Any) -> np.ndarray:
     """Return two samples in [0, 1], on the noise that a pipeline of diffusers draws."""
     generator = torch.Generator().manual_seed(0)
-    chosen = SAMPLERS.options(sampler)(**options)
+    chosen = SAMPLERS.make(sampler, **options)
     process = found.schedule.process()
 
     def noise() -> torch.Tensor:
         return torch.randn((2, 3, 8, 8), generator=generator)
 
     model = Denoiser(found.network, process, found.prediction, found.clip)
-    times = plan(process, chosen, steps)
+    times = chosen.plan(process, steps)
     found.check_times(times)
     with torch.no_grad():
-        x = SAMPLERS.get(sampler)(model, process, noise(), times, noise, **chosen.keywords())
+        x = chosen.sample(model, process, noise(), times, noise)
     return ((process.decode(x) / 2 + 0.5).clamp(0, 1)).permute(0, 2, 3, 1).numpy()
 
 
@@ -370,7 +370,7 @@ def test_no_setting_is_ever_ignored(original: Path, key: str, value: Any) -> Non
     try:
         scheduler = read_scheduler(config | {key: value}, SCHEDULER)
         found = schedule_of(scheduler)
-        named = scheduler.choices_with(SAMPLERS.options("ddpm")(), found[0].process())
+        named = scheduler.choices_with(SAMPLERS.make("ddpm"), found[0].process())
     except BenchmarkError:
         return
     clipped = scheduler.settings["clip_sample"] != config["clip_sample"]

@@ -29,7 +29,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.objective import objective
 from benchmark.diffusion.processes.sde import SDE
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.networks.unet import UNet
@@ -189,23 +189,22 @@ def test_as_many_evaluations_as_sampling_counts(
 
 @pytest.mark.parametrize("name", SAMPLERS.names())
 def test_only_the_adaptive_solver_depends_on_the_network(name: str) -> None:
-    process = {"ve-discrete": "geometric", "ve": "ve", "vp-discrete": "linear"}
-    schedule = process[SAMPLERS.families(name)[0]]
-    options = SAMPLERS.options(name)(kind=name)
-    _, exact = evaluations(SCHEDULES.make(schedule).process(), options, 20)
-    assert exact == (name != "probability-flow")
+    sampler = SAMPLERS.make(name)
+    processes = [SCHEDULES.make(kind).process() for kind in ("linear", "ve", "geometric")]
+    process = next(process for process in processes if sampler.is_defined_for(process))
+    _, exact = evaluations(process, sampler, 20 if process.length != 10 else 10)
+    assert exact == (name != "probability-flow") == (not sampler.adaptive)
 
 
 def test_the_adaptive_solver_is_counted_on_the_score_of_a_standard_normal() -> None:
     process = SCHEDULES.make("vp").process()
-    options = SAMPLERS.options("probability-flow")(kind="probability-flow")
+    sampler = SAMPLERS.make("probability-flow")
     assert isinstance(process, SDE)
     generator = torch.Generator().manual_seed(0)
     x_T = torch.randn((1, 3, 2, 2), generator=generator)
     model = Denoiser(Normal(), process)
-    sampler = SAMPLERS.get("probability-flow")
-    sampler(model, process, x_T, plan(process, options, 10), lambda: x_T, **options.keywords())
-    found, _ = evaluations(process, options, 10)
+    sampler.sample(model, process, x_T, sampler.plan(process, 10), lambda: x_T)
+    found, _ = evaluations(process, sampler, 10)
     assert abs(found - model.evaluations) <= 12  # rounding moves a step: six evaluations each
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.diffusion.processes.base import Array
 from benchmark.diffusion.processes.discrete_vp import DiscreteVP
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules.cosine import Cosine
 from benchmark.diffusion.schedules.linear import Linear
 
@@ -50,7 +50,7 @@ def scheduler_of(name: str, betas: str, spacing: str, steps: int, **options: obj
 
 
 def grid_of(name: str, process: DiscreteVP, spacing: str, steps: int) -> Array:
-    return plan(process, SAMPLERS.options(name)(spacing=spacing), steps)
+    return SAMPLERS.make(name, spacing=spacing).plan(process, steps)
 
 
 def sigmas_of(process: DiscreteVP, grid: Array, final: str) -> Array:
@@ -93,7 +93,7 @@ def test_a_plan_near_all_times_begins_at_the_noise_and_repeats_none(
 def test_the_default_is_the_plan_that_ends_before_the_first_time() -> None:
     expected = [999, 899, 799, 699, 599, 500, 400, 300, 200, 100]
     for name in SCHEDULERS:
-        assert plan(Linear().process(), SAMPLERS.options(name)(), 10).tolist() == expected
+        assert SAMPLERS.make(name).plan(Linear().process(), 10).tolist() == expected
 
 
 def states_of(theirs: Any, process: DiscreteVP, grid: Array, count: int) -> list[Tensor]:

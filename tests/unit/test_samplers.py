@@ -15,7 +15,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser, Estimate, estimate_from
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes.base import Process
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.diffusion.schedules.linear import Linear
 
@@ -24,7 +24,7 @@ PAIRS = [
     (name, kind)
     for name in SAMPLERS.names()
     for kind in SCHEDULES.names()
-    if SCHEDULES.make(kind).process().family in SAMPLERS.families(name)
+    if SAMPLERS.get(name).is_defined_for(SCHEDULES.make(kind).process())
 ]
 
 
@@ -43,12 +43,12 @@ class Halver(nn.Module):
 def sample(
     name: str, process: Process, steps: int, indices: range, **options: object
 ) -> tuple[Tensor, Denoiser]:
-    chosen = SAMPLERS.options(name)(**options)
+    sampler = SAMPLERS.make(name, **options)
     model = Denoiser(Halver(), process, "eps")
     noise = NoiseStream(0, indices, SHAPE, dtype=torch.float64)
-    grid = plan(process, chosen, steps)
+    grid = sampler.plan(process, steps)
     x_T = process.prior(noise())
-    return SAMPLERS.get(name)(model, process, x_T, grid, noise, **chosen.keywords()), model
+    return sampler.sample(model, process, x_T, grid, noise), model
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -95,7 +95,8 @@ def test_adaptive_solver_takes_more_evaluations_to_be_more_exact() -> None:
 @pytest.mark.parametrize("name", SAMPLERS.names())
 def test_does_the_callback_see_every_step(name: str) -> None:
     process = PROCESSES[{"annealed-langevin": "levels"}.get(name, "vp")]
-    grid = plan(process, SAMPLERS.options(name)(), 300)
+    sampler = SAMPLERS.make(name)
+    grid = sampler.plan(process, 300)
     x_T = torch.ones(2, 3, dtype=torch.float64)
     seen: list[tuple[int, float]] = []
 
@@ -103,7 +104,7 @@ def test_does_the_callback_see_every_step(name: str) -> None:
         assert x_t.shape == x0_hat.shape == x_T.shape
         seen.append((i, t))
 
-    SAMPLERS.get(name)(gaussian(process), process, x_T, grid, lambda: torch.randn_like(x_T), look)
+    sampler.sample(gaussian(process), process, x_T, grid, lambda: torch.randn_like(x_T), look)
     expected = list(enumerate(grid.tolist()))
     assert seen == (expected[-1:] if name == "probability-flow" else expected)
 
@@ -112,8 +113,9 @@ def test_does_the_callback_see_every_step(name: str) -> None:
 def test_does_a_sampler_leave_its_start_alone(name: str) -> None:
     process = PROCESSES[{"annealed-langevin": "levels"}.get(name, "vp")]
     x_T = torch.ones(2, 3, dtype=torch.float64)
-    grid = plan(process, SAMPLERS.options(name)(), 300)
-    SAMPLERS.get(name)(gaussian(process), process, x_T, grid, lambda: torch.randn_like(x_T))
+    sampler = SAMPLERS.make(name)
+    grid = sampler.plan(process, 300)
+    sampler.sample(gaussian(process), process, x_T, grid, lambda: torch.randn_like(x_T))
     assert torch.equal(x_T, torch.ones_like(x_T))
 
 
@@ -132,17 +134,16 @@ def matrix_process(name: str, kind: str) -> Process:
 @pytest.mark.parametrize("kind", SCHEDULES.names())
 def test_does_every_sampler_end_at_the_data_or_refuse_in_one_line(name: str, kind: str) -> None:
     process = matrix_process(name, kind)
-    options = SAMPLERS.options(name)()
-    families = SAMPLERS.families(name)
-    if process.family not in families:
+    sampler = SAMPLERS.make(name)
+    if not sampler.is_defined_for(process):
         with pytest.raises(BenchmarkError) as refused:
-            plan(process, options, 200)
+            sampler.plan(process, 200)
         assert str(refused.value) == (
             f"sampler: {name} is not defined for a {process.family} process: "
-            f"it is for {', '.join(families)}"
+            f"it is for {', '.join(sampler.families or ())}"
         )
         return
-    grid = plan(process, options, 1000 if name == "annealed-langevin" else 200)
+    grid = sampler.plan(process, 1000 if name == "annealed-langevin" else 200)
     generator = torch.Generator().manual_seed(0)
 
     def noise() -> Tensor:
@@ -150,7 +151,7 @@ def test_does_every_sampler_end_at_the_data_or_refuse_in_one_line(name: str, kin
 
     model = gaussian(process, torch.tensor(0.4), torch.tensor(0.3**2))
     x_T = process.prior(noise())
-    x_0 = SAMPLERS.get(name)(model, process, x_T, grid, noise, **options.keywords())
+    x_0 = sampler.sample(model, process, x_T, grid, noise)
     assert float(x_0.mean()) == pytest.approx(0.4, abs=0.02)
     assert float(x_0.std()) == pytest.approx(0.3, rel=0.08)
 
@@ -159,16 +160,16 @@ def test_does_every_sampler_end_at_the_data_or_refuse_in_one_line(name: str, kin
 def test_are_impossible_step_counts_refused(steps: int) -> None:
     process = Linear(T=20).process()
     if 1 <= steps <= 20:
-        assert len(plan(process, SAMPLERS.options("ddim")(), steps)) == steps
+        assert len(SAMPLERS.make("ddim").plan(process, steps)) == steps
         return
     with pytest.raises(BenchmarkError, match=r"^steps: "):
-        plan(process, SAMPLERS.options("ddim")(), steps)
+        SAMPLERS.make("ddim").plan(process, steps)
 
 
 def test_are_sampler_options_read_from_a_config() -> None:
-    options = SAMPLERS.options("ddim").model_validate({"kind": "ddim", "spacing": "trailing"})
-    assert options.keywords() == {"eta": 0.0}
-    assert plan(Linear().process(), options, 2).tolist() == [999, 499]
+    sampler = SAMPLERS.get("ddim").model_validate({"kind": "ddim", "spacing": "trailing"})
+    assert sampler.model_dump() == {"kind": "ddim", "spacing": "trailing", "eta": 0.0}
+    assert sampler.plan(Linear().process(), 2).tolist() == [999, 499]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_are_sampler_options_read_from_a_config() -> None:
 )
 def test_is_a_spacing_refused_that_the_sampler_cannot_take(name: str, spacing: str) -> None:
     with pytest.raises(ValidationError):
-        SAMPLERS.options(name)(spacing=spacing)
+        SAMPLERS.make(name, spacing=spacing)
 
 
 # Both take steps that are even in continuous time, whatever the times are.
@@ -186,12 +187,12 @@ def test_is_a_spacing_refused_that_the_sampler_cannot_take(name: str, spacing: s
 def test_is_a_spacing_refused_whose_steps_the_sampler_would_not_take(name: str, kind: str) -> None:
     process = SCHEDULES.make(kind).process()
     with pytest.raises(BenchmarkError) as refused:
-        plan(process, SAMPLERS.options(name)(spacing="karras"), 10)
+        SAMPLERS.make(name, spacing="karras").plan(process, 10)
     assert str(refused.value) == (
         f"spacing: {name} on a {kind} process is not defined for karras: choose linspace"
     )
     for spacing in ("linspace", None):
-        assert len(plan(process, SAMPLERS.options(name)(spacing=spacing), 10)) == 10
+        assert len(SAMPLERS.make(name, spacing=spacing).plan(process, 10)) == 10
 
 
 NOISE = torch.randn(4, 500, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -201,16 +202,16 @@ ON_LEVELS = [name for name, kind in PAIRS if kind == "geometric"]
 def first_state(name: str, **options: object) -> Tensor:
     """Return the state at which a sampler evaluates the network first, on an NCSN's levels."""
     process = SCHEDULES.make("geometric").process()
-    chosen = SAMPLERS.options(name)(**options)
+    sampler = SAMPLERS.make(name, **options)
     seen: list[Tensor] = []
 
     def model(x: Tensor, t: float) -> Estimate:
         seen.append(x)
         return estimate_from("eps", x / 2, x, 1.0, float(process.sigma(t)))
 
-    times = plan(process, chosen, 10)
+    times = sampler.plan(process, 10)
     x_T = process.prior(NOISE)
-    SAMPLERS.get(name)(model, process, x_T, times, lambda: NOISE, **chosen.keywords())
+    sampler.sample(model, process, x_T, times, lambda: NOISE)
     return seen[0]
 
 
@@ -250,7 +251,7 @@ def test_can_langevin_start_from_normal_noise_too() -> None:
 )
 def test_is_an_option_refused_that_makes_no_sampler(name: str, options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        SAMPLERS.options(name)(**options)
+        SAMPLERS.make(name, **options)
 
 
 def test_does_reading_a_config_stay_free_of_torch() -> None:

@@ -17,12 +17,13 @@ from analytic import (
     gaussian,
     mixture,
     moments,
+    no_noise,
 )
 from torch import Tensor
 
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.processes.discrete_ve import DiscreteVE
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.timesteps import timesteps
 
 STEPS = 300
@@ -44,7 +45,7 @@ WITHOUT_CORRECTOR: dict[str, dict[str, object]] = {"predictor-corrector": {"corr
 
 @pytest.mark.parametrize(("name", "key"), defined_on(VARIANCE_TOLERANCE))
 def test_gaussian_ends_with_its_mean_and_variance(name: str, key: str) -> None:
-    grid = plan(PROCESSES[key], SAMPLERS.options(name)(), STEPS)
+    grid = SAMPLERS.make(name).plan(PROCESSES[key], STEPS)
     draws = 0 if name in DETERMINISTIC else STEPS
     options = WITHOUT_CORRECTOR.get(name, {})
     mean, variance = moments(name, PROCESSES[key], grid, draws, **options)
@@ -62,7 +63,7 @@ def test_every_order_of_unipc_ends_at_the_data(
 ) -> None:
     process = PROCESSES[key]
     options = {"solver_order": order, "predict_x0": predict_x0, "solver_type": solver_type}
-    grid = plan(process, SAMPLERS.options("unipc")(**options), STEPS)
+    grid = SAMPLERS.make("unipc", **options).plan(process, STEPS)
     mean, variance = moments("unipc", process, grid, 0, **options)
     assert torch.allclose(mean, MEAN, atol=0.02)
     assert (variance / VARIANCE - 1).abs().max() <= 0.1
@@ -75,9 +76,10 @@ def test_ddim_goes_to_the_next_time_whatever_the_number_of_steps(spacing: str, s
     process = PROCESSES["linear"]
     data = torch.tensor(0.2**2, dtype=torch.float64)
     model = gaussian(process, torch.tensor(0.0), data)
-    grid = plan(process, SAMPLERS.options("ddim")(spacing=spacing), steps)
+    sampler = SAMPLERS.make("ddim", spacing=spacing)
+    grid = sampler.plan(process, steps)
     x_T = torch.ones(1, 1, dtype=torch.float64)  # of deviation 1
-    deviation = SAMPLERS.get("ddim")(model, process, x_T, grid, no_noise)
+    deviation = sampler.sample(model, process, x_T, grid, no_noise)
     assert float(deviation) == pytest.approx(0.2, rel=0.15 if steps == 61 else 0.03)
 
 
@@ -100,7 +102,7 @@ def test_ddim_with_eta_one_has_the_variance_of_ddpm(process: Process) -> None:
 def test_annealed_langevin_ends_with_the_variance_of_its_recursion(denoise: bool) -> None:
     levels = np.geomspace(0.01, 1, 10)
     process = DiscreteVE(levels)
-    grid = plan(process, SAMPLERS.options("annealed-langevin")(), 1000)
+    grid = SAMPLERS.make("annealed-langevin").plan(process, 1000)
     options = {"denoise": denoise, "start": "normal"}  # by which the variance is known
     mean, variance = moments("annealed-langevin", process, grid, 1000, **options)
 
@@ -119,23 +121,17 @@ def test_annealed_langevin_ends_with_the_variance_of_its_recursion(denoise: bool
 @pytest.mark.parametrize("key", ["ve", "vp", "sub-vp"])
 def test_adaptive_solver_follows_the_exact_flow(key: str) -> None:
     process = PROCESSES[key]
-    grid = plan(process, SAMPLERS.options("probability-flow")(), 2)
+    sampler = SAMPLERS.make("probability-flow", atol=1e-8, rtol=1e-8)
+    grid = sampler.plan(process, 2)
     mean, std = at_start(process, 1.0)
     x_T = mean + std * torch.linspace(-2, 2, 4, dtype=torch.float64)[:, None]
-    options = {"atol": 1e-8, "rtol": 1e-8}
-    x_0 = SAMPLERS.get("probability-flow")(
-        gaussian(process), process, x_T, grid, no_noise, **options
-    )
+    x_0 = sampler.sample(gaussian(process), process, x_T, grid, no_noise)
     assert torch.allclose(x_0, flow(process, x_T, grid), atol=1e-6)
 
 
 WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
 MEANS = torch.tensor([-0.8, 0.6], dtype=torch.float64)
 STD = 0.15
-
-
-def no_noise() -> Tensor:
-    raise AssertionError("a deterministic sampler asked for noise")
 
 
 def quantiles(process: Process, t: float, count: int) -> Tensor:
@@ -161,10 +157,11 @@ def assert_is_mixture(x: Tensor, tolerance: float) -> None:
 @pytest.mark.parametrize(("name", "key"), defined_on(DETERMINISTIC))
 def test_deterministic_sampler_keeps_the_modes(name: str, key: str) -> None:
     process = PROCESSES[key]
-    grid = plan(process, SAMPLERS.options(name)(), 200)
+    sampler = SAMPLERS.make(name)
+    grid = sampler.plan(process, 200)
     x_T = quantiles(process, grid[0], 100)[:, None]
     model = mixture(process, WEIGHTS, MEANS, STD)
-    assert_is_mixture(SAMPLERS.get(name)(model, process, x_T, grid, no_noise), 0.02)
+    assert_is_mixture(sampler.sample(model, process, x_T, grid, no_noise), 0.02)
 
 
 STOCHASTIC = ["ddpm", "predictor-corrector", "euler-maruyama"]
@@ -172,7 +169,7 @@ STOCHASTIC = ["ddpm", "predictor-corrector", "euler-maruyama"]
 
 @pytest.mark.parametrize(("name", "key"), defined_on(STOCHASTIC))
 def test_stochastic_sampler_keeps_the_modes(name: str, key: str) -> None:
-    grid = plan(PROCESSES[key], SAMPLERS.options(name)(), 150)
+    grid = SAMPLERS.make(name).plan(PROCESSES[key], 150)
     assert_is_mixture(drawn(name, PROCESSES[key], grid), 0.03)
 
 
@@ -184,7 +181,7 @@ def test_predictor_first_keeps_the_modes() -> None:
 
 def test_annealed_langevin_keeps_the_modes() -> None:
     process = DiscreteVE(np.geomspace(0.01, 1, 10))
-    grid = plan(process, SAMPLERS.options("annealed-langevin")(), 1000)
+    grid = SAMPLERS.make("annealed-langevin").plan(process, 1000)
     assert_is_mixture(drawn("annealed-langevin", process, grid), 0.03)
 
 
@@ -198,4 +195,5 @@ def drawn(name: str, process: Process, grid: Array, **options: object) -> Tensor
         return torch.randn(x_T.shape, generator=generator, dtype=torch.float64)
 
     model = mixture(process, WEIGHTS, MEANS, STD)
-    return SAMPLERS.get(name)(model, process, x_T, grid, noise, **options).flatten()
+    sampler = SAMPLERS.make(name, **options)
+    return sampler.sample(model, process, x_T, grid, noise).flatten()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.processes.discrete_vp import DiscreteVP
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules.cosine import Cosine
 from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.diffusers_config import schedule_of
@@ -50,14 +50,8 @@ def trajectory(name: str, process, timesteps: Array, clip: bool, **options) -> l
     x_T = noise_from(0)()
     states: list[Tensor] = []
     model = Denoiser(Wave(process), process, clip=clip)
-    x_0 = SAMPLERS.get(name)(
-        model,
-        process,
-        x_T,
-        timesteps,
-        noise_from(1),
-        lambda i, t, x, x0: states.append(x),
-        **options,
+    x_0 = SAMPLERS.make(name, **options).sample(
+        model, process, x_T, timesteps, noise_from(1), lambda i, t, x, x0: states.append(x)
     )
     return [*states, x_0]
 
@@ -88,7 +82,7 @@ def test_ddpm_matches_diffusers_at_every_step(
     from diffusers import DDPMScheduler
 
     theirs = with_table_of(process, DDPMScheduler(variance_type=variance, clip_sample=clip))
-    grid = plan(process, SAMPLERS.options("ddpm")(), steps)
+    grid = SAMPLERS.make("ddpm").plan(process, steps)
     theirs.set_timesteps(timesteps=grid.astype(int).tolist())
     generator = torch.Generator().manual_seed(1)
     states = [noise_from(0)()]
@@ -122,7 +116,7 @@ def test_ddim_matches_diffusers_at_every_step(
         )
         states.append(step.prev_sample)
 
-    grid = plan(process, SAMPLERS.options("ddim")(), steps)
+    grid = SAMPLERS.make("ddim").plan(process, steps)
     ours = trajectory("ddim", process, grid, clip, eta=eta)
     assert largest_difference(ours, states) <= 1e-5
 
@@ -161,7 +155,7 @@ def test_ancestral_sampling_and_ddim_match_diffusers_from_the_last_time(
         step = theirs.step(output, t, states[-1], generator=generator, **eta)
         states.append(step.prev_sample)
 
-    grid = plan(process, SAMPLERS.options(name)(spacing="trailing"), steps)
+    grid = SAMPLERS.make(name, spacing="trailing").plan(process, steps)
     assert grid[0] == 999
     ours = trajectory(name, process, grid, clip=False, **eta)
     assert largest_difference(ours, states) <= 1e-5
@@ -211,15 +205,14 @@ def test_predictor_corrector_matches_diffusers_at_every_step(
 
     ours: list[Tensor] = []
     again = noise_from(1)
-    x_0 = SAMPLERS.get("predictor-corrector")(
+    sampler = SAMPLERS.make("predictor-corrector", snr=snr, corrections=corrections)
+    x_0 = sampler.sample(
         Denoiser(ScoreOfWave(), process, prediction),
         process,
         process.prior(noise_from(0)()[:1]),
-        plan(process, SAMPLERS.options("predictor-corrector")(), steps),
+        sampler.plan(process, steps),
         lambda: again()[:1],
         lambda i, t, x, x0: ours.append(x),
-        snr=snr,
-        corrections=corrections,
     )
     assert largest_difference([*ours, x_0], states) <= 1e-5
 

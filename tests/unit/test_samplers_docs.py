@@ -8,7 +8,6 @@ from parts_tables import options as options_of
 from test_samplers import sample
 
 from benchmark.diffusion.samplers import SAMPLERS
-from benchmark.diffusion.samplers.base import FAMILIES
 from benchmark.diffusion.schedules import SCHEDULES
 
 COUNTS = {"n": 10, "2n": 20, "2n - 1": 19}  # of 10 steps
@@ -23,24 +22,23 @@ def table(heading: str) -> dict[str, dict[str, str]]:
 
 
 def test_does_the_page_list_every_sampler_and_every_schedule() -> None:
-    assert sorted(table("Samplers")) == SAMPLERS.names()
+    assert sorted(table("All samplers")) == SAMPLERS.names()
     assert sorted(table("Schedules")) == SCHEDULES.names()
 
 
 @pytest.mark.parametrize("name", SAMPLERS.names())
 def test_does_the_page_say_of_a_sampler_what_the_code_does(name: str) -> None:
-    row, options = table("Samplers")[name], SAMPLERS.options(name)
-    families = SAMPLERS.families(name)
-    assert row["processes"] == ("all" if families == FAMILIES else ", ".join(families))
-    assert row["times"] == (options.model_fields["spacing"].default or "usual")
-    assert row["options"] == options_of(options)
+    row, sampler = table("All samplers")[name], SAMPLERS.get(name)
+    assert row["processes"] == ("all" if sampler.families is None else ", ".join(sampler.families))
+    assert row["times"] == (sampler.model_fields["spacing"].default or "usual")
+    assert row["options"] == options_of(sampler)
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS.names() if name != "probability-flow"])
 def test_does_a_sampler_take_the_evaluations_that_the_page_says(name: str) -> None:
     schedule = "geometric" if name == "annealed-langevin" else "vp"
     _, model = sample(name, SCHEDULES.make(schedule).process(), 10, range(2))
-    assert model.evaluations / 2 == COUNTS[table("Samplers")[name]["evaluations in n steps"]]
+    assert model.evaluations / 2 == COUNTS[table("All samplers")[name]["evaluations in n steps"]]
 
 
 @pytest.mark.parametrize(("heading", "made"), [*tables()])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.processes.base import Process
-from benchmark.diffusion.samplers import SAMPLERS, plan
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 
 Values = NDArray[np.float64]
@@ -51,14 +51,14 @@ def states_of(name: str, kind: str, steps: int, **options: object) -> Values:
     process = SCHEDULES.make(kind).process()
     noise = draws()
     states: list[Tensor] = []
-    x_0 = SAMPLERS.get(name)(
+    sampler = SAMPLERS.make(name, **options)
+    x_0 = sampler.sample(
         model_of(process),
         process,
         torch.from_numpy(start()),
-        plan(process, SAMPLERS.options(name)(), steps),
+        sampler.plan(process, steps),
         lambda: torch.from_numpy(noise()),
         lambda i, t, x, x0: states.append(x),
-        **options,
     )
     return torch.stack([*states, x_0]).numpy()
 

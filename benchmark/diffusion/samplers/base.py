@@ -1,16 +1,17 @@
-"""What all samplers share: their signature, their registry and the plan of their steps."""
+"""What all samplers share: their options, the times of their steps, and how a step is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.registry import Options, Registry
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process, Spacing
-from benchmark.diffusion.timesteps import timesteps
+from benchmark.core.strict import Strict
+from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
+from benchmark.diffusion.timesteps import timesteps as space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,96 +23,75 @@ if TYPE_CHECKING:
     Noise: TypeAlias = Callable[[], Tensor]  # the next standard normal tensor, shaped like x_T
     Callback: TypeAlias = Callable[[int, float, Tensor, Tensor], None]  # (i, t, x_t, x̂_0)
 
-# (model, process, x_T, timesteps, noise, callback=None, *, options) -> x_0
-Sampler: TypeAlias = Callable[..., "Tensor"]
-
-# What a sampler is defined for that names no families: these, and every process that is added.
-FAMILIES = ("vp-discrete", "ve-discrete", "ve", "vp", "sub-vp")
+SPACING = "How the times are spaced; null: as is usual for the process"
 
 
-class SamplerOptions(Options):
-    """Options of a sampler, and the spacing of its times."""
+class Sampler(Strict):
+    """The options of a sampler, as they stand in a config; `kind` is the sampler's name.
 
-    spacing: Spacing | None
+    Attributes:
+        paper: where it is from, in Markdown.
+        families: the processes for which it is defined; None: all.
+        drop_last: whether its last step starts before the first time; see `timesteps`.
+        even_on_sdes: whether in continuous time it is defined for evenly spaced times alone.
+        diffusers: the scheduler of diffusers that takes the same steps and has the same options.
+        adaptive: whether it chooses its steps itself, for each image, to the tolerances `atol` and
+            `rtol` that are among its options; then its evaluations depend on the network.
+    """
 
-    def keywords(self) -> dict[str, Any]:
-        """Return the options as keyword arguments of the sampler, which is given the times."""
-        return self.model_dump(exclude={"kind", "spacing"})
+    paper: ClassVar[str] = "–"
+    families: ClassVar[tuple[str, ...] | None] = None
+    drop_last: ClassVar[bool] = False
+    even_on_sdes: ClassVar[bool] = False
+    diffusers: ClassVar[str] = ""
+    adaptive: ClassVar[bool] = False
+    kind: str
+    spacing: OnceSpacing | None = Field(default=None, description=SPACING)
 
-
-class _Times(NamedTuple):
-    """At which times a sampler evaluates its network; see `Samplers.register`."""
-
-    families: tuple[str, ...]
-    spacing: Spacing | None
-    drop_last: bool
-    even_on_sdes: bool
-
-
-class Samplers(Registry[Sampler]):
-    """Samplers by name, each with the processes for which it is defined."""
-
-    def __init__(self) -> None:
-        super().__init__("sampler")
-        self._times: dict[str, _Times] = {}
-
-    def register(
+    @abstractmethod
+    def sample(
         self,
-        name: str,
-        families: Iterable[str] = FAMILIES,
-        spacing: Spacing | None = None,
-        *,
-        drop_last: bool = False,
-        even_on_sdes: bool = False,
-    ) -> Callable[[Sampler], Sampler]:
-        """Register a sampler under `name`.
+        model: Model,
+        process: Process,
+        x_T: Tensor,
+        timesteps: Array,
+        noise: Noise,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Return x_0: B×C×H×W in the range of the process; `process.decode` makes images of it.
 
         Args:
-            name: its name in a config.
-            families: the processes for which it is defined.
-            spacing: the spacing it has by default; None: the usual one of the process.
-            drop_last: its last step starts before the first time; see `timesteps`.
-            even_on_sdes: in continuous time it is defined for evenly spaced times alone.
+            model: evaluates the network once on x: B×C×H×W at time t.
+            process: gives α and σ of the times.
+            x_T: B×C×H×W, from `process.prior`; it is not changed.
+            timesteps: N descending times, from `plan`; the clean image comes after the last.
+            noise: gives the next standard normal tensor shaped like x_T.
+            callback: called with (i, t, x_t, x̂_0) at each step.
         """
-        self._times[name] = _Times(tuple(families), spacing, drop_last, even_on_sdes)
-        return super().register(name)
 
-    def families(self, name: str) -> tuple[str, ...]:
-        """Return the families of processes for which `name` is defined."""
-        self.get(name)
-        return self._times[name].families
+    @classmethod
+    def is_defined_for(cls, process: Process) -> bool:
+        """Return whether the sampler can be used on a process."""
+        return cls.families is None or process.family in cls.families
 
-    def plan(self, name: str, process: Process, steps: int, spacing: Spacing | None) -> Array:
-        """Return the times of `steps` steps of the sampler `name`.
+    def plan(self, process: Process, steps: int) -> Array:
+        """Return the times, N descending, at which the network is evaluated first in each step.
 
         Raises:
-            BenchmarkError: it is not defined for the process, or not with these times.
+            BenchmarkError: the sampler is not defined for the process, or not with these times.
         """
-        families = self.families(name)
-        if families is not FAMILIES and process.family not in families:
+        if self.families is not None and not self.is_defined_for(process):
             raise BenchmarkError(
-                f"sampler: {name} is not defined for a {process.family} process: "
-                f"it is for {', '.join(families)}"
+                f"sampler: {self.kind} is not defined for a {process.family} process: "
+                f"it is for {', '.join(self.families)}"
             )
-        spacing = spacing or process.spacings[0]
-        times = self._times[name]
-        if times.even_on_sdes and process.length is None and spacing != "linspace":
+        spacing = self.spacing or process.spacings[0]
+        if self.even_on_sdes and process.length is None and spacing != "linspace":
             raise BenchmarkError(
-                f"spacing: {name} on a {process.family} process is not defined for {spacing}: "
+                f"spacing: {self.kind} on a {process.family} process is not defined for {spacing}: "
                 "choose linspace"
             )
-        return timesteps(process, steps, spacing, times.drop_last)
-
-    def options(self, name: str) -> type[Options]:
-        """Return the pydantic model of the options of `name`, `spacing` among them."""
-        own = super().options(name)
-        default = self._times[name].spacing
-        allowed: Any = Spacing if default == "repeat" else OnceSpacing
-        spacing: Any = (allowed | None, Field(default=default))
-        return create_model(own.__name__, __base__=(own, SamplerOptions), spacing=spacing)
-
-
-SAMPLERS = Samplers()
+        return space(process, steps, spacing, self.drop_last)
 
 
 def rows(*tables: Array) -> Iterator[tuple[float, ...]]:
@@ -126,13 +106,3 @@ def rows(*tables: Array) -> Iterator[tuple[float, ...]]:
 def blend(a: float, x: Tensor, b: float, y: Tensor) -> Tensor:
     """Return a x + b y, in one pass over memory less than the operators would take."""
     return (a * x).add_(y, alpha=b)
-
-
-def plan(process: Process, sampler: Options, steps: int) -> Array:
-    """Return the times, descending, at which a sampler evaluates its network first in each step.
-
-    Raises:
-        BenchmarkError: the sampler is not defined for the process, or not with that many steps.
-    """
-    assert isinstance(sampler, SamplerOptions)
-    return SAMPLERS.plan(sampler.kind, process, steps, sampler.spacing)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import SAMPLERS, blend, rows
+from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
+from benchmark.diffusion.samplers.base import SPACING, Sampler, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,49 +15,56 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-@SAMPLERS.register("predictor-corrector", spacing="linspace", even_on_sdes=True)
-def predictor_corrector(
-    model: Model,
-    process: Process,
-    x_T: Tensor,
-    timesteps: Array,
-    noise: Noise,
-    callback: Callback | None = None,
-    *,
-    snr: Annotated[float, Field(gt=0, le=100)] = 0.16,
-    corrections: Annotated[int, Field(ge=0, le=1000)] = 1,
-    order: Literal["corrector-first", "predictor-first"] = "corrector-first",
-) -> Tensor:
-    """Alternate Langevin steps and the reverse of the forward chain, Song et al. 2021.
+class PredictorCorrector(Sampler):
+    """Alternates Langevin steps and the reverse of the forward chain, Song et al. 2021.
 
-    Algorithms 2 and 3 with the reverse diffusion predictor of equation 46; returns the mean of the
-    last one. `snr` is r of algorithms 4 and 5, `corrections` their M. `corrector-first` is the
-    order of the authors' code and of diffusers, `predictor-first` that of the paper: no correction
-    before the first prediction, and none after the last, whose level is free of noise.
+    Algorithms 2 and 3 with the reverse diffusion predictor of equation 46.
     """
-    a, g = process.chain(timesteps)
-    x = x_T
-    for i, (t, keep, std) in enumerate(rows(timesteps, a, g)):
-        if i > 0 or order == "corrector-first":
-            for _ in range(corrections):
-                x = _langevin_step(x, model(x, t).score, noise(), snr, keep**2)
-        estimate = model(x, t)
-        if callback:
-            callback(i, t, x, estimate.x0)
-        x = blend(2 - keep, x, std**2, estimate.score)
-        if i < len(timesteps) - 1:
-            x.add_(noise(), alpha=std)
-    return x
 
+    paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), algorithms 2 to 5"
+    even_on_sdes = True
+    kind: Literal["predictor-corrector"] = "predictor-corrector"
+    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    snr: float = Field(default=0.16, gt=0, le=100, description="r of algorithms 4 and 5")
+    corrections: int = Field(default=1, ge=0, le=1000, description="M of algorithms 2 and 3")
+    order: Literal["corrector-first", "predictor-first"] = Field(
+        default="corrector-first",
+        description="That of the authors' code and of diffusers, or that of the paper: no "
+        "correction before the first prediction, and none after the last, which is free of noise",
+    )
 
-def _langevin_step(x: Tensor, score: Tensor, z: Tensor, snr: float, alpha: float) -> Tensor:
-    """Algorithms 4 (α = 1) and 5 (α = 1 - β, as in the authors' code).
+    def sample(
+        self,
+        model: Model,
+        process: Process,
+        x_T: Tensor,
+        timesteps: Array,
+        noise: Noise,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Return x_0, the mean of the last prediction; see `Sampler.sample`."""
+        a, g = process.chain(timesteps)
+        x = x_T
+        for i, (t, a_t, g_t) in enumerate(rows(timesteps, a, g)):
+            if i > 0 or self.order == "corrector-first":
+                for _ in range(self.corrections):
+                    x = self._correct(x, model(x, t).score, noise(), a_t**2)
+            estimate = model(x, t)
+            if callback:
+                callback(i, t, x, estimate.x0)
+            x = blend(2 - a_t, x, g_t**2, estimate.score)  # equation 46, f = (a - 1) x
+            if i < len(timesteps) - 1:
+                x.add_(noise(), alpha=g_t)
+        return x
 
-    With norms of each image alone, so that no image sees its batch.
-    """
-    ratio = _norm(z) / _norm(score)  # (B, 1, 1, 1)
-    step = 2 * alpha * (snr * ratio) ** 2
-    return x.addcmul(step, score).addcmul_((2 * step) ** 0.5, z)
+    def _correct(self, x: Tensor, score: Tensor, z: Tensor, alpha: float) -> Tensor:
+        """Take a Langevin step; the norms are of each image alone, so that none sees its batch.
+
+        Algorithms 4 (α = 1) and 5 (α = 1 - β, as in the authors' code).
+        """
+        ratio = _norm(z) / _norm(score)  # (B, 1, 1, 1)
+        step = 2 * alpha * (self.snr * ratio) ** 2  # ε of the algorithms
+        return x.addcmul(step, score).addcmul_((2 * step) ** 0.5, z)  # + √(2ε) z
 
 
 def _norm(x: Tensor) -> Tensor:

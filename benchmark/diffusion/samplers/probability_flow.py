@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array
+from benchmark.diffusion.processes.base import Array, OnceSpacing
 from benchmark.diffusion.processes.sde import SDE
-from benchmark.diffusion.samplers.base import SAMPLERS
+from benchmark.diffusion.samplers.base import SPACING, Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,57 +17,60 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-@SAMPLERS.register(
-    "probability-flow", families=["ve", "vp", "sub-vp"], spacing="linspace", even_on_sdes=True
-)
-def probability_flow(
-    model: Model,
-    process: SDE,
-    x_T: Tensor,
-    timesteps: Array,
-    noise: Noise,
-    callback: Callback | None = None,
-    *,
-    method: Literal["RK45", "RK23", "DOP853"] = "RK45",
-    atol: Annotated[float, Field(gt=0, le=1)] = 1e-5,
-    rtol: Annotated[float, Field(gt=0, le=1)] = 1e-5,
-) -> Tensor:
-    """Solve dx/dt = f x - ½ g² ∇ log p backwards, Song et al. 2021, equation 13.
+class ProbabilityFlow(Sampler):
+    """Solves dx/dt = f x - ½ g² ∇ log p backwards, Song et al. 2021, equation 13.
 
-    scipy's `solve_ivp` chooses the steps between the first and the last of `timesteps`, to
-    tolerances `atol` and `rtol`; the expected clean image follows. Each image is solved by itself:
-    solved together, the error of one would choose the steps of the others. `callback` is called at
-    the end alone, and `noise` never.
+    scipy's `solve_ivp` chooses the steps between the first and the last of the times; the expected
+    clean image follows. Each image is solved by itself: solved together, the error of one would
+    choose the steps of the others.
     """
-    x = x_T.clone()
-    for i in range(len(x_T)):
-        x[i] = _solve(model, process, x_T[i : i + 1], timesteps, method, atol, rtol)[0]
-    x0 = x.clone()
-    for i in range(len(x)):
-        x0[i] = model(x[i : i + 1], float(timesteps[-1])).x0[0]
-    if callback:
-        callback(len(timesteps) - 1, float(timesteps[-1]), x, x0)
-    return x0
 
+    paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), equation 13"
+    families = ("ve", "vp", "sub-vp")
+    even_on_sdes = True
+    adaptive = True
+    kind: Literal["probability-flow"] = "probability-flow"
+    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    method: Literal["RK45", "RK23", "DOP853"] = Field(
+        default="RK45", description="Of scipy's solve_ivp"
+    )
+    atol: float = Field(default=1e-5, gt=0, le=1, description="Absolute tolerance")
+    rtol: float = Field(default=1e-5, gt=0, le=1, description="Relative tolerance")
 
-def _solve(
-    model: Model,
-    process: SDE,
-    x_T: Tensor,
-    timesteps: Array,
-    method: Literal["RK45", "RK23", "DOP853"],
-    atol: float,
-    rtol: float,
-) -> Tensor:
-    """Return the solution at the last time for one image x_T: 1×C×H×W."""
-    from scipy.integrate import solve_ivp
+    def sample(  # type: ignore[override]  # `families` lets no other process through
+        self,
+        model: Model,
+        process: SDE,
+        x_T: Tensor,
+        timesteps: Array,
+        noise: Noise,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Return x_0 by equation 13; see `Sampler.sample`.
 
-    def slope(t: float, flat: Array) -> Array:
-        x = x_T.new_tensor(flat).reshape(x_T.shape)
-        dx = process.drift(t) * x - 0.5 * process.diffusion(t) ** 2 * model(x, t).score
-        return np.asarray(dx.double().cpu()).ravel()
+        `callback` is called at the end alone, and `noise` never.
+        """
+        x = x_T.clone()
+        for i in range(len(x_T)):
+            x[i] = self._solve(model, process, x_T[i : i + 1], timesteps)[0]
+        x0 = x.clone()
+        for i in range(len(x)):
+            x0[i] = model(x[i : i + 1], float(timesteps[-1])).x0[0]
+        if callback:
+            callback(len(timesteps) - 1, float(timesteps[-1]), x, x0)
+        return x0
 
-    start = np.asarray(x_T.double().cpu()).ravel()
-    span = (float(timesteps[0]), float(timesteps[-1]))
-    solution = solve_ivp(slope, span, start, method=method, atol=atol, rtol=rtol)
-    return x_T.new_tensor(solution.y[:, -1]).reshape(x_T.shape)
+    def _solve(self, model: Model, process: SDE, x_T: Tensor, timesteps: Array) -> Tensor:
+        """Return the solution at the last time for one image x_T: 1×C×H×W."""
+        from scipy.integrate import solve_ivp
+
+        def slope(t: float, flat: Array) -> Array:
+            x = x_T.new_tensor(flat).reshape(x_T.shape)
+            score = model(x, t).score
+            dx = process.drift(t) * x - 0.5 * process.diffusion(t) ** 2 * score  # equation 13
+            return np.asarray(dx.double().cpu()).ravel()
+
+        start = np.asarray(x_T.double().cpu()).ravel()
+        span = (float(timesteps[0]), float(timesteps[-1]))
+        solution = solve_ivp(slope, span, start, method=self.method, atol=self.atol, rtol=self.rtol)
+        return x_T.new_tensor(solution.y[:, -1]).reshape(x_T.shape)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmark.config.config import Config
 from benchmark.config.loading import load, parse
 from benchmark.config.schema import Precision
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
@@ -30,26 +31,44 @@ from benchmark.tools.speed.timing import SpeedRow, interleave, seconds, take_tur
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
 _SHARE = 1 / 1.03  # of a sampler's time that its network is to have
-_SCHEDULES = {  # on which each sampler is timed
-    "ddpm": "linear",
-    "ddim": "linear",
-    "dpm-solver++": "linear",
-    "unipc": "linear",
-    "heun": "vp",
-    "euler-maruyama": "vp",
-    "probability-flow": "vp",
-    "predictor-corrector": "ve",
-    "annealed-langevin": "geometric",
+_USUAL = ("linear", "vp")  # schedules that are preferred for samplers without a peer
+TOLERANCE = 0.1  # of adaptive samplers, which solve image by image
+ADAPTIVE = [name for name, sampler in SAMPLERS.classes.items() if sampler.adaptive]
+ONE_BATCH = [name for name in SAMPLERS.names() if name not in ADAPTIVE]
+
+
+class Peer(NamedTuple):
+    """What of diffusers a sampler is compared with.
+
+    Attributes:
+        pipeline: the class that samples.
+        scheduler: the class of its scheduler.
+        schedule: the one here that is its.
+        always_numpy: whether its only `output_type` is np.
+    """
+
+    pipeline: str
+    scheduler: str
+    schedule: str = "linear"
+    always_numpy: bool = False
+
+
+PEERS = {
+    "ddpm": Peer("DDPMPipeline", "DDPMScheduler"),
+    "ddim": Peer("DDIMPipeline", "DDIMScheduler"),
+    "predictor-corrector": Peer(
+        "ScoreSdeVePipeline", "ScoreSdeVeScheduler", "ve", always_numpy=True
+    ),
 }
-PEERS = {  # diffusers' pipeline and scheduler for a sampler
-    "ddpm": ("DDPMPipeline", "DDPMScheduler"),
-    "ddim": ("DDIMPipeline", "DDIMScheduler"),
-    "predictor-corrector": ("ScoreSdeVePipeline", "ScoreSdeVeScheduler"),
-}
-ALWAYS_NUMPY = "predictor-corrector"  # whose pipeline has no other output_type
-ADAPTIVE = "probability-flow"  # solves image by image, until its tolerance is met
-TOLERANCE = 0.1
-ONE_BATCH = [sampler for sampler in _SCHEDULES if sampler != ADAPTIVE]
+
+
+def schedule_of(sampler: str) -> str:
+    """Return the schedule on which a sampler is timed: its peer's, or one it is defined for."""
+    if sampler in PEERS:
+        return PEERS[sampler].schedule
+    part = SAMPLERS.get(sampler)
+    names = dict.fromkeys((*_USUAL, *SCHEDULES.names()))
+    return next(name for name in names if part.is_defined_for(SCHEDULES.make(name).process()))
 
 
 @dataclass(frozen=True)
@@ -127,15 +146,16 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     with tempfile.TemporaryDirectory() as folder:
         for number, way in enumerate(ON_GPU if device.type == "cuda" else ON_CPU):
             own = Own(Path(folder, str(number)), shared, sizes, way, device)
-            for sampler in PEERS:
-                if not (way.tuned and sampler == ALWAYS_NUMPY):
+            for sampler, peer in PEERS.items():
+                if not (way.tuned and peer.always_numpy):
                     yield from against_pipeline(own, sampler, sizes)
         for name, spec, batches in (
             ("the quickstart's network", small, sizes.batches),
             ("a U-Net", shared, sizes.few_batches),
         ):
             own = Own(Path(folder, name), spec, sizes, Way(), device)
-            yield share(own.drawing(ADAPTIVE), name, 1, sizes)
+            for sampler in ADAPTIVE:
+                yield share(own.drawing(sampler), name, 1, sizes)
             for batch in batches:
                 for sampler in ONE_BATCH:
                     yield share(own.drawing(sampler), name, batch, sizes)
@@ -177,7 +197,7 @@ class Own:
 def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
-    tolerance = {"kind": ADAPTIVE, "atol": TOLERANCE, "rtol": TOLERANCE}
+    schedules = {sampler: schedule_of(sampler) for sampler in SAMPLERS.names()}
     return parse(
         {
             "run": "speed",
@@ -198,7 +218,9 @@ def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
                 "T": {**model, "network": "told-t"},
                 "S": {**model, "network": "told-sigma"},
             },
-            "samplers": {ADAPTIVE: tolerance},
+            "samplers": {
+                name: {"kind": name, "atol": TOLERANCE, "rtol": TOLERANCE} for name in ADAPTIVE
+            },
             "grid": [
                 {
                     "table": "speed",
@@ -208,7 +230,7 @@ def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
                     "steps": sizes.steps,
                     "samples": 64,  # the batch is what `draw` is given
                 }
-                for sampler, schedule in _SCHEDULES.items()
+                for sampler, schedule in schedules.items()
             ],
             "evaluation": {"metrics": {"fd": {"kind": "frechet"}}, "controls": []},
         }
@@ -269,7 +291,7 @@ def against_pipeline(own: Own, sampler: str, sizes: Sizes) -> Iterator[SpeedRow]
             unit="ms per image",
             ours=_per_image(mine, batch),
             theirs=_per_image(others, batch),
-            peer=f"{PEERS[sampler][0]} of {version('diffusers')}",
+            peer=f"{PEERS[sampler].pipeline} of {version('diffusers')}",
             target=f"ratio {own.way.target}",
             note=f"{_size(drawing)}; ours {_text(own.way)}; theirs "
             f"{_text(own.way) if own.way.tuned else 'as called'}, batch_size={batch}, "
@@ -307,10 +329,10 @@ def _pipeline(drawing: Drawing, sampler: str, way: Way) -> Any:
     """Return diffusers' pipeline with the weights of a drawing, as its documentation has it."""
     import diffusers
 
-    pipeline, scheduler = (getattr(diffusers, name) for name in PEERS[sampler])
-    made = pipeline(
-        unet=unet2d(drawing.model.network, drawing.cell.resolution), scheduler=scheduler()
-    )
+    peer = PEERS[sampler]
+    unet = unet2d(drawing.model.network, drawing.cell.resolution)
+    scheduler = getattr(diffusers, peer.scheduler)()
+    made = getattr(diffusers, peer.pipeline)(unet=unet, scheduler=scheduler)
     made.set_progress_bar_config(disable=True)
     made.to(drawing.device)
     if way.tuned:

@@ -1,0 +1,58 @@
+"""DPM-Solver++(2M), a multistep solver of second order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
+from benchmark.diffusion.samplers.base import SPACING, Sampler
+from benchmark.diffusion.samplers.multistep import FinalSigma, Path, solve
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.diffusion.samplers.base import Callback, Model, Noise
+
+FEW_STEPS = 15  # below which diffusers lowers the order of the last step
+
+
+class DPMSolverPP(Sampler):
+    """Solves the probability-flow ODE from the last two predictions of x_0.
+
+    Lu et al. 2022 (DPM-Solver++), algorithm 2. The first step is of first order. So is one to the
+    clean image, where no higher order is defined.
+    """
+
+    paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), algorithm 2 (2M)"
+    drop_last = True
+    diffusers = "DPMSolverMultistepScheduler"
+    kind: Literal["dpm-solver++"] = "dpm-solver++"
+    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    final_sigmas_type: FinalSigma = Field(
+        default="zero",
+        description="zero: the last step goes to the clean image; sigma_min: to the least noise",
+    )
+    lower_order_final: bool = Field(
+        default=True, description="Take the last of fewer than 15 steps at first order"
+    )
+
+    def sample(
+        self,
+        model: Model,
+        process: Process,
+        x_T: Tensor,
+        timesteps: Array,
+        noise: Noise,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Return x_0 by algorithm 2; see `Sampler.sample`. `noise` is never called."""
+        steps = len(timesteps)
+        orders = [min(i + 1, 2) for i in range(steps)]
+        if self.final_sigmas_type == "zero" or (self.lower_order_final and steps < FEW_STEPS):
+            orders[-1] = 1
+        # The formulas of orders 1 and 2 in the data prediction are those of UniPC's predictor.
+        path = Path(process, timesteps, self.final_sigmas_type, predict_x0=True, solver_type="bh2")
+        predictors = [path.predictor(i, order) for i, order in enumerate(orders)]
+        return solve(model, x_T, timesteps, callback, predictors, [None] * steps, predict_x0=True)

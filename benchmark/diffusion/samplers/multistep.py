@@ -1,0 +1,146 @@
+"""What DPM-Solver++ and UniPC share: multistep formulas for the probability-flow ODE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from benchmark.diffusion.processes.base import Array, Process, levels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.diffusion.samplers.base import Callback, Model
+
+FinalSigma = Literal["zero", "sigma_min"]
+SolverType = Literal["bh1", "bh2"]
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)  # of an integral over [-1, 1]
+
+
+class Formula(NamedTuple):
+    """A linear multistep formula, x_t = keep x_s + Σ factor m of predictions m.
+
+    Attributes:
+        keep: the factor of the state at the step's beginning.
+        factors: of the prediction at the step's beginning, of those before it, newest first, and in
+            a corrector of that at its end.
+    """
+
+    keep: float
+    factors: list[float]
+
+    def __call__(self, x: Tensor, predictions: Iterable[Tensor]) -> Tensor:
+        """Return the state at the step's end from that at its beginning, x, and predictions."""
+        x = self.keep * x
+        for factor, prediction in zip(self.factors, predictions, strict=True):
+            x.add_(prediction, alpha=factor)
+        return x
+
+
+class Path:
+    """Noise levels along a grid of times, and the formulas of the steps between them.
+
+    With a the factor that decays and b that of the prediction (σ and α in the data prediction, α
+    and σ in the noise prediction), every step solves x_t = (a_t/a_s) x_s - b_t ∫ e^(z_t - z) m dz
+    over z = log a/b, where m is a polynomial in z through the latest predictions (Lu et al. 2022,
+    DPM-Solver++, proposition 4.1).
+
+    Args:
+        process: gives α and σ.
+        timesteps: N descending times.
+        final_sigmas_type: `zero`: the last step goes to the clean image; `sigma_min`: to the least
+            noise of the process.
+        predict_x0: whether the predictions are x̂_0, or ε̂.
+        solver_type: B(h) of UniPC: h (`bh1`), or e^h - 1 (`bh2`).
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        timesteps: Array,
+        final_sigmas_type: FinalSigma,
+        predict_x0: bool,
+        solver_type: SolverType,
+    ) -> None:
+        end = None if final_sigmas_type == "zero" else process.t_min
+        alpha, sigma = levels(process, timesteps, end)
+        self._a, self._b = (sigma, alpha) if predict_x0 else (alpha, sigma)
+        with np.errstate(divide="ignore"):  # at the clean image z is infinite
+            self._z = np.log(self._a) - np.log(self._b)
+        self._solver_type = solver_type
+
+    def predictor(self, i: int, order: int) -> Formula:
+        """Return the formula of step `i` from the predictions at its beginning and before."""
+        return self._step(i, order, [])
+
+    def corrector(self, i: int, order: int) -> Formula:
+        """Return the formula of step `i` that also takes the prediction at its end."""
+        return self._step(i, order, [1.0])
+
+    def _step(self, i: int, order: int, beyond: list[float]) -> Formula:
+        """Return the formula from predictions at z_s + r h; `beyond`: r of those not before it."""
+        keep = float(self._a[i + 1] / self._a[i])
+        gain = float(self._b[i + 1] - keep * self._b[i])  # b_t (1 - e^h)
+        h = self._z[i + 1] - self._z[i]
+        if h == 0:  # the grid ends at the least noise: stay there
+            return Formula(keep, [gain] + [0.0] * (order - 1 + len(beyond)))
+        r = np.array([(self._z[i - k] - self._z[i]) / h for k in range(1, order)] + beyond)
+        factors = -self._b[i + 1] * self._weights(h, r) / r
+        return Formula(keep, [gain - float(factors.sum()), *factors.tolist()])
+
+    def _weights(self, h: float, r: Array) -> Array:
+        """Return B(h) ρ of Zhao et al. 2023, equation 11, for predictions at z_s + r h.
+
+        B(h) drops out where R ρ = b is solved, as b has 1/B(h). For one prediction ρ is ½ instead.
+        """
+        if len(r) == 0:
+            return r
+        if len(r) == 1:
+            return np.array([(h if self._solver_type == "bh1" else np.expm1(h)) / 2])
+        k = np.arange(1, len(r) + 1)
+        # k! h φ_{k+1}(h) as h ∫ e^((1-θ)h) θ^k dθ over [0, 1]. The recursion for φ would lose
+        # digits at small h.
+        theta = (NODES + 1) / 2
+        moments = h / 2 * (WEIGHTS * np.exp((1 - theta) * h) * theta ** k[:, None]).sum(axis=1)
+        return np.asarray(np.linalg.solve(r ** (k - 1)[:, None], moments))
+
+
+def solve(
+    model: Model,
+    x_T: Tensor,
+    timesteps: Array,
+    callback: Callback | None,
+    predictors: list[Formula],
+    correctors: list[Formula | None],
+    predict_x0: bool,
+) -> Tensor:
+    """Return x_0: B×C×H×W, once all steps are taken.
+
+    Args:
+        model: evaluates the network once on x: B×C×H×W at time t.
+        x_T: B×C×H×W.
+        timesteps: N descending times.
+        callback: called with (i, t, x_t, x̂_0) at each step.
+        predictors: the formula of each step.
+        correctors: by which the step that led to the state of their index is taken once more, when
+            the prediction there is known; None: it is not.
+        predict_x0: whether the formulas are of predictions x̂_0, or ε̂.
+    """
+    before: list[Tensor] = []  # predictions, newest first
+    x = start = x_T
+    longest = max(len(step.factors) for step in predictors)
+    for i, (t, predict, correct) in enumerate(
+        zip(timesteps.tolist(), predictors, correctors, strict=True)
+    ):
+        estimate = model(x, t)
+        if callback:
+            callback(i, t, x, estimate.x0)
+        prediction = estimate.x0 if predict_x0 else estimate.eps
+        if correct:
+            x = correct(start, [*before[: len(correct.factors) - 1], prediction])
+        before = [prediction, *before][:longest]
+        start, x = x, predict(x, before[: len(predict.factors)])
+    return x

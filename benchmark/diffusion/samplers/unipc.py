@@ -1,0 +1,78 @@
+"""UniPC, a multistep predictor and corrector of any order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
+from benchmark.diffusion.samplers.base import SPACING, Sampler
+from benchmark.diffusion.samplers.multistep import FinalSigma, Path, SolverType, solve
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.diffusion.samplers.base import Callback, Model, Noise
+
+
+class UniPC(Sampler):
+    """Solves the probability-flow ODE with UniPC-p, Zhao et al. 2023; p is `solver_order`.
+
+    When the network has been evaluated at the predicted state, the step that led there is taken
+    once more with the help of it, so that the order is p + 1 at no further evaluation. Early steps
+    are of the order for which there are predictions. One to the clean image is of first order, as
+    no higher one is defined.
+    """
+
+    paper = "[Zhao et al. 2023](https://arxiv.org/abs/2302.04867), algorithms 1 and 2"
+    drop_last = True
+    diffusers = "UniPCMultistepScheduler"
+    kind: Literal["unipc"] = "unipc"
+    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    solver_order: int = Field(default=2, ge=1, le=4, description="p of the paper")
+    solver_type: SolverType = Field(
+        default="bh2", description="B(h) of the paper: h (bh1), or e^h - 1 (bh2)"
+    )
+    predict_x0: bool = Field(
+        default=True, description="Solve in the prediction of the data, or in that of the noise"
+    )
+    lower_order_final: bool = Field(
+        default=True, description="Lower the order towards the end, to 1 in the last step"
+    )
+    disable_corrector: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="Steps, from 0, that are not taken once more"
+    )
+    final_sigmas_type: FinalSigma = Field(
+        default="zero",
+        description="zero: the last step goes to the clean image; sigma_min: to the least noise",
+    )
+
+    def sample(
+        self,
+        model: Model,
+        process: Process,
+        x_T: Tensor,
+        timesteps: Array,
+        noise: Noise,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Return x_0 by algorithms 1 and 2; see `Sampler.sample`. `noise` is never called."""
+        predict_x0 = self.predict_x0
+        orders = self._orders(len(timesteps))
+        path = Path(process, timesteps, self.final_sigmas_type, predict_x0, self.solver_type)
+        predictors = [path.predictor(i, order) for i, order in enumerate(orders)]  # algorithm 2
+        correctors = [  # algorithm 1
+            None if i in self.disable_corrector else path.corrector(i, order)
+            for i, order in enumerate(orders[:-1])
+        ]
+        return solve(model, x_T, timesteps, callback, predictors, [None, *correctors], predict_x0)
+
+    def _orders(self, steps: int) -> list[int]:
+        """Return the order of each step."""
+        orders = [min(i + 1, self.solver_order) for i in range(steps)]
+        if self.lower_order_final:
+            orders = [min(order, steps - i) for i, order in enumerate(orders)]
+        if self.final_sigmas_type == "zero":
+            orders[-1] = 1
+        return orders
