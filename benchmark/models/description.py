@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.processes.base import Array, Prediction
-from benchmark.diffusion.samplers.base import Sampler
+from benchmark.diffusion.samplers import Sampler
 from benchmark.diffusion.schedules import Schedule
 from benchmark.models.choices import Choice
 from benchmark.models.networks import Network

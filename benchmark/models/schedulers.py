@@ -17,7 +17,7 @@ from typing import Any
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import nearest_names
 from benchmark.diffusion.processes.base import Process
-from benchmark.diffusion.samplers.base import Sampler
+from benchmark.diffusion.samplers import Sampler
 from benchmark.models.choices import Choice
 
 _BETAS: dict[str, Any] = {

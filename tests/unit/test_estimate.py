@@ -192,7 +192,7 @@ def test_only_the_adaptive_solver_depends_on_the_network(name: str) -> None:
     sampler = SAMPLERS.make(name)
     processes = [SCHEDULES.make(kind).process() for kind in ("linear", "ve", "geometric")]
     process = next(process for process in processes if sampler.is_defined_for(process))
-    _, exact = evaluations(process, sampler, 20 if process.length != 10 else 10)
+    _, exact = evaluations(process, sampler, 20)
     assert exact == (name != "probability-flow") == (not sampler.adaptive)
 
 

@@ -256,10 +256,10 @@ def test_is_an_option_refused_that_makes_no_sampler(name: str, options: dict[str
 
 def test_does_reading_a_config_stay_free_of_torch() -> None:
     code = (
-        "import sys; import benchmark.diffusion.samplers;"
-        "from benchmark.diffusion.losses import LOSSES;"
+        "import sys; from benchmark.diffusion.losses import LOSSES;"
+        "from benchmark.diffusion.samplers import SAMPLERS;"
         "from benchmark.diffusion.schedules import SCHEDULES;"
-        "assert LOSSES.names() and SCHEDULES.names();"
+        "assert LOSSES.names() and SAMPLERS.names() and SCHEDULES.names();"
         "sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
