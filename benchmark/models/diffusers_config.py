@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,10 @@ FIXED = (
     "time_embedding_dim",
     "mid_block_type",
     "mid_block_scale_factor",
-    "downsample_type",
-    "upsample_type",
     "dropout",
     "act_fn",
-    "attn_norm_num_groups",
-    "resnet_time_scale_shift",
 )
+SCALE_SHIFT = {"default": False, "scale_shift": True}  # of resnet_time_scale_shift
 
 BETA_SCHEDULES = {
     "linear": "linear",
@@ -128,13 +126,14 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
     _check_unconditional(UNET_DEFAULTS | config, path)
     _check_keys(config, path)
     config = UNET_DEFAULTS | config
-    down = [str(kind) for kind in config["down_block_types"] or []]
-    attention = tuple(kind.startswith("Attn") for kind in down)
+    attention = tuple(str(kind).startswith("Attn") for kind in config["down_block_types"] or [])
+    residual = _samples_by_blocks(config, attention)
+    scale_shift = SCALE_SHIFT.get(config["resnet_time_scale_shift"])
     ours = (
         all(config[key] == UNET_DEFAULTS[key] for key in FIXED)
-        and down == [f"{'Attn' if attends else ''}DownBlock2D" for attends in attention]
-        and config["up_block_types"]
-        == [f"{'Attn' if attends else ''}UpBlock2D" for attends in reversed(attention)]
+        and residual is not None
+        and scale_shift is not None
+        and config["attn_norm_num_groups"] in (None, config["norm_num_groups"])
         and config["time_embedding_type"] in ("positional", "fourier")
         and config["downsample_padding"] in (0, 1)
         and config["norm_num_groups"] is not None
@@ -142,6 +141,9 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
     if not ours:
         return None
     options = {
+        "scale_shift": scale_shift,
+        "residual_sampling": residual,
+        "mid_attention_norm": not scale_shift or config["attn_norm_num_groups"] is not None,
         "channels": config["block_out_channels"],
         "attention": attention,
         "mid_attention": config["add_attention"],
@@ -159,6 +161,32 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
         return UNet.model_validate(options)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, options)}") from None
+
+
+def _samples_by_blocks(config: dict[str, Any], attention: Sequence[bool]) -> bool | None:
+    """Tell whether residual blocks change the resolution, or None where no U-Net of ours does so.
+
+    The types downsample_type and upsample_type are those of levels that attend: the others are told
+    by the names of their blocks. The last level of either way does not change the resolution.
+    """
+    found = set()
+    for way, backwards in (("down", 1), ("up", -1)):
+        kinds = config[f"{way}_block_types"]
+        levels = list(attention)[::backwards]
+        if not isinstance(kinds, list) or len(kinds) != len(levels):
+            return None
+        for index, (kind, attends) in enumerate(zip(kinds, levels, strict=True)):
+            by_kind = {
+                f"{way.title()}Block2D": "conv",
+                f"Resnet{way.title()}sampleBlock2D": "resnet",
+            }
+            if attends:
+                by_kind = {f"Attn{way.title()}Block2D": config[f"{way}sample_type"]}
+            if kind not in by_kind:
+                return None
+            if index < len(levels) - 1:
+                found.add(by_kind[kind])
+    return {(): False, ("conv",): False, ("resnet",): True}.get(tuple(sorted(map(str, found))))
 
 
 def image_resolution(config: dict[str, Any], path: Path) -> int:

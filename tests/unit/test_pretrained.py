@@ -271,9 +271,8 @@ def test_defaults_are_those_of_diffusers() -> None:
         {"act_fn": "gelu"},
         {"center_input_sample": True},
         {"time_embedding_dim": 24},
-        {"resnet_time_scale_shift": "scale_shift"},
-        {"downsample_type": "resnet"},
-        {"upsample_type": "resnet"},
+        {"attn_norm_num_groups": 2},
+        {"down_block_types": ("ResnetDownsampleBlock2D", "AttnDownBlock2D")},
         {"mid_block_scale_factor": 1.5},
         {"up_block_types": ("UpBlock2D", "AttnUpBlock2D")},
         {"down_block_types": ("DownBlock2D", "ResnetDownsampleBlock2D")},
@@ -290,6 +289,33 @@ def test_what_our_network_cannot_do_is_left_to_diffusers(
     DDPMScheduler().save_pretrained(tmp_path)
     found = load(tmp_path).network
     assert not isinstance(found, UNetModule)
+    expected = output(UNet2DModel.from_pretrained(tmp_path).eval(), [9.0])
+    torch.testing.assert_close(output(found, [9.0]), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resnet_time_scale_shift": "scale_shift"},
+        {"resnet_time_scale_shift": "scale_shift", "attn_norm_num_groups": 4},
+        {
+            "down_block_types": ("ResnetDownsampleBlock2D", "AttnDownBlock2D"),
+            "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+            "upsample_type": "resnet",
+        },
+    ],
+    ids=["scale and shift", "with a norm in the middle", "residual blocks that sample"],
+)
+def test_the_improved_network_of_a_checkpoint_is_ours(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    unet = diffusers_unet(LIKE_CELEBAHQ | change)
+    unet.save_pretrained(tmp_path)
+    DDPMScheduler().save_pretrained(tmp_path)
+    found = load(tmp_path).network
+    assert isinstance(found, UNetModule)
     expected = output(UNet2DModel.from_pretrained(tmp_path).eval(), [9.0])
     torch.testing.assert_close(output(found, [9.0]), expected, atol=1e-5, rtol=0)
 

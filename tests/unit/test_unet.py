@@ -39,6 +39,31 @@ CONFIGS = {
         downsample_padding=1,
     ),
     "fourier": FOURIER,
+    "adaptive normalisation": UNet(
+        channels=(8, 16), attention=(False, True), groups=4, scale_shift=True
+    ),
+    "adaptive normalisation as diffusers has it": UNet(
+        channels=(8, 16),
+        attention=(False, True),
+        groups=4,
+        scale_shift=True,
+        mid_attention_norm=False,
+    ),
+    "residual blocks that sample": UNet(
+        channels=(8, 12, 16), attention=(False, True, True), groups=4, residual_sampling=True
+    ),
+    "all of the improved U-Net": UNet(
+        channels=(8, 16, 16),
+        attention=(False, True, False),
+        groups=4,
+        scale_shift=True,
+        residual_sampling=True,
+        rescale_skips=True,
+        head_channels=4,
+    ),
+    "rescaled skips": UNet(
+        channels=(8, 16), attention=(True, True), groups=4, rescale_skips=True, layers=1
+    ),
     "one level, no attention": UNet(
         channels=(6,), attention=(False,), groups=3, layers=3, mid_attention=False, image_channels=1
     ),
@@ -49,15 +74,20 @@ CONFIGS = {
 def diffusers_network(spec: UNet) -> Any:
     from diffusers import UNet2DModel
 
-    kinds = ["Attn" if attends else "" for attends in spec.attention]
-    return UNet2DModel(
+    plain = "Resnet{}sampleBlock2D" if spec.residual_sampling else "{}Block2D"
+    kinds = ["Attn{}Block2D" if attends else plain for attends in spec.attention]
+    network = UNet2DModel(
         in_channels=spec.image_channels,
         out_channels=spec.image_channels,
         time_embedding_type=spec.time_embedding,
         freq_shift=spec.freq_shift,
         flip_sin_to_cos=spec.flip_sin_to_cos,
-        down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
-        up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
+        down_block_types=tuple(kind.format("Down") for kind in kinds),
+        up_block_types=tuple(kind.format("Up") for kind in reversed(kinds)),
+        downsample_type="resnet" if spec.residual_sampling else "conv",
+        upsample_type="resnet" if spec.residual_sampling else "conv",
+        resnet_time_scale_shift="scale_shift" if spec.scale_shift else "default",
+        attn_norm_num_groups=spec.groups if spec.mid_attention_norm else None,
         block_out_channels=spec.channels,
         layers_per_block=spec.layers,
         downsample_padding=spec.downsample_padding,
@@ -66,6 +96,12 @@ def diffusers_network(spec: UNet) -> Any:
         norm_eps=spec.norm_eps,
         add_attention=spec.mid_attention,
     )
+    if spec.rescale_skips:  # a setting of its blocks that the network does not offer
+        for module in network.modules():
+            for name in ("output_scale_factor", "rescale_output_factor"):
+                if hasattr(module, name):
+                    setattr(module, name, 2**0.5)
+    return network
 
 
 def random_weights(network: nn.Module, seed: int = 0) -> nn.Module:

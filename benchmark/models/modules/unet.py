@@ -7,6 +7,8 @@ are; this module needs torch alone, where importing diffusers costs every proces
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -79,13 +81,29 @@ class UNetModule(nn.Module):
 
 
 class Resnet(nn.Module):
-    """Two convolutions around which the input is added, with the time in between."""
+    """Two convolutions around which the input is added, with the time in between.
 
-    def __init__(self, spec: UNet, channels_in: int, channels: int) -> None:
+    Args:
+        spec: the options of the network.
+        channels_in: of the input.
+        channels: of the output.
+        resample: changes the height and width of what is convolved and of the input alike.
+    """
+
+    def __init__(
+        self,
+        spec: UNet,
+        channels_in: int,
+        channels: int,
+        resample: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__()
+        self.resample = resample
+        self.scale_shift = spec.scale_shift
+        self.divisor = _divisor(spec)
         self.norm1 = nn.GroupNorm(spec.groups, channels_in, spec.norm_eps)
         self.conv1 = nn.Conv2d(channels_in, channels, 3, padding=1)
-        self.time_emb_proj = nn.Linear(4 * spec.channels[0], channels)
+        self.time_emb_proj = nn.Linear(4 * spec.channels[0], channels * (1 + spec.scale_shift))
         self.norm2 = nn.GroupNorm(spec.groups, channels, spec.norm_eps)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         same = channels_in == channels
@@ -93,20 +111,30 @@ class Resnet(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map x: B×channels_in×H×W and emb: B×width to B×channels×H×W."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = h + self.time_emb_proj(F.silu(emb))[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = F.silu(self.norm1(x))
+        if self.resample is not None:
+            h, x = self.resample(h), self.resample(x)
+        h = self.conv1(h)
+        time = self.time_emb_proj(F.silu(emb))[:, :, None, None]
+        if self.scale_shift:
+            scale, shift = time.chunk(2, 1)
+            h = self.norm2(h) * (1 + scale) + shift
+        else:
+            h = self.norm2(h + time)
+        h = self.conv2(F.silu(h))
         out: Tensor = self.conv_shortcut(x) + h
-        return out
+        return out if self.divisor == 1 else out / self.divisor
 
 
 class Attention(nn.Module):
     """Self-attention over all pixels, added to its input."""
 
-    def __init__(self, spec: UNet, channels: int) -> None:
+    def __init__(self, spec: UNet, channels: int, is_normed: bool = True) -> None:
         super().__init__()
         self.heads = channels // (spec.head_channels or channels)
-        self.group_norm = nn.GroupNorm(spec.groups, channels, spec.norm_eps)
+        self.divisor = _divisor(spec)
+        norm = nn.GroupNorm(spec.groups, channels, spec.norm_eps)
+        self.group_norm = norm if is_normed else nn.Identity()
         self.to_q = nn.Linear(channels, channels)
         self.to_k = nn.Linear(channels, channels)
         self.to_v = nn.Linear(channels, channels)
@@ -118,7 +146,8 @@ class Attention(nn.Module):
         q, k, v = (self._split(layer(h)) for layer in (self.to_q, self.to_k, self.to_v))
         h = F.scaled_dot_product_attention(q, k, v)  # (B, heads, HW, C / heads)
         h = self.to_out[0](h.transpose(1, 2).flatten(2))  # (B, HW, C)
-        return x + h.transpose(1, 2).reshape(x.shape)
+        out = x + h.transpose(1, 2).reshape(x.shape)
+        return out if self.divisor == 1 else out / self.divisor
 
     def _split(self, h: Tensor) -> Tensor:
         batch, pixels, channels = h.shape
@@ -126,29 +155,29 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A convolution of stride 2."""
+    """A convolution of stride 2, of the features alone."""
 
     def __init__(self, spec: UNet, level: int) -> None:
         super().__init__()
         self.pad = (0, 1, 0, 1) if spec.downsample_padding == 0 else (1, 1, 1, 1)
         self.conv = nn.Conv2d(spec.channels[level], spec.channels[level], 3, stride=2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Halve the height and width of B×C×H×W."""
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Halve the height and width of x: B×C×H×W."""
         out: Tensor = self.conv(F.pad(x, self.pad))
         return out
 
 
 class Upsample(nn.Module):
-    """Every pixel twice in height and width, then a convolution."""
+    """Every pixel twice in height and width, then a convolution, of the features alone."""
 
     def __init__(self, spec: UNet, level: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(spec.channels[level], spec.channels[level], 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Double the height and width of B×C×H×W."""
-        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0))
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Double the height and width of x: B×C×H×W."""
+        out: Tensor = self.conv(_doubled(x))
         return out
 
 
@@ -171,7 +200,7 @@ class DownLevel(Level):
     def __init__(self, spec: UNet, channels_in: list[int], level: int) -> None:
         super().__init__(spec, channels_in, level)
         coarsest = level == len(spec.channels) - 1
-        self.downsamplers = nn.ModuleList([] if coarsest else [Downsample(spec, level)])
+        self.downsamplers = nn.ModuleList([] if coarsest else [_downsampler(spec, level)])
 
     def forward(self, x: Tensor, emb: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the level's last output, and all outputs for the way up."""
@@ -180,7 +209,7 @@ class DownLevel(Level):
             x = attention(resnet(x, emb))
             outputs.append(x)
         for downsample in self.downsamplers:
-            x = downsample(x)
+            x = downsample(x, emb)
             outputs.append(x)
         return x, outputs
 
@@ -190,14 +219,14 @@ class UpLevel(Level):
 
     def __init__(self, spec: UNet, channels_in: list[int], level: int) -> None:
         super().__init__(spec, channels_in, level)
-        self.upsamplers = nn.ModuleList([] if level == 0 else [Upsample(spec, level)])
+        self.upsamplers = nn.ModuleList([] if level == 0 else [_upsampler(spec, level)])
 
     def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor]) -> Tensor:
         """Return the level's output; takes what it needs from the end of `skips`."""
         for resnet, attention in zip(self.resnets, self.attentions, strict=True):
             x = attention(resnet(torch.cat([x, skips.pop()], 1), emb))
         for upsample in self.upsamplers:
-            x = upsample(x)
+            x = upsample(x, emb)
         return x
 
 
@@ -207,7 +236,8 @@ class Middle(nn.Module):
     def __init__(self, spec: UNet, channels: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(Resnet(spec, channels, channels) for _ in range(2))
-        self.attentions = nn.ModuleList([Attention(spec, channels)] if spec.mid_attention else [])
+        attention = [Attention(spec, channels, spec.mid_attention_norm)]
+        self.attentions = nn.ModuleList(attention if spec.mid_attention else [])
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map B×channels×H×W to the same shape."""
@@ -216,6 +246,31 @@ class Middle(nn.Module):
             x = attention(x)
         out: Tensor = self.resnets[1](x, emb)
         return out
+
+
+def _downsampler(spec: UNet, level: int) -> nn.Module:
+    width = spec.channels[level]
+    return (
+        Resnet(spec, width, width, _halved) if spec.residual_sampling else Downsample(spec, level)
+    )
+
+
+def _upsampler(spec: UNet, level: int) -> nn.Module:
+    width = spec.channels[level]
+    return Resnet(spec, width, width, _doubled) if spec.residual_sampling else Upsample(spec, level)
+
+
+def _halved(x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 2)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0)
+
+
+def _divisor(spec: UNet) -> float:
+    """Return by what the sum of a block and its input is divided."""
+    return math.sqrt(2) if spec.rescale_skips else 1
 
 
 def _skip_channels(spec: UNet) -> list[int]:

@@ -28,6 +28,26 @@ class UNet(Network):
     layers: int = Field(
         default=2, ge=1, le=100, description="Residual blocks of a level on the way down"
     )
+    scale_shift: bool = Field(
+        default=False,
+        description="The time scales and shifts what is normalised (adaptive group normalisation, "
+        "Dhariwal and Nichol 2021, equation 3), where by default it is added before",
+    )
+    residual_sampling: bool = Field(
+        default=False,
+        description="Residual blocks halve and double the resolution, as those of BigGAN do (Brock "
+        "et al. 2019), in place of a convolution",
+    )
+    rescale_skips: bool = Field(
+        default=False,
+        description="The sum of a block's result and its input is divided by √2 (Song et al. 2021, "
+        "appendix H), so that its variance does not grow with the depth",
+    )
+    mid_attention_norm: bool = Field(
+        default=True,
+        description="Group normalisation of what the middle attends over; diffusers leaves it out "
+        "where it has scale_shift",
+    )
     patch: int = Field(
         default=1,
         ge=1,
