@@ -96,6 +96,19 @@ class Network(Strict):
         return [type(self).__module__]
 
 
+def check_positional(at: str, schedule: str, process: Process) -> None:
+    """Refuse a process that tells a network noise levels, where it embeds times.
+
+    Raises:
+        ValueError: with what would do.
+    """
+    if process.conditioned_on == "sigma":
+        raise ValueError(
+            f"{at}: it embeds times, and the schedule {schedule} tells noise levels: a unet with "
+            "time_embedding: fourier would do"
+        )
+
+
 def check_channels(at: str, channels: int) -> None:
     """Refuse a network of the user's choice for anything but images of 3 channels."""
     if channels != 3:

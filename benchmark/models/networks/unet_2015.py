@@ -1,0 +1,44 @@
+"""The first U-Net, of Ronneberger et al. 2015."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from benchmark.diffusion.processes.base import Process
+from benchmark.models.networks.base import Network, check_channels, check_positional
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class UNet2015(Network):
+    """The U-Net of Ronneberger et al. 2015: no normalisation, no attention, no padding inside.
+
+    Its convolutions lose the border, so that it sees the image mirrored beyond its edges. It knew
+    no time: here an embedding of it is added once, after the first convolution.
+    """
+
+    kind: Literal["unet-2015"] = "unet-2015"
+    channels: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
+        default=(64, 128, 256, 512, 1024),
+        min_length=1,
+        description="Feature channels of each level, the finest first; each halves the resolution",
+    )
+    image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
+
+    def build(self, resolution: int) -> nn.Module:
+        """Return the U-Net with fresh weights, for images of any side."""
+        from benchmark.models.modules.unet_2015 import UNet2015Module
+
+        return UNet2015Module(self)
+
+    def check_fits(self, at: str, resolution: int) -> None:
+        """Refuse images of other channels."""
+        check_channels(at, self.image_channels)
+        super().check_fits(at, resolution)
+
+    def check_process(self, at: str, schedule: str, process: Process) -> None:
+        """Refuse a process that tells noise levels, which a positional embedding cannot tell."""
+        check_positional(at, schedule, process)
