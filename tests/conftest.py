@@ -120,7 +120,7 @@ def found() -> Callable[[Run], dict[str, Any]]:
                     "contention": True,
                     "step_laps": True,
                     "values": times,
-                    "facts": {"from_cache"},
+                    "embedding": {"from_cache"},
                 }
             )
             | (record.timing.model_dump(include=timing) if record.timing else {})

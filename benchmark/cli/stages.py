@@ -187,7 +187,7 @@ def _stage(
 ) -> None:
     """Run the stage of the module `verb`, once config, name and folder are checked."""
     from benchmark.config.loading import check_writable
-    from benchmark.records.record import Stopwatch, created
+    from benchmark.records.provenance import Stopwatch, created
 
     loaded = load_checked(path)
     checks: dict[str, Callable[[str], object]] = {

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from benchmark.storage.paths import Run
 
 Sharded = Literal["sample", "features"]  # of the records of what is made in parts
-SHARD_IDENTITY = ("code", "sources")  # facts that all shards of a cell have in common
-SHARD = "shard"  # the fact of a record: images that each job made
 
 
 def split(count: int, batch: int, size: int | None) -> list[range]:
@@ -61,15 +59,4 @@ def size_of(config: Config, name: str, run: Run, kind: Sharded) -> int | None:
         return config.shard(name)
     if sampled.spec_hash != spec_hash(config.sample_spec(name)):
         return config.shard(name)
-    size = made.facts.get(SHARD)
-    return size if isinstance(size, int) else None
-
-
-def identity(code: str, *sources: str) -> dict[str, str]:
-    """Return, as facts of a record, what all shards of a cell must have in common but the config.
-
-    Args:
-        code: a hash of the code that makes them.
-        sources: SHA-256 of all that is read.
-    """
-    return dict(zip(SHARD_IDENTITY, (code, " ".join(sources)), strict=True))
+    return made.shard_images

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
-import os
-import platform
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-import psutil
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from benchmark.core.closure import HOME
-from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Count, Id, Name, NotNegative, Positive, Strict, explain, shown
+from benchmark.core.strict import Count, Id, Name, Positive, Strict, explain, shown
 from benchmark.core.values import Value
 from benchmark.models.choices import Choice
 from benchmark.records.contention import Contention, busiest
+from benchmark.records.provenance import JobRun, Provenance
+from benchmark.records.sections import (
+    Embedding,
+    Gathered,
+    Judged,
+    MadeControls,
+    Prepared,
+    Retrieved,
+    ShardIdentity,
+    Trained,
+    from_facts,
+)
+from benchmark.records.timing import Timing
 from benchmark.storage.atomic import write_text
 from benchmark.storage.run_files import open_run
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval"]
-
-# Facts of memorisation: the rate of false accusations, the number of copies below which none is
-# accused, and the share of accused in a part of a control.
-RATE, LEAST, PART = "false_discovery_rate", "least_accused", "accused_of_"
-REASON = "no_"  # began the names of facts that earlier versions kept in place of `missing`
 
 _AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
 
@@ -51,28 +47,6 @@ TOO_HOT = {
 
 # Values of records that are times of work, so they are above 0.
 TIMES = ("sample_seconds", "train_seconds", "train_seconds_per_step")
-
-_LIBRARIES = (
-    "torch",
-    "torchvision",
-    "diffusers",
-    "numpy",
-    "scipy",
-    "faiss-cpu",
-    "faiss-gpu",
-    "pillow",
-    "snakemake",
-)
-
-
-def _check_moment(text: str) -> str:
-    """Refuse what no date and time can be read from; that says what is wrong with it."""
-    datetime.fromisoformat(text)
-    return text
-
-
-Moment = Annotated[str, AfterValidator(_check_moment)]  # date and time, as ISO 8601 writes them
-
 
 SIZED = "distance_at_"  # begins the names of distances of fewer images than all
 
@@ -146,85 +120,6 @@ class Protocol(Strict):
     real_sha256: str
 
 
-class Lap(NamedTuple):
-    """A part of a batch that was timed."""
-
-    seconds: float
-    images: float  # as many as would take its share of the batch's network evaluations
-    batch: int  # images of the batch
-
-
-class Timing(Strict):
-    """What the sampler alone took, after warm-up, with the device synchronised."""
-
-    warmup_batches: int = Field(ge=0)
-    batch: Count = Field(description="Images in the first batch")
-    batch_seconds: list[Positive] = Field(min_length=1, description="Wall time of each timed batch")
-    batch_images: list[Count] = Field(description="Images in each timed batch")
-    batch_laps: list[list[tuple[Positive, Count]]] = Field(
-        default_factory=list,
-        description="Wall time and network evaluations of each part of each timed batch; empty: "
-        "not told",
-    )
-    network_evaluations: Positive = Field(description="Forward passes per image, counted")
-    peak_memory_bytes: int = Field(ge=0, description="Of the device on a GPU, else of the process")
-    peak_memory_of: Literal["device", "process"]
-    joules: NotNegative | None = Field(
-        default=None,
-        description="Energy of the GPU, or else of the CPU packages, in the timed batches; null: "
-        "the machine does not tell",
-    )
-    gpu_clock_mhz: NotNegative | None = Field(
-        default=None, description="Of the multiprocessors, right after the last batch"
-    )
-    gpu_throttled: list[str] | None = Field(
-        default=None, description="Why the clock was held back then, in NVML's words"
-    )
-
-    @model_validator(mode="after")
-    def _is_of_every_batch(self) -> Self:
-        lengths = {len(self.batch_seconds), len(self.batch_images)}
-        if self.batch_laps:
-            lengths.add(len(self.batch_laps))
-        if len(lengths) > 1:
-            raise ValueError("batch_seconds, batch_images and batch_laps do not fit each other")
-        if not all(self.batch_laps):
-            raise ValueError("batch_laps: a batch without laps")
-        return self
-
-    @property
-    def batches(self) -> int | str:
-        """Images in each batch, but for a smaller last one; where that changed, all sizes."""
-        sizes = sorted({*(self.batch_images[:-1] or self.batch_images)})
-        return self.batch if len(sizes) == 1 else " + ".join(map(str, sizes))
-
-    @property
-    def seconds(self) -> float:
-        """Total seconds of the timed batches."""
-        return sum(self.batch_seconds)
-
-    @property
-    def laps(self) -> list[Lap]:
-        """The parts of all batches in the order of time; where none are told, the batches."""
-        whole = [[(seconds, 1)] for seconds in self.batch_seconds]
-        return [
-            Lap(seconds, images * evaluations / sum(n for _, n in laps), images)
-            for laps, images in zip(self.batch_laps or whole, self.batch_images, strict=True)
-            for seconds, evaluations in laps
-        ]
-
-    @property
-    def full_laps(self) -> list[Lap]:
-        """The laps without those of a last batch that is smaller than the others."""
-        least = min(self.batch_images[:-1] or self.batch_images)
-        return [lap for lap in self.laps if lap.batch >= least]
-
-    @property
-    def values(self) -> dict[str, Value]:
-        """The values of the record of the samples."""
-        return {"sample_seconds": Value(value=self.seconds)}
-
-
 class Checkpoint(Strict):
     """Weights that came ready, and what came with them."""
 
@@ -237,46 +132,6 @@ class Checkpoint(Strict):
     choices: list[Choice] = Field(
         default=[], description="Settings of the checkpoint that were not followed"
     )
-
-
-class Provenance(Strict):
-    """The machine and the code that ran the job."""
-
-    cpu: str
-    cores: Count = Field(description="That the job could use: see `available_cores`")
-    threads: Count
-    processes: Count = Field(
-        default=1, description="That shared the job, each with so many threads and a GPU of its own"
-    )
-    memory_bytes: int
-    device: str
-    gpu: str | None = None
-    driver: str | None = None
-    precision: str
-    compiled: bool
-    python: str
-    system: str
-    libraries: dict[str, str]
-    git_commit: str | None = None
-    git_dirty: bool | None = None
-    lock_sha256: str | None = None
-    started: Moment = Field(description="When the stage began, UTC")
-    wall_seconds: NotNegative
-    startup_seconds: float | None = Field(
-        default=None,
-        description="From the start of the program to that of the stage; null: not told, or a "
-        "further record of the same program",
-    )
-
-
-class Job(Strict):
-    """When one of the jobs of a record ran; see `Provenance`."""
-
-    threads: Count
-    processes: Count = 1
-    started: Moment
-    wall_seconds: NotNegative
-    startup_seconds: float | None = None
 
 
 class Curve(Strict):
@@ -314,7 +169,17 @@ class Record(Strict):
         description="Why a value could not be computed, by its name; one of `sized` is called "
         "distance_at_ and its number of images",
     )
-    facts: dict[str, str | int | float | bool | list[str] | list[int] | None] = {}
+    prepared: Prepared | None = Field(default=None, description="Of a data set")
+    trained: Trained | None = Field(default=None, description="Of a training")
+    gathered: Gathered | None = Field(default=None, description="Of images made elsewhere")
+    made: MadeControls | None = Field(default=None, description="Of controls")
+    embedding: Embedding | None = Field(default=None, description="Of features")
+    judged: Judged | None = Field(default=None, description="Of metrics")
+    retrieved: Retrieved | None = Field(default=None, description="Of a retrieval")
+    shard_identity: ShardIdentity | None = Field(default=None, description="Of a shard")
+    shard_images: Count | None = Field(
+        default=None, description="Images of each shard that was merged; null: one job made all"
+    )
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None
     curve: Curve | None = None
@@ -326,23 +191,16 @@ class Record(Strict):
         description="What else used the machine while samples were drawn, of each shard, or in "
         "each sitting of a training; empty: not told",
     )
-    jobs: list[Job] | None = Field(
+    jobs: list[JobRun] | None = Field(
         default=None, description="Those of its shards, and the one that merged them"
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _read_earlier_reasons(cls, content: Any) -> Any:
-        """Take the reasons that earlier versions kept among the facts."""
-        facts = content.get("facts") if isinstance(content, dict) else None
-        if not isinstance(facts, dict) or not any(str(name).startswith(REASON) for name in facts):
-            return content
-        reasons = {name: why for name, why in facts.items() if str(name).startswith(REASON)}
-        return {
-            **content,
-            "facts": {name: fact for name, fact in facts.items() if name not in reasons},
-            "missing": {name.removeprefix(REASON): why for name, why in reasons.items()},
-        }
+    def _read_earlier_facts(cls, content: Any) -> Any:
+        """Take what versions up to schema 3 kept in one dictionary."""
+        has_facts = isinstance(content, dict) and "facts" in content
+        return from_facts(content) if has_facts else content
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:
@@ -369,13 +227,10 @@ class Record(Strict):
         for name, options in found.items():
             if not isinstance(options, dict):
                 raise ValueError(f"{at}.{name}: a mapping of keys is needed, not {shown(options)}")
-        for name in (RATE, LEAST):
-            if isinstance(self.facts.get(name), list | str):
-                raise ValueError(f"facts.{name}: a number is needed, not {self.facts[name]}")
         return self
 
     @property
-    def ran(self) -> Sequence[Provenance | Job]:
+    def ran(self) -> Sequence[Provenance | JobRun]:
         """When its job ran, or all of them."""
         return self.jobs or [self.provenance]
 
@@ -445,123 +300,3 @@ def _parse(data: bytes, path: Path) -> Record:
     if (record.kind, record.id) != (path.parent.name, path.stem):
         raise BenchmarkError(f"{path}: holds the {record.kind} record of {record.id}: {_AGAIN}")
     return record
-
-
-class Stopwatch:
-    """When a stage started and for how long it has run, for its provenance.
-
-    The first one of a program, once it is told when that was `created`, knows its start-up too.
-    """
-
-    created: ClassVar[float | None] = None
-
-    def __init__(self) -> None:
-        self.startup, Stopwatch.created = self.since_created(), None
-        self.started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._start = time.monotonic()
-
-    @classmethod
-    def since_created(cls) -> float | None:
-        """Return the seconds since the program was created, if no stage has begun in it yet."""
-        return None if cls.created is None else round(_since_boot() - cls.created, 3)
-
-    def seconds(self) -> float:
-        """Return the seconds since the start."""
-        return round(time.monotonic() - self._start, 3)
-
-
-def created(pid: int) -> float | None:
-    """Return when a process was created, in seconds since boot; None where nothing tells it."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
-        return None
-    fields = stat.read_text().rpartition(")")[2].split()  # proc_pid_stat(5), from its third field
-    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
-
-
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def provenance(
-    watch: Stopwatch,
-    *,
-    threads: int = 1,
-    processes: int = 1,
-    device: str = "cpu",
-    precision: str = "float32",
-    compiled: bool = False,
-) -> Provenance:
-    """Describe this machine, these libraries and this code, without naming host or user."""
-    gpu, driver = _gpu() if device.startswith("cuda") else (None, None)
-    commit, dirty = _git()
-    return Provenance(
-        cpu=_cpu(),
-        cores=available_cores(),
-        threads=threads,
-        processes=processes,
-        memory_bytes=psutil.virtual_memory().total,
-        device=device,
-        gpu=gpu,
-        driver=driver,
-        precision=precision,
-        compiled=compiled,
-        python=platform.python_version(),
-        system=f"{platform.system()} {platform.machine()}",
-        libraries=_libraries(),
-        git_commit=commit,
-        git_dirty=dirty,
-        lock_sha256=_lock(),
-        started=watch.started,
-        wall_seconds=watch.seconds(),
-        startup_seconds=watch.startup,
-    )
-
-
-def _libraries() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _cpu() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _gpu() -> tuple[str | None, str | None]:
-    torch = sys.modules.get("torch")
-    name = torch.cuda.get_device_name() if torch is not None else None
-    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    return name, _first_line(query) or None
-
-
-def _first_line(command: list[str], cwd: Path | None = None) -> str | None:
-    """Return the first line that a command prints, perhaps empty; None: it fails."""
-    try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip().partition("\n")[0] if done.returncode == 0 else None
-
-
-@functools.cache
-def _git() -> tuple[str | None, bool | None]:
-    commit = _first_line(["git", "rev-parse", "HEAD"], HOME)
-    if not commit:
-        return None, None
-    changed = _first_line(["git", "status", "--porcelain", "-uno"], HOME)
-    return commit, None if changed is None else bool(changed)
-
-
-def _lock() -> str | None:
-    lock = HOME / "uv.lock"
-    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None

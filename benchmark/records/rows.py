@@ -12,7 +12,8 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.reserved import TABLES
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import median_rate
-from benchmark.records.record import Cell, Control, Kind, Protocol, Record, Timing
+from benchmark.records.record import Cell, Control, Kind, Protocol, Record
+from benchmark.records.timing import Timing
 from benchmark.storage.paths import HELD_OUT
 
 _FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
@@ -74,8 +75,8 @@ class Row:
     @property
     def few(self) -> int | None:
         """The number of images below which a distance is marked."""
-        few = self.metrics.facts.get("few") if self.metrics else None
-        return few if isinstance(few, int) else None
+        judged = self.metrics.judged if self.metrics else None
+        return judged.few if judged else None
 
     @property
     def is_floor(self) -> bool:
@@ -204,7 +205,8 @@ def trained_alike(training: Record) -> dict[str, object]:
     """Return what two times of training must have in common to be compared, by name."""
     machine = training.provenance.model_dump(include={*TIMED_ALIKE, "processes"})
     statistic = "median" if training.step_laps else "mean"
-    return {**machine, "batch": training.facts.get("batch"), "statistic": statistic}
+    batch = training.trained.batch if training.trained else None
+    return {**machine, "batch": batch, "statistic": statistic}
 
 
 def name_of(cell: Cell) -> str:

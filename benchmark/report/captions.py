@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmark.metrics.uncertainty import differs
+from benchmark.records.provenance import Provenance
 from benchmark.records.record import (
     Cell,
     Protocol,
-    Provenance,
     Record,
 )
 from benchmark.records.rows import (
@@ -174,10 +174,9 @@ def _elsewhere(rows: Sequence[Row]) -> list[str]:
     """Say which images were made elsewhere."""
     return [
         f"{row.cell.model} (seed {row.cell.seed}): {row.cell.samples} of the "
-        f"{row.sample.facts['images_in_folder']} images in {row.sample.facts['folder']}, "
-        "made elsewhere."
+        f"{gathered.images_in_folder} images in {gathered.folder}, made elsewhere."
         for row in rows
-        if row.cell and row.sample and row.cell.weights == "elsewhere"
+        if row.cell and row.sample and (gathered := row.sample.gathered)
     ]
 
 

@@ -18,7 +18,6 @@ from benchmark.metrics.uncertainty import (
     proportion,
 )
 from benchmark.records.published import Key
-from benchmark.records.record import PART
 from benchmark.report.measures import (
     Lookup,
     TestedNumber,
@@ -239,8 +238,9 @@ class _Copies(Strict):
         rows = lookup.family(self.family)
         for dataset in sorted({row.dataset for row in rows}):
             control = lookup.control("copies", dataset).retrieval
-            planted = control.facts.get(f"{PART}exact") if control else None
-            if not isinstance(planted, float) or planted < self.power:
+            retrieved = control.retrieved if control else None
+            planted = retrieved.accused_of.get("exact") if retrieved else None
+            if planted is None or planted < self.power:
                 raise UndecidedError(f"copies planted among {dataset} are not found often enough")
         number = sum(accused_copies(row) or 0 for row in rows)
         n = sum(row.cell.samples for row in rows if row.cell)

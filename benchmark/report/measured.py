@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.core.values import Value
 from benchmark.metrics import METRICS
-from benchmark.records.record import RATE, Record
+from benchmark.records.record import Record
 from benchmark.records.rows import (
     FRECHET,
     TIME,
@@ -79,7 +79,8 @@ def _metrics(record: Record | None) -> dict[str, Measured]:
 def _copying(record: Record | None) -> dict[str, Measured]:
     if record is None or record.protocol is None:
         return {}
-    conditions = {**record.protocol.model_dump(), RATE: record.facts.get(RATE)}
+    rate = record.retrieved.false_discovery_rate if record.retrieved else None
+    conditions = {**record.protocol.model_dump(), "false_discovery_rate": rate}
     return {
         name: Measured(record.values[name], name, False, conditions)
         for name in COPYING

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmark.records.record import (
-    LEAST,
-    PART,
-    RATE,
-)
-from benchmark.records.rows import (
-    Row,
-)
+from benchmark.records.rows import Row
+from benchmark.records.sections import Retrieved
 from benchmark.report.captions import missing_lines
 from benchmark.report.columns import IDENTITY, identity, named_values, row_labels, value_columns
 from benchmark.report.formats import Table, TableEntry
@@ -44,7 +38,7 @@ def _accused(row: Row) -> dict[str, TableEntry]:
 
 def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
     """Say how to read the figures of memorisation, and why some are not given."""
-    judged = [(label(row), row.retrieval.facts) for row in rows if row.retrieval]
+    judged = [(label(row), row.retrieval.retrieved or Retrieved()) for row in rows if row.retrieval]
     lines = [
         "Nearest: Euclidean distance in feature space from each image to the nearest training "
         "image. It says something only beside that of held-out images, which are real and were "
@@ -58,27 +52,22 @@ def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[st
         "Accused: samples whose calibrated distance to a training image in pixels, flips and "
         f"near-duplicates allowed for, is too small by chance; of these at most {rate:.0%} are "
         "innocent on average."
-        for rate in dict.fromkeys(facts.get(RATE) for _, facts in judged)
-        if isinstance(rate, float)
+        for rate in dict.fromkeys(found.false_discovery_rate for _, found in judged)
+        if rate is not None
     ]
-    blind: dict[object, list[str]] = {}  # of fewer copies than so many
-    for name, facts in judged:
-        blind.setdefault(facts.get(LEAST), []).append(name)
+    blind: dict[int | None, list[str]] = {}  # of fewer copies than so many
+    for name, found in judged:
+        blind.setdefault(found.least_accused, []).append(name)
     least = [f"{n} in {', '.join(names)}" for n, names in blind.items() if n not in (None, 1)]
     if least:
         lines.append(f"Fewer copies than these in a row are not accused: {'; '.join(least)}.")
-    if any("closest" in facts for _, facts in judged):
+    if any(found.closest is not None for _, found in judged):
         lines.append(
             "Closest: how many have a smaller calibrated distance than every held-out image; p: "
             "the chance of so many where none is a copy, small also where copies are too few to "
             "be accused."
         )
-    planted = {
-        name.removeprefix(PART): share
-        for _, facts in judged
-        for name, share in facts.items()
-        if name.startswith(PART) and isinstance(share, float)
-    }
+    planted = {name: share for _, found in judged for name, share in found.accused_of.items()}
     if planted:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in planted.items())
         lines.append(f"Accused of the planted copies: {shares}.")

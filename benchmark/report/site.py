@@ -177,11 +177,10 @@ def _sources(records: Iterable[Record]) -> list[tuple[str, str]]:
     """Return where data and ready weights come from."""
     lines: dict[tuple[str, str], None] = {}
     for record in records:
-        if record.kind in {"data", "sample"}:
-            for fact in SOURCE_FACTS:
-                if found := record.facts.get(fact):
-                    text = "; ".join(map(str, found)) if isinstance(found, list) else str(found)
-                    lines[f"{record.id}, {fact.replace('_', ' ')}", text] = None
+        for fact in SOURCE_FACTS:
+            if found := getattr(record.prepared or record.gathered, fact, None):
+                text = "; ".join(found) if isinstance(found, list) else str(found)
+                lines[f"{record.id}, {fact.replace('_', ' ')}", text] = None
         if record.checkpoint and record.cell:
             name, sha = record.checkpoint.name, record.checkpoint.sha256
             lines[f"weights of {record.cell.model}", f"{name}, SHA-256 {sha}"] = None

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmark.records.record import Job, Kind, Provenance, Record
+from benchmark.records.provenance import JobRun, Provenance
+from benchmark.records.record import Kind, Record
 from benchmark.report import style
 from benchmark.report.formats import BUSY
 
@@ -118,7 +119,7 @@ def shares(bars: Sequence[Bar]) -> tuple[float, float]:
     return start_up, max(0.0, idle)
 
 
-def _times(job: Provenance | Job, record: Record) -> tuple[float, float, float, int, Kind, bool]:
+def _times(job: Provenance | JobRun, record: Record) -> tuple[float, float, float, int, Kind, bool]:
     stage = datetime.fromisoformat(job.started).timestamp()
     begin = stage - (job.startup_seconds or 0)
     cores = job.threads * job.processes

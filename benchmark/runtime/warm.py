@@ -129,7 +129,7 @@ class _Job(NamedTuple):
         Args:
             main: reads a command line and does what it says.
         """
-        from benchmark.records.record import Stopwatch, created
+        from benchmark.records.provenance import Stopwatch, created
 
         os.chdir(self.folder)
         os.environ.clear()

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.canonical import spec_hash
 from benchmark.core.seeds import stream_seed
 from benchmark.core.values import Value
 from benchmark.data import load as load_data
 from benchmark.data.controls import CONTROLS
-from benchmark.records.record import Record, Stopwatch, provenance
+from benchmark.records.draft import Draft
+from benchmark.records.record import Record
+from benchmark.records.sections import MadeControls
 from benchmark.storage.arrays import write_blocks
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 def stage(config: Config, dataset: str, run: Run) -> Record:
     """Make all controls of a data set, one below the other in one array, and write the record."""
-    watch = Stopwatch()
     name = config.controls_of(dataset)
+    draft = Draft("controls", name, config.controls_spec(dataset))
     train = load_data(run.data(dataset), verify=True).train
     count = config.control_count(dataset)
     made = [
@@ -33,15 +34,8 @@ def stage(config: Config, dataset: str, run: Run) -> Record:
     ]
     shape = (len(made) * count, *train.shape[1:])
     write_blocks(run.samples(name), made, shape, np.uint8)
-    spec = config.controls_spec(dataset)
-    record = Record(
-        kind="controls",
-        id=name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        provenance=provenance(watch),
+    return draft.write(
+        run,
         values={"images": Value(value=len(made) * count)},
-        facts={"dataset": dataset, "controls": config.evaluation.controls},
+        made=MadeControls(dataset=dataset, controls=config.evaluation.controls),
     )
-    record.write(run.record("controls", name))
-    return record

@@ -7,12 +7,13 @@ from typing import Any
 
 from benchmark.config.config import Config
 from benchmark.config.schema import Subject
-from benchmark.core.canonical import spec_hash
 from benchmark.core.values import Value
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.base import Features, Figures, Metric
 from benchmark.metrics.frechet import few
-from benchmark.records.record import Record, Stopwatch, distance_at, provenance
+from benchmark.records.draft import Draft
+from benchmark.records.record import Record, distance_at
+from benchmark.records.sections import Judged
 from benchmark.stages.image_sets import load_features, protocol
 from benchmark.storage.cache import kept
 from benchmark.storage.paths import CACHE, Run
@@ -33,7 +34,7 @@ def stage(config: Config, name: str, run: Run) -> list[Record]:
 
 
 def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
-    watch = Stopwatch()
+    draft = Draft("metrics", subject.name, config.evaluate_spec(subject))
     own, train = load_features(config, subject, run)
     metrics = config.evaluation.metrics
     extractor = EXTRACTORS.make(config.evaluation.extractor)
@@ -54,12 +55,7 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
     [distance] = [metric for metric in metrics.values() if metric.is_distance]
     for size in config.sizes(subject):
         sized.add(distance_at(size), functools.partial(measure, distance, own[:size]))
-    spec = config.evaluate_spec(subject)
-    return Record(
-        kind="metrics",
-        id=subject.name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
+    return draft.record(
         values=found.values,
         sized={
             size: sized.values[distance_at(size)]
@@ -67,12 +63,10 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
             if distance_at(size) in sized.values
         },
         missing=found.missing | sized.missing,
-        provenance=provenance(watch),
         cell=subject.cell,
         control=subject.control,
         protocol=protocol(extractor, subject, run, n_fake=len(own)),
-        facts={
-            "dataset": subject.dataset,
-            "few": config.evaluation.few or few(extractor.dimension),
-        },
+        judged=Judged(
+            dataset=subject.dataset, few=config.evaluation.few or few(extractor.dimension)
+        ),
     )

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from benchmark.config.config import Config
 from benchmark.config.dependencies import code
-from benchmark.config.shards import identity, parse
-from benchmark.core.canonical import spec_hash
+from benchmark.config.shards import parse
 from benchmark.core.progress import track
 from benchmark.core.values import Value
 from benchmark.data import load as load_data
 from benchmark.extractors import EXTRACTORS, feature_blocks, fingerprint
-from benchmark.records.record import Record, Stopwatch, provenance
+from benchmark.records.draft import Draft
+from benchmark.records.provenance import Work
+from benchmark.records.record import Record
+from benchmark.records.sections import Embedding, ShardIdentity
 from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.storage.arrays import is_intact, open_array, read_blocks, write_blocks
@@ -44,7 +46,7 @@ def stage(
         BenchmarkError: the extractor's weights are missing or damaged, one image alone needs more
             memory than there is, or the shard is not of whole batches.
     """
-    watch = Stopwatch()
+    draft = Draft("features", name, config.features_spec(name))
     device = resolve_device(config.device)
     use_threads(threads)
     embedding = _Embedding(config, name, run, device)
@@ -60,22 +62,13 @@ def stage(
         cached = embedding.write_data(target)
     else:
         embedding.write(run.samples(name), target, range(len(open_array(run.samples(name)))))
-    spec = config.features_spec(name)
-    record = Record(
-        kind="features",
-        id=name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        provenance=provenance(watch, threads=threads, device=device.type),
+    return draft.write(
+        place,
+        Work(threads=threads, device=device.type),
         values={"images": Value(value=len(np.load(target, mmap_mode="r")))},
-        facts={
-            "extractor": config.evaluation.extractor,
-            "from_cache": cached,
-            **(embedding.identity() if shard else {}),
-        },
+        embedding=Embedding(extractor=config.evaluation.extractor, from_cache=cached),
+        shard_identity=embedding.identity() if shard else None,
     )
-    record.write(place.record("features", name))
-    return record
 
 
 class _Embedding:
@@ -126,11 +119,12 @@ class _Embedding:
             say_not_kept(kept)
         return cached
 
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> ShardIdentity:
         """Return what the shards of a cell must have in common."""
         samples = self.run.record("sample", self.name).read_bytes()
         made_as = hashlib.sha256(samples).hexdigest()
-        return identity(self._code(), made_as, self.extractor.weights.sha256)
+        sources = f"{made_as} {self.extractor.weights.sha256}"
+        return ShardIdentity(code=self._code(), sources=sources)
 
     def _code(self) -> str:
         return code(self.config, "features", self.name)

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.config.config import Config
-from benchmark.core.canonical import spec_hash
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.data.image_files import file_candidates
 from benchmark.data.listing import image_files, tell_ignored
-from benchmark.records.record import Record, Stopwatch, provenance
+from benchmark.records.draft import Draft
+from benchmark.records.provenance import Work
+from benchmark.records.record import Record
+from benchmark.records.sections import Gathered
 from benchmark.stages.prepare import ReadImage, counted, reading, tell_conversions
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import Run
@@ -37,9 +39,9 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
     Raises:
         BenchmarkError: no folder, too few images in it, or one that cannot be read.
     """
-    watch = Stopwatch()
+    draft = Draft("sample", name, config.gather_spec(name))
     threads = threads or available_cores()
-    spec, cell = config.gather_spec(name), config.cell(name)
+    cell = config.cell(name)
     at, folder = f"models.{cell.model}.images", config.models[cell.model].images
     assert folder is not None
     files, ignored = image_files(folder, at)
@@ -65,20 +67,15 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
         write_blocks(run.samples(name), rows(pictures), shape, np.uint8)
     tell_conversions(folder, conversions)
     save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
-    record = Record(
-        kind="sample",
-        id=name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        provenance=provenance(watch, threads=threads),
+    return draft.write(
+        run,
+        Work(threads=threads),
         cell=cell,
-        facts={
-            "folder": folder.name,
-            "images_in_folder": len(files),
-            "ignored_files": counted(ignored),
-            "files": names,
-            "conversions": counted(conversions),
-        },
+        gathered=Gathered(
+            folder=folder.name,
+            images_in_folder=len(files),
+            ignored_files=counted(ignored),
+            files=names,
+            conversions=counted(conversions),
+        ),
     )
-    record.write(run.record("sample", name))
-    return record

@@ -12,20 +12,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from benchmark.config.config import Config
-from benchmark.config.shards import SHARD, SHARD_IDENTITY, Sharded, shard_name, split
+from benchmark.config.shards import Sharded, shard_name, split
 from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.records.contention import Contention
-from benchmark.records.record import (
-    Job,
-    Provenance,
-    Record,
-    Stopwatch,
-    Timing,
-    provenance,
-    read_record,
-)
+from benchmark.records.provenance import JobRun, Provenance, Stopwatch, Work, provenance
+from benchmark.records.record import Record, read_record
+from benchmark.records.sections import ShardIdentity
+from benchmark.records.timing import Timing
 from benchmark.storage.arrays import open_array, read_blocks, write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import read_movie, write_pictures
@@ -85,7 +80,7 @@ def merged_record(records: Sequence[Record], watch: Stopwatch, size: int) -> Rec
         size: images in a shard.
     """
     first = records[0]
-    own = provenance(watch)
+    own = provenance(watch, Work())
     machines = [record.provenance for record in records]
     timings = [record.timing for record in records if record.timing]
     timing = _timing(timings) if timings else None
@@ -96,12 +91,10 @@ def merged_record(records: Sequence[Record], watch: Stopwatch, size: int) -> Rec
             "values": timing.values if timing else {_IMAGES: Value(value=images)},
             "timing": timing,
             "contention": _contention(records),
-            "facts": {
-                **{name: fact for name, fact in first.facts.items() if name not in SHARD_IDENTITY},
-                SHARD: size,
-            },
+            "shard_identity": None,
+            "shard_images": size,
             "jobs": [
-                Job.model_validate(machine.model_dump(include=set(Job.model_fields)))
+                JobRun.model_validate(machine.model_dump(include=set(JobRun.model_fields)))
                 for machine in (*machines, own)
             ],
         }
@@ -114,8 +107,8 @@ def _check_alike(places: Sequence[Run], records: Sequence[Record], spec: str) ->
     for place, record in zip(places, records, strict=True):
         if record.spec_hash != spec:
             raise BenchmarkError(f"{place.root}: made of another config: make this shard again")
-        for key in SHARD_IDENTITY:
-            if record.facts.get(key) != first.facts.get(key):
+        for key in ShardIdentity.model_fields:
+            if _identity(record, key) != _identity(first, key):
                 raise BenchmarkError(
                     f"{place.root}: made by other {key} than {places[0].root.name}: make both again"
                 )
@@ -124,6 +117,11 @@ def _check_alike(places: Sequence[Run], records: Sequence[Record], spec: str) ->
                 f"{place.root}: made on {record.provenance.device}, but {places[0].root.name} on "
                 f"{first.provenance.device}, which draws other noise: state one as device"
             )
+
+
+def _identity(record: Record, key: str) -> str | None:
+    """Return one of the hashes that all shards must have in common."""
+    return getattr(record.shard_identity, key, None)
 
 
 def _concatenate(paths: Sequence[Path], parts: Sequence[range], target: Path) -> None:

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.config.config import Config
-from benchmark.core.canonical import spec_hash
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
@@ -38,7 +37,10 @@ from benchmark.data.prepared import (
     Splits,
 )
 from benchmark.data.sources.base import Candidates, Item, Offer, Source
-from benchmark.records.record import Record, Stopwatch, provenance
+from benchmark.records.draft import Draft
+from benchmark.records.provenance import Work
+from benchmark.records.record import Record
+from benchmark.records.sections import Prepared
 from benchmark.runtime.once import once
 from benchmark.storage.arrays import write_into
 from benchmark.storage.atomic import atomic_path, flush
@@ -59,42 +61,35 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
         run: where it is written.
         threads: processes that read images; None: one for each core that this process may use.
     """
-    watch = Stopwatch()
+    draft = Draft("data", name, config.data_spec(name))
     threads = threads or available_cores()
-    spec = config.data_spec(name)
-    with once(run, "data", name, spec) as made:
-        return made or _prepare(config, name, run, threads, watch)
+    with once(run, "data", name, draft.spec) as made:
+        return made or _prepare(config, name, run, threads, draft)
 
 
-def _prepare(config: Config, name: str, run: Run, threads: int, watch: Stopwatch) -> Record:
+def _prepare(config: Config, name: str, run: Run, threads: int, draft: Draft) -> Record:
     manifest = prepare(config.data[name], run.data(name), threads)
-    spec = config.data_spec(name)
-    record = Record(
-        kind="data",
-        id=name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        provenance=provenance(watch, threads=threads),
+    return draft.write(
+        run,
+        Work(threads=threads),
         values={
             "train": Value(value=manifest.splits.train.stop - manifest.splits.train.start),
             "held_out": Value(value=manifest.splits.held_out.stop - manifest.splits.held_out.start),
             "bad_images": Value(value=manifest.bad_images.count),
             "passed_over": Value(value=manifest.duplicates.passed_over_count),
         },
-        facts={
-            "origin": manifest.origin,
-            "licence": manifest.licence,
-            "attribution": manifest.attribution,
-            "resolution": manifest.resolution,
-            "train_sha256": manifest.splits.train.sha256,
-            "held_out_sha256": manifest.splits.held_out.sha256,
-            "skipped_images": manifest.bad_images.all,
-            "conversions": counted(manifest.conversions),
-            "ignored_files": counted(manifest.ignored_files),
-        },
+        prepared=Prepared(
+            origin=manifest.origin,
+            licence=manifest.licence,
+            attribution=manifest.attribution,
+            resolution=manifest.resolution,
+            train_sha256=manifest.splits.train.sha256,
+            held_out_sha256=manifest.splits.held_out.sha256,
+            skipped_images=manifest.bad_images.all,
+            conversions=counted(manifest.conversions),
+            ignored_files=counted(manifest.ignored_files),
+        ),
     )
-    record.write(run.record("data", name))
-    return record
 
 
 def prepare(source: Source, folder: Path, workers: int = 1) -> Manifest:

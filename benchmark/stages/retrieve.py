@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.config.config import Config
 from benchmark.config.schema import Subject
-from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.data import load as load_data
@@ -35,7 +34,9 @@ from benchmark.metrics.memorisation import (
 )
 from benchmark.metrics.neighbours import nearest
 from benchmark.metrics.uncertainty import proportion
-from benchmark.records.record import LEAST, PART, RATE, Record, Stopwatch, provenance
+from benchmark.records.draft import Draft
+from benchmark.records.record import Record
+from benchmark.records.sections import Retrieved
 from benchmark.stages.image_sets import load_features, load_images, protocol
 from benchmark.storage.cache import kept
 from benchmark.storage.paths import HELD_OUT, Run
@@ -67,7 +68,12 @@ def stage(config: Config, name: str, run: Run) -> list[Record]:
 
 
 def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
-    watch = Stopwatch()
+    spec = {
+        "subject": subject.name,
+        "extractor": config.evaluation.extractor,
+        "neighbours": config.evaluation.neighbours,
+    }
+    draft = Draft("retrieval", subject.name, spec)
     own, train = load_features(config, subject, run)
     found = Figures({}, {})
     try:
@@ -88,33 +94,23 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
         scores=suspects.scores,
         suspect=suspects.accused | suspects.closest,
     )
-    spec = {
-        "subject": subject.name,
-        "extractor": config.evaluation.extractor,
-        "neighbours": config.evaluation.neighbours,
-    }
-    return Record(
-        kind="retrieval",
-        id=subject.name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
+    return draft.record(
         values=found.values | suspects.figures.values,
         missing=found.missing | suspects.figures.missing,
-        provenance=provenance(watch),
         cell=subject.cell,
         control=subject.control,
         protocol=protocol(
             EXTRACTORS.make(config.evaluation.extractor), subject, run, n_fake=len(own)
         ),
-        facts={
-            "dataset": subject.dataset,
-            "neighbours": config.evaluation.neighbours,
-            RATE: FALSE_DISCOVERY_RATE,
-            "accused": np.flatnonzero(suspects.accused).tolist(),
-            "closest": np.flatnonzero(suspects.closest).tolist(),
-            LEAST: suspects.least,
-            **_shares(subject, suspects.accused),
-        },
+        retrieved=Retrieved(
+            dataset=subject.dataset,
+            neighbours=config.evaluation.neighbours,
+            false_discovery_rate=FALSE_DISCOVERY_RATE,
+            accused=np.flatnonzero(suspects.accused).tolist(),
+            closest=np.flatnonzero(suspects.closest).tolist(),
+            least_accused=suspects.least,
+            accused_of=_shares(subject, suspects.accused),
+        ),
     )
 
 
@@ -241,9 +237,7 @@ def _shares(subject: Subject, accused: NDArray[np.bool_]) -> dict[str, float]:
     """Return the share of accused images in each part of a control that has parts."""
     made = CONTROLS.classes.get(subject.control.kind) if subject.control else None
     parts = made.parts if made else ()
-    return {
-        PART + part: float(accused[first :: len(parts)].mean()) for first, part in enumerate(parts)
-    }
+    return {part: float(accused[first :: len(parts)].mean()) for first, part in enumerate(parts)}
 
 
 def _std_error(values: NDArray[np.float64]) -> float:

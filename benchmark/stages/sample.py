@@ -14,8 +14,7 @@ from torch import Tensor
 
 from benchmark.config.config import Config
 from benchmark.config.dependencies import code
-from benchmark.config.shards import identity, parse
-from benchmark.core.canonical import spec_hash
+from benchmark.config.shards import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.diffusion.denoiser import Denoiser
@@ -26,7 +25,11 @@ from benchmark.models.checkpoints.own import load_trained
 from benchmark.models.choices import Choice
 from benchmark.models.description import Loaded
 from benchmark.records.contention import Watch
-from benchmark.records.record import Cell, Checkpoint, Record, Stopwatch, Timing, provenance
+from benchmark.records.draft import Draft
+from benchmark.records.provenance import Work
+from benchmark.records.record import Cell, Checkpoint, Record
+from benchmark.records.sections import ShardIdentity
+from benchmark.records.timing import Timing
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
 from benchmark.runtime.gauges import Laps, gpu_state, watch_machine
 from benchmark.runtime.memory_retry import in_batches
@@ -58,11 +61,11 @@ def stage(
         BenchmarkError: the weights cannot be loaded, a sample is not finite, one alone needs more
             memory than there is, or the shard is not of whole batches.
     """
-    watch = Stopwatch()
+    draft = Draft("sample", name, config.sample_spec(name))
     device = resolve_device(config.device)
     watch_others = watch_machine(device)
     use_threads(threads)
-    cell, spec = config.cell(name), config.sample_spec(name)
+    cell = config.cell(name)
     part = parse(shard, cell.samples, config.sampling_batch) if shard else None
     place = run.shard("sample", name, shard) if shard else run
     drawing = Drawing(config, cell, run, device, part, watch_others)
@@ -74,13 +77,10 @@ def stage(
     if drawing.chain.frames:
         frames = drawing.chain.movie(np.load(place.samples(name), mmap_mode="r"))
         write_pictures(place, name, frames)
-    record = Record(
-        kind="sample",
-        id=name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        provenance=provenance(
-            watch,
+    drawn_by = ShardIdentity(code=code(config, "sample", name), sources=drawing.checkpoint.sha256)
+    return draft.write(
+        place,
+        Work(
             threads=threads,
             device=device.type,
             precision=config.precision,
@@ -91,10 +91,8 @@ def stage(
         timing=timing,
         contention=[contention],
         checkpoint=drawing.checkpoint if cell.trained_as is None else None,
-        facts=identity(code(config, "sample", name), drawing.checkpoint.sha256) if part else {},
+        shard_identity=drawn_by if part else None,
     )
-    record.write(place.record("sample", name))
-    return record
 
 
 class Drawing:

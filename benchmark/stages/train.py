@@ -29,7 +29,10 @@ from benchmark.diffusion.objective import Objective, objective
 from benchmark.metrics.uncertainty import median_rate
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention, Watch
-from benchmark.records.record import Curve, Record, Stopwatch, created, provenance, read_record
+from benchmark.records.draft import Draft
+from benchmark.records.provenance import Stopwatch, Work, created
+from benchmark.records.record import Curve, Record, read_record
+from benchmark.records.sections import Trained
 from benchmark.runtime.device import arithmetic, resolve_device, seeded, synchronise, use_threads
 from benchmark.runtime.gauges import watch_machine
 from benchmark.runtime.model_range import dequantised, to_model_range
@@ -82,8 +85,8 @@ def stage(
 def _train(config: Config, name: str, run: Run, threads: int, minutes: float | None) -> Record:
     """Train in this process, alone or as one of several."""
     device = own_device(resolve_device(config.device))
-    watch = Stopwatch()
-    budget = Budget(minutes, watch.startup or 0.0)
+    draft = Draft("train", name, config.train_spec(name))
+    budget = Budget(minutes, draft.watch.startup or 0.0)
     # The work of the other members, which the same launcher has started, is the training's too.
     watch_others = watch_machine(device, os.getppid() if is_member() else None)
     with joined(device) as team:
@@ -92,7 +95,7 @@ def _train(config: Config, name: str, run: Run, threads: int, minutes: float | N
         trainer = _trainer(config, name, run, team, device)
         trainer.run(name, budget, watch_others)
         ignore()  # what remains takes less time than to do it again
-        return _finish(config, name, run, trainer, watch, threads)
+        return _finish(config, run, trainer, draft, threads)
 
 
 def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.device) -> Trainer:
@@ -122,21 +125,14 @@ def _trainer(config: Config, name: str, run: Run, team: Team, device: torch.devi
     )
 
 
-def _finish(
-    config: Config, name: str, run: Run, trainer: Trainer, watch: Stopwatch, threads: int
-) -> Record:
+def _finish(config: Config, run: Run, trainer: Trainer, draft: Draft, threads: int) -> Record:
     """Write the weights and the record of a finished training, if this is the first process."""
-    team = trainer.team
-    cell, spec = config.trainings[name], config.train_spec(name)
+    name, team = draft.name, trainer.team
+    cell = config.trainings[name]
     if team.rank == 0:
-        save_weights(run.weights(name), trainer.averaged, spec)
-    record = Record(
-        kind="train",
-        id=name,
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        provenance=provenance(
-            watch,
+        save_weights(run.weights(name), trainer.averaged, draft.spec)
+    record = draft.record(
+        Work(
             threads=threads,
             processes=team.size,
             device=trainer.images.device.type,
@@ -144,15 +140,15 @@ def _finish(
             compiled=config.compile,
         ),
         values=trainer.values(),
-        facts={
-            "models": sorted({c.model for c in config.cells if c.trained_as == name}),
-            "schedule": cell.schedule,
-            "dataset": cell.dataset,
-            "parameters": sum(p.numel() for p in trainer.network.parameters()),
-            "images": len(trainer.images),
-            "batch": trainer.settings.batch,
-            "steps": trainer.total,
-        },
+        trained=Trained(
+            models=sorted({c.model for c in config.cells if c.trained_as == name}),
+            schedule=cell.schedule,
+            dataset=cell.dataset,
+            parameters=sum(p.numel() for p in trainer.network.parameters()),
+            images=len(trainer.images),
+            batch=trainer.settings.batch,
+            steps=trainer.total,
+        ),
         curve=trainer.curve(),
         step_laps=trainer.step_laps(),
         contention=[Contention.model_validate(part) for part in trainer.reached.sittings],

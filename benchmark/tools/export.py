@@ -65,7 +65,9 @@ def _check_loadable(config: Config, training: str) -> None:
 def _card(config: Config, training: str, run: Run, file: Path) -> str:
     cell = config.trainings[training]
     record = read_record(run.record("train", training))
-    facts, machine = record.facts, record.provenance
+    trained, machine = record.trained, record.provenance
+    if trained is None:
+        raise BenchmarkError(f"{training}: its record lacks what was trained: train it again")
     weights = f"{{kind: own, path: {file.as_posix()}}}"
     if file.resolve().parent == ZOO:
         weights = f"{{kind: zoo, name: {file.stem}}}"
@@ -79,7 +81,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         name=file.stem,
         weights=weights,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-        parameters=f"{int(str(facts['parameters'])) / 1e6:.2f}",
+        parameters=f"{trained.parameters / 1e6:.2f}",
         model=cell.model,
         family=cell.family,
         dataset=cell.dataset,
@@ -87,9 +89,9 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         schedule=cell.schedule,
         manifest=read_manifest(run.manifest(cell.dataset)),
         recipe=yaml.safe_dump(record.spec, sort_keys=False, default_flow_style=None),
-        images=facts["images"],
-        steps=facts["steps"],
-        batch=facts["batch"],
+        images=trained.images,
+        steps=trained.steps,
+        batch=trained.batch,
         minutes=math.ceil(record.values["train_seconds"].value / 60),
         loss=f"{record.values['final_loss'].value:.3g}",
         threads=machine.threads,

@@ -81,8 +81,8 @@ def outcome(results: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
         kept = {key: value for key, value in content.items() if key not in OF_TIME}
         kept["values"] = {k: v for k, v in content["values"].items() if "second" not in k}
-        if kept.get("facts"):
-            kept["facts"].pop("from_cache", None)
+        if kept.get("embedding"):
+            kept["embedding"].pop("from_cache", None)
         found[str(path.relative_to(root))] = kept
     return found
 

@@ -168,5 +168,5 @@ def test_damage_in_a_cache_is_said_and_repaired(
     assert outcome(results) == outcome(undisturbed)
     if folder == "features":
         again = json.loads(Run(results / CONFIG.run).record("features", name).read_bytes())
-        assert again["facts"]["from_cache"] is False
+        assert again["embedding"]["from_cache"] is False
     shutil.rmtree(results)

@@ -87,7 +87,7 @@ def test_an_entry_of_the_cache_is_made_once(undisturbed: Path, tmp_path: Path) -
     together(command(results, "features", "tiny"), [*line, "--results", str(results)])
     runs = [Run(results / name) for name in (CONFIG.run, "other")]
     records = [read_record(run.record("features", "tiny")) for run in runs]
-    assert sorted(record.facts["from_cache"] for record in records) == [False, True]
+    assert sorted(record.embedding.from_cache for record in records) == [False, True]
     assert outcome(results) == outcome(undisturbed)
     one, two = (digests(run.root / "features") for run in runs)
     assert one == two
@@ -174,7 +174,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(undisturbed: Path, tmp_path:
         )
     )
     records = [read_record(tmp_path / goal) for goal in goals]
-    assert sorted(record.facts["from_cache"] for record in records) == [False, True]
+    assert sorted(record.embedding.from_cache for record in records) == [False, True]
     expected = digests(undisturbed / CONFIG.run / "features")
     for name in names:
         found = digests(tmp_path / "results" / name / "features")

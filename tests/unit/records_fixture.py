@@ -9,7 +9,10 @@ from pathlib import Path
 
 from benchmark.core.canonical import spec_hash
 from benchmark.core.values import Value
-from benchmark.records.record import Cell, Control, Curve, Protocol, Provenance, Record, Timing
+from benchmark.records.provenance import Provenance
+from benchmark.records.record import Cell, Control, Curve, Protocol, Record
+from benchmark.records.sections import Judged, Retrieved
+from benchmark.records.timing import Timing
 from benchmark.storage.paths import Run
 
 LABELS = {"efficientnet-lite0": "FD-EffNetLite0", "inception-v3-fid": "FID"}
@@ -178,7 +181,6 @@ def metrics(name: str, distance: float, protocol: Protocol, **subject: object) -
         "kid": Value(value=distance / 1000 - 0.04, std_error=0.0021),
     }
     sized = {n: interval(distance + 400 / n) for n in SIZES if n < protocol.n_fake}
-    facts = {"dataset": "faces", "few": FEW}
     return record(
         "metrics",
         name,
@@ -186,7 +188,7 @@ def metrics(name: str, distance: float, protocol: Protocol, **subject: object) -
         protocol=protocol,
         values=values,
         sized=sized,
-        facts=facts,
+        judged=Judged(dataset="faces", few=FEW),
         **subject,
     )
 
@@ -207,8 +209,10 @@ def retrieval(name: str, distance: float, **subject: object) -> Record:
         "accused": Value(value=64 * copied),
         "accused_share": Value(value=float(copied)),
     }
-    facts: dict[str, object] = {"false_discovery_rate": 0.1, "accused": list(range(64 * copied))}
-    facts |= {"no_data_copying": "data copying: no cell holds 20 of 64 samples"}
-    if copied:
-        facts |= {"accused_of_exact": 1.0, "accused_of_mirrored": 0.97}
-    return record("retrieval", name, 1.1, values=values, facts=facts, **subject)
+    retrieved = Retrieved(
+        false_discovery_rate=0.1,
+        accused=list(range(64 * copied)),
+        accused_of={"exact": 1.0, "mirrored": 0.97} if copied else {},
+    )
+    parts = {"missing": {"data_copying": "data copying: no cell holds 20 of 64 samples"}, **subject}
+    return record("retrieval", name, 1.1, values=values, retrieved=retrieved, **parts)

@@ -386,7 +386,7 @@ def test_shares_of_copies_are_compared_where_they_were_measured(runs: tuple[Run,
     found = compared(runs)
     assert figure(found, "closer_share").mark == "worse"
     assert figure(found, "accused_share").mark == "same"
-    edit(runs[1], "retrieval", CELL, put("facts", "false_discovery_rate", value=0.2))
+    edit(runs[1], "retrieval", CELL, put("retrieved", "false_discovery_rate", value=0.2))
     assert "false_discovery_rate: 0.1 against 0.2" in figure(compared(runs), "closer_share").why
 
 

@@ -300,7 +300,7 @@ def test_a_real_busy_process_beside_a_training_is_marked(smoke: Config, run: Run
     train(smoke, "DDPM-linear", run)
     record = read_record(run.record("train", "DDPM-linear"))
     assert "by others" in record.busy
-    assert sum(steps for _, steps in record.step_laps) == record.facts["steps"]
+    assert sum(steps for _, steps in record.step_laps) == record.trained.steps
 
 
 def test_the_heat_of_a_gpu_is_a_reason_and_the_limit_of_its_power_is_none() -> None:

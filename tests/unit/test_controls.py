@@ -100,7 +100,7 @@ def test_all_controls_of_a_data_set_lie_in_one_array(run: Run, smoke: Config) ->
     exact = made[3 * 8 :: 3]  # the copies come last
     assert all((image == train).all(axis=(1, 2, 3)).any() for image in exact)
     record = read_record(run.record("controls", "controls-tiny"))
-    assert record.facts["controls"] == ["noise", "blur", "dropped-mode", "copies"]
+    assert record.made.controls == ["noise", "blur", "dropped-mode", "copies"]
     other = smoke.model_copy(update={"seed": smoke.seed + 1})
     controls.stage(other, "tiny", run)
     assert not np.array_equal(made, np.load(run.samples("controls-tiny")))

@@ -44,7 +44,7 @@ def test_features_of_a_data_set_are_kept_for_other_runs(
 ) -> None:
     kept = list((copied.root.parent / CACHE / "features").glob("*.npy"))
     assert len(kept) == 1
-    assert features.stage(smoke, "tiny", copied).facts["from_cache"] is True
+    assert features.stage(smoke, "tiny", copied).embedding.from_cache is True
     assert np.array_equal(np.load(kept[0]), np.load(copied.features("efficientnet-lite0", "tiny")))
 
 
@@ -130,7 +130,7 @@ def test_fewer_images_are_the_first_ones(copied: Run, smoke: Config) -> None:
     own, train = subjects.load_features(smoke, smoke.subjects[CELL], copied)
     assert list(record.sized) == [4]
     assert record.sized[4] == Frechet().compute(own[:4], train)
-    assert record.facts["few"] == 1281
+    assert record.judged.few == 1281
 
 
 def test_too_few_images_leave_figures_empty_and_say_why(copied: Run, smoke: Config) -> None:
@@ -139,7 +139,7 @@ def test_too_few_images_leave_figures_empty_and_say_why(copied: Run, smoke: Conf
     assert not {"data_copying", "accused"} & record.values.keys()
     assert "no cell holds 20 of 8 samples" in str(record.missing["data_copying"])
     assert "50 cannot be found among" in str(record.missing["accused"])
-    assert record.facts["accused"] == []
+    assert record.retrieved.accused == []
 
 
 def test_the_inception_score_is_of_the_class_probabilities(

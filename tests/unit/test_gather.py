@@ -47,9 +47,9 @@ def test_all_images_are_taken_in_an_order_of_chance_that_the_record_tells(
     record = gather.stage(with_images(smoke, folder), "GAN-s0", run)
     assert sorted(greys(run, "GAN-s0")) == [20 * n for n in range(9)]
     assert greys(run, "GAN-s0") != [20 * n for n in (0, 2, 4, 6, 8, 1, 3, 5, 7)]
-    numbers = [int(Path(name).stem) for name in record.facts["files"]]
+    numbers = [int(Path(name).stem) for name in record.gathered.files]
     assert greys(run, "GAN-s0") == [20 * n for n in numbers]
-    assert record.facts["images_in_folder"] == 9
+    assert record.gathered.images_in_folder == 9
     assert record.timing is None
     assert run.grid("GAN-s0").stat().st_size > 0
 
@@ -91,7 +91,7 @@ def test_images_of_the_right_size_stay_as_they_are_and_others_are_fitted_to_the_
         Image.fromarray(image).save(tmp_path / "made" / f"{number}.png")
     record = gather.stage(with_images(smoke, tmp_path / "made", samples=4), "GAN-s0", run)
     images = np.load(run.samples("GAN-s0"))
-    found = dict(zip(record.facts["files"], images, strict=True))
+    found = dict(zip(record.gathered.files, images, strict=True))
     for number in range(3):
         np.testing.assert_array_equal(found[f"{number}.png"], right[number])
     square = Image.fromarray(wide[:, SIDE : 3 * SIDE])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records import record as records
+from benchmark.records import provenance as records
 from benchmark.runtime import gauges
 from benchmark.runtime import gpu_leases as gpus
 

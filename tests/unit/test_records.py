@@ -122,7 +122,7 @@ def test_counts_are_above_zero(run: Run, kind: str, place: str, count: int) -> N
         ("metrics", "spec.evaluation", "x", "not a record: spec.evaluation: a mapping of keys is"),
         ("metrics", "spec.evaluation.metrics", [], "not a record: spec.evaluation.metrics: a map"),
         ("metrics", "spec.evaluation.metrics.fd", 0, "not a record: spec.evaluation.metrics.fd: a"),
-        ("retrieval", "facts.false_discovery_rate", [], "not a record: facts.false_discovery_rat"),
+        ("retrieval", "retrieved.false_discovery_rate", [], "not a record: retrieved.false_disco"),
         ("sample", "kind", "metrics", "not a record: protocol: this key is missing"),
         ("sample", "timing.batch_seconds", [], "not a record: timing.batch_seconds: List should"),
         ("sample", "provenance.started", "noon", "not a record: provenance.started: Invalid iso"),
@@ -162,3 +162,75 @@ def test_what_is_no_record_at_all_is_named(run: Run, content: bytes) -> None:
     path = run.record("sample", CELL)
     path.write_bytes(content)
     assert refusal(run, path).endswith(REMEDY)
+
+
+EARLIER: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "sample",
+        {"shard": 5},
+        {"shard_images": 5},
+    ),
+    (
+        "sample",
+        {"code": "c", "sources": "a b"},
+        {"shard_identity": {"code": "c", "sources": "a b"}},
+    ),
+    (
+        "features",
+        {"extractor": "e", "from_cache": False, "shard": 5},
+        {"embedding": {"extractor": "e", "from_cache": False}, "shard_images": 5},
+    ),
+    ("metrics", {"dataset": "d", "few": 64}, {"judged": {"dataset": "d", "few": 64}}),
+    ("metrics", {"few": 64}, {"judged": {"few": 64}}),
+    (
+        "retrieval",
+        {
+            "false_discovery_rate": 0.1,
+            "accused": [1],
+            "least_accused": None,
+            "accused_of_exact": 1.0,
+            "no_closest": "why",
+        },
+        {
+            "retrieved": {
+                "false_discovery_rate": 0.1,
+                "accused": [1],
+                "least_accused": None,
+                "accused_of": {"exact": 1.0},
+            },
+            "missing": {"closest": "why"},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "facts", "sections"), EARLIER)
+def test_facts_of_earlier_schemas_are_read_into_their_sections(
+    run: Run, kind: str, facts: dict[str, Any], sections: dict[str, Any]
+) -> None:
+    path = run.record(kind, CELL)
+    content = json.loads(path.read_text()) | {"schema_version": 3}
+    for section in ("judged", "retrieved", "missing"):
+        content.pop(section, None)
+    path.write_text(json.dumps(content | sections))
+    expected = read_record(path)
+    path.write_text(json.dumps(content | {"facts": facts}))
+    assert read_record(path) == expected
+    assert expected.model_dump(include=set(sections), exclude_unset=True) == sections
+    assert not hasattr(expected, "facts")
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ([], "facts: a mapping of keys is needed, not []"),
+        ({"feww": 3}, "unknown key 'feww': did you mean 'few'?"),
+        ({"few": "x"}, "few: a number is needed, not 'x'"),
+    ],
+)
+def test_damaged_facts_of_earlier_schemas_are_named(run: Run, facts: object, expected: str) -> None:
+    path = run.record("metrics", CELL)
+    content = json.loads(path.read_text())
+    del content["judged"]
+    path.write_text(json.dumps(content | {"facts": facts}))
+    assert refusal(run, path).startswith(f"not a record: {expected}")

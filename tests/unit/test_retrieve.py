@@ -105,17 +105,17 @@ def test_planted_copies_are_accused_and_named_and_held_out_images_are_not(tmp_pa
         np.save(run.features("efficientnet-lite0", name), pixels(np.load(images)))
     found = {record.id: record for record in retrieve.stage(config, "controls-tiny", run)}
     copies, held_out = found["copies-tiny"], found["held-out-tiny"]
-    assert copies.facts["accused_of_exact"] == copies.facts["accused_of_mirrored"] == 1
-    assert copies.values["accused"].value == len(copies.facts["accused"]) >= 0.9 * 60
+    assert copies.retrieved.accused_of["exact"] == copies.retrieved.accused_of["mirrored"] == 1
+    assert copies.values["accused"].value == len(copies.retrieved.accused) >= 0.9 * 60
     assert copies.values["accused_share"].value == copies.values["accused"].value / 60
     assert held_out.values["accused_share"].value <= 0.1
     assert held_out.values["distance_ratio"].value != 1  # by other images than themselves
-    assert copies.values["closest"].value == len(copies.facts["closest"]) > 0.7 * 60
+    assert copies.values["closest"].value == len(copies.retrieved.closest) > 0.7 * 60
     assert copies.values["closest_p"].value < 1e-6
-    assert held_out.facts["closest"] == []
+    assert held_out.retrieved.closest == []
     assert held_out.values["closest_p"].value > 0.05
-    assert found["noise-tiny"].facts["accused"] == found["noise-tiny"].facts["closest"] == []
-    assert found["dropped-mode-tiny"].facts["accused"] == list(range(60))
+    assert found["noise-tiny"].retrieved.accused == found["noise-tiny"].retrieved.closest == []
+    assert found["dropped-mode-tiny"].retrieved.accused == list(range(60))
     assert copies.values["distance_ratio"].high < 0.5 < held_out.values["distance_ratio"].low
     assert run.neighbours("copies-tiny").stat().st_size > 0
 

@@ -24,6 +24,7 @@ from benchmark.config.loading import load, parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.yaml_text import read_yaml
 from benchmark.records.record import Record, read_record, read_records
+from benchmark.records.sections import Prepared
 from benchmark.report.compare import compare
 from benchmark.report.compare_formats import COMPARISON_FORMATS as COMPARED
 from benchmark.report.formats import Column, Table, to_latex, to_markdown
@@ -285,7 +286,7 @@ def nasty(tmp_path: Path) -> Run:
         if record.control:
             changes["control"] = record.control.model_copy(update={"text": NASTY})
         if record.kind == "data":
-            changes["facts"] = dict.fromkeys(["origin", "licence", "attribution"], NASTY)
+            changes["prepared"] = Prepared(origin=NASTY, licence=NASTY, attribution=NASTY)
         record.model_copy(update=changes).write(path)
     return run
 

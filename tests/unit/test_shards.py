@@ -17,7 +17,8 @@ from benchmark.config.loading import parse
 from benchmark.config.shards import parse as parse_shard
 from benchmark.config.shards import shard_name, size_of, split
 from benchmark.core.errors import BenchmarkError
-from benchmark.records.record import Record, Stopwatch, read_record
+from benchmark.records.provenance import Stopwatch
+from benchmark.records.record import Record, read_record
 from benchmark.records.rows import Row, timed_alike
 from benchmark.report.timeline import place
 from benchmark.stages import features, merge, sample
@@ -106,9 +107,9 @@ def test_shards_merge_to_the_bytes_of_one_job(made: tuple[Run, Run]) -> None:
 @pytest.mark.parametrize("kind", ["sample", "features"])
 def test_the_record_of_shards_differs_in_times_alone(made: tuple[Run, Run], kind: str) -> None:
     whole, parts = (read_record(run.record(kind, CELL)) for run in made)
-    timed = {"provenance", "timing", "values", "jobs", "facts", "contention"}
+    timed = {"provenance", "timing", "values", "jobs", "shard_images", "contention"}
     assert parts.model_dump(exclude=timed) == whole.model_dump(exclude=timed)
-    assert parts.facts == whole.facts | {"shard": 5}
+    assert (parts.shard_images, whole.shard_images) == (5, None)
     assert parts.values.keys() == whole.values.keys()
     assert parts.provenance.cpu == whole.provenance.cpu
 
@@ -199,7 +200,7 @@ def test_shards_that_do_not_belong_together_are_one_line(
     path = run.shard("sample", CELL, "6-12").record("sample", CELL)
     before, samples = path.read_text(), run.samples(CELL).read_bytes()
     content = json.loads(before)
-    for part in (content, content["facts"], content["provenance"]):
+    for part in (content, content["shard_identity"], content["provenance"]):
         if key in part:
             part[key] = value
     path.write_text(json.dumps(content))

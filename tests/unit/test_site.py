@@ -17,6 +17,7 @@ from records_fixture import write_run
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_record, read_records
+from benchmark.records.sections import Prepared
 from benchmark.report.measures import Verdict
 from benchmark.report.site import write_site
 from benchmark.storage.paths import REFERENCE, Run
@@ -103,12 +104,13 @@ def test_the_page_names_skipped_images_conversions_and_ignored_files(tmp_path: P
     run = write_run(tmp_path)
     path = run.record("data", "faces")
     record = read_record(path)
-    facts = {
+    said = {
         "skipped_images": ["a.png: damaged", "b.png: damaged"],
         "conversions": ["greyscale: 3"],
         "ignored_files": ["hidden file: 2"],
     }
-    path.write_text(record.model_copy(update={"facts": record.facts | facts}).model_dump_json())
+    prepared = Prepared(origin="here", licence="MIT", attribution="us", **said)
+    path.write_text(record.model_copy(update={"prepared": prepared}).model_dump_json())
     shown = page(run)
     for name, value in (
         ("skipped images", "a.png: damaged; b.png: damaged"),

@@ -424,7 +424,7 @@ def test_few_images_are_marked_beside_the_number_but_not_in_the_csv(tmp_path: Pa
     assert r"103.30$\dagger$ " in run.tables("trained")[2].read_text()
     assert table(run, "trained")[0]["FD-EffNetLite0"] == "103.3"
     for path in (run.root / "records" / "metrics").iterdir():
-        evaluated(run, path.stem, facts={"few": 64})
+        evaluated(run, path.stem, judged={"few": 64})
     text = markdown(run, "trained")
     assert "103.30 [" in text.replace("\\", "")  # 64 are not fewer than 64
     assert "†" in text  # of the first 16 and 32

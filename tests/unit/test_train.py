@@ -260,7 +260,7 @@ def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
     assert step.low is not None
     assert step.low < step.value
     assert len(record.contention) == 1
-    assert record.facts["models"] == ["DDPM"]
+    assert record.trained.models == ["DDPM"]
 
 
 def test_a_finished_training_that_is_asked_for_again_trains_again(

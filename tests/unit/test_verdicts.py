@@ -12,8 +12,9 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import proportion
 from benchmark.records.published import key_of, read_published
-from benchmark.records.record import Cell, Control, Protocol, Record, Timing, read_records
+from benchmark.records.record import Cell, Control, Protocol, Record, read_records
 from benchmark.records.rows import Row, collect
+from benchmark.records.timing import Timing
 from benchmark.report.claims import read_claims
 from benchmark.report.measures import Lookup, TestedNumber, UndecidedError, Verdict, time_ratio
 from benchmark.report.verdicts import Judged, all_of, any_of, judge
@@ -71,8 +72,8 @@ def report_rows(
         records.append(judged("noise-faces", NOISE_FID, half, control=control))
     plants = Control(kind="copies", dataset="faces", text="copies")
     found = retrieval("copies-faces", 0.0, control=plants)
-    facts = {**found.facts, "accused_of_exact": planted}
-    return collect([*records, found.model_copy(update={"facts": facts})])
+    retrieved = found.retrieved.model_copy(update={"accused_of": {"exact": planted}})
+    return collect([*records, found.model_copy(update={"retrieved": retrieved})])
 
 
 def timed(cell: Cell, seconds: float, batches: int) -> Record:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmark.core.cores import available_cores
 from benchmark.records.contention import Watch
-from benchmark.records.record import Stopwatch, provenance
+from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.memory import peak_of_process
 from benchmark.storage.arrays import read_blocks, write_blocks
 from benchmark.storage.atomic import write_text
@@ -111,7 +111,7 @@ def grow(
         figure: file for the picture, PNG; SVG and PDF are written beside it.
     """
     watch = Stopwatch()
-    here = provenance(watch, threads=available_cores())
+    here = provenance(watch, Work(threads=available_cores()))
     print(f"growth, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
     others = Watch()
     others.begin()
@@ -124,7 +124,7 @@ def grow(
         print(f"the machine was busy: {contention.busy}: do not quote these figures", flush=True)
     if output is not None:
         rows = [{**curve._asdict(), "exponent": curve.exponent} for curve in curves]
-        machine = provenance(watch, threads=here.threads).model_dump()
+        machine = provenance(watch, Work(threads=here.threads)).model_dump()
         content = {
             "title": "growth",
             "contention": contention.model_dump(),

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import torch
 
-from benchmark.records.record import Stopwatch, provenance
+from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.device import resolve_device, synchronise
 from benchmark.runtime.gauges import gpu_state, watch_machine
 from benchmark.storage.atomic import write_text
@@ -144,7 +144,8 @@ def report(title: str, rows: Iterable[SpeedRow], output: Path | None) -> None:
     print(f"{title}, {watch.started}", flush=True)
     others = watch_machine(device)
     others.begin()
-    here = provenance(watch, threads=threads, device=device.type)
+    work = Work(threads=threads, device=device.type)
+    here = provenance(watch, work)
     gpu = f"{here.gpu}, driver {here.driver}" if here.gpu else "no GPU"
     print(f"{here.cpu}, {here.cores} cores, {threads} threads, {gpu}", flush=True)
     print(", ".join(f"{name} {number}" for name, number in here.libraries.items()), flush=True)
@@ -161,7 +162,7 @@ def report(title: str, rows: Iterable[SpeedRow], output: Path | None) -> None:
             "contention": contention.model_dump(),
             "gpu_clock_mhz": clock,
             "gpu_throttled": throttled,
-            "provenance": provenance(watch, threads=threads, device=device.type).model_dump(),
+            "provenance": provenance(watch, work).model_dump(),
         }
         content = {"title": title, **facts, "rows": [_as_json(row) for row in found]}
         write_text(output, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

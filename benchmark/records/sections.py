@@ -1,0 +1,145 @@
+"""What a record says of its job besides figures, by the kind of the record.
+
+Up to schema 3 all of it stood in one dictionary, `facts`, which `from_facts` still reads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from benchmark.core.strict import Count, Name, Strict, shown
+
+# Began the names of facts that earlier versions kept: the share of accused in a part of a control,
+# and why a value could not be computed.
+_PART, _REASON = "accused_of_", "no_"
+
+
+class Prepared(Strict):
+    """The images of a data set, as they were prepared."""
+
+    origin: str = Field(description="Where they are from")
+    licence: str
+    attribution: str
+    resolution: Count | None = None
+    train_sha256: str = ""
+    held_out_sha256: str = ""
+    skipped_images: list[str] = Field(default=[], description="That could not be read, and why")
+    conversions: list[str] = Field(default=[], description="How many took which conversion")
+    ignored_files: list[str] = Field(default=[], description="How many are no images, by kind")
+
+
+class Trained(Strict):
+    """What was trained, on what."""
+
+    models: list[Name] = Field(description="That are sampled with these weights")
+    schedule: Name | None = None
+    dataset: Name
+    parameters: Count
+    images: Count
+    batch: Count
+    steps: Count
+
+
+class Gathered(Strict):
+    """Images that were made elsewhere."""
+
+    folder: str = Field(description="Its name, without its place")
+    images_in_folder: Count
+    ignored_files: list[str] = Field(default=[], description="How many are no images, by kind")
+    files: list[str] = Field(default=[], description="In the order of the samples")
+    conversions: list[str] = Field(default=[], description="How many took which conversion")
+
+
+class MadeControls(Strict):
+    """The controls of a data set, one behind the other in one array."""
+
+    dataset: Name
+    controls: list[Name]
+
+
+class Embedding(Strict):
+    """What features were made with."""
+
+    extractor: Name
+    from_cache: bool = Field(description="Whether they were known from an earlier run")
+
+
+class Judged(Strict):
+    """What the figures of a cell or a control are of."""
+
+    dataset: Name | None = None
+    few: Count | None = Field(
+        default=None, description="Number of images below which a distance is marked"
+    )
+
+
+class Retrieved(Strict):
+    """Which images of a cell or a control were accused of being copies."""
+
+    dataset: Name | None = None
+    neighbours: Count | None = Field(default=None, description="k of the retrieval")
+    false_discovery_rate: float | None = Field(
+        default=None, description="Share of the accused that are innocent, on average at most"
+    )
+    accused: list[int] = Field(default=[], description="Numbers of the images, from 0")
+    closest: list[int] | None = Field(
+        default=None,
+        description="Images that lie closer than all held-out images, where these are too many by "
+        "chance; null: not told",
+    )
+    least_accused: int | None = Field(
+        default=None, description="Copies below which none is accused; null: not judged"
+    )
+    accused_of: dict[str, float] = Field(
+        default={}, description="Share of accused in each part of a control that has parts"
+    )
+
+
+class ShardIdentity(Strict):
+    """What all shards of a cell must have in common, besides the config."""
+
+    code: str = Field(description="Hash of the code that made it")
+    sources: str = Field(description="SHA-256 of all that was read")
+
+
+_SECTION_OF = {
+    "data": "prepared",
+    "train": "trained",
+    "sample": "gathered",
+    "controls": "made",
+    "features": "embedding",
+    "metrics": "judged",
+    "retrieval": "retrieved",
+}
+
+
+def from_facts(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a record of schema 3 or earlier with its facts in their sections.
+
+    Raises:
+        ValueError: they are no mapping.
+    """
+    facts = content["facts"]
+    if not isinstance(facts, dict):
+        raise ValueError(f"facts: a mapping of keys is needed, not {shown(facts)}")
+    found = {key: value for key, value in content.items() if key != "facts"}
+    left = dict(facts)
+    if reasons := _taken(left, _REASON):
+        found["missing"] = reasons
+    if "shard" in left:
+        found["shard_images"] = left.pop("shard")
+    if identity := {key: left.pop(key) for key in ShardIdentity.model_fields if key in left}:
+        found["shard_identity"] = identity
+    if parts := _taken(left, _PART):
+        left["accused_of"] = parts
+    if left and content.get("kind") in _SECTION_OF:
+        found[_SECTION_OF[content["kind"]]] = left
+    return found
+
+
+def _taken(facts: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Remove the facts whose names begin with `prefix`, and return them without it."""
+    names = [name for name in facts if str(name).startswith(prefix)]
+    return {name.removeprefix(prefix): facts.pop(name) for name in names}
