@@ -49,12 +49,14 @@ STOCHASTIC = {
 }
 
 
-def flow_error(name: str, process: Process, steps: int, model: Model | None = None) -> float:
+def flow_error(
+    name: str, process: Process, steps: int, model: Model | None = None, **options: object
+) -> float:
     """Return the largest distance of a sampler's end from that of the exact flow."""
     grid = timesteps(process, steps, "karras")
     mean, std = at_start(process, grid[0])
     x_T = mean + std * torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
-    sampler = SAMPLERS.make(name)
+    sampler = SAMPLERS.make(name, **options)
     x_0 = sampler.sample(model or gaussian(process), process, x_T, grid, no_noise)
     return float((x_0 - flow(process, x_T, grid)).abs().max())
 

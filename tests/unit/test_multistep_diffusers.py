@@ -21,6 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 BETA_SCHEDULES = {"linear": Linear().process(), "squaredcos_cap_v2": Cosine().process()}
 SCHEDULERS = {"dpm-solver++": "DPMSolverMultistepScheduler", "unipc": "UniPCMultistepScheduler"}
+ALL_SCHEDULERS = {**SCHEDULERS, "deis": "DEISMultistepScheduler"}  # which ends at the least noise
 # Numbers of steps for which diffusers' plan is even, ends above t = -1 and repeats no time.
 STEPS = {
     "leading": (3, 4, 7, 9, 19, 24, 199, 999),
@@ -42,7 +43,7 @@ def scheduler_of(name: str, betas: str, spacing: str, steps: int, **options: obj
     import diffusers
 
     times = {"use_karras_sigmas": True} if spacing == "karras" else {"timestep_spacing": spacing}
-    kind = getattr(diffusers, SCHEDULERS[name])
+    kind = getattr(diffusers, ALL_SCHEDULERS[name])
     theirs = with_table_of(BETA_SCHEDULES[betas], kind(beta_schedule=betas, **times, **options))
     theirs.set_timesteps(steps)
     theirs.set_begin_index(0)
@@ -92,14 +93,16 @@ def test_a_plan_near_all_times_begins_at_the_noise_and_repeats_none(
 
 def test_the_default_is_the_plan_that_ends_before_the_first_time() -> None:
     expected = [999, 899, 799, 699, 599, 500, 400, 300, 200, 100]
-    for name in SCHEDULERS:
+    for name in ALL_SCHEDULERS:
         assert SAMPLERS.make(name).plan(Linear().process(), 10).tolist() == expected
 
 
 def states_of(theirs: Any, process: DiscreteVP, grid: Array, count: int) -> list[Tensor]:
     """Return the first states of diffusers' loop; the network is told the times of our plan."""
     # In double precision: set_timesteps rounds them to single.
-    theirs.sigmas = torch.tensor(sigmas_of(process, grid, theirs.config.final_sigmas_type))
+    theirs.sigmas = torch.tensor(
+        sigmas_of(process, grid, theirs.config.get("final_sigmas_type", "sigma_min"))
+    )
     states = [noise_from(0)()]
     for t, told in itertools.islice(zip(theirs.timesteps, grid, strict=True), count - 1):
         output = Wave(process)(states[-1], torch.tensor(told).expand(2))
@@ -122,6 +125,24 @@ def test_dpm_solver_takes_the_steps_of_diffusers(
     states = states_of(theirs, process, grid, steps + 1)
     ours = trajectory("dpm-solver++", process, grid, clip=False, **options)
     assert largest_difference(ours, states) <= 1e-5  # theirs computes in single precision
+
+
+@pytest.mark.parametrize("betas", BETA_SCHEDULES)
+@pytest.mark.parametrize("spacing", STEPS)
+@pytest.mark.parametrize("solver_order", [1, 2, 3])
+@pytest.mark.parametrize("lower_order_final", [False, True])
+@pytest.mark.parametrize("steps", [3, 9, 19])
+def test_deis_takes_the_steps_of_diffusers(
+    betas: str, spacing: str, solver_order: int, lower_order_final: bool, steps: int
+) -> None:
+    options = {"solver_order": solver_order, "lower_order_final": lower_order_final}
+    process = BETA_SCHEDULES[betas]
+    grid = grid_of("deis", process, spacing, steps)
+    theirs = scheduler_of("deis", betas, spacing, steps, **options)
+    states = states_of(theirs, process, grid, steps + 1)
+    options |= {"final_sigmas_type": "sigma_min"}
+    ours = trajectory("deis", process, grid, clip=False, **options)
+    assert largest_difference(ours, states) <= 1e-9
 
 
 @pytest.mark.parametrize("solver_order", [1, 2, 3, 4])

@@ -26,6 +26,38 @@ def test_error_of_an_ode_solver_falls_at_its_order(name: str, key: str) -> None:
     assert order(STEPS, errors) == pytest.approx(DETERMINISTIC[name].order, abs=0.15)
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    ("name", "solver_order", "expected"),
+    [
+        ("deis", 1, 1),
+        ("deis", 2, 2),
+        ("ipndm", 1, 1),
+        ("ipndm", 2, 2),
+        ("ipndm", 3, 2),  # its factors are those of even steps
+        ("ipndm", 4, 2),
+    ],
+)
+def test_error_of_a_multistep_solver_falls_at_its_order(
+    name: str, solver_order: int, expected: int, key: str
+) -> None:
+    process = PROCESSES[key]
+    errors = [flow_error(name, process, steps, solver_order=solver_order) for steps in STEPS]
+    assert order(STEPS, errors) == pytest.approx(expected, abs=0.15)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_third_order_of_deis_gains_more_than_its_start_costs(key: str) -> None:
+    """The first steps are of orders 1 and 2, which leaves less than 3 of all of them."""
+    process = PROCESSES[key]
+    second, third = (
+        [flow_error("deis", process, steps, solver_order=number) for steps in STEPS]
+        for number in (2, 3)
+    )
+    assert 2.3 < order(STEPS, third) < 3
+    assert third[-1] < second[-1] / 10
+
+
 def test_error_of_euler_maruyama_falls_at_order_one() -> None:
     errors = [variance_error("euler-maruyama", PROCESSES["sub-vp"], steps) for steps in STEPS]
     assert order(STEPS, errors) == pytest.approx(1, abs=0.15)

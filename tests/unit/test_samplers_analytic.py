@@ -37,9 +37,11 @@ VARIANCE_TOLERANCE = {
     "dpm-solver++": 0.01,
     "heun": 0.005,
     "unipc": 0.01,
+    "deis": 0.02,
+    "ipndm": 0.01,
     "probability-flow": 0.005,
 }
-DETERMINISTIC = ["ddim", "dpm-solver++", "heun", "unipc", "probability-flow"]
+DETERMINISTIC = ["ddim", "dpm-solver++", "heun", "unipc", "deis", "ipndm", "probability-flow"]
 WITHOUT_CORRECTOR: dict[str, dict[str, object]] = {"predictor-corrector": {"corrections": 0}}
 
 

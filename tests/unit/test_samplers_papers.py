@@ -156,6 +156,33 @@ def test_euler_maruyama_is_equation_6_of_song_et_al(kind: str) -> None:
     assert relative.max() <= 1e-5
 
 
+@pytest.mark.parametrize("solver_order", [1, 2, 3, 4])
+def test_ipndm_is_the_step_of_ddim_with_an_extrapolated_prediction(solver_order: int) -> None:
+    steps = 12
+    times = np.linspace(1, 1e-3, steps)
+    alpha = np.exp(-(BETA_MIN * times + times**2 * (BETA_MAX - BETA_MIN) / 2) / 2)
+    alpha, sigma = np.append(alpha, 1), np.append(np.sqrt(1 - alpha**2), 0)
+    x = start()
+    states, e = [], []
+    for i, t in enumerate(times):
+        states.append(x)
+        e.insert(0, -sigma[i] * score(x, t))
+        known = min(i + 1, solver_order)
+        eps = {
+            1: lambda: e[0],
+            2: lambda: (3 * e[0] - e[1]) / 2,
+            3: lambda: (23 * e[0] - 16 * e[1] + 5 * e[2]) / 12,
+            4: lambda: (55 * e[0] - 59 * e[1] + 37 * e[2] - 9 * e[3]) / 24,
+        }[known]()
+        x0 = (x - sigma[i] * eps) / alpha[i]
+        x = alpha[i + 1] * x0 + sigma[i + 1] * eps
+    states.append(x)
+
+    ours = states_of("ipndm", "vp", steps, solver_order=solver_order)
+    relative = np.abs(ours - states) / np.maximum(1, np.abs(states))
+    assert relative.max() <= 1e-9
+
+
 def test_heun_is_algorithm_1_of_karras_et_al() -> None:
     steps, rho, sigma_min, sigma_max = 12, 7, 0.01 * 5000**1e-5, 50.0
     i = np.arange(steps)

@@ -8,14 +8,12 @@ from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
 from benchmark.diffusion.samplers.base import SPACING, Sampler
-from benchmark.diffusion.samplers.multistep import FinalSigma, Path, solve
+from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, solve
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
-
-FEW_STEPS = 15  # below which diffusers lowers the order of the last step
 
 
 class DPMSolverPP(Sampler):

@@ -1,4 +1,4 @@
-"""What DPM-Solver++ and UniPC share: multistep formulas for the probability-flow ODE."""
+"""What multistep solvers share: their formulas for the probability-flow ODE, and their steps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FinalSigma = Literal["zero", "sigma_min"]
 SolverType = Literal["bh1", "bh2"]
+
+FEW_STEPS = 15  # below which diffusers lowers the order of the last steps
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)  # of an integral over [-1, 1]
 
@@ -54,7 +56,8 @@ class Path:
         final_sigmas_type: `zero`: the last step goes to the clean image; `sigma_min`: to the least
             noise of the process.
         predict_x0: whether the predictions are x̂_0, or ε̂.
-        solver_type: B(h) of UniPC: h (`bh1`), or e^h - 1 (`bh2`).
+        solver_type: B(h) of UniPC: h (`bh1`), or e^h - 1 (`bh2`); `exact`: formulas of two
+            predictions integrate their polynomial too, as those of more do anyway.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Path:
         timesteps: Array,
         final_sigmas_type: FinalSigma,
         predict_x0: bool,
-        solver_type: SolverType,
+        solver_type: SolverType | Literal["exact"],
     ) -> None:
         end = None if final_sigmas_type == "zero" else process.t_min
         alpha, sigma = levels(process, timesteps, end)
@@ -94,11 +97,12 @@ class Path:
     def _weights(self, h: float, r: Array) -> Array:
         """Return B(h) ρ of Zhao et al. 2023, equation 11, for predictions at z_s + r h.
 
-        B(h) drops out where R ρ = b is solved, as b has 1/B(h). For one prediction ρ is ½ instead.
+        B(h) drops out where R ρ = b is solved, as b has 1/B(h). For one prediction ρ is ½ instead,
+        but for the solver type `exact`.
         """
         if len(r) == 0:
             return r
-        if len(r) == 1:
+        if len(r) == 1 and self._solver_type != "exact":
             return np.array([(h if self._solver_type == "bh1" else np.expm1(h)) / 2])
         k = np.arange(1, len(r) + 1)
         # k! h φ_{k+1}(h) as h ∫ e^((1-θ)h) θ^k dθ over [0, 1]. The recursion for φ would lose
