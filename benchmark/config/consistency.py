@@ -1,0 +1,194 @@
+"""Whether all that a config says goes together.
+
+Each check raises ValueError, whose text begins with the key.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from benchmark.config.checks import LEAST_IMAGES, check_data, check_loss, check_plan, known
+from benchmark.config.grid import Grid
+from benchmark.config.schema import Entry
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.reserved import COLUMNS, TABLES
+from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics import Sizes
+from benchmark.storage.paths import CONTROLS, HELD_OUT
+
+
+def check_config(config: Grid) -> None:
+    """Refuse what a config says that cannot go together.
+
+    Raises:
+        ValueError: with the key.
+    """
+    for name, source in config.data.items():
+        check_data(f"data.{name}", source)
+    for name, model in config.models.items():
+        at = f"models.{name}"
+        known(f"{at}.data", model.data, config.data)
+        if model.network is None or model.training is None:
+            continue
+        known(f"{at}.network", model.network, config.networks)
+        known(f"{at}.training", model.training, config.training)
+        network, source = config.networks[model.network], config.data[model.data]
+        network.check_fits(f"{at}.network", source.resolution)
+    known("evaluation.extractor", config.evaluation.extractor, EXTRACTORS.classes)
+    for index, entry in enumerate(config.grid):
+        _check_entry(config, f"grid.{index}", entry)
+    _check_cells(config)
+
+
+def _check_entry(config: Grid, at: str, entry: Entry) -> None:
+    if entry.table in TABLES:
+        raise ValueError(f"{at}.table: every run has a table {entry.table}: choose another name")
+    for model in entry.model:
+        known(f"{at}.model", model, config.models)
+        _check_keys(config, at, entry, model)
+    for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
+        known(f"{at}.schedule", schedule, config.schedules, SCHEDULES.names())
+        known(f"{at}.sampler", sampler, config.samplers, SAMPLERS.names())
+    for model, schedule in itertools.product(entry.model, entry.schedule):
+        _check_learns(config, model, schedule)
+        for sampler in entry.sampler:
+            sampled_with = config.schedule_of(model, schedule)
+            described = config.described.get(model)
+            check_plan(sampled_with, config.sampler(sampler), entry.steps, at, described)
+
+
+def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
+    """Refuse samples of unknown making, and a making for images that are there already."""
+    ready = config.models[model].images is not None
+    for key in ("schedule", "sampler", "steps"):
+        if not getattr(entry, key) and not ready:
+            raise ValueError(f"{at}.{key}: is missing: only models with images go without")
+        if getattr(entry, key) and ready:
+            raise ValueError(
+                f"{at}.{key}: models.{model}.images were made elsewhere: leave it out, and "
+                "give other models an entry of their own"
+            )
+    if entry.shard and ready:
+        raise ValueError(
+            f"{at}.shard: models.{model}.images are gathered, not sampled: leave it out"
+        )
+
+
+def _check_learns(config: Grid, model: str, schedule: str) -> None:
+    recipe = config.recipe(model)
+    if recipe is None:
+        _check_described(config, model, schedule)
+        return
+    process = config.schedule(schedule).process()
+    network, training = recipe
+    network.check_process(f"networks.{config.models[model].network}", schedule, process)
+    check_loss(f"training.{config.models[model].training}", training, schedule, process)
+
+
+def _check_described(config: Grid, model: str, schedule: str) -> None:
+    weights = config.described.get(model)
+    if weights is None:
+        return
+    try:
+        config.check_weights(model, schedule, weights)
+    except BenchmarkError as error:
+        raise ValueError(str(error)) from None
+    at, spec = f"models.{model}.weights", config.models[model]
+    if weights.spec is not None:
+        weights.spec.check_fits(at, config.data[spec.data].resolution)
+    assert spec.weights is not None
+    spec.weights.check_process(at, weights, schedule, weights.schedule.process())
+
+
+def _check_cells(config: Grid) -> None:
+    seen: set[str] = set()
+    trained: dict[str, dict[str, Any]] = {}
+    for cell in config.cells:
+        spec = {"model": config.weights_of(cell.model), "schedule": cell.schedule}
+        if cell.trained_as and trained.setdefault(cell.trained_as, spec) != spec:
+            raise ValueError(
+                f"grid: two trainings are both called {cell.trained_as}: rename a model"
+            )
+        if cell.id in seen:
+            raise ValueError(f"grid: the cell {cell.id} is named twice: keep one of the two")
+        seen.add(cell.id)
+        images = config.data[cell.dataset].train
+        if config.evaluation.neighbours > images:
+            raise ValueError(
+                f"evaluation.neighbours: {config.evaluation.neighbours} neighbours cannot be "
+                f"found among the {images} training images of data.{cell.dataset}"
+            )
+    _check_subjects(config)
+    _check_case(config)
+
+
+def _check_case(config: Grid) -> None:
+    """Refuse names of files that differ in case alone: some file systems take them for one."""
+    tables = dict.fromkeys(entry.table for entry in config.grid)
+    ids = [*config.subjects, *map(config.controls_of, config.data), *config.data]
+    kinds: dict[str, Iterable[str]] = {
+        "data": config.data,
+        "models": config.models,
+        "networks": config.networks,
+        "training": config.training,
+        "schedules": config.schedules,
+        "samplers": config.samplers,
+        "evaluation.metrics": [*config.evaluation.metrics, *COLUMNS],
+        "grid: table": [*tables, *TABLES],
+        "grid: training": config.trainings,
+        "grid: cell, data set or control": ids,
+    }
+    for at, names in kinds.items():
+        seen: dict[str, str] = {}
+        for name in names:
+            other = seen.setdefault(name.casefold(), name)
+            if other != name:
+                raise ValueError(
+                    f"{at}: {name} and {other} differ in case alone, which not every file "
+                    "system tells: rename one"
+                )
+
+
+def _check_subjects(config: Grid) -> None:
+    kinds = [HELD_OUT, CONTROLS, *config.evaluation.controls]
+    controls = {f"{kind}-{data}" for kind in kinds for data in config.data}
+    for name in sorted(controls.intersection(config.data)):
+        raise ValueError(f"data.{name}: this is the name of a control: rename it")
+    for cell in config.cells:
+        if cell.id in config.data or cell.id in controls:
+            raise ValueError(
+                f"grid: the cell {cell.id} has the name of a data set or a control: rename it"
+            )
+    most = max(cell.samples for cell in config.cells)
+    if config.evaluation.sizes and max(config.evaluation.sizes) > most:
+        raise ValueError(f"evaluation.sizes: no cell has more than {most} samples")
+    for data in {cell.dataset for cell in config.cells}:
+        if config.evaluation.controls and config.control_count(data) < LEAST_IMAGES:
+            raise ValueError(
+                f"evaluation.controls: data.{data} has too few training images: at least "
+                f"{2 * LEAST_IMAGES}, or controls: []"
+            )
+    _check_metrics(config)
+
+
+def _check_metrics(config: Grid) -> None:
+    """Refuse metrics for which a cell or a control has too few images."""
+    dimension = EXTRACTORS.make(config.evaluation.extractor).dimension
+    seen: set[Sizes] = set()
+    for subject in config.subjects.values():
+        sizes = Sizes(config.count(subject), config.data[subject.dataset].train, dimension)
+        if sizes in seen:
+            continue
+        seen.add(sizes)
+        for name, metric in config.evaluation.metrics.items():
+            try:
+                metric.check_sizes(sizes)
+            except BenchmarkError as error:
+                raise ValueError(
+                    f"evaluation.metrics.{name}: {subject.name}: {error}; change its options, "
+                    "the numbers of images, or leave the metric out"
+                ) from None

@@ -1,0 +1,165 @@
+"""The grid of a config: its cells, its trainings, and all that is judged."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from benchmark.config.keys import Keys
+from benchmark.config.schema import Entry, Subject
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict import LONGEST, nearest_names, shown
+from benchmark.data.controls import CONTROLS
+from benchmark.records.record import Cell, Control, Sampling
+from benchmark.storage.paths import CONTROLS as ALL_CONTROLS
+from benchmark.storage.paths import HELD_OUT
+
+_V = TypeVar("_V")
+
+
+class Grid(Keys):
+    """The cells, trainings and controls that follow from the keys of a config."""
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All cells of the grid, in the order in which the config names them."""
+        return [cell for cell, _ in self._grid]
+
+    @cached_property
+    def _grid(self) -> list[tuple[Cell, Entry]]:
+        return [
+            (self._cell(entry, *point), entry)
+            for entry in self.grid
+            for point in itertools.product(entry.model, entry.samplings, entry.seed)
+        ]
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell with this id; raise BenchmarkError with the nearest right id."""
+        return find(name, {cell.id: cell for cell in self.cells}, "cell")
+
+    def shard(self, name: str) -> int | None:
+        """Return how many images of a cell one job samples, or embeds; None: all.
+
+        The images do not depend on it, so that it is in no specification.
+        """
+        cell = self.cell(name)
+        return next(entry.shard for other, entry in self._grid if other == cell)
+
+    def _cell(self, entry: Entry, model: str, sampling: Sampling | None, seed: int) -> Cell:
+        spec = self.models[model]
+        known = sampling._asdict() if sampling else {}
+        trained = sampling if spec.weights is None else None
+        name = "-".join([model, *map(str, known.values()), f"s{seed}"])
+        if len(name) > LONGEST:
+            raise ValueError(f"grid: {name:.40}… has {len(name)} characters: choose shorter names")
+        return Cell(
+            id=name,
+            table=entry.table,
+            family=spec.family,
+            model=model,
+            trained_as=self.training_id(model, trained.schedule) if trained else None,
+            weights="from-scratch" if trained else "pretrained" if sampling else "elsewhere",
+            dataset=spec.data,
+            resolution=self.data[spec.data].resolution,
+            **known,
+            seed=seed,
+            samples=entry.samples,
+        )
+
+    @cached_property
+    def trainings(self) -> dict[str, Cell]:
+        """Every training that the grid needs, by its id, with one cell that uses it."""
+        return {cell.trained_as: cell for cell in reversed(self.cells) if cell.trained_as}
+
+    def training_id(self, model: str, schedule: str) -> str:
+        """Return the name of the training that makes the weights of a model under a schedule.
+
+        With `share_training`, models that differ in nothing but their name share one.
+        """
+        if not self.share_training:
+            return f"{model}-{schedule}"
+        spec = self.weights_of(model)
+        same = [name for name in self.models if self.weights_of(name) == spec]
+        return f"{'+'.join(sorted(same))}-{schedule}"
+
+    def weights_of(self, model: str) -> dict[str, Any]:
+        """Return the keys of a model that its weights depend on."""
+        return self.models[model].model_dump(include={"data", "network", "training"})
+
+    @cached_property
+    def subjects(self) -> dict[str, Subject]:
+        """All that is judged, by name: the cells, and every control of the data that they use."""
+        texts = {HELD_OUT: "real images that were never trained on, the floor at equal n"}
+        texts |= {kind: CONTROLS.make(kind).text for kind in self.evaluation.controls}
+        cells = {cell.id: Subject(cell.id, cell.dataset, cell=cell) for cell in self.cells}
+        return cells | {
+            f"{kind}-{data}": Subject(
+                f"{kind}-{data}", data, control=Control(kind=kind, dataset=data, text=text)
+            )
+            for data in sorted({cell.dataset for cell in self.cells})
+            for kind, text in texts.items()
+        }
+
+    def judged(self, name: str) -> list[Subject]:
+        """Return the cell or the control called `name`, or all for `controls-` and a data set.
+
+        Raises:
+            BenchmarkError: it is none of them.
+        """
+        groups = {name: [subject] for name, subject in self.subjects.items()}
+        for subject in self.subjects.values():
+            if subject.control:
+                groups.setdefault(self.controls_of(subject.dataset), []).append(subject)
+        return find(name, groups, "cell or control")
+
+    def controls_of(self, dataset: str) -> str:
+        """Return the name of all controls of a data set together."""
+        return f"{ALL_CONTROLS}-{dataset}"
+
+    def control_count(self, dataset: str) -> int:
+        """Return the number of images of a control: as many as the largest cell has.
+
+        They are no more than there are held-out images, and than half of the training images.
+        """
+        largest = max(cell.samples for cell in self.cells if cell.dataset == dataset)
+        source = self.data[dataset]
+        return min(largest, source.held_out, source.train // 2)
+
+    def count(self, subject: Subject) -> int:
+        """Return the number of images of a subject."""
+        if subject.cell:
+            return subject.cell.samples
+        assert subject.control
+        if subject.control.kind == HELD_OUT:
+            return self.data[subject.dataset].held_out
+        return self.control_count(subject.dataset)
+
+    def sizes(self, subject: Subject) -> list[int]:
+        """Return the numbers of images, fewer than all, at which a subject is measured too.
+
+        Held-out images are measured at the size of every other subject.
+        """
+        sizes = set(self.evaluation.sizes)
+        if subject.control and subject.control.kind == HELD_OUT:
+            mine = [other for other in self.subjects.values() if other.dataset == subject.dataset]
+            sizes |= {self.count(other) for other in mine}
+        return sorted(size for size in sizes if size < self.count(subject))
+
+    def embedded(self, name: str) -> str:
+        """Return `name`, which is that of a cell, of a data set, or of all controls of one.
+
+        Raises:
+            BenchmarkError: it is none of them.
+        """
+        controls = [self.controls_of(cell.dataset) for cell in self.cells]
+        known = [*(cell.id for cell in self.cells), *self.data, *controls]
+        return find(name, {name: name for name in known}, "cell, data set or controls-DATA")
+
+
+def find(name: str, found: Mapping[str, _V], noun: str) -> _V:
+    """Return what is called `name`; raise BenchmarkError with the nearest right name."""
+    if name not in found:
+        raise BenchmarkError(f"no {noun} {shown(name)}: {nearest_names(name, found)}")
+    return found[name]
