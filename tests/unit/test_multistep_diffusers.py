@@ -11,6 +11,7 @@ import torch
 from test_samplers_diffusers import Wave, largest_difference, noise_from, trajectory, with_table_of
 from torch import Tensor
 
+from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.processes.base import Array
 from benchmark.diffusion.processes.discrete_vp import DiscreteVP
 from benchmark.diffusion.samplers import SAMPLERS
@@ -97,8 +98,11 @@ def test_the_default_is_the_plan_that_ends_before_the_first_time() -> None:
         assert SAMPLERS.make(name).plan(Linear().process(), 10).tolist() == expected
 
 
-def states_of(theirs: Any, process: DiscreteVP, grid: Array, count: int) -> list[Tensor]:
+def states_of(
+    theirs: Any, process: DiscreteVP, grid: Array, count: int, noise: Any = None
+) -> list[Tensor]:
     """Return the first states of diffusers' loop; the network is told the times of our plan."""
+    draws = {"variance_noise": noise()} if noise else {}
     # In double precision: set_timesteps rounds them to single.
     theirs.sigmas = torch.tensor(
         sigmas_of(process, grid, theirs.config.get("final_sigmas_type", "sigma_min"))
@@ -106,7 +110,8 @@ def states_of(theirs: Any, process: DiscreteVP, grid: Array, count: int) -> list
     states = [noise_from(0)()]
     for t, told in itertools.islice(zip(theirs.timesteps, grid, strict=True), count - 1):
         output = Wave(process)(states[-1], torch.tensor(told).expand(2))
-        states.append(theirs.step(output, t, states[-1]).prev_sample)
+        states.append(theirs.step(output, t, states[-1], **draws).prev_sample)
+        draws = {"variance_noise": noise()} if noise else {}
     return states
 
 
@@ -143,6 +148,66 @@ def test_deis_takes_the_steps_of_diffusers(
     options |= {"final_sigmas_type": "sigma_min"}
     ours = trajectory("deis", process, grid, clip=False, **options)
     assert largest_difference(ours, states) <= 1e-9
+
+
+@pytest.mark.parametrize("betas", BETA_SCHEDULES)
+@pytest.mark.parametrize("spacing", STEPS)
+@pytest.mark.parametrize("lower_order_final", [False, True])
+@pytest.mark.parametrize("steps", [3, 9, 19])
+def test_the_sde_solver_takes_the_steps_of_diffusers(
+    betas: str, spacing: str, lower_order_final: bool, steps: int
+) -> None:
+    process = BETA_SCHEDULES[betas]
+    grid = grid_of("sde-dpm-solver++", process, spacing, steps)
+    options = {"algorithm_type": "sde-dpmsolver++", "lower_order_final": lower_order_final}
+    theirs = scheduler_of("dpm-solver++", betas, spacing, steps, **options)
+    states = states_of(theirs, process, grid, steps + 1, noise_from(1))
+    ours = trajectory(
+        "sde-dpm-solver++", process, grid, clip=False, lower_order_final=lower_order_final
+    )
+    assert largest_difference(ours, states) <= 1e-5  # theirs computes in single precision
+
+
+class Parabola(torch.nn.Module):
+    """Predicts ε such that x̂_0 is a parabola of λ = log α/σ, whatever the image."""
+
+    def __init__(self, process: DiscreteVP) -> None:
+        super().__init__()
+        self.process = process
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = (
+            float(self.process.alpha(t[0].item())),
+            float(self.process.sigma(t[0].item())),
+        )
+        return (x - alpha * parabola(np.log(alpha / sigma))) / sigma
+
+
+def parabola(log_snr: Any) -> Any:
+    return 0.3 - 0.2 * log_snr + 0.05 * log_snr**2
+
+
+def test_a_step_of_third_order_integrates_a_parabola_exactly() -> None:
+    """The exact solution of Lu et al. 2022, proposition 4.1, by quadrature.
+
+    That of diffusers 0.42.1, as of the authors' code, takes half of the second derivative.
+    """
+    process = Linear().process()
+    grid = grid_of("dpm-solver++3m", process, "linspace", 20)
+    model = Denoiser(Parabola(process), process, clip=False)
+    states: list[Tensor] = []
+    SAMPLERS.make("dpm-solver++3m").sample(
+        model, process, noise_from(0)(), grid, noise_from(1), lambda i, t, x, x0: states.append(x)
+    )
+    alpha, sigma = process.alpha(grid), process.sigma(grid)
+    log_snr = np.log(alpha / sigma)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    for i in range(2, 19):
+        middle, half = (log_snr[i + 1] + log_snr[i]) / 2, (log_snr[i + 1] - log_snr[i]) / 2
+        at = middle + half * nodes
+        integral = half * float((weights * np.exp(at) * parabola(at)).sum())
+        expected = sigma[i + 1] * (states[i] / sigma[i] + integral)
+        assert torch.allclose(states[i + 1], expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("solver_order", [1, 2, 3, 4])

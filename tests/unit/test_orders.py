@@ -47,15 +47,25 @@ def test_error_of_a_multistep_solver_falls_at_its_order(
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_third_order_of_deis_gains_more_than_its_start_costs(key: str) -> None:
+@pytest.mark.parametrize("name", ["deis", "dpm-solver++3m"])
+def test_third_order_gains_more_than_its_start_costs(name: str, key: str) -> None:
     """The first steps are of orders 1 and 2, which leaves less than 3 of all of them."""
     process = PROCESSES[key]
-    second, third = (
-        [flow_error("deis", process, steps, solver_order=number) for steps in STEPS]
-        for number in (2, 3)
-    )
-    assert 2.3 < order(STEPS, third) < 3
+    if name == "deis":
+        second = [flow_error("deis", process, steps, solver_order=2) for steps in STEPS]
+        third = [flow_error("deis", process, steps, solver_order=3) for steps in STEPS]
+    else:
+        second, third = (
+            [flow_error(each, process, steps) for steps in STEPS] for each in ("dpm-solver++", name)
+        )
+    assert 2.3 < order(STEPS, third) < 3.2
     assert third[-1] < second[-1] / 10
+
+
+@pytest.mark.parametrize("key", ["linear", "vp", "sub-vp"])
+def test_error_of_the_sde_solver_falls_faster_than_at_order_one(key: str) -> None:
+    errors = [variance_error("sde-dpm-solver++", PROCESSES[key], steps) for steps in STEPS]
+    assert order(STEPS, errors) > 1.2
 
 
 def test_error_of_euler_maruyama_falls_at_order_one() -> None:

@@ -66,6 +66,8 @@ def test_sample_is_the_same_whatever_its_batch(name: str, kind: str) -> None:
         ("ddpm", "linear", {}, 10),
         ("ddim", "linear", {}, 10),
         ("dpm-solver++", "linear", {}, 10),
+        ("dpm-solver++3m", "linear", {}, 10),
+        ("sde-dpm-solver++", "linear", {}, 10),
         ("unipc", "linear", {}, 10),
         ("deis", "linear", {}, 10),
         ("ipndm", "linear", {}, 10),

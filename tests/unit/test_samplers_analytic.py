@@ -39,9 +39,20 @@ VARIANCE_TOLERANCE = {
     "unipc": 0.01,
     "deis": 0.02,
     "ipndm": 0.01,
+    "dpm-solver++3m": 0.02,
+    "sde-dpm-solver++": 0.05,
     "probability-flow": 0.005,
 }
-DETERMINISTIC = ["ddim", "dpm-solver++", "heun", "unipc", "deis", "ipndm", "probability-flow"]
+DETERMINISTIC = [
+    "ddim",
+    "dpm-solver++",
+    "dpm-solver++3m",
+    "heun",
+    "unipc",
+    "deis",
+    "ipndm",
+    "probability-flow",
+]
 WITHOUT_CORRECTOR: dict[str, dict[str, object]] = {"predictor-corrector": {"corrections": 0}}
 
 
@@ -166,7 +177,7 @@ def test_deterministic_sampler_keeps_the_modes(name: str, key: str) -> None:
     assert_is_mixture(sampler.sample(model, process, x_T, grid, no_noise), 0.02)
 
 
-STOCHASTIC = ["ddpm", "predictor-corrector", "euler-maruyama"]
+STOCHASTIC = ["ddpm", "predictor-corrector", "euler-maruyama", "sde-dpm-solver++"]
 
 
 @pytest.mark.parametrize(("name", "key"), defined_on(STOCHASTIC))
