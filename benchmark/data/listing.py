@@ -109,6 +109,14 @@ def samples_of_cell(folder: Path) -> Path | None:
 def walk(folder: Path, key: str = "") -> Iterator[tuple[Path, list[str], list[str]]]:
     """Walk as `os.walk` does, through links too, but into each folder once, in a fixed order.
 
+    Args:
+        folder: where the walk begins.
+        key: of the config that names the folder; it begins the message of an error.
+
+    Yields:
+        A folder, and the names of the folders and of the files in it. Folders that the caller
+        removes from the list are not entered.
+
     Raises:
         BenchmarkError: a folder cannot be listed.
     """

@@ -151,6 +151,11 @@ def check_features(features: Features, name: str, least: int = 2) -> None:
 def check_pair(fake: Features, real: Features, least: int = 2) -> None:
     """Refuse two sets of features that cannot be compared.
 
+    Args:
+        fake: should be N×d; see `check_features`.
+        real: should be M×d.
+        least: the smallest N and M.
+
     Raises:
         BenchmarkError: either set is unusable, or their dimensions differ.
     """

@@ -109,7 +109,14 @@ def squared_radii(x: Features, k: int, name: str) -> Float64:
 
 
 def open_balls(radii: Float64, dimension: int) -> Float64:
-    """Return squared radii less what rounding may add to them and to a distance: balls are open."""
+    """Return squared radii (n), reduced by what rounding may add to them and to a distance.
+
+    Only so are balls open: rounding does not bring an image on the border inside.
+
+    Args:
+        radii: squared radii of n balls (n).
+        dimension: of the features.
+    """
     return radii * (1 - 2 * rounding(dimension))
 
 

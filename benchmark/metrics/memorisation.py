@@ -1,8 +1,8 @@
-"""Are samples copies of training images? Each figure compares with held-out real images.
+"""Are samples copies of training images? Each measure compares them with held-out real images.
 
 A small distance to the training set proves nothing by itself: real images that the model has never
-seen may lie as close. `memorisation` judges a whole set of samples, by features or by pixels;
-`copies` and `accused` name single ones.
+seen may lie as close. `memorisation` measures a whole set of samples, by features or by pixels;
+`copies` and `accused` point out single samples.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from PIL import Image
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Figures
-from benchmark.metrics.distances import middle, row_slices, squared_distances
+from benchmark.metrics.distances import Float64, middle, row_slices, squared_distances
 from benchmark.metrics.neighbours import nearest
 from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
-
-_Array = NDArray[np.float64]
 
 _SIDE = 16  # pixels; larger images are averaged down to it: compression changes these means least
 DUPLICATE = 0.1  # of the median distance to the nearest other image: closer ones are one image
@@ -35,8 +33,8 @@ FEWEST_IN_CELL = 20  # samples, below which a cell of C_T is left out
 class Bank:
     """The training images without near-duplicates."""
 
-    rows: NDArray[np.int64]  # which of all they are (K)
-    gaps: _Array  # distance of each to its nearest other one (K)
+    rows: NDArray[np.int64]  # their row numbers among all training images (K)
+    gaps: Float64  # distance of each to its nearest other one (K)
 
 
 def memorisation(
@@ -53,10 +51,10 @@ def memorisation(
     Args:
         generated: N×d, features or `pixels` of samples.
         held_out: M×d, of real images that were not trained on, treated alike.
-        train: L×d.
+        train: L×d, of the training images, treated alike.
         bank: `distinct(train)`.
-        cells: of the division for C_T.
-        seed: of k-means and bootstrap.
+        cells: into how many cells k-means divides the space for C_T.
+        seed: of the random generators of k-means and of the bootstrap.
 
     Returns:
         The values of `MEMORISATION`: see the functions of these names.
@@ -85,7 +83,7 @@ def memorisation(
     return found
 
 
-def distance_ratio(own: _Array, held_out: _Array, rng: np.random.Generator) -> Value:
+def distance_ratio(own: Float64, held_out: Float64, rng: np.random.Generator) -> Value:
     """Return the median distance of samples to the training set over that of held-out images.
 
     About 1: samples are as far as unseen images are. Below 1: closer, towards copies. The interval
@@ -94,7 +92,7 @@ def distance_ratio(own: _Array, held_out: _Array, rng: np.random.Generator) -> V
     Args:
         own: distance of each sample to its nearest training image (N).
         held_out: the same of real images that were not trained on (M).
-        rng: of the bootstrap.
+        rng: draws the replicates of the bootstrap.
 
     Raises:
         BenchmarkError: a quarter of the held-out images are in the training set, or so many of few
@@ -105,7 +103,7 @@ def distance_ratio(own: _Array, held_out: _Array, rng: np.random.Generator) -> V
             "held-out: a quarter of its images are in the training set too: keep them apart"
         )
 
-    def medians(distances: _Array) -> _Array:
+    def medians(distances: Float64) -> Float64:
         return bootstrap(lambda rows: float(np.median(distances[rows])), len(distances), 1000, rng)
 
     value = float(np.median(own) / np.median(held_out))
@@ -118,7 +116,7 @@ def distance_ratio(own: _Array, held_out: _Array, rng: np.random.Generator) -> V
     return centred(value, above / below)
 
 
-def closer_share(own: _Array, held_out: _Array) -> Value:
+def closer_share(own: Float64, held_out: Float64) -> Value:
     """Return the largest excess of samples within some distance of the training set, in [0, 1].
 
     It is the one-sided Smirnov statistic, max over r of F(r) − G(r) with the shares F of samples
@@ -135,7 +133,7 @@ def closer_share(own: _Array, held_out: _Array) -> Value:
 
 
 def data_copying(
-    own: _Array, own_cell: NDArray[np.int64], held_out: _Array, held_out_cell: NDArray[np.int64]
+    own: Float64, own_cell: NDArray[np.int64], held_out: Float64, held_out_cell: NDArray[np.int64]
 ) -> Value:
     """Return the statistic C_T: below 0, samples are closer to the training set than unseen images.
 
@@ -212,8 +210,8 @@ def authenticity(generated: Features, train: Features, bank: Bank) -> Value:
 class Copies(NamedTuple):
     """How close each query comes to a training image, in pixels."""
 
-    score: _Array  # calibrated distance (N): at most 1 is a copy in Carlini et al. (2023)
-    distance: _Array  # root mean square difference of pixels in [0, 1] (N)
+    score: Float64  # calibrated distance (N): at most 1 is a copy in Carlini et al. (2023)
+    distance: Float64  # root mean square difference of pixels in [0, 1] (N)
     train_index: NDArray[np.int64]  # which training image it is (N)
     mirrored: NDArray[np.bool_]  # whether it was met after a horizontal flip (N)
 
@@ -261,7 +259,7 @@ def copies(
 
 
 def accused(
-    scores: _Array, held_out_scores: _Array, *, false_discovery_rate: float
+    scores: Float64, held_out_scores: Float64, *, false_discovery_rate: float
 ) -> NDArray[np.bool_]:
     """Return which samples (N) come closer to the training set than chance allows.
 
@@ -270,6 +268,15 @@ def accused(
     most the given rate is innocent on average. The smallest p-value is 1/(M + 1) with M held-out
     images, so that few copies among many samples escape: `least_accused` tells how few, and
     `closest` finds that there are some.
+
+    Args:
+        scores: of the samples, N values.
+        held_out_scores: of the held-out images, M values.
+        false_discovery_rate: in (0, 1), the share of innocent samples among the accused, on
+            average.
+
+    Returns:
+        Whether each sample is accused (N).
 
     Source: Benjamini and Hochberg 1995; for p-values by rank Bates et al. 2023, theorem 1.
     """
@@ -293,12 +300,19 @@ def least_accused(samples: int, held_out: int, *, false_discovery_rate: float) -
     return math.ceil(samples / (false_discovery_rate * (held_out + 1)) - 1e-9)
 
 
-def closest(scores: _Array, held_out_scores: _Array) -> tuple[NDArray[np.bool_], float]:
-    """Return which samples (N) score below all held-out images (M), and the p-value of so many.
+def closest(scores: Float64, held_out_scores: Float64) -> tuple[NDArray[np.bool_], float]:
+    """Return which samples score below all held-out images, and the p-value of their number.
 
-    Where no sample is a copy all N + M are alike, and the k smallest are all samples with the
-    probability N/(N+M) · (N-1)/(N+M-1) · … of k factors. Which of them are copies it does not tell:
-    N/(M+1) of them are expected anyway.
+    If no sample is a copy, samples and held-out images come from one distribution, and the k
+    smallest scores are all of samples with the probability N/(N+M) · (N-1)/(N+M-1) · …, of k
+    factors. The test does not tell which of them are copies: N/(M+1) are expected even without any.
+
+    Args:
+        scores: of the samples, N values.
+        held_out_scores: of the held-out images, M values.
+
+    Returns:
+        Whether each sample is below all held-out images (N), and the p-value in (0, 1].
 
     Source: the precedence test, Nelson 1963, with the first failure.
     """
@@ -349,7 +363,7 @@ def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return rows.astype(np.float32) / np.float32(255 * np.sqrt(rows.shape[1]))
 
 
-def _mann_whitney(a: _Array, b: _Array) -> float:
+def _mann_whitney(a: Float64, b: Float64) -> float:
     """Return the standardised Mann–Whitney statistic, above 0 where a is larger (1947, ties ½)."""
     ascending = np.sort(b)
     below = np.searchsorted(ascending, a, side="left")
@@ -363,8 +377,8 @@ def _mann_whitney(a: _Array, b: _Array) -> float:
 
 
 def _merge(
-    first: tuple[_Array, NDArray[np.int64]], second: tuple[_Array, NDArray[np.int64]]
-) -> tuple[_Array, NDArray[np.int64]]:
+    first: tuple[Float64, NDArray[np.int64]], second: tuple[Float64, NDArray[np.int64]]
+) -> tuple[Float64, NDArray[np.int64]]:
     """Join two lists of neighbours (N×k each) to one (N×2k), ascending, each image once.
 
     The second mention of an image goes to the end, with an infinite distance.

@@ -31,11 +31,11 @@ def jackknife(
     this n*, so a bias that falls with n is no part of it.
 
     Args:
-        value: of the statistic for all rows.
+        value: the statistic of all rows.
         statistic: maps row numbers to a number.
-        n: the rows, at least 2.
+        n: number of rows, at least 2.
         groups: at least 2; with n ≤ groups each row is a group.
-        rng: deals the rows.
+        rng: deals the rows to the groups.
 
     Raises:
         BenchmarkError: fewer than 2 groups.
@@ -51,7 +51,9 @@ def jackknife(
 
 
 def deal(n: int, groups: int, rng: np.random.Generator) -> tuple[Rows, int]:
-    """Return n rows in random order, of which each run of so many is a group of the jackknife.
+    """Return n row numbers in random order (n), and the size of a group of the jackknife.
+
+    The first `size` rows are the first group, the next `size` rows the second, and so on.
 
     Raises:
         BenchmarkError: fewer than 2 groups.
@@ -72,16 +74,26 @@ def bootstrap(
 ) -> NDArray[np.float64]:
     """Return the statistic of `replicates` samples of n rows drawn with replacement (Efron 1979).
 
-    A statistic with a bias that falls with n, as the Fréchet distance, has it twice here: its
-    replicates lie above the value, and wider than the value itself spreads. See `jackknife`.
+    A statistic whose bias falls with n, such as the Fréchet distance, has this bias twice in the
+    replicates: they lie above its value, and spread more widely than the value does. See
+    `jackknife`.
+
+    Args:
+        statistic: maps row numbers, n of 0 … n − 1, to a number.
+        n: rows.
+        replicates: how many samples are drawn.
+        rng: draws the rows.
+
+    Returns:
+        The statistic of each sample, of shape (replicates,).
     """
     return np.array([statistic(rng.integers(0, n, n)) for _ in range(replicates)])
 
 
 def centred(value: float, replicates: NDArray[np.float64]) -> Value:
-    """Return the value with the error and percentile interval of its replicates, moved to it.
+    """Return the value with the standard error and the percentile interval of its replicates.
 
-    The replicates' spread is kept and their mean replaced by the value, so that a bias that the
+    The replicates (of shape (R,)) are shifted so that their mean is the value: a bias that the
     resampling adds does not move the interval.
     """
     deviations = replicates - replicates.mean()
@@ -103,7 +115,10 @@ def with_error(value: float, std_error: float, degrees: float) -> Value:
 
 
 def proportion(hits: NDArray[np.bool_]) -> Value:
-    """Return the share of hits with Wilson's interval (1927), which is right near 0 and 1 too."""
+    """Return the share of hits among n (shape (n,)), in [0, 1], with Wilson's interval (1927).
+
+    Unlike the normal interval it is right near 0 and 1 too.
+    """
     n, p = len(hits), float(hits.mean())
     low, high = wilson(p, n)
     return Value(value=p, std_error=math.sqrt(p * (1 - p) / n), low=low, high=high)

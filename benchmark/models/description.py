@@ -47,8 +47,11 @@ class Description:
     def check_times(self, timesteps: Array) -> None:
         """Refuse times that the network does not know.
 
+        Args:
+            timesteps: what a sampler gives to the network, of shape (steps,).
+
         Raises:
-            BenchmarkError: a time lies between two of those that it learnt.
+            BenchmarkError: a time lies between two of those that the network has learnt.
         """
         if self.whole_times and (timesteps % 1).any():
             raise BenchmarkError(

@@ -24,27 +24,34 @@ LENGTH = 8  # bytes of the header's length, with which a file begins
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], spec: dict[str, Any]) -> None:
-    """Write weights with the specification of their training; equal input gives equal bytes."""
+    """Write weights with the specification of their training; equal input gives equal bytes.
+
+    Args:
+        path: the safetensors file.
+        weights: tensors of any shape by their names in the network.
+        spec: of the training, which is written as JSON into the header.
+    """
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
     plain = save(contiguous, metadata={SPEC: canonical_json(spec)})
     start = _start(plain)
     header = json.loads(plain[LENGTH:start])
     header["__metadata__"][DIGEST] = hashlib.sha256(memoryview(plain)[start:]).hexdigest()
-    # Written here, as the library has no order of several keys; as it does, padded to 8 bytes.
+    # The header is written here, because the library gives several keys no fixed order. Like the
+    # library we pad it to 8 bytes.
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     write_bytes(path, len(text).to_bytes(LENGTH, "little") + text + plain[start:])
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return weights and the specification of their training.
+    """Return weights (tensors of the shapes they were saved with) and their training's spec.
 
     Raises:
         BenchmarkError: the file is missing, damaged, or not one of ours.
     """
     spec = read_header(path)
     with safe_open(path, framework="numpy") as file:
-        digest = file.metadata().get(DIGEST)  # files of before have none
+        digest = file.metadata().get(DIGEST)  # files of earlier versions have none
     with path.open("rb") as data:
         if digest and _digest(data) != digest:
             raise BenchmarkError(

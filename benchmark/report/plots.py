@@ -102,7 +102,10 @@ def samples_overview(run: Run, rows: Iterable[Row]) -> Figure | None:
 
 
 def moving_mean(curve: Curve) -> NDArray[np.float64]:
-    """Return the mean of a twentieth of the curve around each point; shorter at its ends."""
+    """Return the moving mean of a curve's losses, of shape (points,).
+
+    The window is a twentieth of the curve, centred on the point, and cut off at the curve's ends.
+    """
     loss = np.asarray(curve.loss)
     half = len(loss) // 40
     sums = np.concatenate([[0.0], loss.cumsum()])

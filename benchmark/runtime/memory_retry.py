@@ -18,7 +18,7 @@ ALLOCATIONS = ("can't allocate memory", "std::bad_alloc", "STATUS_ALLOC_FAILED")
 
 
 def in_batches(parts: Sequence[range], work: Callable[[range], _T], title: str) -> Iterator[_T]:
-    """Yield `work(batch)` for each part, or for smaller batches that together are the part.
+    """Do work for each part, or for smaller batches that together are the part.
 
     When a batch does not fit into memory, a line on stderr says so, and it and all further ones are
     of half the images.
@@ -27,6 +27,9 @@ def in_batches(parts: Sequence[range], work: Callable[[range], _T], title: str) 
         parts: the batches that are tried first.
         work: does a batch; it may be called again for images of a batch that failed.
         title: begins the line.
+
+    Yields:
+        What `work` returns for each batch.
 
     Raises:
         BenchmarkError: a single image does not fit.

@@ -1,7 +1,7 @@
-"""Arrays on disk of which only a block at a time is in memory, and which show damage.
+"""Arrays on disk that are read and written a block at a time, with a checksum against damage.
 
-Behind its data, where readers of .npy do not look, such a file has the SHA-256 of what precedes.
-That of prepared images is in their manifest.
+The checksum is the SHA-256 of all bytes before it. It stands behind the data, where readers of .npy
+do not look. Prepared images have theirs in the manifest of their data set instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PART = 2**20  # bytes that are hashed at a time
 
 
 class SupportsWrite(Protocol):
-    """What bytes can be written to."""
+    """A file, or whatever else bytes can be written to."""
 
     def write(self, data: bytes, /) -> object:
         """Write them."""
@@ -38,8 +38,8 @@ def write_blocks(
     Args:
         path: the file.
         blocks: successive parts of the array, as their values follow each other in memory.
-        shape: of the whole.
-        dtype: of the whole and of each block.
+        shape: of the whole array.
+        dtype: of the whole array and of each block.
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         hashing = _Hashing(file)
@@ -50,7 +50,16 @@ def write_blocks(
 def write_into(
     file: SupportsWrite, blocks: Iterable[NDArray[Any]], shape: tuple[int, ...], dtype: DTypeLike
 ) -> None:
-    """Write an array into a file; unlike a memory map this tells a full disk as an error."""
+    """Write an array into a file in the .npy format.
+
+    On a full disk this raises an error, where writing to a memory map would kill the process.
+
+    Args:
+        file: an open binary file.
+        blocks: successive parts of the array, as their values follow each other in memory.
+        shape: of the whole array.
+        dtype: of the whole array and of each block.
+    """
     descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
     header = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
@@ -71,13 +80,15 @@ class _Hashing:
 
 
 def open_array(path: Path, is_hashed: bool = True) -> NDArray[Any]:
-    """Return the array of an .npy file, memory-mapped and read-only, once its bytes are checked.
+    """Check the bytes of an .npy file and return its array, memory-mapped and read-only.
 
-    An array that was not written here has no SHA-256: of it the length alone is checked.
+    The array may have any shape and type. A file that another program wrote has no checksum, so
+    that only its length is checked.
 
     Args:
         path: the file.
-        is_hashed: False: only the length is checked, as somebody else checks the bytes.
+        is_hashed: whether the checksum is compared. Without it only the length is checked, for
+            callers that check the bytes in another way.
 
     Raises:
         BenchmarkError: the file is missing, truncated or damaged.
@@ -99,7 +110,7 @@ def open_array(path: Path, is_hashed: bool = True) -> NDArray[Any]:
 
 
 def is_intact(path: Path) -> bool:
-    """Tell whether a file that may be made anew is there; a damaged one is named on stderr."""
+    """Tell whether a file is there and undamaged; if it is damaged, a warning says so on stderr."""
     if not path.exists():
         return False
     try:
@@ -111,9 +122,17 @@ def is_intact(path: Path) -> bool:
 
 
 def read_blocks(path: Path, rows: range, size: int) -> Iterator[NDArray[Any]]:
-    """Yield successive rows of an .npy file, `size` at a time.
+    """Yield successive rows of the array in an .npy file, `size` at a time.
 
-    A memory map would keep in memory all that has been read.
+    A memory map would keep everything in memory that has been read.
+
+    Args:
+        path: the file, with an array of shape N×….
+        rows: which of the N rows.
+        size: rows in a block; the last block may have fewer.
+
+    Yields:
+        Blocks of shape size×….
     """
     whole = np.load(path, mmap_mode="r")
     length = whole[:1].size

@@ -15,8 +15,9 @@ from benchmark.storage.locks import Lock, lock
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 FULL_DISK = "the disk is full: make room and run the command again"
-PROBE = bytes(2**20)  # what a disk that is not full has room for
-NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a folder, mostly
+PROBE = bytes(2**20)  # written to find out whether the disk is full
+# What fsync answers, mostly for folders, on file systems that cannot do it.
+NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -32,15 +33,18 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: Path, rename: Callable[[Path], str] | None = None) -> Iterator[Path]:
-    """Yield an empty file beside `path` that takes its name when the block ends well.
+    """Write a file beside `path` and rename it to `path` when the block ends without an error.
 
-    The name keeps the suffix of `path`, for writers that go by it. Missing folders are made. When
-    the block raises, the file is removed and `path` is as it was. What killed processes left of
-    `path` is removed too.
+    Missing folders are made. When the block raises, the new file is removed and `path` stays as it
+    was. Unfinished files of `path` that killed processes left behind are removed too.
 
     Args:
-        path: the file.
-        rename: from the written file to the name that it gets in place of that of `path`.
+        path: the file that is to appear.
+        rename: returns, for the written file, the name that it gets instead of that of `path`.
+
+    Yields:
+        An empty file in the same folder to write to. It has the suffix of `path`, because some
+        libraries choose their format by it.
 
     Raises:
         BenchmarkError: the folder cannot be written, or the disk is full.
@@ -114,7 +118,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _is_full(error: Exception, temporary: Path) -> bool:
-    """Tell whether `error` comes of a full disk, which many writers do not say."""
+    """Tell whether a full disk is behind `error`; many libraries raise other errors for it."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Locks on files, each held by one process at a time; some file systems have none."""
+"""Locks on files. One process at a time holds a lock. Some file systems support no locks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Lock(Enum):
 def lock(file: int, wait: bool = True) -> Lock:
     """Lock an open file.
 
-    A file system without locks answers with one of several errors, as ENOLCK, ENOTSUP or ENOSYS.
-    What the lock makes faster or safer must then be done without it.
+    A file system without locks answers with one of several errors, such as ENOLCK, ENOTSUP or
+    ENOSYS. The caller must then go on without the lock.
 
     Args:
         file: descriptor of the file; on NFS it must be open for writing.
-        wait: until another process releases it.
+        wait: whether to wait until another process releases the lock.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -41,7 +41,8 @@ def lock(file: int, wait: bool = True) -> Lock:
 def open_lock(path: Path) -> int:
     """Return the descriptor of a lock file, which is made where it is missing.
 
-    It is never removed: a process that waits for its lock would hold another one than the next.
+    Never remove it: a process that waits for the removed file and one that makes a new file would
+    then both get a lock.
 
     Raises:
         OSError: it cannot be opened.
@@ -51,7 +52,13 @@ def open_lock(path: Path) -> int:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[Lock]:
-    """Wait for the lock of a lock file, and hold it inside the block if there are locks.
+    """Wait for the lock of a lock file, and hold it inside the block.
+
+    Args:
+        path: the lock file, which is made where it is missing.
+
+    Yields:
+        `Lock.HELD`, or `Lock.NONE` on a file system without locks.
 
     Raises:
         OSError: the file cannot be opened.

@@ -39,12 +39,12 @@ def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
 
 
 def save_grid(images: NDArray[np.uint8], path: Path) -> None:
-    """Write the picture of the first images of a cell, uint8 (N, H, W, 3), as PNG."""
+    """Write the picture of the first images of a cell, uint8 N×H×W×3, as PNG."""
     save_png(contact_sheet(images[:GRID_IMAGES], GRID_COLUMNS), path)
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
-    """Lay out uint8 images (N, H, W, 3) row by row on white, `columns` in a row."""
+    """Lay out uint8 images (N×H×W×3) row by row on white, `columns` in a row."""
     count, height, width, _ = images.shape
     scale = max(1, -(-_SMALLEST_TILE // width))
     rows = -(-count // columns)

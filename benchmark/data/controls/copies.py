@@ -29,7 +29,7 @@ class Copies(MadeControl):
         )
 
     def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
-        """Return copies of training images."""
+        """Return copies of training images, uint8 count×H×W×3; see `MadeControl.make`."""
         chosen = choose(train, count, rng)
         chosen[1::3] = chosen[1::3, :, ::-1]
         chosen[2::3] = [self._jpeg(image) for image in chosen[2::3]]

@@ -21,7 +21,10 @@ class DroppedMode(MadeControl):
         return "training images without the brighter half of them"
 
     def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
-        """Return training images of the darker half, each taken at most once."""
+        """Return images of the darker half, each taken at most once, uint8 count×H×W×3.
+
+        See `MadeControl.make`.
+        """
         brightness = np.array([image.mean() for image in train])
         darker = np.argsort(brightness, kind="stable")[: len(train) // 2]
         return choose(train, count, rng, darker)

@@ -86,7 +86,7 @@ class EfficientNetLite0:
 
 
 def relu6(x: Tensor) -> Tensor:
-    """Clamp to [0, 6] in place."""
+    """Clamp x, of any shape, to [0, 6] in place and return it."""
     return hardtanh_(x, 0, 6)
 
 

@@ -131,7 +131,7 @@ class MeanPooled(nn.Module):
         self.conv = conv
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halve the height and width."""
+        """Return x, B×C×H×W, convolved and averaged to B×C'×H/2×W/2."""
         return F.avg_pool2d(self.conv(x), 2)
 
 
