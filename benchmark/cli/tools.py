@@ -149,8 +149,9 @@ def score(
     ] = None,
 ) -> None:
     """Measure how far one set of images lies from another, wherever they were made."""
-    from benchmark.tools.score import Embedding, save
+    from benchmark.tools.score import save
     from benchmark.tools.score import score as measure
+    from benchmark.tools.score_embedding import Embedding
     from benchmark.tools.score_options import MetricChoice
 
     cache = RESULTS / CACHE / "weights"

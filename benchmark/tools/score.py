@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import json
-import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.config.loading import check_writable
 from benchmark.core.errors import BenchmarkError
@@ -25,150 +20,26 @@ from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.metrics import METRICS, Figures, Metric, Sizes
 from benchmark.metrics.base import Features, check_features
 from benchmark.metrics.frechet import few, frechet_distance, statistics
-from benchmark.report.formats import FEW, Column, Marked, Table, TableEntry
+from benchmark.tools.score_embedding import Embedding, embed_images
 from benchmark.tools.score_inputs import (
     ImageInput,
     Input,
-    Picture,
     Statistics,
+    count_of,
     open_input,
     save_statistics,
 )
-from benchmark.tools.score_libraries import LIBRARIES, Library, library_of
+from benchmark.tools.score_libraries import library_of
 from benchmark.tools.score_options import MetricChoice
+from benchmark.tools.score_result import Score, identity, is_distance
 from benchmark.tools.score_sides import FACT, Census, differences
 
 if TYPE_CHECKING:
-    import torch
-
-    from benchmark.extractors.base import Embedder
+    pass
 
 DEFAULT = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 EXTRACTOR = "inception-v3-fid"
-TOGETHER = 2**23  # channels of pixels, of images that are brought to the input at a time
-LARGE = 8  # images of more than that, in one batch of the network
 FEWEST = 3  # images, below which no distance has an interval
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """How images become features.
-
-    Attributes:
-        extractor: name of the network; None: the statistics' own, or the FID Inception for images.
-        cache: folder that keeps downloaded weights.
-        weights: the weights file, if the user has named one.
-        device: where it runs, `auto`, `cpu` or `cuda`.
-        batch: images at a time.
-        threads: of the network and for decoding.
-        files: library that reads the same files of a folder; None: all images are read.
-    """
-
-    extractor: str | None
-    cache: Path
-    weights: Path | None = None
-    device: str = "auto"
-    batch: int = 64
-    threads: int = 1
-    files: str | None = None
-
-    @property
-    def library(self) -> Library | None:
-        """The library of `files`."""
-        return LIBRARIES[self.files] if self.files is not None else None
-
-
-@dataclass(frozen=True)
-class Score:
-    """What was found, and of what.
-
-    Attributes:
-        real: path of the reference.
-        fake: path of what is judged.
-        counts: images of the two; None: the statistics do not tell.
-        extractor: whose features were compared; None: those of a network that no file names.
-        values: by metric.
-        few: why the distance is biased, one line for each side of too few images.
-        missing: why a metric has no value, by its name.
-        notes: what was read or ignored otherwise than a reader may think, one line each.
-        uncertainty: what the interval or error of a value is, by metric.
-    """
-
-    real: Path
-    fake: Path
-    counts: tuple[int | None, int | None]
-    extractor: Extractor | None
-    values: dict[str, Value]
-    few: list[str]
-    missing: dict[str, str]
-    notes: list[str]
-    uncertainty: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def warnings(self) -> list[str]:
-        """What a reader must know, one line each."""
-        return [*self.few, *(f"{name}: not computed: {why}" for name, why in self.missing.items())]
-
-    def to_json(self) -> str:
-        """Return all of it at full precision."""
-        network = identity(self.extractor) if self.extractor else {}
-        sides = zip(("real", "fake"), (self.real, self.fake), self.counts, strict=True)
-        return json.dumps(
-            {
-                **{name: {"path": str(path), "images": count} for name, path, count in sides},
-                **network,
-                "label": self._label,
-                "values": {k: v.model_dump(exclude_none=True) for k, v in self.values.items()},
-                "uncertainty": self.uncertainty,
-                "notes": self.notes,
-                "warnings": self.warnings,
-            },
-            indent=1,
-            ensure_ascii=False,
-        )
-
-    def to_text(self) -> str:
-        """Return lines for people; what stands behind a value and what is marked is explained."""
-        columns = [Column(name, self._heading(name)) for name in self.values]
-        distances = [name for name in self.values if _is_distance(name)]
-        entries: dict[str, TableEntry] = dict(self.values)
-        if self.few:
-            entries |= {name: Marked(self.values[name], FEW) for name in distances}
-        texts = Table("score", [], columns, [entries]).texts().iloc[0]
-        extractor = self.extractor
-        features = f"{extractor.kind} ({extractor.preprocessing})" if extractor else "not named"
-        rows = [
-            *(
-                (name, f"{path}, {'unknown' if count is None else count} images")
-                for name, path, count in zip(
-                    ("real", "fake"), (self.real, self.fake), self.counts, strict=True
-                )
-            ),
-            *(("note", note) for note in self.notes),
-            ("features", features),
-            *((column.heading or "", text) for column, text in zip(columns, texts, strict=True)),
-            *((self._heading(name), f"not computed: {why}") for name, why in self.missing.items()),
-            *self._explanations(),
-        ]
-        width = max(len(name) for name, _ in rows)
-        rows += [(FEW, note) for note in self.few if distances]
-        return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
-
-    def _explanations(self) -> Iterator[tuple[str, str]]:
-        """Yield each meaning of what stands behind values, with the metrics that it is of."""
-        for text in dict.fromkeys(self.uncertainty.values()):
-            names = [self._heading(n) for n, other in self.uncertainty.items() if other == text]
-            yield "where", f"{text}: {', '.join(names)}"
-
-    @property
-    def _label(self) -> str:
-        """What the distance is called."""
-        return self.extractor.label if self.extractor else "Fréchet distance"
-
-    def _heading(self, name: str) -> str:
-        if _is_distance(name):
-            return self._label
-        return "kernel (KID)" if name == "kernel" and self._label.startswith("FID") else name
 
 
 def score(
@@ -217,7 +88,7 @@ def score(
             raise BenchmarkError(f"{name}: {figures.missing[name]}")
     if statistics_file is not None:
         _save(reference, extractor, censuses.get(real), statistics_file)
-    counts = (_count(reference), _count(judged))
+    counts = (count_of(reference), count_of(judged))
     notes = told + [
         f"{path}: {note}"
         for path, side in opened.items()
@@ -289,15 +160,6 @@ def _save(
     save_statistics(file, Statistics(statistics(side), facts))
 
 
-def identity(extractor: Extractor) -> dict[str, str | int]:
-    """Return what two sets of features must have in common to be compared."""
-    return {
-        "extractor": extractor.kind,
-        "preprocessing": extractor.preprocessing,
-        "weights_sha256": extractor.weights.sha256,
-    }
-
-
 def _metric(name: str) -> str:
     """Return the full name of a metric."""
     known = {part.short: full for full, part in METRICS.classes.items() if part.short}
@@ -305,10 +167,6 @@ def _metric(name: str) -> str:
     if name not in known:
         raise BenchmarkError(f"metrics: no metric {name!r}: {nearest_names(name, known)}")
     return known[name]
-
-
-def _is_distance(name: str) -> bool:
-    return METRICS.get(name).is_distance
 
 
 def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Input]) -> list[str]:
@@ -323,7 +181,7 @@ def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Inp
                 f"metrics: {name} cannot be computed from statistics, as in {of_statistics[0]}: "
                 "give images or features, or ask for fd alone"
             )
-    return names or [name for name in DEFAULT if _is_distance(name)]
+    return names or [name for name in DEFAULT if is_distance(name)]
 
 
 def _moments(
@@ -358,7 +216,7 @@ def _moments(
             f"{path}: the distance is of its mu and sigma, of {of}; all else of its {side.count} "
             "images"
         )
-        if all(map(_is_distance, names)) and not keeps_images:
+        if all(map(is_distance, names)) and not keeps_images:
             needed[path] = side.statistics
     return needed, moments, notes
 
@@ -380,7 +238,7 @@ def _chosen(
         is_asked: whether the user named the metrics; if not, the others can still be measured.
     """
     extractor = _extractor(dict(enumerate(sides)), embedding.extractor)
-    counts = [count for side in sides if (count := _count(side)) is not None]
+    counts = [count for side in sides if (count := count_of(side)) is not None]
     fewest = min(counts, default=0)
     chosen = {n: choice.of(n, extractor.kind if extractor else None, fewest) for n in names}
     if is_asked and extractor and not any(isinstance(side, Statistics) for side in sides):
@@ -400,7 +258,9 @@ def _embed(
         return {p: s for p, s in opened.items() if not isinstance(s, ImageInput)}, extractor
     assert extractor is not None
     from benchmark.runtime.device import resolve_device, use_threads
+    from benchmark.runtime.memory import share_one_heap
 
+    share_one_heap()
     device = resolve_device(embedding.device)
     use_threads(embedding.threads)
     network = extractor.load(device, embedding.cache, embedding.weights)
@@ -433,7 +293,7 @@ def _extractor(opened: Mapping[Any, Input], name: str | None) -> Extractor | Non
 
 def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
     """Refuse too few images, unusable features, and such as are not the extractor's."""
-    count = _count(side)
+    count = count_of(side)
     if count is not None and count < FEWEST:
         raise BenchmarkError(f"{path}: {count} images are too few: at least {FEWEST}")
     if not isinstance(side, ImageInput | Statistics):
@@ -453,85 +313,6 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
             f"{path}: features of dimension {dimension}, not {extractor.dimension} as those of "
             f"{extractor.kind}: name the network that they are of by --extractor"
         )
-
-
-def embed_images(
-    images: ImageInput,
-    network: Embedder,
-    device: torch.device,
-    embedding: Embedding,
-    census: Census | None = None,
-) -> NDArray[np.float32]:
-    """Return the features, N×d, of images.
-
-    Large images are brought to the network's input one by one, so that no batch of them is held.
-
-    Args:
-        images: of any sizes.
-        network: with its preprocessing.
-        device: where both run.
-        embedding: with the size of a batch and the number of threads.
-        census: what counts the images as they pass; none: they are not counted.
-    """
-    import torch
-
-    from benchmark.core.progress import track
-
-    pictures = images.pictures(embedding.threads)
-    if census is not None:
-        pictures = census.watch(pictures)
-    batches = _batches(pictures, network, device, embedding.batch)
-    total = -(-images.count // embedding.batch)
-    with torch.inference_mode():
-        found = [network.forward(x).cpu().numpy() for x in track(batches, total, "features")]
-    features: NDArray[np.float32] = np.concatenate(found)
-    return features
-
-
-def _batches(
-    pictures: Iterator[Picture], network: Embedder, device: torch.device, size: int
-) -> Iterator[torch.Tensor]:
-    """Yield the network's input for `size` images at a time, B×3×side×side."""
-    import torch
-
-    while batch := list(_inputs(_up_to(pictures, size), network, device)):
-        x = torch.cat(batch)
-        del batch
-        yield x
-        del x
-
-
-def _up_to(pictures: Iterator[Picture], size: int) -> Iterator[Picture]:
-    """Yield the next `size` pictures, or fewer where `LARGE` of them are large.
-
-    Beside decoding and resizing, batches of 8 cost the network no time that could be measured.
-    """
-    large = 0
-    for picture in itertools.islice(pictures, size):
-        large += picture.pixels.size >= TOGETHER
-        yield picture
-        if large == LARGE:
-            return
-
-
-def _inputs(
-    pictures: Iterable[Picture], network: Embedder, device: torch.device
-) -> Iterator[torch.Tensor]:
-    """Yield the network's input for images of one size that follow each other, few if large."""
-    import torch
-
-    for shape, alike in itertools.groupby((p.pixels for p in pictures), key=np.shape):
-        together = max(1, TOGETHER // math.prod(shape))
-        # a photograph is held neither twice nor while the next one is waited for
-        while block := list(itertools.islice(alike, together)):
-            pixels = block.pop()[None] if len(block) == 1 else np.stack(block)
-            pixels = np.require(pixels, requirements="W")  # torch warns of others, as of a file's
-            del block
-            x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
-            del pixels
-            x = network.preprocess(x)
-            yield x
-            del x
 
 
 def _measure(
@@ -559,16 +340,6 @@ def _logits(
         )
     single = features.astype(np.float32, copy=False)
     return extractor.logits(single, embedding.cache, embedding.weights)
-
-
-def _count(side: Input) -> int | None:
-    """Return the number of images, if it is known."""
-    if isinstance(side, ImageInput):
-        return side.count
-    if isinstance(side, Statistics):
-        count = side.facts.get("count")
-        return int(count) if count is not None else None
-    return len(side)
 
 
 def _census(path: Path, side: Input, given: Input) -> Census | None:
@@ -616,7 +387,7 @@ def _notes(
 
 def _few(sides: dict[Path, Features | Statistics], label: str) -> Iterator[str]:
     for path, side in sides.items():
-        count = _count(side)
+        count = count_of(side)
         dimension = side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
         if count is not None and count < few(dimension):
             yield (

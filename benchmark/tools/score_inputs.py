@@ -100,6 +100,16 @@ class Statistics:
 Input: TypeAlias = ImageInput | Statistics | Features
 
 
+def count_of(side: Input) -> int | None:
+    """Return the number of images, if it is known."""
+    if isinstance(side, ImageInput):
+        return side.count
+    if isinstance(side, Statistics):
+        count = side.facts.get("count")
+        return int(count) if count is not None else None
+    return len(side)
+
+
 def open_input(path: Path, library: Library | None = None) -> Input:
     """Open a folder of images, a .npy or .npz file; images are not read yet.
 
@@ -176,11 +186,9 @@ def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
                     coming.append(pool.submit(_decode, path, allowance, index))
                 if not coming:
                     return
-                picture = coming.popleft().result()
+                size = coming[0].result().pixels.size
                 allowance.next_turn()
-                size = picture.pixels.size
-                yield picture
-                del picture  # by whoever asks for the next one, this one has been used
+                yield coming.popleft().result()  # in no variable, which would keep it in memory
                 allowance.give(size)
         finally:
             allowance.lift()

@@ -36,15 +36,17 @@ class Census:
     conversions: Counter[str] = field(default_factory=Counter)
 
     def watch(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
-        """Pass pictures on and count them."""
-        for picture in pictures:
-            height, width = picture.pixels.shape[:2]
-            self.images += 1
-            self.sizes[width, height] += 1
-            self.formats[picture.format] += 1
-            self.colours[", ".join(picture.conversions) or _UNCHANGED] += 1
-            self.conversions.update(picture.conversions)
-            yield picture
+        """Pass pictures on and count them; none is kept until the next one is asked for."""
+        return map(self._counted, pictures)
+
+    def _counted(self, picture: Picture) -> Picture:
+        height, width = picture.pixels.shape[:2]
+        self.images += 1
+        self.sizes[width, height] += 1
+        self.formats[picture.format] += 1
+        self.colours[", ".join(picture.conversions) or _UNCHANGED] += 1
+        self.conversions.update(picture.conversions)
+        return picture
 
     @classmethod
     def of_array(cls, shape: tuple[int, ...]) -> Census:

@@ -213,6 +213,28 @@ def test_a_named_file_that_is_missing_is_not_replaced_by_another(tmp_path: Path)
         locate(WEIGHTS, tmp_path, tmp_path / "elsewhere.pth")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "size", [(3000, 200), (1196, 299), (1195, 299), (2393, 31), (4001, 400), (6000, 7), (1500, 3)]
+)
+def test_of_large_images_only_rows_that_count_are_made_float_and_the_bits_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], threads: int
+) -> None:
+    """Against torch's resize of the whole image, which holds all of it in float32."""
+    monkeypatch.setattr(resizing, "BAND", 2**10)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (2, *size, 3), dtype=torch.uint8, generator=generator)
+    images = pixels.permute(0, 3, 1, 2)
+    whole = images.float().contiguous(memory_format=torch.channels_last)
+    expected = interpolate(whole, (299, 299), mode="bilinear", align_corners=False)
+    found = resizing.bilinear(images, 299)
+    torch.set_num_threads(before)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert found.stride() == expected.stride()
+
+
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(2, 3), (299, 299), (180, 4000), (2000, 180), (701, 1333)])
 def test_large_images_are_narrowed_in_bands_to_the_same_bits(

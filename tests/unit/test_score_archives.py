@@ -18,9 +18,11 @@ from benchmark.metrics.frechet import Frechet, GaussianStats
 from benchmark.metrics.kernel import Kernel
 from benchmark.metrics.precision import Precision
 from benchmark.tools import score as module
-from benchmark.tools.score import Embedding, Score, save, score
+from benchmark.tools.score import save, score
+from benchmark.tools.score_embedding import Embedding
 from benchmark.tools.score_inputs import ImageInput, Statistics, open_input
 from benchmark.tools.score_options import MetricChoice
+from benchmark.tools.score_result import Score
 
 CONTENT = b"weights"
 ITS_OWN, ANOTHER = "inception-v3-torch-fidelity", "inception-v3-fid"

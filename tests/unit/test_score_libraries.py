@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 from benchmark.cli.app import app
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
-from benchmark.tools.score import Embedding, Score, score
+from benchmark.tools.score import score
+from benchmark.tools.score_embedding import Embedding
 from benchmark.tools.score_inputs import ImageInput, open_input
 from benchmark.tools.score_libraries import LIBRARIES
 from benchmark.tools.score_options import MetricChoice
+from benchmark.tools.score_result import Score
 
 NAMES = (
     *("a.png", "b.PNG", "c.jpg", "d.JPG", "e.jpeg", "f.JPEG", "g.bmp", "h.BMP", "i.gif", "j.webp"),

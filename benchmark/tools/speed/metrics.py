@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.frechet import Frechet, frechet_distance, statistics
-from benchmark.tools.score import Embedding, embed_images
+from benchmark.tools.score_embedding import Embedding, embed_images
 from benchmark.tools.score_inputs import ImageInput, open_input
 from benchmark.tools.speed.limits import product_rate
 from benchmark.tools.speed.neighbourhoods import alone_measured, ours_of, theirs_of
