@@ -1,4 +1,4 @@
-"""One text for equal values, and the hash of it: what a specification is told by."""
+"""JSON that is the same text for equal values, and its hash, which identifies a specification."""
 
 from __future__ import annotations
 

@@ -96,8 +96,8 @@ def load(folder: Path, verify: bool = False) -> Dataset:
 
     Args:
         folder: what `prepare` wrote.
-        verify: also compare the SHA-256 of all pixels with the manifest's, once for as long as the
-            file is not touched; whoever reads pixels asks for it.
+        verify: also compare the SHA-256 of all pixels with the manifest's, unless this was done
+            since the file last changed. Callers that read pixels set it.
 
     Raises:
         BenchmarkError: with the file that is missing or does not fit.

@@ -101,7 +101,7 @@ class Metric(Strict):
         """
 
     def uncertainty(self, value: Value) -> str | None:
-        """Return what stands behind a value, as [a, b] or ±, in words; None: nothing does."""
+        """Explain in words the [a, b] or ± that is printed behind a value; None: there is none."""
         return (
             "[a, b] is a 95 % interval over the images of FAKE" if value.low is not None else None
         )

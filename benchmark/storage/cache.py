@@ -1,7 +1,6 @@
-"""What takes long and other jobs and runs can use, kept in a cache that need not be trusted.
+"""A cache of results that take long to compute, shared by jobs and runs.
 
-An entry that is damaged is named on stderr and made anew. A cache that cannot be written is used
-for what it holds.
+A damaged entry is named on stderr and computed again. A cache that cannot be written is still read.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def entry_locked(path: Path) -> Iterator[bool]:
 
 
 def say_not_kept(path: Path) -> None:
-    """Say that a cache cannot keep what it lacks."""
+    """Warn on stderr that a result cannot be stored, because the cache cannot be written."""
     print(
         f"warning: {path.parent}: cannot be written: what is missing there is computed and not "
         "kept; make the folder writable",
@@ -78,7 +77,7 @@ def say_not_kept(path: Path) -> None:
 
 
 def _read(path: Path, kind: type[_T]) -> _T | None:
-    """Return what is kept; the file has a checksum of each array."""
+    """Return the stored result, or None if there is none or it is damaged (a zip has checksums)."""
     if not path.exists():
         return None
     try:

@@ -27,10 +27,10 @@ _Entry = tuple[str, list[int]]  # hash of the content, and what tells that the f
 def contents(folder: Path, files: Sequence[str], results: Path) -> str:
     """Return one hash of the names and contents of some files; links are followed.
 
-    Of a single file, as one of weights, the name tells nothing but its suffix.
+    If there is only one file, such as one of weights, its suffix alone stands for its name.
 
-    Hashes are kept in `results`/.cache with each file's size, times and number on its disk: while
-    these stay, a file is not read again.
+    Hashes are stored in `results`/.cache with each file's size, times and inode. A file is read
+    again only when one of these has changed.
 
     Args:
         folder: where the files lie.

@@ -54,7 +54,7 @@ class Run:
         return self.root / "state" / spec_hash
 
     def lock(self, kind: str, name: str) -> Path:
-        """What the process that is at a job holds, so that no other one is."""
+        """Lock file of a job, held by the process that does it, so that no other does it too."""
         return self.root / "locks" / f"{kind}-{name}.lock"
 
     def samples(self, cell: str) -> Path:
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def kept(self) -> Path:
-        """Folder of what follows from features and is kept for other jobs and runs."""
+        """Folder of the cached statistics of features, which all runs share."""
         return self.root.parent / CACHE / "kept"
 
     def record(self, kind: str, name: str) -> Path:
@@ -91,7 +91,7 @@ class Run:
         return self.root / "records" / kind / f"{name}.json"
 
     def log(self, verb: str, name: str) -> Path:
-        """What a job said."""
+        """What a job printed."""
         return self.root / "logs" / verb / f"{name}.log"
 
     def neighbours(self, name: str) -> Path:
