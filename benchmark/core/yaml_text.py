@@ -1,4 +1,4 @@
-"""YAML of plain data, in which no key stands twice and words are words.
+"""Read YAML of plain data: duplicate keys are refused, and words such as `no` stay texts.
 
 Truth values, numbers and null are written as in YAML 1.2 (its core schema), not as in 1.1: `no`,
 `on` and `2024-01-01` are texts, and `1e-3` is a number. A number that the two versions read

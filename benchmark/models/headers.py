@@ -60,7 +60,7 @@ def check_dtypes(path: Path) -> None:
     """Refuse a file of weights that is damaged, or holds integers, as far as its header tells.
 
     Raises:
-        BenchmarkError: with the first of its weights that is none.
+        BenchmarkError: the file is damaged, or a tensor, which is named, holds integers.
     """
     if path.suffix != ".safetensors":
         return
@@ -81,7 +81,7 @@ def check_pointer(path: Path) -> None:
     """Refuse the small text file that git-lfs leaves in place of a large one.
 
     Raises:
-        BenchmarkError: it is one.
+        BenchmarkError: the file is such a pointer.
     """
     if not path.is_file():
         return

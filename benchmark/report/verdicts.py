@@ -74,7 +74,7 @@ def judge(claims: Claims, rows: Sequence[Row]) -> list[Judged]:
 
 
 def run(test: Test, lookup: Lookup, tests: int = 1) -> Finding:
-    """Ask what a test, one of so many of its claim, asks."""
+    """Do one of the tests of a claim, of which there are `tests` in all."""
     if isinstance(test, Either):
         return _run_either(test, lookup, tests)
     blank = Finding(test.measure(lookup), test.wanted, Verdict.CANNOT_TELL)

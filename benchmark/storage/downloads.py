@@ -52,10 +52,10 @@ class _OtherHandler(urllib.request.BaseHandler):
 
 
 def check_hub() -> None:
-    """Refuse a hub that is asked over anything but TLS, if it is not on this machine.
+    """Refuse a hub whose address is not https, unless it is on this machine.
 
     Raises:
-        BenchmarkError: it is.
+        BenchmarkError: the address is neither https nor of this machine.
     """
     from huggingface_hub import constants
 
@@ -97,10 +97,10 @@ def from_hub(remedy: str, check: Callable[[], None] = lambda: None) -> Download:
 
 
 def check_blob(path: Path) -> Path:
-    """Return a file of the hub's cache if it has the SHA-256 that the hub named it by, if it did.
+    """Return a file of the hub's cache; if the hub named it by its SHA-256, check that first.
 
     Raises:
-        BenchmarkError: it has another one; it is removed.
+        BenchmarkError: the file has another SHA-256. It is removed.
     """
     blob = path.resolve()
     if _SHA256.fullmatch(blob.name):
