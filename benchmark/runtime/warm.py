@@ -40,6 +40,8 @@ NEEDED_LATER = {
     ),  # the first is part of every optimiser
     "arrays": ("scipy.cluster.vq", "scipy.ndimage", "scipy.special"),
 }
+# The allocator of pyarrow, which pandas imports, would start a thread that gives memory back.
+NO_ALLOCATOR_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 SHORT = "/tmp"  # where sockets lie if their path in TMPDIR would be too long
 FOLDER = "BENCHMARK_SERVERS"  # environment variable: the folder of the sockets
 # A library starts its threads when it is loaded, and only a process of one thread can be forked.
@@ -107,7 +109,7 @@ def _start(path: Path, listener: socket.socket, config: Path) -> subprocess.Pope
             str(listener.fileno()),
             str(config),
         ],
-        env=os.environ | ONE_THREAD,
+        env=os.environ | ONE_THREAD | NO_ALLOCATOR_THREAD,
         pass_fds=[listener.fileno()],
         stdin=subprocess.PIPE,  # its end tells that this process has ended
         start_new_session=True,  # Ctrl-C is for the jobs, which pass it on

@@ -309,6 +309,7 @@ def test_a_module_beside_the_config_is_found_by_the_command_line(
     smoke: dict[str, Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "own.yaml"
+    smoke["run"] = tmp_path.name  # of which there are no weights yet
     smoke["networks"]["net"] = {"kind": "custom", "factory": "beside_the_config:small"}
     path.write_text(yaml.safe_dump(smoke))
     command = [sys.executable, "-m", "benchmark", "config", str(path)]
