@@ -71,7 +71,7 @@ def estimate(
     """Say what a run will cost on this machine: evaluations, FLOPs, hours, disk."""
     loaded = load_checked(config)  # a mistake in it is told before torch is imported
     from benchmark.tools.estimate import estimate as measure
-    from benchmark.tools.estimate import show
+    from benchmark.tools.estimate_text import show
 
     found = measure(loaded, Run(results / loaded.run), threads)
     if output == "json":

@@ -7,23 +7,16 @@ images are read and nothing is downloaded.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import json
-import math
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from rich.console import Console
-from rich.table import Table
-from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.config.config import Config
@@ -33,26 +26,19 @@ from benchmark.core.canonical import canonical_json
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
-from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.objective import objective
-from benchmark.diffusion.processes.base import Prediction, Process
-from benchmark.diffusion.samplers import Sampler
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.weights import locate
 from benchmark.models.description import Architecture
 from benchmark.records.contention import Contention, load_average
 from benchmark.records.record import Cell
-from benchmark.runtime.device import resolve_device, seeded, synchronise, use_threads
+from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.gauges import watch_machine
 from benchmark.runtime.training_state import KEPT
-from benchmark.stages.train import Trainer
 from benchmark.storage.paths import CACHE, Run
+from benchmark.tools.network_cost import Cost, Meter, evaluations, seconds_an_image
 
 PROBE_SECONDS = 1.0  # for which it is watched, before anything is measured, what others do
-LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that would take longer
 TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
-BAR = 10  # characters of the longest bar
-_PIPE_WIDTH = 120  # characters of a line where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -204,59 +190,6 @@ def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[
     return [job() for job in track(jobs, len(jobs), f"measuring on {device}")]
 
 
-def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bool]:
-    """Return the network evaluations that an image takes, and whether any network takes as many.
-
-    Counted on two networks whose output is 0. Read as v, that is the closed form for images that
-    are standard normal; read as x_0, for images that are all zero.
-    """
-    normal, point = (_count(process, sampler, steps, prediction) for prediction in ("v", "x0"))
-    return normal, normal == point
-
-
-def flops(network: nn.Module, resolution: int, process: Process, backward: bool = False) -> int:
-    """Return the FLOPs for one image: of the forward pass, or also of the backward pass.
-
-    Of convolutions and matrix products, each multiplication with an addition two; others are few.
-    """
-    on_meta = copy.deepcopy(network).to("meta")
-    x, condition = _inputs(process, 1, resolution, torch.device("meta"))
-    with FlopCounterMode(display=False) as counter:
-        output = on_meta(x, condition)
-        if backward:
-            _tensor(output).sum().backward()  # type: ignore[no-untyped-call]
-    return int(counter.get_total_flops())
-
-
-def seconds_an_image(
-    call: Callable[[int], object], most: int, device: torch.device
-) -> tuple[float, int]:
-    """Return the seconds that `call(batch)` takes for an image, and the batch of the measurement.
-
-    The batch is doubled up to `most` while a call stays short and fits into memory. The first call
-    is never timed, and the time is the median of the others.
-
-    Raises:
-        BenchmarkError: one image does not fit into the device's memory.
-    """
-    try:
-        call(1)
-    except torch.OutOfMemoryError:
-        raise BenchmarkError("one image does not fit into the device's memory") from None
-    batch, spent = 1, _clock(call, 1, device)
-    while 2 * spent < LEAST_SECONDS and batch < most:
-        larger = min(2 * batch, most)
-        try:
-            spent = _clock(call, larger, device)
-        except torch.OutOfMemoryError:
-            break
-        batch = larger
-    times = [spent] if spent >= LEAST_SECONDS else []  # the first call of a size is slow
-    while math.fsum(times) < LEAST_SECONDS:
-        times.append(_clock(call, batch, device))
-    return statistics.median(times) / batch, batch
-
-
 def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     """Return the network of a cell as far as it is known on this machine.
 
@@ -272,78 +205,6 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     found = weights.architecture(run.root.parent / CACHE)
     config.check_weights(cell.model, cell.sampling.schedule, found)
     return found
-
-
-@dataclass(frozen=True)
-class _Cost:
-    """Of one image on its way through a network once, or through one training step."""
-
-    parameters: int | None
-    flops: int
-    seconds: float
-    batch: int
-
-
-@dataclass
-class Meter:
-    """Measures each network once for each resolution.
-
-    Args:
-        device: on which it is timed.
-    """
-
-    device: torch.device
-    found: dict[tuple[object, ...], _Cost] = field(default_factory=dict)
-
-    def sampling(self, network: Architecture, resolution: int, most: int) -> _Cost:
-        """Return the cost of one evaluation, in batches of at most `most`."""
-        key = ("sample", network.key, resolution, most)
-        if key not in self.found:
-            self.found[key] = self._sampling(network, resolution, most)
-        return self.found[key]
-
-    def training(self, network: Architecture, resolution: int, settings: Training) -> _Cost:
-        """Return the cost of one image in a training step."""
-        key = ("train", network.key, resolution, settings.batch)
-        if key not in self.found:
-            self.found[key] = self._training(network, resolution, settings)
-        return self.found[key]
-
-    def _sampling(self, architecture: Architecture, resolution: int, most: int) -> _Cost:
-        network, process = self._build(architecture)
-        count = flops(network, resolution, process)
-        network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-
-        @torch.inference_mode()
-        def call(batch: int) -> None:
-            x, condition = _inputs(process, batch, resolution, self.device)
-            network(x.contiguous(memory_format=torch.channels_last), condition)
-
-        return _Cost(_size(network), count, *seconds_an_image(call, most, self.device))
-
-    def _training(self, architecture: Architecture, resolution: int, settings: Training) -> _Cost:
-        network, process = self._build(architecture)
-        count = flops(network, resolution, process, backward=True)
-        trainer = Trainer(
-            network=network.to(self.device).train(),
-            loss=objective(process, settings.prediction, **settings.loss_options()),
-            images=torch.zeros(
-                (settings.batch, resolution, resolution, 3), dtype=torch.uint8, device=self.device
-            ),
-            settings=settings,
-            seed=0,
-            state=Path(),  # no state is saved: the trainer is only asked for steps
-        )
-
-        def call(batch: int) -> None:
-            trainer.settings = settings.model_copy(update={"batch": batch})
-            trainer.step(0)
-
-        return _Cost(_size(network), count, *seconds_an_image(call, settings.batch, self.device))
-
-    def _build(self, architecture: Architecture) -> tuple[nn.Module, Process]:
-        with seeded(0):
-            return architecture.build(), architecture.schedule.process()
 
 
 def _train(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
@@ -389,11 +250,11 @@ def _features(config: Config, run: Run, device: torch.device) -> CostRow:
     def call(batch: int) -> None:
         embed(torch.zeros((batch, 3, side, side), dtype=torch.uint8, device=device))
 
-    def measure() -> _Cost:
+    def measure() -> Cost:
         with FlopCounterMode(display=False) as counter:
             call(1)
         count = int(counter.get_total_flops())
-        return _Cost(None, count, *seconds_an_image(call, config.feature_batch, device))
+        return Cost(None, count, *seconds_an_image(call, config.feature_batch, device))
 
     return _priced(row, measure)
 
@@ -409,7 +270,7 @@ def trained_images(settings: Training, images: int) -> int:
     return epochs * images + steps * settings.batch
 
 
-def _priced(row: CostRow, measure: Callable[[], _Cost]) -> CostRow:
+def _priced(row: CostRow, measure: Callable[[], Cost]) -> CostRow:
     try:
         cost = measure()
     except BenchmarkError as error:
@@ -448,136 +309,3 @@ def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
         "controls": written["controls"],
         FEATURES: written[FEATURES] + kept,  # of data once more in a cache
     }
-
-
-class _Zero(nn.Module):
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        return torch.zeros_like(x)
-
-
-def _count(process: Process, sampler: Sampler, steps: int, prediction: Prediction) -> int:
-    generator = torch.Generator().manual_seed(0)
-
-    def noise() -> Tensor:
-        return torch.randn((1, 3, 2, 2), generator=generator)
-
-    model = Denoiser(_Zero(), process, prediction)
-    times = sampler.plan(process, steps)
-    sampler.sample(model, process, process.prior(noise()), times, noise)
-    return model.evaluations
-
-
-def _inputs(
-    process: Process, batch: int, resolution: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return noise, B×3×H×W, and what a network is told of it, B."""
-    x = torch.randn((batch, 3, resolution, resolution), device=device)
-    condition = torch.full((batch,), process.condition(float(process.t_max)), device=device)
-    return x, condition
-
-
-def _tensor(output: Any) -> Tensor:
-    return output if isinstance(output, Tensor) else output.sample
-
-
-def _size(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _clock(call: Callable[[int], object], batch: int, device: torch.device) -> float:
-    """Return the seconds of a call: on a processor no more than those of its own work.
-
-    Where others keep the cores busy, the call waits, but its own work hardly grows.
-    """
-    synchronise(device)
-    start, worked = time.perf_counter(), time.process_time()
-    call(batch)
-    synchronise(device)
-    seconds = time.perf_counter() - start
-    return min(seconds, time.process_time() - worked) if device.type == "cpu" else seconds
-
-
-def show(found: RunEstimate, console: Console | None = None) -> None:
-    """Print an estimate for people, on stdout unless a console is given."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    console.print(_table(found))
-    least = "at least " if found.lower_bound else ""
-    console.print(
-        f"Time: {least}{duration(found.seconds)} ({found.seconds / 86400:.1f} days), one job after "
-        f"the other, on {found.device}, threads: {found.threads}. Arithmetic: {least}"
-        f"{prefixed(found.flops)}FLOP, two for each multiplication with an addition."
-    )
-    if found.busy:
-        longer = f", up to {found.threads} times those of {found.threads}" * (found.threads > 1)
-        console.print(
-            f"Other work kept this machine busy ({found.busy}): these are times of one thread's "
-            f"own work{longer}. Estimate again when the machine is idle."
-        )
-    parts = ", ".join(f"{prefixed(size)}B {name}" for name, size in found.disk.items() if size)
-    console.print(f"Disk: {least}{prefixed(sum(found.disk.values()))}B: {parts}.")
-    for row in found.rows:
-        if row.unknown:
-            console.print(f"Unknown: {row.stage} {row.name}: {row.unknown}.")
-    published = dict.fromkeys(row.origin for row in found.rows if "published" in row.origin)
-    for origin in published:
-        console.print(f"Not on this machine, architecture as {origin}.")
-    console.print(
-        "Evals are network evaluations for an image; a training's FLOPs and time have the backward "
-        "pass too. Measured with random weights in the batch shown; a small batch gives a little "
-        "too much. Left out: downloads, data preparation, the samplers' own arithmetic, metrics, "
-        "retrieval, plots."
-    )
-
-
-def _table(found: RunEstimate) -> Table:
-    table = Table(
-        title=f"What {found.run} costs", title_justify="left", box=None, padding=(0, 1, 0, 0)
-    )
-    table.add_column("stage", no_wrap=True)
-    table.add_column("name", overflow="fold")
-    for heading in ("params", "images", "evals", "FLOPs", "batch", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("share", no_wrap=True)
-    longest = max((row.seconds or 0 for row in found.rows), default=0)
-    for row in found.rows:
-        table.add_row(*_entries(row, found.seconds, longest))
-    return table
-
-
-def _entries(row: CostRow, total: float, longest: float) -> list[str]:
-    about = "" if row.exact else "~"
-    return [
-        row.stage,
-        row.name,
-        prefixed(row.parameters) if row.parameters else "",
-        f"{row.images:,}",
-        f"{about}{row.evaluations:,.0f}",
-        "unknown" if row.flops is None else about + prefixed(row.flops),
-        "" if row.batch is None else str(row.batch),
-        "unknown" if row.seconds is None else about + duration(row.seconds),
-        "" if not row.seconds else _bar(row.seconds, total, longest),
-    ]
-
-
-def _bar(seconds: float, total: float, longest: float) -> str:
-    return f"{seconds / total:4.0%} " + "█" * max(1, round(BAR * seconds / longest))
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in the unit that people would choose."""
-    if seconds < 100:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.1f} min"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"
-
-
-def prefixed(number: float) -> str:
-    """Return a number at three digits with the prefix of a thousand, as `113.7 M`."""
-    for prefix, unit in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= unit:
-            return f"{number / unit:.3g} {prefix}"
-    return f"{number:.3g} "

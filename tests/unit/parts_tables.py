@@ -20,7 +20,7 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.checkpoints import CHECKPOINTS
 from benchmark.models.networks import NETWORKS
-from benchmark.tools.estimate import evaluations
+from benchmark.tools.network_cost import evaluations
 
 PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
 COMMAND = "write it again: uv run python tests/unit/parts_tables.py"

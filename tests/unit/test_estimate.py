@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import benchmark.tools.estimate
+import benchmark.tools.network_cost
 from benchmark.cli.app import app
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
@@ -44,13 +45,10 @@ from benchmark.tools.estimate import (
     RunEstimate,
     architecture,
     estimate,
-    evaluations,
-    flops,
-    prefixed,
-    seconds_an_image,
-    show,
     trained_images,
 )
+from benchmark.tools.estimate_text import prefixed, show
+from benchmark.tools.network_cost import evaluations, flops, seconds_an_image
 
 torch.set_num_threads(1)
 
@@ -119,7 +117,7 @@ class Normal(nn.Module):
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is timed for long."""
-    monkeypatch.setattr(benchmark.tools.estimate, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(benchmark.tools.network_cost, "LEAST_SECONDS", 0.001)
     monkeypatch.setattr(benchmark.tools.estimate, "PROBE_SECONDS", 0.001)
 
 
@@ -273,7 +271,7 @@ def test_batches_grow_while_a_call_is_short_and_fits(
         if size > room:
             raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(benchmark.tools.estimate, "_clock", clock)
+    monkeypatch.setattr(benchmark.tools.network_cost, "_clock", clock)
     seconds, found = seconds_an_image(call, 64, CPU)
     assert found == batch
     assert seconds == pytest.approx(cost)
@@ -562,12 +560,12 @@ def test_where_others_are_not_told_the_load_counts() -> None:
 
 
 def test_a_call_that_waits_for_others_takes_no_longer_than_its_own_work() -> None:
-    assert benchmark.tools.estimate._clock(lambda _: time.sleep(0.3), 1, CPU) < 0.2
+    assert benchmark.tools.network_cost._clock(lambda _: time.sleep(0.3), 1, CPU) < 0.2
 
 
 def test_the_time_of_a_network_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.5, 0.1, 0.1, 0.1, 0.1, 0.7])  # the first is not counted
-    monkeypatch.setattr(benchmark.tools.estimate, "_clock", lambda *_: next(times))
+    monkeypatch.setattr(benchmark.tools.network_cost, "_clock", lambda *_: next(times))
     assert seconds_an_image(lambda _: None, 1, CPU) == (0.1, 1)
 
 

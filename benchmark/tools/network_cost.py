@@ -1,0 +1,200 @@
+"""What a network costs: evaluations of a sampler, FLOPs, and seconds for an image."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.config.schema import Training
+from benchmark.core.errors import BenchmarkError
+from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.objective import objective
+from benchmark.diffusion.processes.base import Prediction, Process
+from benchmark.diffusion.samplers import Sampler
+from benchmark.models.description import Architecture
+from benchmark.runtime.device import seeded, synchronise
+from benchmark.stages.train import Trainer
+
+LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that would take longer
+
+
+def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bool]:
+    """Return the network evaluations that an image takes, and whether any network takes as many.
+
+    Counted on two networks whose output is 0. Read as v, that is the closed form for images that
+    are standard normal; read as x_0, for images that are all zero.
+    """
+    normal, point = (_count(process, sampler, steps, prediction) for prediction in ("v", "x0"))
+    return normal, normal == point
+
+
+def flops(network: nn.Module, resolution: int, process: Process, backward: bool = False) -> int:
+    """Return the FLOPs for one image: of the forward pass, or also of the backward pass.
+
+    Of convolutions and matrix products, each multiplication with an addition two; others are few.
+    """
+    on_meta = copy.deepcopy(network).to("meta")
+    x, condition = _inputs(process, 1, resolution, torch.device("meta"))
+    with FlopCounterMode(display=False) as counter:
+        output = on_meta(x, condition)
+        if backward:
+            _tensor(output).sum().backward()  # type: ignore[no-untyped-call]
+    return int(counter.get_total_flops())
+
+
+def seconds_an_image(
+    call: Callable[[int], object], most: int, device: torch.device
+) -> tuple[float, int]:
+    """Return the seconds that `call(batch)` takes for an image, and the batch of the measurement.
+
+    The batch is doubled up to `most` while a call stays short and fits into memory. The first call
+    is never timed, and the time is the median of the others.
+
+    Raises:
+        BenchmarkError: one image does not fit into the device's memory.
+    """
+    try:
+        call(1)
+    except torch.OutOfMemoryError:
+        raise BenchmarkError("one image does not fit into the device's memory") from None
+    batch, spent = 1, _clock(call, 1, device)
+    while 2 * spent < LEAST_SECONDS and batch < most:
+        larger = min(2 * batch, most)
+        try:
+            spent = _clock(call, larger, device)
+        except torch.OutOfMemoryError:
+            break
+        batch = larger
+    times = [spent] if spent >= LEAST_SECONDS else []  # the first call of a size is slow
+    while math.fsum(times) < LEAST_SECONDS:
+        times.append(_clock(call, batch, device))
+    return statistics.median(times) / batch, batch
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one image on its way through a network once, or through one training step."""
+
+    parameters: int | None
+    flops: int
+    seconds: float
+    batch: int
+
+
+@dataclass
+class Meter:
+    """Measures each network once for each resolution.
+
+    Args:
+        device: on which it is timed.
+    """
+
+    device: torch.device
+    found: dict[tuple[object, ...], Cost] = field(default_factory=dict)
+
+    def sampling(self, network: Architecture, resolution: int, most: int) -> Cost:
+        """Return the cost of one evaluation, in batches of at most `most`."""
+        key = ("sample", network.key, resolution, most)
+        if key not in self.found:
+            self.found[key] = self._sampling(network, resolution, most)
+        return self.found[key]
+
+    def training(self, network: Architecture, resolution: int, settings: Training) -> Cost:
+        """Return the cost of one image in a training step."""
+        key = ("train", network.key, resolution, settings.batch)
+        if key not in self.found:
+            self.found[key] = self._training(network, resolution, settings)
+        return self.found[key]
+
+    def _sampling(self, architecture: Architecture, resolution: int, most: int) -> Cost:
+        network, process = self._build(architecture)
+        count = flops(network, resolution, process)
+        network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+        @torch.inference_mode()
+        def call(batch: int) -> None:
+            x, condition = _inputs(process, batch, resolution, self.device)
+            network(x.contiguous(memory_format=torch.channels_last), condition)
+
+        return Cost(_size(network), count, *seconds_an_image(call, most, self.device))
+
+    def _training(self, architecture: Architecture, resolution: int, settings: Training) -> Cost:
+        network, process = self._build(architecture)
+        count = flops(network, resolution, process, backward=True)
+        trainer = Trainer(
+            network=network.to(self.device).train(),
+            loss=objective(process, settings.prediction, **settings.loss_options()),
+            images=torch.zeros(
+                (settings.batch, resolution, resolution, 3), dtype=torch.uint8, device=self.device
+            ),
+            settings=settings,
+            seed=0,
+            state=Path(),  # no state is saved: the trainer is only asked for steps
+        )
+
+        def call(batch: int) -> None:
+            trainer.settings = settings.model_copy(update={"batch": batch})
+            trainer.step(0)
+
+        return Cost(_size(network), count, *seconds_an_image(call, settings.batch, self.device))
+
+    def _build(self, architecture: Architecture) -> tuple[nn.Module, Process]:
+        with seeded(0):
+            return architecture.build(), architecture.schedule.process()
+
+
+class _Zero(nn.Module):
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+def _count(process: Process, sampler: Sampler, steps: int, prediction: Prediction) -> int:
+    generator = torch.Generator().manual_seed(0)
+
+    def noise() -> Tensor:
+        return torch.randn((1, 3, 2, 2), generator=generator)
+
+    model = Denoiser(_Zero(), process, prediction)
+    times = sampler.plan(process, steps)
+    sampler.sample(model, process, process.prior(noise()), times, noise)
+    return model.evaluations
+
+
+def _inputs(
+    process: Process, batch: int, resolution: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return noise, B×3×H×W, and what a network is told of it, B."""
+    x = torch.randn((batch, 3, resolution, resolution), device=device)
+    condition = torch.full((batch,), process.condition(float(process.t_max)), device=device)
+    return x, condition
+
+
+def _tensor(output: Any) -> Tensor:
+    return output if isinstance(output, Tensor) else output.sample
+
+
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _clock(call: Callable[[int], object], batch: int, device: torch.device) -> float:
+    """Return the seconds of a call: on a processor no more than those of its own work.
+
+    Where others keep the cores busy, the call waits, but its own work hardly grows.
+    """
+    synchronise(device)
+    start, worked = time.perf_counter(), time.process_time()
+    call(batch)
+    synchronise(device)
+    seconds = time.perf_counter() - start
+    return min(seconds, time.process_time() - worked) if device.type == "cpu" else seconds
