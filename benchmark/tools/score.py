@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from benchmark.config.loading import check_writable
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import nearest_names
 from benchmark.core.values import Value
-from benchmark.data.listing import ignored_line
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.metrics import METRICS, Figures, Metric, Sizes
 from benchmark.metrics.base import Features, check_features
-from benchmark.metrics.frechet import few, frechet_distance, statistics
+from benchmark.metrics.frechet import frechet_distance, statistics
 from benchmark.tools.score_embedding import Embedding, embed_images
 from benchmark.tools.score_inputs import (
     ImageInput,
@@ -29,16 +28,14 @@ from benchmark.tools.score_inputs import (
     open_input,
     save_statistics,
 )
-from benchmark.tools.score_libraries import library_of
+from benchmark.tools.score_notes import few_images, notes, side_notes
 from benchmark.tools.score_options import MetricChoice
 from benchmark.tools.score_result import Score, identity, is_distance
-from benchmark.tools.score_sides import FACT, Census, differences
-
-if TYPE_CHECKING:
-    pass
+from benchmark.tools.score_sides import FACT, Census
 
 DEFAULT = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 EXTRACTOR = "inception-v3-fid"
+Pair: TypeAlias = tuple[Features | Statistics, Features | Statistics]  # fake, real
 FEWEST = 3  # images, below which no distance has an interval
 
 
@@ -77,37 +74,21 @@ def score(
     censuses = {path: c for path, side in opened.items() if (c := _census(path, side, given[path]))}
     sides, extractor = _embed(opened, embedding, censuses)
     reference, judged = sides[real], sides[fake]
-    figures = Figures({}, {})
-    for name, metric in chosen.items():
-        pair = (judged, reference)
-        if metric.is_distance:
-            pair = (moments.get(fake, judged), moments.get(real, reference))
-        figures.add(name, functools.partial(_measure, metric, *pair, extractor, embedding))
-        # without a distance the features are of no use
-        if name in figures.missing and (asked or metric.is_distance):
-            raise BenchmarkError(f"{name}: {figures.missing[name]}")
+    pairs = (judged, reference), (moments.get(fake, judged), moments.get(real, reference))
+    figures = _figures(chosen, *pairs, extractor, embedding, bool(asked))
     if statistics_file is not None:
         _save(reference, extractor, censuses.get(real), statistics_file)
-    counts = (count_of(reference), count_of(judged))
-    notes = told + [
-        f"{path}: {note}"
-        for path, side in opened.items()
-        for note in _notes(path, side, extractor, censuses.get(path))
-    ]
-    known = differences(censuses.get(real), censuses.get(fake), counts)
-    notes += [f"the two differ in {difference}" for difference in known]
-    label = extractor.label if extractor else "the Fréchet distance"
     meanings = {name: chosen[name].uncertainty(value) for name, value in figures.values.items()}
     return Score(
         real,
         fake,
-        counts,
-        extractor,
-        figures.values,
-        list(_few(sides | moments, label)),
-        figures.missing,
-        notes,
-        {name: text for name, text in meanings.items() if text is not None},
+        counts=(count_of(reference), count_of(judged)),
+        extractor=extractor,
+        values=figures.values,
+        few=list(few_images(sides | moments, extractor)),
+        missing=figures.missing,
+        notes=told + notes(opened, real, fake, extractor, censuses),
+        uncertainty={name: text for name, text in meanings.items() if text is not None},
     )
 
 
@@ -122,7 +103,7 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
     _check_file(file, real, opened[real])
     census = Census()
     sides, extractor = _embed(opened, embedding, {real: census})
-    for note in _notes(real, opened[real], extractor, census):
+    for note in side_notes(real, opened[real], extractor, census):
         print(f"{real}: {note}", file=sys.stderr)
     _save(sides[real], extractor, census, file)
 
@@ -315,6 +296,34 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
         )
 
 
+def _figures(
+    chosen: Mapping[str, Metric],
+    pair: Pair,
+    pair_of_distance: Pair,
+    extractor: Extractor | None,
+    embedding: Embedding,
+    is_asked: bool,
+) -> Figures:
+    """Compute each metric of the fake and the real side.
+
+    Args:
+        chosen: the metrics by name.
+        pair: features or statistics of the two sides.
+        pair_of_distance: those of which the Fréchet distance is.
+        extractor: whose features they are.
+        embedding: where its weights are.
+        is_asked: whether the user named the metrics; if not, one that cannot be computed is told.
+    """
+    figures = Figures({}, {})
+    for name, metric in chosen.items():
+        sides = pair_of_distance if metric.is_distance else pair
+        figures.add(name, functools.partial(_measure, metric, *sides, extractor, embedding))
+        # without a distance the features are of no use
+        if name in figures.missing and (is_asked or metric.is_distance):
+            raise BenchmarkError(f"{name}: {figures.missing[name]}")
+    return figures
+
+
 def _measure(
     metric: Metric,
     fake: Features | Statistics,
@@ -360,38 +369,3 @@ def _census(path: Path, side: Input, given: Input) -> Census | None:
         return Census.from_fact(side.facts[FACT])
     except BenchmarkError as error:
         raise BenchmarkError(f"{path}: {error}") from None
-
-
-def _notes(
-    path: Path, side: Input, extractor: Extractor | None, census: Census | None
-) -> Iterator[str]:
-    """Yield what a reader must know of how images were read."""
-    if isinstance(side, ImageInput) and side.path != path:
-        yield f"the images are those of {side.path.name}, beside its pictures"
-    if isinstance(side, ImageInput) and side.ignored:
-        yield f"files: {ignored_line(side.ignored)}"
-    library = library_of(extractor.kind) if extractor else None
-    if (
-        isinstance(side, ImageInput)
-        and library is not None
-        and (left_out := library.left_out(side.files))
-    ):
-        kinds = ", ".join(f"{count} × {kind}" for kind, count in left_out.items())
-        yield (
-            f"{library.name} reads {side.count - sum(left_out.values())} of these {side.count} "
-            f"images, not {kinds}: give --files {library.name} to read as it does"
-        )
-    if census and (converted := census.converted()):
-        yield converted
-
-
-def _few(sides: dict[Path, Features | Statistics], label: str) -> Iterator[str]:
-    for path, side in sides.items():
-        count = count_of(side)
-        dimension = side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
-        if count is not None and count < few(dimension):
-            yield (
-                f"{path}: {count} images are fewer than {few(dimension)}, which {dimension} "
-                f"dimensions need: the bias of {label} is large; compare it only at equal numbers "
-                "of images"
-            )

@@ -1,0 +1,86 @@
+"""What a reader of a score must know of its two sides, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmark.data.listing import ignored_line
+from benchmark.extractors import Extractor
+from benchmark.metrics.base import Features
+from benchmark.metrics.frechet import few
+from benchmark.tools.score_inputs import ImageInput, Input, Statistics, count_of
+from benchmark.tools.score_libraries import library_of
+from benchmark.tools.score_sides import Census, differences
+
+
+def notes(
+    opened: Mapping[Path, Input],
+    real: Path,
+    fake: Path,
+    extractor: Extractor | None,
+    censuses: Mapping[Path, Census],
+) -> list[str]:
+    """Return how the images of each side were read, and in what the sides differ.
+
+    Args:
+        opened: what is compared, by path.
+        real: path of the reference.
+        fake: path of what is judged.
+        extractor: whose features are compared.
+        censuses: what is known of the images, by path.
+    """
+    lines = [
+        f"{path}: {note}"
+        for path, side in opened.items()
+        for note in side_notes(path, side, extractor, censuses.get(path))
+    ]
+    counts = (count_of(opened[real]), count_of(opened[fake]))
+    known = differences(censuses.get(real), censuses.get(fake), counts)
+    return lines + [f"the two differ in {difference}" for difference in known]
+
+
+def few_images(
+    sides: Mapping[Path, Features | Statistics], extractor: Extractor | None
+) -> Iterator[str]:
+    """Yield a line for each side of so few images that its Fréchet distance is biased."""
+    label = extractor.label if extractor else "the Fréchet distance"
+    for path, side in sides.items():
+        count = count_of(side)
+        dimension = side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
+        if count is not None and count < few(dimension):
+            yield (
+                f"{path}: {count} images are fewer than {few(dimension)}, which {dimension} "
+                f"dimensions need: the bias of {label} is large; compare it only at equal numbers "
+                "of images"
+            )
+
+
+def side_notes(
+    path: Path, side: Input, extractor: Extractor | None, census: Census | None
+) -> Iterator[str]:
+    """Yield what a reader must know of how the images of one side were read.
+
+    Args:
+        path: of the side, as the user gave it.
+        side: what is compared.
+        extractor: whose features are compared.
+        census: what is known of the images.
+    """
+    if isinstance(side, ImageInput) and side.path != path:
+        yield f"the images are those of {side.path.name}, beside its pictures"
+    if isinstance(side, ImageInput) and side.ignored:
+        yield f"files: {ignored_line(side.ignored)}"
+    library = library_of(extractor.kind) if extractor else None
+    if (
+        isinstance(side, ImageInput)
+        and library is not None
+        and (left_out := library.left_out(side.files))
+    ):
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in left_out.items())
+        yield (
+            f"{library.name} reads {side.count - sum(left_out.values())} of these {side.count} "
+            f"images, not {kinds}: give --files {library.name} to read as it does"
+        )
+    if census and (converted := census.converted()):
+        yield converted
