@@ -44,10 +44,10 @@ def smoke() -> Config:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
     """A run whose data set is prepared; tests put nothing else into it."""
-    from benchmark.stages.prepare import stage
+    from stages import do
 
     run = Run(tmp_path_factory.mktemp("results") / smoke.run)
-    stage(smoke, "tiny", run)
+    do("prepare", smoke, "tiny", run)
     return run
 
 

@@ -45,7 +45,7 @@ from benchmark.records.record import Cell
 from benchmark.runtime.device import resolve_device, seeded, synchronise, use_threads
 from benchmark.runtime.gauges import watch_machine
 from benchmark.runtime.training_state import KEPT
-from benchmark.stages.train import Trainer
+from benchmark.stages.trainer import Trainer
 from benchmark.storage.paths import CACHE, Run
 
 PROBE_SECONDS = 1.0  # for which it is watched, before anything is measured, what others do
@@ -267,10 +267,9 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     recipe = config.recipe(cell.model)
     if recipe is not None:
         return Architecture.of(recipe[0], schedule, cell.resolution, "the config")
-    weights = config.models[cell.model].weights
-    assert weights is not None
-    found = weights.architecture(run.root.parent / CACHE)
-    config.check_weights(cell.model, cell.sampling.schedule, found)
+    weights = config.ready(cell.model, cell.sampling.schedule)
+    found = weights.checkpoint.architecture(run.root.parent / CACHE)
+    weights.check(found)
     return found
 
 
