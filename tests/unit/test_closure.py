@@ -11,10 +11,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pytest
-import yaml
 from random_weights import with_random_weights
 from stages import do
 
@@ -31,8 +29,6 @@ from benchmark.report.site import write_site
 from benchmark.report.tables import write_tables
 from benchmark.storage.paths import REFERENCE, Run
 
-TESTS = Path(__file__).parents[1]
-FAMILIES = TESTS / "workflow" / "families.yaml"
 CELL = "DDPM-linear-ddpm-10-s0"
 # A job of each kind in the smallest run.
 NAMES = {
@@ -61,24 +57,6 @@ TEXTS = """
 x = f"{1!r:>{3}} {1:} a" "b" f"{2:{3}}" f"{4:{{}}}"
 y = "\U0001fae8"
 """
-
-
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package, of which the code is compared."""
-    shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("zoo"))
-    monkeypatch.setattr(closure, "HOME", tmp_path)
-    monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "report" / "templates")
-    return tmp_path / PACKAGE
-
-
-@pytest.fixture
-def families() -> Config:
-    """A network of NCSN, one of an SDE, and a cell of images that were made elsewhere."""
-    content: dict[str, Any] = yaml.safe_load(FAMILIES.read_text())
-    del content["models"]["ready"]  # whose weights another run makes
-    content["grid"] = [entry for entry in content["grid"] if entry["model"] != "ready"]
-    return parse(content)
 
 
 def all_modules() -> list[str]:
