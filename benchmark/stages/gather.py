@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ from benchmark.storage.pictures import save_grid
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.gather import GatherJob
+    from benchmark.data.sources.base import Item
 
 
 def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
@@ -46,10 +47,7 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
     cell, at, folder = job.cell, job.key, job.folder
     files, ignored = image_files(folder, at)
     tell_ignored(folder, ignored)
-    if len(files) < cell.samples:
-        raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {cell.samples} are asked for")
-    candidates = file_candidates(folder, files, cell.seed)
-    items = candidates.read(candidates.order[: cell.samples])
+    items = _drawn(job, files)
     conversions: Counter[str] = Counter()
     names: list[str] = []
 
@@ -79,3 +77,14 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
             conversions=counted(conversions),
         ),
     )
+
+
+def _drawn(job: GatherJob, files: Sequence[str]) -> Iterator[Item]:
+    """Return as many of the files as the cell has samples, drawn by its seed."""
+    count = job.cell.samples
+    if len(files) < count:
+        raise BenchmarkError(
+            f"{job.key}: {len(files)} images in {job.folder}: {count} are asked for"
+        )
+    candidates = file_candidates(job.folder, files, job.cell.seed)
+    return candidates.read(candidates.order[:count])

@@ -77,7 +77,7 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     if drawing.chain.frames:
         frames = drawing.chain.movie(np.load(place.samples(name), mmap_mode="r"))
         write_pictures(place, name, frames)
-    drawn_by = ShardIdentity(code=code(job), sources=drawing.checkpoint.sha256)
+    sources = drawing.checkpoint.sha256
     return draft.write(
         place,
         Work(
@@ -91,7 +91,7 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
         timing=timing,
         contention=[contention],
         checkpoint=drawing.checkpoint if cell.trained_as is None else None,
-        shard_identity=drawn_by if part else None,
+        shard_identity=ShardIdentity(code=code(job), sources=sources) if part else None,
     )
 
 
