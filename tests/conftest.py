@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from faults_table import Faults, write_table
 from hypothesis import settings
 
 from benchmark.config.config import Config
-from benchmark.config.loading import load
+from benchmark.config.loading import load, parse
+from benchmark.core import closure
+from benchmark.core.closure import HOME, PACKAGE
 from benchmark.records.record import read_records
 from benchmark.storage.paths import Run
 
@@ -34,6 +38,7 @@ def _peers_run_with_the_installed_scipy() -> Iterator[None]:
 
 
 SMOKE = Path(__file__).parent / "workflow" / "smoke.yaml"
+FAMILIES = SMOKE.with_name("families.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +49,10 @@ def smoke() -> Config:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
     """A run whose data set is prepared; tests put nothing else into it."""
-    from benchmark.stages.prepare import stage
+    from stages import do
 
     run = Run(tmp_path_factory.mktemp("results") / smoke.run)
-    stage(smoke, "tiny", run)
+    do("prepare", smoke, "tiny", run)
     return run
 
 
@@ -128,3 +133,21 @@ def found() -> Callable[[Run], dict[str, Any]]:
         }
 
     return read
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, of which the code is compared."""
+    shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("zoo"))
+    monkeypatch.setattr(closure, "HOME", tmp_path)
+    monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "report" / "templates")
+    return tmp_path / PACKAGE
+
+
+@pytest.fixture
+def families() -> Config:
+    """A network of NCSN, one of an SDE, and a cell of images that were made elsewhere."""
+    content: dict[str, Any] = yaml.safe_load(FAMILIES.read_text())
+    del content["models"]["ready"]  # whose weights another run makes
+    content["grid"] = [entry for entry in content["grid"] if entry["model"] != "ready"]
+    return parse(content)

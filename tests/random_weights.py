@@ -16,4 +16,4 @@ def with_random_weights(config: Config, run: Run) -> None:
     for name in config.trainings:
         resolution = config.data[config.trainings[name].dataset].resolution
         network = config.networks["net"].build(resolution)
-        save_weights(run.weights(name), network.state_dict(), config.train_spec(name))
+        save_weights(run.weights(name), network.state_dict(), config.job("train", name).spec())

@@ -29,7 +29,7 @@ from pathlib import Path
 from benchmark.config.dependencies import code
 from benchmark.config.loading import load
 config = load(Path(sys.argv[1]))
-print(json.dumps([code(config, *job) for job in json.loads(sys.argv[2])]))
+print(json.dumps([code(config.job(*job)) for job in json.loads(sys.argv[2])]))
 """
 
 

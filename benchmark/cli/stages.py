@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -69,7 +68,7 @@ def train(
     dry_run: DryRun = False,
 ) -> None:
     """Train one network; when stopped or killed and started again, continue."""
-    options = {"threads": threads, "processes": processes, "minutes": minutes}
+    options: dict[str, Any] = {"threads": threads, "processes": processes, "minutes": minutes}
     _stage("train", config, training, results, dry_run, **options)
 
 
@@ -116,7 +115,8 @@ def merge(
     dry_run: DryRun = False,
 ) -> None:
     """Join the shards of a cell to what one job makes of the whole."""
-    _stage("merge", config, cell, results, dry_run, kind=kind, size=size)
+    rule = "merge_samples" if kind == "sample" else "merge_features"
+    _stage("merge", config, cell, results, dry_run, rule, size=size)
 
 
 @app.command(epilog=examples("gather config/gan.yaml GAN-s0"))
@@ -183,25 +183,30 @@ def retrieve(
 
 
 def _stage(
-    verb: str, path: Path, name: str, results: Path, dry_run: bool, **options: object
+    verb: str,
+    path: Path,
+    name: str,
+    results: Path,
+    dry_run: bool,
+    rule: str | None = None,
+    **options: object,
 ) -> None:
-    """Run the stage of the module `verb`, once config, name and folder are checked."""
+    """Run the stage of the module `verb`, once config, name and folder are checked.
+
+    Args:
+        verb: the stage.
+        path: of the config.
+        name: of what the stage makes.
+        results: folder of all runs.
+        dry_run: whether the checks are all.
+        rule: of the workflow; None: it is called as the verb.
+        options: of the stage.
+    """
     from benchmark.config.loading import check_writable
     from benchmark.records.provenance import Stopwatch, created
 
     loaded = load_checked(path)
-    checks: dict[str, Callable[[str], object]] = {
-        "prepare": loaded.data_spec,
-        "train": loaded.train_spec,
-        "sample": loaded.sample_spec,
-        "merge": loaded.sample_spec,
-        "gather": loaded.gather_spec,
-        "features": loaded.embedded,
-        "controls": loaded.controls_spec,
-        "evaluate": loaded.judged,
-        "retrieve": loaded.judged,
-    }
-    checks[verb](name)
+    job = loaded.job(rule or verb, name)
     run = Run(results / loaded.run)
     check_writable(run.root)
     if dry_run:
@@ -209,4 +214,4 @@ def _stage(
         return
     module = import_module(module_of(verb))
     Stopwatch.created = Stopwatch.created or created(os.getpid())
-    module.stage(loaded, name, run, **options)
+    module.stage(job, run, **options)

@@ -94,7 +94,7 @@ def _check_described(config: Grid, model: str, schedule: str) -> None:
     if weights is None:
         return
     try:
-        config.check_weights(model, schedule, weights)
+        config.ready(model, schedule).check(weights)
     except BenchmarkError as error:
         raise ValueError(str(error)) from None
     at, spec = f"models.{model}.weights", config.models[model]
@@ -180,7 +180,7 @@ def _check_metrics(config: Grid) -> None:
     dimension = EXTRACTORS.make(config.evaluation.extractor).dimension
     seen: set[Sizes] = set()
     for subject in config.subjects.values():
-        sizes = Sizes(config.count(subject), config.data[subject.dataset].train, dimension)
+        sizes = Sizes(subject.count, config.data[subject.dataset].train, dimension)
         if sizes in seen:
             continue
         seen.add(sizes)

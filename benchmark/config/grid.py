@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
+from benchmark.config.jobs.subject import Subject
 from benchmark.config.keys import Keys
-from benchmark.config.schema import Entry, Subject
+from benchmark.config.schema import Entry
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import LONGEST, nearest_names, shown
 from benchmark.data.controls import CONTROLS
@@ -91,16 +92,35 @@ class Grid(Keys):
     @cached_property
     def subjects(self) -> dict[str, Subject]:
         """All that is judged, by name: the cells, and every control of the data that they use."""
-        texts = {HELD_OUT: "real images that were never trained on, the floor at equal n"}
-        texts |= {kind: CONTROLS.make(kind).text for kind in self.evaluation.controls}
-        cells = {cell.id: Subject(cell.id, cell.dataset, cell=cell) for cell in self.cells}
-        return cells | {
-            f"{kind}-{data}": Subject(
-                f"{kind}-{data}", data, control=Control(kind=kind, dataset=data, text=text)
-            )
-            for data in sorted({cell.dataset for cell in self.cells})
-            for kind, text in texts.items()
+        cells = {
+            cell.id: Subject(cell.id, cell.dataset, cell.samples, cell=cell, array=cell.id)
+            for cell in self.cells
         }
+        datasets = sorted({cell.dataset for cell in self.cells})
+        controls = [subject for dataset in datasets for subject in self._controls(dataset)]
+        return cells | {subject.name: subject for subject in controls}
+
+    def _controls(self, dataset: str) -> Iterator[Subject]:
+        """Yield the held-out images of a data set, and its made controls."""
+        text = "real images that were never trained on, the floor at equal n"
+        yield Subject(
+            f"{HELD_OUT}-{dataset}",
+            dataset,
+            self.data[dataset].held_out,
+            control=Control(kind=HELD_OUT, dataset=dataset, text=text),
+        )
+        count = self.control_count(dataset) if self.evaluation.controls else 0
+        for number, kind in enumerate(self.evaluation.controls):
+            made = CONTROLS.make(kind)
+            yield Subject(
+                f"{kind}-{dataset}",
+                dataset,
+                count,
+                control=Control(kind=kind, dataset=dataset, text=made.text),
+                made=made,
+                array=self.controls_of(dataset),
+                first=number * count,
+            )
 
     def judged(self, name: str) -> list[Subject]:
         """Return the cell or the control called `name`, or all for `controls-` and a data set.
@@ -127,25 +147,16 @@ class Grid(Keys):
         source = self.data[dataset]
         return min(largest, source.held_out, source.train // 2)
 
-    def count(self, subject: Subject) -> int:
-        """Return the number of images of a subject."""
-        if subject.cell:
-            return subject.cell.samples
-        assert subject.control
-        if subject.control.kind == HELD_OUT:
-            return self.data[subject.dataset].held_out
-        return self.control_count(subject.dataset)
-
     def sizes(self, subject: Subject) -> list[int]:
         """Return the numbers of images, fewer than all, at which a subject is measured too.
 
         Held-out images are measured at the size of every other subject.
         """
         sizes = set(self.evaluation.sizes)
-        if subject.control and subject.control.kind == HELD_OUT:
+        if subject.is_held_out:
             mine = [other for other in self.subjects.values() if other.dataset == subject.dataset]
-            sizes |= {self.count(other) for other in mine}
-        return sorted(size for size in sizes if size < self.count(subject))
+            sizes |= {other.count for other in mine}
+        return sorted(size for size in sizes if size < subject.count)
 
     def embedded(self, name: str) -> str:
         """Return `name`, which is that of a cell, of a data set, or of all controls of one.

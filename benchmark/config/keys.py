@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from benchmark.config.jobs.base import Computing
+from benchmark.config.jobs.weights import ReadyWeights
 from benchmark.config.schema import (
     Entry,
     Evaluation,
@@ -22,7 +24,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict import MOST_IMAGES, Name, Seed, Strict, UserText, text
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
-from benchmark.models.description import Architecture, Description
+from benchmark.models.description import Description
 
 
 class Keys(Strict):
@@ -98,32 +100,30 @@ class Keys(Strict):
         weights = self.described.get(model)
         return self.schedule(name) if weights is None else weights.schedule
 
-    def check_weights(self, model: str, schedule: str, weights: Description | Architecture) -> None:
-        """Refuse ready weights that are not for the data of a model or a schedule of the grid.
+    def ready(self, model: str, schedule: str) -> ReadyWeights:
+        """Return the weights of a model that came ready, and what the grid takes them for.
 
-        Raises:
-            BenchmarkError: with what they are for.
+        Args:
+            model: its name.
+            schedule: its name in the grid.
         """
-        at = f"models.{model}.weights"
-        data = self.models[model].data
-        side = self.data[data].resolution
-        if weights.resolution != side:
-            raise BenchmarkError(
-                f"{at}: made for images of {weights.resolution}×{weights.resolution}, but those of "
-                f"data.{data} are {side}×{side}: choose other data"
-            )
-        stated = self.schedule(schedule)
-        if weights.schedule.kind != stated.kind:
-            raise BenchmarkError(
-                f"{at}: trained with the schedule {weights.schedule.kind}, not {schedule}: "
-                "correct the grid"
-            )
-        trained_with = weights.schedule.model_dump(exclude={"kind"})
-        if schedule in self.schedules and stated.model_dump() != weights.schedule.model_dump():
-            raise BenchmarkError(
-                f"schedules.{schedule}: {at} were trained with {trained_with}: "
-                f"give these, or name {weights.schedule.kind} in the grid and state none"
-            )
+        spec = self.models[model]
+        assert spec.weights is not None
+        return ReadyWeights(
+            key=f"models.{model}.weights",
+            checkpoint=spec.weights,
+            description=self.described.get(model),
+            dataset=spec.data,
+            resolution=self.data[spec.data].resolution,
+            schedule_name=schedule,
+            schedule=self.schedule(schedule),
+            is_stated=schedule in self.schedules,
+        )
+
+    @property
+    def computing(self) -> Computing:
+        """How networks compute."""
+        return Computing(self.device, self.precision, self.compile)
 
     def missing_files(self) -> list[str]:
         """Return a line for each file of weights that a run needs, but reading and planning not."""

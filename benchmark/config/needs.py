@@ -90,7 +90,7 @@ def _modules(config: Config, run: Run) -> Iterator[str]:
     for training in config.trainings:
         if not run.weights(training).exists():
             try:
-                code(config, "train", training)
+                code(config.job("train", training))
             except BenchmarkError as error:
                 yield str(error)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
@@ -30,7 +30,7 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.checkpoints import CHECKPOINTS
 from benchmark.models.networks import NETWORKS
-from benchmark.records.record import Cell, Control, Sampling
+from benchmark.records.record import Sampling
 
 _V = TypeVar("_V")
 
@@ -249,12 +249,3 @@ class Evaluation(Strict):
                     "one of the 2015 Inception, such as inception-v3-fid"
                 )
         return self
-
-
-class Subject(NamedTuple):
-    """What is judged: the samples of a cell, or a control."""
-
-    name: str
-    dataset: str
-    cell: Cell | None = None
-    control: Control | None = None

@@ -10,7 +10,8 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_record
 
 if TYPE_CHECKING:
-    from benchmark.config.config import Config
+    from benchmark.config.jobs.features import FeaturesJob
+    from benchmark.config.jobs.sample import SampleJob
     from benchmark.storage.paths import Run
 
 Sharded = Literal["sample", "features"]  # of the records of what is made in parts
@@ -47,16 +48,19 @@ def parse(shard: str, count: int, batch: int) -> range:
     return part
 
 
-def size_of(config: Config, name: str, run: Run, kind: Sharded) -> int | None:
+def size_of(made: SampleJob | FeaturesJob, sampled: SampleJob, run: Run) -> int | None:
     """Return how many images of a cell each job makes; None: one job makes all.
 
     What is done keeps the size that it was made in: its images do not depend on it, so a config
     with another one makes nothing again.
+
+    Args:
+        made: the job that makes all of them, samples or features.
+        sampled: the job that samples them.
+        run: whose records tell what is done.
     """
     try:
-        sampled, made = (read_record(run.record(stage, name)) for stage in ("sample", kind))
+        samples, record = (read_record(run.record(job.kind, job.name)) for job in (sampled, made))
     except BenchmarkError:
-        return config.shard(name)
-    if sampled.spec_hash != spec_hash(config.sample_spec(name)):
-        return config.shard(name)
-    return made.shard_images
+        return made.shard
+    return record.shard_images if samples.spec_hash == spec_hash(sampled.spec()) else made.shard

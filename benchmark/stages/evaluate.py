@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmark.config.config import Config
-from benchmark.config.schema import Subject
 from benchmark.core.values import Value
-from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.base import Features, Figures, Metric
 from benchmark.metrics.frechet import few
 from benchmark.records.draft import Draft
@@ -18,26 +15,29 @@ from benchmark.stages.image_sets import load_features, protocol
 from benchmark.storage.cache import kept
 from benchmark.storage.paths import CACHE, Run
 
+if TYPE_CHECKING:
+    from benchmark.config.jobs.evaluate import EvaluateJob
+    from benchmark.config.jobs.subject import Subject
 
-def stage(config: Config, name: str, run: Run) -> list[Record]:
-    """Compute every metric of the config for a cell, a control or all controls; write the records.
+
+def stage(job: EvaluateJob, run: Run) -> list[Record]:
+    """Compute every metric for a cell, a control or all controls; write the records.
 
     Of a metric that cannot be computed from these features the record keeps the reason.
 
     Raises:
         BenchmarkError: features or weights are missing or damaged.
     """
-    records = [_evaluate(config, subject, run) for subject in config.judged(name)]
+    records = [_evaluate(job, subject, run) for subject in job.subjects]
     for record in records:
         record.write(run.record("metrics", record.id))
     return records
 
 
-def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
-    draft = Draft("metrics", subject.name, config.evaluate_spec(subject))
-    own, train = load_features(config, subject, run)
-    metrics = config.evaluation.metrics
-    extractor = EXTRACTORS.make(config.evaluation.extractor)
+def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
+    draft = Draft("metrics", subject.name, job.spec_of(subject))
+    metrics, extractor, sizes = job.metrics, job.extractor, job.sizes[subject.name]
+    own, train = load_features(extractor, subject, run)
 
     @functools.cache
     def reference(metric: Metric) -> Any:
@@ -53,20 +53,18 @@ def _evaluate(config: Config, subject: Subject, run: Run) -> Record:
             fake = extractor.logits(own, run.root.parent / CACHE / "weights")
         found.add(name, functools.partial(measure, metric, fake))
     [distance] = [metric for metric in metrics.values() if metric.is_distance]
-    for size in config.sizes(subject):
+    for size in sizes:
         sized.add(distance_at(size), functools.partial(measure, distance, own[:size]))
     return draft.record(
         values=found.values,
         sized={
             size: sized.values[distance_at(size)]
-            for size in config.sizes(subject)
+            for size in sizes
             if distance_at(size) in sized.values
         },
         missing=found.missing | sized.missing,
         cell=subject.cell,
         control=subject.control,
         protocol=protocol(extractor, subject, run, n_fake=len(own)),
-        judged=Judged(
-            dataset=subject.dataset, few=config.evaluation.few or few(extractor.dimension)
-        ),
+        judged=Judged(dataset=subject.dataset, few=job.few or few(extractor.dimension)),
     )

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.config.config import Config
 from benchmark.config.dependencies import code
 from benchmark.config.shards import parse
+from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.values import Value
 from benchmark.data import load as load_data
-from benchmark.extractors import EXTRACTORS, feature_blocks, fingerprint
+from benchmark.extractors import feature_blocks, fingerprint
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
@@ -28,15 +29,15 @@ from benchmark.storage.atomic import atomic_path
 from benchmark.storage.cache import entry_locked, say_not_kept
 from benchmark.storage.paths import CACHE, Run
 
+if TYPE_CHECKING:
+    from benchmark.config.jobs.features import FeaturesJob
 
-def stage(
-    config: Config, name: str, run: Run, threads: int = 1, shard: str | None = None
-) -> Record:
-    """Embed the cell, controls or data set `name`; write its features, float32 N×d, and the record.
+
+def stage(job: FeaturesJob, run: Run, threads: int = 1, shard: str | None = None) -> Record:
+    """Embed a cell, controls or a data set; write the features, float32 N×d, and the record.
 
     Args:
-        config: of the run.
-        name: what is embedded.
+        job: what is embedded, and how.
         run: where the images are, and what is written goes.
         threads: inside an operation.
         shard: the images of a cell to embed, as 0-1000; their features and record wait for `merge`
@@ -46,27 +47,29 @@ def stage(
         BenchmarkError: the extractor's weights are missing or damaged, one image alone needs more
             memory than there is, or the shard is not of whole batches.
     """
-    draft = Draft("features", name, config.features_spec(name))
-    device = resolve_device(config.device)
+    draft = Draft(job.kind, job.name, job.spec())
+    device = resolve_device(job.device)
     use_threads(threads)
-    embedding = _Embedding(config, name, run, device)
-    place = run.shard("features", name, shard) if shard else run
-    target = place.features(config.evaluation.extractor, name)
+    embedding = _Embedding(job, run, device)
+    place = run.shard(job.kind, job.name, shard) if shard else run
+    target = job.array(place)
     cached = False
+    samples = run.samples(job.name)
     if shard:
-        part = parse(shard, config.cell(name).samples, config.feature_batch)
-        # Their hash is checked once, by `merge`.
-        open_array(run.samples(name), is_hashed=False)
-        embedding.write(run.samples(name), target, part)
-    elif name in config.data:
+        if job.cell is None:
+            raise BenchmarkError(f"--shard {shard}: {job.name} is no cell: it has no shards")
+        part = parse(shard, job.cell.samples, job.batch)
+        open_array(samples, is_hashed=False)  # Their hash is checked once, by `merge`.
+        embedding.write(samples, target, part)
+    elif job.is_data:
         cached = embedding.write_data(target)
     else:
-        embedding.write(run.samples(name), target, range(len(open_array(run.samples(name)))))
+        embedding.write(samples, target, range(len(open_array(samples))))
     return draft.write(
         place,
         Work(threads=threads, device=device.type),
         values={"images": Value(value=len(np.load(target, mmap_mode="r")))},
-        embedding=Embedding(extractor=config.evaluation.extractor, from_cache=cached),
+        embedding=Embedding(extractor=job.extractor.kind, from_cache=cached),
         shard_identity=embedding.identity() if shard else None,
     )
 
@@ -75,17 +78,16 @@ class _Embedding:
     """Embeds images in batches.
 
     Args:
-        config: of the run.
-        name: of a cell, of controls or of a data set.
+        job: what is embedded, and how.
         run: where its images are.
         device: where the network runs.
     """
 
-    def __init__(self, config: Config, name: str, run: Run, device: torch.device) -> None:
-        self.extractor = EXTRACTORS.make(config.evaluation.extractor)
+    def __init__(self, job: FeaturesJob, run: Run, device: torch.device) -> None:
+        self.extractor = job.extractor
         self.cache = run.root.parent / CACHE
-        self.batch = config.feature_batch
-        self.config, self.name, self.run, self.device = config, name, run, device
+        self.batch = job.batch
+        self.job, self.name, self.run, self.device = job, job.name, run, device
 
     def write(self, images: Path, target: Path, *parts: range) -> None:
         """Write the features of these parts of an array of images."""
@@ -105,7 +107,7 @@ class _Embedding:
         """Write the features of a data set and tell whether they were known from another run."""
         sets = load_data(self.run.data(self.name), verify=True).manifest.splits
         images = f"{sets.train.sha256}+{sets.held_out.sha256}"
-        known_as = fingerprint(images, self.extractor, self._code())
+        known_as = fingerprint(images, self.extractor, code(self.job))
         kept = self.cache / "features" / f"{known_as}.npy"
         with entry_locked(kept) as writable:
             cached = is_intact(kept)
@@ -124,7 +126,4 @@ class _Embedding:
         samples = self.run.record("sample", self.name).read_bytes()
         made_as = hashlib.sha256(samples).hexdigest()
         sources = f"{made_as} {self.extractor.weights.sha256}"
-        return ShardIdentity(code=self._code(), sources=sources)
-
-    def _code(self) -> str:
-        return code(self.config, "features", self.name)
+        return ShardIdentity(code=code(self.job), sources=sources)

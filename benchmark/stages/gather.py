@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.config.config import Config
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
@@ -23,38 +23,36 @@ from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import save_grid
 
+if TYPE_CHECKING:
+    from benchmark.config.jobs.gather import GatherJob
+    from benchmark.data.sources.base import Item
 
-def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Record:
-    """Bring the images of the cell `name` to the resolution of its data set; write the record.
+
+def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
+    """Bring the images of a cell to the resolution of its data set; write the record.
 
     They are cropped and resized as the data set's own. The cell's seed draws as many as the cell
     has samples, in an order of chance, so that the first ones stand for all.
 
     Args:
-        config: of the run.
-        name: of the cell.
+        job: which images, and how many.
         run: where it is written.
         threads: processes that read images; None: one for each core that this process may use.
 
     Raises:
         BenchmarkError: no folder, too few images in it, or one that cannot be read.
     """
-    draft = Draft("sample", name, config.gather_spec(name))
+    draft = Draft(job.kind, job.name, job.spec())
     threads = threads or available_cores()
-    cell = config.cell(name)
-    at, folder = f"models.{cell.model}.images", config.models[cell.model].images
-    assert folder is not None
+    cell, at, folder = job.cell, job.key, job.folder
     files, ignored = image_files(folder, at)
     tell_ignored(folder, ignored)
-    if len(files) < cell.samples:
-        raise BenchmarkError(f"{at}: {len(files)} images in {folder}: {cell.samples} are asked for")
-    candidates = file_candidates(folder, files, cell.seed)
-    items = candidates.read(candidates.order[: cell.samples])
+    items = _drawn(job, files)
     conversions: Counter[str] = Counter()
     names: list[str] = []
 
     def rows(pictures: Iterable[ReadImage]) -> Iterator[NDArray[np.uint8]]:
-        for picture in track(pictures, cell.samples, f"gather {name}"):
+        for picture in track(pictures, cell.samples, f"gather {job.name}"):
             if picture.pixels is None:
                 raise BenchmarkError(f"{at}: {folder}: {picture.name}: {picture.problem}")
             conversions.update(picture.notes)
@@ -63,10 +61,10 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
 
     shape = (cell.samples, cell.resolution, cell.resolution, 3)
     with reading(cell.samples, threads) as read:
-        pictures = read(config.data[cell.dataset], items)
-        write_blocks(run.samples(name), rows(pictures), shape, np.uint8)
+        pictures = read(job.source, items)
+        write_blocks(run.samples(job.name), rows(pictures), shape, np.uint8)
     tell_conversions(folder, conversions)
-    save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
+    save_grid(np.load(run.samples(job.name), mmap_mode="r"), run.grid(job.name))
     return draft.write(
         run,
         Work(threads=threads),
@@ -79,3 +77,14 @@ def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Re
             conversions=counted(conversions),
         ),
     )
+
+
+def _drawn(job: GatherJob, files: Sequence[str]) -> Iterator[Item]:
+    """Return as many of the files as the cell has samples, drawn by its seed."""
+    count = job.cell.samples
+    if len(files) < count:
+        raise BenchmarkError(
+            f"{job.key}: {len(files)} images in {job.folder}: {count} are asked for"
+        )
+    candidates = file_candidates(job.folder, files, job.cell.seed)
+    return candidates.read(candidates.order[:count])

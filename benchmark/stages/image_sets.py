@@ -10,35 +10,31 @@ from numpy.typing import NDArray
 from benchmark.data import load as load_data
 from benchmark.records.record import Protocol
 from benchmark.storage.arrays import open_array
-from benchmark.storage.paths import HELD_OUT, Run
+from benchmark.storage.paths import Run
 
 if TYPE_CHECKING:
-    from benchmark.config.config import Config
-    from benchmark.config.schema import Subject
+    from benchmark.config.jobs.subject import Subject
     from benchmark.extractors import Extractor
 
 
 def load_features(
-    config: Config, subject: Subject, run: Run
+    extractor: Extractor, subject: Subject, run: Run
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the features of a subject, n×d, and of the training images, m×d."""
-    extractor = config.evaluation.extractor
-    real = open_array(run.features(extractor, subject.dataset))
+    real = open_array(run.features(extractor.kind, subject.dataset))
     splits = load_data(run.data(subject.dataset)).manifest.splits
-    if _is_held_out(subject):
+    if subject.is_held_out:
         own = real[splits.held_out.start : splits.held_out.stop]
     else:
-        name, rows = _place(config, subject)
-        own = open_array(run.features(extractor, name))[rows]
+        own = open_array(run.features(extractor.kind, subject.array))[subject.rows]
     return own, real[splits.train.start : splits.train.stop]
 
 
-def load_images(config: Config, subject: Subject, run: Run) -> NDArray[np.uint8]:
+def load_images(subject: Subject, run: Run) -> NDArray[np.uint8]:
     """Return the images of a subject: uint8, n×H×W×3."""
-    if _is_held_out(subject):
+    if subject.is_held_out:
         return load_data(run.data(subject.dataset), verify=True).held_out
-    name, rows = _place(config, subject)
-    images: NDArray[np.uint8] = open_array(run.samples(name))[rows]
+    images: NDArray[np.uint8] = open_array(run.samples(subject.array))[subject.rows]
     return images
 
 
@@ -55,16 +51,3 @@ def protocol(extractor: Extractor, subject: Subject, run: Run, n_fake: int) -> P
         n_fake=n_fake,
         real_sha256=train.sha256,
     )
-
-
-def _is_held_out(subject: Subject) -> bool:
-    return subject.control is not None and subject.control.kind == HELD_OUT
-
-
-def _place(config: Config, subject: Subject) -> tuple[str, slice]:
-    """Return the array in which a cell or a made control lies, by its name, and the rows of it."""
-    if subject.control is None:
-        return subject.name, slice(None)
-    count = config.control_count(subject.dataset)
-    first = config.evaluation.controls.index(subject.control.kind) * count
-    return config.controls_of(subject.dataset), slice(first, first + count)

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from benchmark.config.config import Config
-from benchmark.config.shards import Sharded, shard_name, split
+from benchmark.config.shards import shard_name, split
 from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
@@ -25,6 +24,9 @@ from benchmark.storage.arrays import open_array, read_blocks, write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import read_movie, write_pictures
 
+if TYPE_CHECKING:
+    from benchmark.config.jobs.merge import MergeJob
+
 _BLOCK = 256  # images, or their features, that are in memory at a time
 _IMAGES = "images"  # the value of a record of features
 # What a provenance tells in words.
@@ -34,40 +36,31 @@ TEXTS = {
 }
 
 
-def stage(
-    config: Config, name: str, run: Run, kind: Sharded = "sample", size: int | None = None
-) -> Record:
-    """Join the shards of the cell `name`; write what `sample` or `features` writes of a whole cell.
+def stage(job: MergeJob, run: Run, size: int | None = None) -> Record:
+    """Join the shards of a cell; write what `sample` or `features` writes of a whole cell.
 
     Args:
-        config: of the run.
-        name: of the cell.
+        job: which shards.
         run: where the shards are, and what is written goes.
-        kind: of what is merged.
         size: images in a shard; None: as many as the config says.
 
     Raises:
         BenchmarkError: a shard is missing, or was not made as the others and the config say.
     """
     watch = Stopwatch()
-    cell = config.cell(name)
-    batch = config.sampling_batch if kind == "sample" else config.feature_batch
-    size = size or config.shard(name) or cell.samples
-    parts = split(cell.samples, batch, size)
-    places = [run.shard(kind, name, shard_name(part)) for part in parts]
-    records = [read_record(place.record(kind, name)) for place in places]
-    spec = config.sample_spec(name) if kind == "sample" else config.features_spec(name)
-    _check_alike(places, records, spec_hash(spec))
-    if kind == "sample":
-        _concatenate([place.samples(name) for place in places], parts, run.samples(name))
-        write_pictures(run, name, read_movie(places[0].movie(name), cell.resolution))
-    else:
+    name, whole = job.name, job.whole
+    size = size or whole.shard or job.cell.samples
+    parts = split(job.cell.samples, whole.batch, size)
+    places = [run.shard(whole.kind, name, shard_name(part)) for part in parts]
+    records = [read_record(place.record(whole.kind, name)) for place in places]
+    _check_alike(places, records, spec_hash(whole.spec()))
+    if whole.kind == "features":
         open_array(run.samples(name))  # of which each shard has embedded a part, unchecked
-        extractor = config.evaluation.extractor
-        arrays = [place.features(extractor, name) for place in places]
-        _concatenate(arrays, parts, run.features(extractor, name))
+    _concatenate([whole.array(place) for place in places], parts, whole.array(run))
+    if whole.kind == "sample":
+        write_pictures(run, name, read_movie(places[0].movie(name), job.cell.resolution))
     record = merged_record(records, watch, size)
-    record.write(run.record(kind, name))
+    record.write(run.record(whole.kind, name))
     return record
 
 

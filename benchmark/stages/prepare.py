@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.config.config import Config
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
@@ -46,29 +45,32 @@ from benchmark.storage.arrays import write_into
 from benchmark.storage.atomic import atomic_path, flush
 from benchmark.storage.paths import Run
 
+if TYPE_CHECKING:
+    from benchmark.config.jobs.prepare import PrepareJob
+
+
 SetName: TypeAlias = Literal["train", "held_out"]
 
 IMAGES_PER_WORKER = 200  # fewer are read sooner than a further process starts
 CHUNK = 8  # images that a worker takes at a time
 
 
-def stage(config: Config, name: str, run: Run, threads: int | None = None) -> Record:
-    """Prepare the data set `name` of a config and write its record.
+def stage(job: PrepareJob, run: Run, threads: int | None = None) -> Record:
+    """Prepare a data set and write its record.
 
     Args:
-        config: of the run.
-        name: of the data set.
+        job: which data set.
         run: where it is written.
         threads: processes that read images; None: one for each core that this process may use.
     """
-    draft = Draft("data", name, config.data_spec(name))
+    draft = Draft(job.kind, job.name, job.spec())
     threads = threads or available_cores()
-    with once(run, "data", name, draft.spec) as made:
-        return made or _prepare(config, name, run, threads, draft)
+    with once(run, job.kind, job.name, draft.spec) as made:
+        return made or _prepare(job, run, threads, draft)
 
 
-def _prepare(config: Config, name: str, run: Run, threads: int, draft: Draft) -> Record:
-    manifest = prepare(config.data[name], run.data(name), threads)
+def _prepare(job: PrepareJob, run: Run, threads: int, draft: Draft) -> Record:
+    manifest = prepare(job.source, run.data(job.name), threads)
     return draft.write(
         run,
         Work(threads=threads),

@@ -7,19 +7,15 @@ torch.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.config.config import Config
-from benchmark.config.schema import Subject
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.data import load as load_data
-from benchmark.data.controls import CONTROLS
-from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.base import Figures
 from benchmark.metrics.memorisation import (
     MEMORISATION,
@@ -39,8 +35,13 @@ from benchmark.records.record import Record
 from benchmark.records.sections import Retrieved
 from benchmark.stages.image_sets import load_features, load_images, protocol
 from benchmark.storage.cache import kept
-from benchmark.storage.paths import HELD_OUT, Run
+from benchmark.storage.paths import Run
 from benchmark.storage.pictures import save_png
+
+if TYPE_CHECKING:
+    from benchmark.config.jobs.retrieve import RetrieveJob
+    from benchmark.config.jobs.subject import Subject
+
 
 NEAREST = ("nearest_min", "nearest_median", "nearest_mean", "kth_mean")
 LEVEL = 0.05  # of the test whether there are any copies
@@ -53,7 +54,7 @@ FONT_SIZE = 11
 SUSPECT = "#c00000"
 
 
-def stage(config: Config, name: str, run: Run) -> list[Record]:
+def stage(job: RetrieveJob, run: Run) -> list[Record]:
     """Retrieve for a cell, a control or all controls of a data set; draw and record.
 
     Where these features have no neighbours, the panel shows none, and the record keeps the reason.
@@ -61,36 +62,31 @@ def stage(config: Config, name: str, run: Run) -> list[Record]:
     Raises:
         BenchmarkError: features or images are missing or damaged.
     """
-    records = [_retrieve(config, subject, run) for subject in config.judged(name)]
+    records = [_retrieve(job, subject, run) for subject in job.subjects]
     for record in records:
         record.write(run.record("retrieval", record.id))
     return records
 
 
-def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
-    spec = {
-        "subject": subject.name,
-        "extractor": config.evaluation.extractor,
-        "neighbours": config.evaluation.neighbours,
-    }
-    draft = Draft("retrieval", subject.name, spec)
-    own, train = load_features(config, subject, run)
+def _retrieve(job: RetrieveJob, subject: Subject, run: Run) -> Record:
+    draft = Draft("retrieval", subject.name, job.spec_of(subject))
+    own, train = load_features(job.extractor, subject, run)
     found = Figures({}, {})
     try:
-        distances, indices = nearest(own, train, config.evaluation.neighbours)
+        distances, indices = nearest(own, train, job.neighbours)
         found.values.update(_distance_values(distances))
     except BenchmarkError as error:
         distances, indices = np.zeros((len(own), 0)), np.zeros((len(own), 0), np.int64)
         found.missing.update(dict.fromkeys(NEAREST, str(error)))
-    suspects = find_copies(config, subject, run)
+    suspects = find_copies(job, subject, run)
     panel(
-        load_images(config, subject, run),
+        load_images(subject, run),
         load_data(run.data(subject.dataset), verify=True).train,
         distances,
         indices,
         run.neighbours(subject.name),
-        title=f"{subject.name}: nearest training images ({config.evaluation.extractor}, Euclidean)",
-        rows=config.evaluation.panel_rows,
+        title=f"{subject.name}: nearest training images ({job.extractor.kind}, Euclidean)",
+        rows=job.panel_rows,
         scores=suspects.scores,
         suspect=suspects.accused | suspects.closest,
     )
@@ -99,12 +95,10 @@ def _retrieve(config: Config, subject: Subject, run: Run) -> Record:
         missing=found.missing | suspects.figures.missing,
         cell=subject.cell,
         control=subject.control,
-        protocol=protocol(
-            EXTRACTORS.make(config.evaluation.extractor), subject, run, n_fake=len(own)
-        ),
+        protocol=protocol(job.extractor, subject, run, n_fake=len(own)),
         retrieved=Retrieved(
             dataset=subject.dataset,
-            neighbours=config.evaluation.neighbours,
+            neighbours=job.neighbours,
             false_discovery_rate=FALSE_DISCOVERY_RATE,
             accused=np.flatnonzero(suspects.accused).tolist(),
             closest=np.flatnonzero(suspects.closest).tolist(),
@@ -124,15 +118,15 @@ class Suspects(NamedTuple):
     least: int | None  # copies among the n below which none is accused; None: not judged
 
 
-def find_copies(config: Config, subject: Subject, run: Run) -> Suspects:
+def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     """Compare a subject's distances to the training images with those of held-out images.
 
     Held-out images themselves are judged too: every second one by the others.
     """
-    held_out = config.subjects[f"{HELD_OUT}-{subject.dataset}"]
-    own, train = load_features(config, subject, run)
-    other, _ = load_features(config, held_out, run)
-    images, other_images = (load_images(config, x, run) for x in (subject, held_out))
+    held_out = job.held_out
+    own, train = load_features(job.extractor, subject, run)
+    other, _ = load_features(job.extractor, held_out, run)
+    images, other_images = (load_images(x, run) for x in (subject, held_out))
     rows = slice(0, None, 2) if subject == held_out else slice(None)
     others = slice(1, None, 2) if subject == held_out else slice(None)
     try:
@@ -235,8 +229,7 @@ def _distance_values(distances: NDArray[np.float64]) -> dict[str, Value]:
 
 def _shares(subject: Subject, accused: NDArray[np.bool_]) -> dict[str, float]:
     """Return the share of accused images in each part of a control that has parts."""
-    made = CONTROLS.classes.get(subject.control.kind) if subject.control else None
-    parts = made.parts if made else ()
+    parts = subject.made.parts if subject.made else ()
     return {part: float(accused[first :: len(parts)].mean()) for first, part in enumerate(parts)}
 
 

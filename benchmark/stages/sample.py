@@ -6,13 +6,13 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.config.config import Config
 from benchmark.config.dependencies import code
 from benchmark.config.shards import parse
 from benchmark.core.errors import BenchmarkError
@@ -27,7 +27,7 @@ from benchmark.models.description import Loaded
 from benchmark.records.contention import Watch
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
-from benchmark.records.record import Cell, Checkpoint, Record
+from benchmark.records.record import Checkpoint, Record
 from benchmark.records.sections import ShardIdentity
 from benchmark.records.timing import Timing
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
@@ -38,20 +38,20 @@ from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import CACHE, Run
 from benchmark.storage.pictures import CHAIN_FRAMES, write_pictures
 
+if TYPE_CHECKING:
+    from benchmark.config.jobs.sample import SampleJob
+
 CHAIN_IMAGES = 6  # rows of the picture from noise to image
 MOVIE_STEPS = 64  # of samplers with at most so many every state is kept for the movie
 WARMUP_STEPS = 2
 LAPS = 20  # of all batches together, at least, where the sampler has so many steps
 
 
-def stage(
-    config: Config, name: str, run: Run, threads: int = 1, shard: str | None = None
-) -> Record:
-    """Sample the cell `name`; write images, pictures and the record with the times.
+def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) -> Record:
+    """Sample a cell; write images, pictures and the record with the times.
 
     Args:
-        config: of the run.
-        name: of the cell.
+        job: what is sampled, and how.
         run: where the weights are, and what is written goes.
         threads: inside an operation.
         shard: the images to draw, as 0-1000; they and their record wait for `merge` in a folder of
@@ -61,14 +61,14 @@ def stage(
         BenchmarkError: the weights cannot be loaded, a sample is not finite, one alone needs more
             memory than there is, or the shard is not of whole batches.
     """
-    draft = Draft("sample", name, config.sample_spec(name))
-    device = resolve_device(config.device)
+    draft = Draft(job.kind, job.name, job.spec())
+    device = resolve_device(job.computing.device)
     watch_others = watch_machine(device)
     use_threads(threads)
-    cell = config.cell(name)
-    part = parse(shard, cell.samples, config.sampling_batch) if shard else None
-    place = run.shard("sample", name, shard) if shard else run
-    drawing = Drawing(config, cell, run, device, part, watch_others)
+    name, cell = job.name, job.cell
+    part = parse(shard, cell.samples, job.batch) if shard else None
+    place = run.shard(job.kind, name, shard) if shard else run
+    drawing = Drawing(job, run, device, part, watch_others)
     for choice in drawing.checkpoint.choices:
         print(f"{name}: {choice}", file=sys.stderr)
     shape = (len(drawing.images), cell.resolution, cell.resolution, 3)
@@ -77,21 +77,21 @@ def stage(
     if drawing.chain.frames:
         frames = drawing.chain.movie(np.load(place.samples(name), mmap_mode="r"))
         write_pictures(place, name, frames)
-    drawn_by = ShardIdentity(code=code(config, "sample", name), sources=drawing.checkpoint.sha256)
+    sources = drawing.checkpoint.sha256
     return draft.write(
         place,
         Work(
             threads=threads,
             device=device.type,
-            precision=config.precision,
-            compiled=config.compile,
+            precision=job.computing.precision,
+            compiled=job.computing.compile,
         ),
         cell=cell,
         values=timing.values,
         timing=timing,
         contention=[contention],
         checkpoint=drawing.checkpoint if cell.trained_as is None else None,
-        shard_identity=drawn_by if part else None,
+        shard_identity=ShardIdentity(code=code(job), sources=sources) if part else None,
     )
 
 
@@ -99,8 +99,7 @@ class Drawing:
     """Draws the samples of a cell, batch by batch.
 
     Args:
-        config: the config of the run.
-        cell: what is sampled.
+        job: what is sampled, and how.
         run: where the weights are.
         device: where the network runs.
         images: those that are drawn, in whole batches of all; None: all.
@@ -109,24 +108,21 @@ class Drawing:
 
     def __init__(
         self,
-        config: Config,
-        cell: Cell,
+        job: SampleJob,
         run: Run,
         device: torch.device,
         images: range | None = None,
         watch: Watch | None = None,
     ) -> None:
-        loaded = load_network(config, cell, run)
+        loaded = load_network(job, run)
         network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        if config.compile:
+        if job.computing.compile:
             network.compile()
-        clip = config.models[cell.model].clip
-        _, sampler, steps = cell.sampling
-        batch = config.sampling_batch
-        self.cell = cell
+        clip, step = job.clip, job.batch
+        self.cell = job.cell
         self.device = device
-        self.images = range(cell.samples) if images is None else images
-        self.parts = [self.images[i : i + batch] for i in range(0, len(self.images), batch)]
+        self.images = range(job.cell.samples) if images is None else images
+        self.parts = [self.images[i : i + step] for i in range(0, len(self.images), step)]
         self.laps = Laps(device)  # of the batches that are drawn
         self.watch = watch or watch_machine(device)
         self.sizes: list[int] = []  # and their images
@@ -134,13 +130,13 @@ class Drawing:
         self.marks: list[int] = []  # evaluations at the ends of the parts of the present lap
         self.evaluations = 0  # and those of the network for them
         self.warm: set[int] = set()  # sizes of batches that were drawn before they were timed
-        self.precision = config.precision
+        self.precision = job.computing.precision
         self.process = loaded.schedule.process()
         self.model = Denoiser(
             network, self.process, loaded.prediction, loaded.clip if clip is None else clip
         )
-        self.sampler = config.sampler(sampler)
-        self.timesteps = self.sampler.plan(self.process, steps)
+        self.sampler = job.sampler
+        self.timesteps = self.sampler.plan(self.process, job.cell.sampling.steps)
         loaded.check_times(self.timesteps)
         self.chain = Chain(self.process, len(self.timesteps))
         self.progress: Iterator[int] = iter(())
@@ -234,19 +230,16 @@ class Drawing:
             )
 
 
-def load_network(config: Config, cell: Cell, run: Run) -> Loaded:
+def load_network(job: SampleJob, run: Run) -> Loaded:
     """Return the network of a cell, on the CPU: trained by this run, or one that came ready.
 
     Raises:
         BenchmarkError: it cannot be loaded, or is not for the cell's resolution and schedule.
     """
-    if cell.trained_as is not None:
-        return load_trained(run.weights(cell.trained_as))
-    weights = config.models[cell.model].weights
-    assert weights is not None
-    loaded = weights.load(run.root.parent / CACHE)
-    config.check_weights(cell.model, cell.sampling.schedule, loaded)
-    return loaded
+    if job.trained is not None:
+        return load_trained(run.weights(job.trained.name))
+    assert job.ready is not None
+    return job.ready.load(run.root.parent / CACHE)
 
 
 def _choices(loaded: Loaded, sampler: Sampler, clip: bool) -> list[Choice]:

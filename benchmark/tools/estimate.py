@@ -200,10 +200,9 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     recipe = config.recipe(cell.model)
     if recipe is not None:
         return Architecture.of(recipe[0], schedule, cell.resolution, "the config")
-    weights = config.models[cell.model].weights
-    assert weights is not None
-    found = weights.architecture(run.root.parent / CACHE)
-    config.check_weights(cell.model, cell.sampling.schedule, found)
+    weights = config.ready(cell.model, cell.sampling.schedule)
+    found = weights.checkpoint.architecture(run.root.parent / CACHE)
+    weights.check(found)
     return found
 
 

@@ -10,6 +10,7 @@ import torch
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmark.config.building import train_job
 from benchmark.config.config import Config
 from benchmark.core.closure import TEMPLATES
 from benchmark.core.errors import BenchmarkError
@@ -36,7 +37,7 @@ def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
     """
     if file.suffix != ".safetensors":
         raise BenchmarkError(f"{file}: weights are written as .safetensors: give such a name")
-    spec = config.train_spec(training)
+    spec = train_job(config, training).spec()
     _check_loadable(config, training)
     weights, trained = load_weights(run.weights(training))
     if trained != spec:

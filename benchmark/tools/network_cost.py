@@ -23,7 +23,7 @@ from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.description import Architecture
 from benchmark.runtime.device import seeded, synchronise
-from benchmark.stages.train import Trainer
+from benchmark.stages.trainer import Trainer
 
 LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that would take longer
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from random_weights import with_random_weights
+from stages import do
 from torch import Tensor, nn
 
 from benchmark.config.config import Config
@@ -24,8 +25,8 @@ from benchmark.config.loading import parse, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import Extractor
 from benchmark.models.description import Loaded
-from benchmark.records.record import Record, read_record
-from benchmark.stages import features, sample
+from benchmark.records.record import read_record
+from benchmark.stages import sample
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import read_movie
 
@@ -149,15 +150,15 @@ def test_the_record_tells_the_batches_that_were_drawn(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    sample.stage(smoke, CELL, weighted)
-    features.stage(smoke, CELL, weighted)
+    do("sample", smoke, CELL, weighted)
+    do("features", smoke, CELL, weighted)
     samples = np.load(weighted.samples(CELL)).astype(int)
     embedded = np.load(weighted.features(EXTRACTOR, CELL))
     before = read_record(weighted.record("sample", CELL))
     let_fit(monkeypatch, most=3)
     capsys.readouterr()
-    after = sample.stage(smoke, CELL, weighted)
-    features.stage(smoke, CELL, weighted)
+    after = do("sample", smoke, CELL, weighted)
+    do("features", smoke, CELL, weighted)
     assert np.abs(np.load(weighted.samples(CELL)) - samples).max() <= 1
     np.testing.assert_allclose(
         np.load(weighted.features(EXTRACTOR, CELL)), embedded, rtol=1e-3, atol=1e-3
@@ -180,7 +181,7 @@ def test_the_rows_of_the_chain_are_those_of_the_first_batch_that_fits(
     smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_fit(monkeypatch, most=3)
-    sample.stage(smoke, CELL, weighted)
+    do("sample", smoke, CELL, weighted)
     frames = read_movie(weighted.movie(CELL), 16)
     assert frames.shape == (6, 3, 16, 16, 3)  # before each of the 5 steps, and at the end
     assert np.array_equal(frames[-1], np.load(weighted.samples(CELL))[:3])
@@ -191,14 +192,14 @@ def test_the_rows_of_the_chain_are_those_of_the_first_batch_that_fits(
     "sample, features",
     "one clear line; nothing is written",
 )
-@pytest.mark.parametrize("stage", [sample.stage, features.stage])
+@pytest.mark.parametrize("rule", ["sample", "features"])
 def test_no_memory_for_one_image_is_one_line(
-    smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch, stage: Callable[..., Record]
+    smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch, rule: str
 ) -> None:
-    if stage is features.stage:
-        sample.stage(smoke, CELL, weighted)
+    if rule == "features":
+        do("sample", smoke, CELL, weighted)
     let_fit(monkeypatch, most=0)
     with pytest.raises(BenchmarkError, match=f"{CELL}: out of memory with one image at once: free"):
-        stage(smoke, CELL, weighted)
+        do(rule, smoke, CELL, weighted)
     assert not weighted.features(EXTRACTOR, CELL).exists()
-    assert weighted.samples(CELL).exists() == (stage is features.stage)
+    assert weighted.samples(CELL).exists() == (rule == "features")

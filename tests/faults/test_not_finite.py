@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from stages import do
 from torch import Tensor, nn
 
 from benchmark.config.config import Config
@@ -66,10 +67,10 @@ def test_a_sample_that_is_not_finite_is_named_by_its_number_among_all(
 
     monkeypatch.setattr(sample, "load_network", diverging)
     with pytest.raises(BenchmarkError, match=rf"^{CELL}: sample {INDEX} is not finite"):
-        sample.stage(config, CELL, weighted, shard=shard)
+        do("sample", config, CELL, weighted, shard=shard)
     assert not list(weighted.root.glob("samples/**/*.npy"))
     assert not list(weighted.root.glob("**/records/**/*.json"))
     # the samples before it, and those of other shards, are drawn as ever
-    sample.stage(config, CELL, weighted, shard="0-12")
+    do("sample", config, CELL, weighted, shard="0-12")
     drawn = np.load(weighted.shard("sample", CELL, "0-12").samples(CELL))
     assert drawn.shape == (12, 16, 16, 3)

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from stages import do
 from test_pretrained import (
     LIKE_CELEBAHQ,
     LIKE_NCSNPP,
@@ -41,7 +42,6 @@ from benchmark.models.schedulers import KNOWN, SCHEDULERS
 from benchmark.records.record import read_record
 from benchmark.records.rows import collect
 from benchmark.report.results_table import results_table
-from benchmark.stages import sample
 from benchmark.storage.paths import Run
 
 __all__ = ["hub", "sde"]  # fixtures
@@ -391,7 +391,7 @@ def test_what_is_not_followed_stands_in_the_log_the_record_and_the_table(
     entry = {"table": "t", "schedule": "linear", "sampler": "ddpm", "steps": 5, "samples": 4}
     content["grid"] = [entry | {"model": ["M", "N"]}]
     config = parse(content)
-    records = [sample.stage(config, cell.id, run) for cell in config.cells]
+    records = [do("sample", config, cell.id, run) for cell in config.cells]
     variance = (
         "the checkpoint says variance_type fixed_large; the grid's ddpm uses variance fixed_small"
     )

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pytest
-import yaml
 from random_weights import with_random_weights
+from stages import do
 
+from benchmark.config.building import BUILDERS
 from benchmark.config.config import Config
-from benchmark.config.dependencies import JOBS, code, modules
+from benchmark.config.dependencies import code, code_by_module
 from benchmark.config.loading import parse
 from benchmark.core import closure
 from benchmark.core.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
@@ -27,11 +27,8 @@ from benchmark.models.networks.custom import Custom
 from benchmark.report.plots import write_plots
 from benchmark.report.site import write_site
 from benchmark.report.tables import write_tables
-from benchmark.stages import controls, evaluate, features, prepare, retrieve, sample, train
 from benchmark.storage.paths import REFERENCE, Run
 
-TESTS = Path(__file__).parents[1]
-FAMILIES = TESTS / "workflow" / "families.yaml"
 CELL = "DDPM-linear-ddpm-10-s0"
 # A job of each kind in the smallest run.
 NAMES = {
@@ -39,7 +36,7 @@ NAMES = {
     "train": "DDPM-linear",
     **dict.fromkeys(("tables", "plots", "site", "comparison"), ""),
 }
-SMOKE_JOBS = [(rule, NAMES.get(rule, CELL)) for rule in JOBS if rule != "gather"]
+SMOKE_JOBS = [(rule, NAMES.get(rule, CELL)) for rule in BUILDERS if rule != "gather"]
 MINE = """
 from mine_parts import layer
 
@@ -62,24 +59,6 @@ y = "\U0001fae8"
 """
 
 
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package, of which the code is compared."""
-    shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("zoo"))
-    monkeypatch.setattr(closure, "HOME", tmp_path)
-    monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "report" / "templates")
-    return tmp_path / PACKAGE
-
-
-@pytest.fixture
-def families() -> Config:
-    """A network of NCSN, one of an SDE, and a cell of images that were made elsewhere."""
-    content: dict[str, Any] = yaml.safe_load(FAMILIES.read_text())
-    del content["models"]["ready"]  # whose weights another run makes
-    content["grid"] = [entry for entry in content["grid"] if entry["model"] != "ready"]
-    return parse(content)
-
-
 def all_modules() -> list[str]:
     files = sorted((HOME / PACKAGE).rglob("*.py"))
     names = [".".join(file.relative_to(HOME).with_suffix("").parts) for file in files]
@@ -88,10 +67,10 @@ def all_modules() -> list[str]:
 
 def edited(config: Config, file: Path, jobs: list[tuple[str, str]]) -> set[tuple[str, str]]:
     """The jobs that an edit of a file changes."""
-    before = {job: code(config, *job) for job in jobs}
+    before = {job: code(config.job(*job)) for job in jobs}
     content = file.read_text()
     file.write_text(content + "\nEDITED = 1\n")
-    after = {job: code(config, *job) for job in jobs}
+    after = {job: code(config.job(*job)) for job in jobs}
     file.write_text(content)
     return {job for job in jobs if before[job] != after[job]}
 
@@ -99,7 +78,7 @@ def edited(config: Config, file: Path, jobs: list[tuple[str, str]]) -> set[tuple
 def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
     scratch: Path, smoke: Config
 ) -> None:
-    reached = {job: modules(smoke, *job) for job in SMOKE_JOBS}
+    reached = {job: code_by_module(smoke.job(*job)) for job in SMOKE_JOBS}
     assert set().union(*reached.values()) & STOPS.keys() == set()
     for module in all_modules():
         path = scratch.parent / Path(*module.split("."))
@@ -218,17 +197,17 @@ def test_an_edited_template_changes_the_page_that_is_made_of_it(
 
 
 def test_comments_docstrings_and_layout_change_nothing(scratch: Path, smoke: Config) -> None:
-    before = {job: code(smoke, *job) for job in SMOKE_JOBS}
+    before = {job: code(smoke.job(*job)) for job in SMOKE_JOBS}
     for file in scratch.rglob("*.py"):
         content = file.read_text()
         if content.startswith('"""'):
             content = '"""Another docstring.' + content.removeprefix('"""')
         file.write_text(content.replace("\n\n\n", "\n\n\n\n# a comment\n") + "\n# edited\n")
-    assert {job: code(smoke, *job) for job in SMOKE_JOBS} == before
+    assert {job: code(smoke.job(*job)) for job in SMOKE_JOBS} == before
 
 
 def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
-    before = {job: code(smoke, *job) for job in SMOKE_JOBS}
+    before = {job: code(smoke.job(*job)) for job in SMOKE_JOBS}
     packages = ("samplers", "schedules", "processes", "losses")
     for package in (
         *(f"diffusion/{name}" for name in packages),
@@ -240,17 +219,17 @@ def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
         "models/checkpoints",
     ):
         (scratch / package / "new.py").write_text("NEW = 1\n")
-    assert {job: code(smoke, *job) for job in SMOKE_JOBS} == before
+    assert {job: code(smoke.job(*job)) for job in SMOKE_JOBS} == before
 
 
 def test_an_extractor_depends_on_its_own_facts_alone(scratch: Path, smoke: Config) -> None:
     job = ("features", "tiny")
     for module, is_its_own in (("dinov2_vitl14", False), ("efficientnet_lite0", True)):
         file = scratch / "extractors" / f"{module}.py"
-        content, before = file.read_text(), code(smoke, *job)
+        content, before = file.read_text(), code(smoke.job(*job))
         assert 'label = "FD-' in content
         file.write_text(content.replace('label = "FD-', 'label = "other '))
-        assert (code(smoke, *job) != before) == is_its_own
+        assert (code(smoke.job(*job)) != before) == is_its_own
 
 
 def test_every_stop_and_every_choice_is_there() -> None:
@@ -286,29 +265,29 @@ def test_what_a_job_executes_is_what_it_depends_on(smoke: Config, tmp_path: Path
     out = Run(tmp_path / "out")
     everything = [cell.id for cell in smoke.cells]
     stages: dict[str, Callable[[], object]] = {
-        "prepare": lambda: prepare.stage(smoke, "tiny", run),
-        "controls": lambda: controls.stage(smoke, "tiny", run),
-        "train": lambda: train.stage(smoke, "DDPM-linear", run),
-        "sample": lambda: [sample.stage(smoke, name, run) for name in everything],
+        "prepare": lambda: do("prepare", smoke, "tiny", run),
+        "controls": lambda: do("controls", smoke, "tiny", run),
+        "train": lambda: do("train", smoke, "DDPM-linear", run),
+        "sample": lambda: [do("sample", smoke, name, run) for name in everything],
         "features": lambda: [
-            features.stage(smoke, name, run) for name in ("tiny", "controls-tiny", *everything)
+            do("features", smoke, name, run) for name in ("tiny", "controls-tiny", *everything)
         ],
-        "evaluate": lambda: [evaluate.stage(smoke, name, run) for name in smoke.subjects],
-        "retrieve": lambda: [retrieve.stage(smoke, name, run) for name in everything],
+        "evaluate": lambda: [do("evaluate", smoke, name, run) for name in smoke.subjects],
+        "retrieve": lambda: [do("retrieve", smoke, name, run) for name in everything],
     }
     for rule, stage in stages.items():
         if rule == "sample":
             with_random_weights(smoke, run)
         jobs = everything if rule == "sample" else [NAMES.get(rule, CELL)]
-        known = set().union(*(modules(smoke, rule, name) for name in jobs))
+        known = set().union(*(code_by_module(smoke.job(rule, name)) for name in jobs))
         known |= CHOICES.get(f"{PACKAGE}.stages.{rule}", set())
         assert executed(stage) - STOPS.keys() <= known, rule
     for name in smoke.subjects.keys() - set(everything):
-        retrieve.stage(smoke, name, run)
+        do("retrieve", smoke, name, run)
     writers = {"tables": write_tables, "plots": write_plots, "site": write_site}
     for rule, write in writers.items():
         written = executed(functools.partial(write, run, REFERENCE, out))
-        assert written - STOPS.keys() <= set(modules(smoke, rule)), rule
+        assert written - STOPS.keys() <= set(code_by_module(smoke.job(rule))), rule
 
 
 def write_mine(folder: Path) -> None:
@@ -339,10 +318,10 @@ def test_a_network_of_the_users_own_depends_on_its_files(
     file: str, change: Callable[[str], str], reruns: bool, custom: Config, tmp_path: Path
 ) -> None:
     jobs = [("train", "DDPM-linear"), ("sample", CELL), ("features", CELL), ("prepare", "tiny")]
-    before = {job: code(custom, *job) for job in jobs}
+    before = {job: code(custom.job(*job)) for job in jobs}
     path = tmp_path / file
     path.write_text(change(path.read_text() if path.exists() else ""))
-    changed = {job for job in jobs if code(custom, *job) != before[job]}
+    changed = {job for job in jobs if code(custom.job(*job)) != before[job]}
     assert changed == (set(jobs[:2]) if reruns else set())
 
 
@@ -431,14 +410,14 @@ def test_a_network_that_is_nowhere_is_one_line(custom: Config, tmp_path: Path) -
     (tmp_path / "mine.py").unlink()
     expected = rf"networks\.net\.factory: no module 'mine' in .*{tmp_path.name}: put mine\.py there"
     with pytest.raises(BenchmarkError, match=expected):
-        code(custom, "train", "DDPM-linear")
+        code(custom.job("train", "DDPM-linear"))
 
 
 @pytest.mark.parametrize("text", ["def network(:", "x = 1\0", "x = " + "+".join("1" * 9000)])
 def test_a_module_that_is_no_python_is_one_line(text: str, custom: Config, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(BenchmarkError, match=r"mine\.py: not a readable Python module: \w+"):
-        code(custom, "train", "DDPM-linear")
+        code(custom.job("train", "DDPM-linear"))
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])

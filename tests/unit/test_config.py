@@ -201,8 +201,8 @@ def test_a_spec_holds_what_its_stage_depends_on_and_no_more(
     set_key(smoke, key, value)
     after = parse(smoke)
     cell = "DDPM-linear-ddpm-10-s0"
-    assert (before.train_spec("DDPM-linear") != after.train_spec("DDPM-linear")) == retrains
-    assert (before.sample_spec(cell) != after.sample_spec(cell)) == resamples
+    for rule, name, changes in (("train", "DDPM-linear", retrains), ("sample", cell, resamples)):
+        assert (before.job(rule, name).spec() != after.job(rule, name).spec()) == changes
 
 
 def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
@@ -280,9 +280,9 @@ def test_samples_of_ready_weights_depend_on_them(
     smoke: dict[str, Any], key: str, value: Any
 ) -> None:
     cell = "DDPM-linear-ddpm-10-s0"
-    before = parse(ready(smoke)).sample_spec(cell)
+    before = parse(ready(smoke)).job("sample", cell).spec()
     set_key(smoke, key, value)
-    assert parse(smoke).sample_spec(cell) != before
+    assert parse(smoke).job("sample", cell).spec() != before
 
 
 def test_a_name_with_a_line_break_is_told_in_one_line(smoke: dict[str, Any]) -> None:
@@ -386,7 +386,7 @@ def test_steps_of_weights_on_a_hub_are_planned_on_what_the_config_states() -> No
 
 def test_the_spec_of_samples_has_the_schedule_of_the_weights(tmp_path: Path) -> None:
     config = sampled(own(tmp_path))
-    assert config.sample_spec(config.cells[0].id)["schedule"]["T"] == 500
+    assert config.job("sample", config.cells[0].id).spec()["schedule"]["T"] == 500
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.records import contention
@@ -27,8 +28,6 @@ from benchmark.records.contention import (
     counters,
 )
 from benchmark.records.record import Record, read_record
-from benchmark.stages.sample import stage as sample
-from benchmark.stages.train import stage as train
 from benchmark.storage.paths import Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
@@ -287,7 +286,7 @@ def busy_neighbours() -> Iterator[None]:
 @pytest.mark.usefixtures("busy_neighbours")
 def test_a_real_busy_process_beside_a_sampling_is_marked(smoke: Config, weighted: Run) -> None:
     config = smoke.model_copy(update={"sampling_batch": 1})  # some seconds, not an instant
-    sample(config, CELL, weighted)
+    do("sample", config, CELL, weighted)
     record = read_record(weighted.record("sample", CELL))
     [found] = record.contention
     assert found.during.others is not None
@@ -297,7 +296,7 @@ def test_a_real_busy_process_beside_a_sampling_is_marked(smoke: Config, weighted
 
 @pytest.mark.usefixtures("busy_neighbours")
 def test_a_real_busy_process_beside_a_training_is_marked(smoke: Config, run: Run) -> None:
-    train(smoke, "DDPM-linear", run)
+    do("train", smoke, "DDPM-linear", run)
     record = read_record(run.record("train", "DDPM-linear"))
     assert "by others" in record.busy
     assert sum(steps for _, steps in record.step_laps) == record.trained.steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.data import load as load_data
@@ -12,7 +13,6 @@ from benchmark.data.controls import CONTROLS
 from benchmark.data.sources.avatars import Avatars
 from benchmark.metrics.memorisation import accused, copies, distinct, pixels
 from benchmark.records.record import read_record
-from benchmark.stages import controls
 from benchmark.storage.paths import Run
 
 Images = NDArray[np.uint8]
@@ -93,7 +93,7 @@ def test_planted_copies_of_avatars_are_accused_and_held_out_ones_are_not(avatars
 
 
 def test_all_controls_of_a_data_set_lie_in_one_array(run: Run, smoke: Config) -> None:
-    controls.stage(smoke, "tiny", run)
+    do("controls", smoke, "tiny", run)
     made = np.load(run.samples("controls-tiny"))
     train = load_data(run.data("tiny")).train
     assert made.shape == (4 * 8, *train.shape[1:])
@@ -102,5 +102,5 @@ def test_all_controls_of_a_data_set_lie_in_one_array(run: Run, smoke: Config) ->
     record = read_record(run.record("controls", "controls-tiny"))
     assert record.made.controls == ["noise", "blur", "dropped-mode", "copies"]
     other = smoke.model_copy(update={"seed": smoke.seed + 1})
-    controls.stage(other, "tiny", run)
+    do("controls", other, "tiny", run)
     assert not np.array_equal(made, np.load(run.samples("controls-tiny")))

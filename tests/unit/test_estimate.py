@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 import benchmark.tools.estimate
 import benchmark.tools.network_cost
 from benchmark.cli.app import app
+from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.config.schema import Training
@@ -37,7 +38,7 @@ from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention, Counters, Watch
 from benchmark.stages.sample import Drawing
-from benchmark.stages.train import Trainer
+from benchmark.stages.trainer import Trainer
 from benchmark.storage.paths import Run
 from benchmark.tools.estimate import (
     TRAINED_COPIES,
@@ -177,8 +178,10 @@ def test_as_many_evaluations_as_sampling_counts(
         torch.manual_seed(0)
         weights = config.networks["net"].build(16).state_dict()
     # An untrained score network diverges, which takes as many evaluations.
-    save_weights(run.weights(cell.trained_as), weights, config.train_spec(cell.trained_as))
-    drawing = Drawing(config, cell, run, CPU)
+    job = sample_job(config, cell.id)
+    assert job.trained is not None
+    save_weights(run.weights(cell.trained_as), weights, job.trained.spec())
+    drawing = Drawing(job, run, CPU)
     drawing.draw(range(3), drawing.timesteps)
     process = config.schedule(schedule).process()
     found = evaluations(process, config.sampler("s"), steps)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from networks import register, with_facts
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
@@ -17,12 +18,12 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.extractors import features as embed
 from benchmark.metrics.frechet import Frechet
 from benchmark.records.record import read_record
-from benchmark.stages import controls, evaluate, features, retrieve
 from benchmark.stages import image_sets as subjects
 from benchmark.storage.paths import CACHE, Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
 HELD_OUT = "held-out-tiny"
+EXTRACTOR = EXTRACTORS.make("efficientnet-lite0")
 CPU = torch.device("cpu")
 
 
@@ -35,7 +36,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory, prepared: Run, smoke: Confi
     run.samples(CELL).parent.mkdir(parents=True)
     np.save(run.samples(CELL), load_data(run.data("tiny")).train[:8])
     for name in ("tiny", CELL):
-        features.stage(smoke, name, run)
+        do("features", smoke, name, run)
     return run
 
 
@@ -44,7 +45,7 @@ def test_features_of_a_data_set_are_kept_for_other_runs(
 ) -> None:
     kept = list((copied.root.parent / CACHE / "features").glob("*.npy"))
     assert len(kept) == 1
-    assert features.stage(smoke, "tiny", copied).embedding.from_cache is True
+    assert do("features", smoke, "tiny", copied).embedding.from_cache is True
     assert np.array_equal(np.load(kept[0]), np.load(copied.features("efficientnet-lite0", "tiny")))
 
 
@@ -58,14 +59,16 @@ def test_equal_images_have_equal_features_whatever_set_they_are_in(copied: Run) 
 def test_samples_and_held_out_images_are_measured_against_the_training_images_alone(
     copied: Run, smoke: Config
 ) -> None:
-    own, train = subjects.load_features(smoke, smoke.subjects[HELD_OUT], copied)
+    own, train = subjects.load_features(
+        EXTRACTORS.make("efficientnet-lite0"), smoke.subjects[HELD_OUT], copied
+    )
     real = np.load(copied.features("efficientnet-lite0", "tiny"))
     assert np.array_equal(train, real[:24])
     assert np.array_equal(own, real[24:])
 
 
 def test_the_record_states_the_protocol_and_never_says_fid(copied: Run, smoke: Config) -> None:
-    evaluate.stage(smoke, CELL, copied)
+    do("evaluate", smoke, CELL, copied)
     record = read_record(copied.record("metrics", CELL))
     assert record.protocol is not None
     assert (record.protocol.n_fake, record.protocol.n_real) == (8, 24)
@@ -78,7 +81,7 @@ def test_copies_of_training_images_are_found_at_no_distance_and_held_out_ones_ar
     copied: Run, smoke: Config
 ) -> None:
     for subject in (CELL, HELD_OUT):
-        retrieve.stage(smoke, subject, copied)
+        do("retrieve", smoke, subject, copied)
         assert copied.neighbours(subject).stat().st_size > 0
     copies = read_record(copied.record("retrieval", CELL)).values
     unseen = read_record(copied.record("retrieval", HELD_OUT)).values
@@ -97,7 +100,7 @@ def test_a_missing_network_names_the_file_and_where_to_put_it(
     update = {"extractor": "inception-v3-fid"}
     config = smoke.model_copy(update={"evaluation": smoke.evaluation.model_copy(update=update)})
     with pytest.raises(BenchmarkError) as caught:
-        features.stage(config, CELL, copied)
+        do("features", config, CELL, copied)
     message = str(caught.value)
     assert "pt_inception-2015-12-05-6726825d.pth" in message
     assert "put the file with SHA-256 6726825d0af5f729cebd5821db510b11b1cfad8f" in message
@@ -107,15 +110,15 @@ def test_a_missing_network_names_the_file_and_where_to_put_it(
 def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
     copied: Run, smoke: Config
 ) -> None:
-    controls.stage(smoke, "tiny", copied)
-    features.stage(smoke, "controls-tiny", copied)
-    measured = {r.id: r for r in evaluate.stage(smoke, "controls-tiny", copied)}
+    do("controls", smoke, "tiny", copied)
+    do("features", smoke, "controls-tiny", copied)
+    measured = {r.id: r for r in do("evaluate", smoke, "controls-tiny", copied)}
     assert list(measured) == [
         f"{kind}-tiny" for kind in ("held-out", "noise", "blur", "dropped-mode", "copies")
     ]
     for subject in (smoke.subjects[name] for name in measured):
-        own, _ = subjects.load_features(smoke, subject, copied)
-        images = subjects.load_images(smoke, subject, copied)
+        own, _ = subjects.load_features(EXTRACTOR, subject, copied)
+        images = subjects.load_images(subject, copied)
         network = EXTRACTORS.make("efficientnet-lite0").load(
             CPU, copied.root.parent / CACHE / "weights"
         )
@@ -126,15 +129,17 @@ def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
 
 
 def test_fewer_images_are_the_first_ones(copied: Run, smoke: Config) -> None:
-    [record] = evaluate.stage(smoke, CELL, copied)
-    own, train = subjects.load_features(smoke, smoke.subjects[CELL], copied)
+    [record] = do("evaluate", smoke, CELL, copied)
+    own, train = subjects.load_features(
+        EXTRACTORS.make("efficientnet-lite0"), smoke.subjects[CELL], copied
+    )
     assert list(record.sized) == [4]
     assert record.sized[4] == Frechet().compute(own[:4], train)
     assert record.judged.few == 1281
 
 
 def test_too_few_images_leave_figures_empty_and_say_why(copied: Run, smoke: Config) -> None:
-    [record] = retrieve.stage(smoke, CELL, copied)
+    [record] = do("retrieve", smoke, CELL, copied)
     assert {"distance_ratio", "closer_share", "authenticity"} <= record.values.keys()
     assert not {"data_copying", "accused"} & record.values.keys()
     assert "no cell holds 20 of 8 samples" in str(record.missing["data_copying"])
@@ -154,7 +159,7 @@ def test_the_inception_score_is_of_the_class_probabilities(
         "splits": 2,
         "shuffle": False,
     }
-    [record] = evaluate.stage(parse(content), CELL, copied)
+    [record] = do("evaluate", parse(content), CELL, copied)
     logits = np.load(copied.features(known.kind, CELL)) @ matrix
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from stages import do
 from test_contention import seen
 
+from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record
-from benchmark.stages import evaluate, features, sample, train
+from benchmark.stages import sample
 from benchmark.storage.paths import Run
 from benchmark.tools.export import export
 
@@ -26,12 +28,12 @@ TRAINING, CELL = "DDPM-linear", "DDPM-linear-ddpm-10-s0"
 @pytest.fixture
 def trained(smoke: Config, run: Run) -> Run:
     torch.set_num_threads(1)
-    train.stage(smoke, TRAINING, run)
-    sample.stage(smoke, CELL, run)
+    do("train", smoke, TRAINING, run)
+    do("sample", smoke, CELL, run)
     for name in ("tiny", CELL):
-        features.stage(smoke, name, run)
+        do("features", smoke, name, run)
     for subject in (CELL, "held-out-tiny"):
-        evaluate.stage(smoke, subject, run)
+        do("evaluate", smoke, subject, run)
     return run
 
 
@@ -43,7 +45,7 @@ def test_the_file_is_half_as_large_and_samples_alike(
     assert paths == [file, file.with_suffix(".md")]
     weights, spec = load_weights(file)
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
-    assert spec == smoke.train_spec(TRAINING)
+    assert spec == smoke.job("train", TRAINING).spec()
 
     content = smoke.model_dump(mode="json")
     snippet = file.with_suffix(".md").read_text().split("```yaml\n")[1].split("```")[0]
@@ -51,7 +53,7 @@ def test_the_file_is_half_as_large_and_samples_alike(
     content["grid"][0]["schedule"] = ["linear"]
     config = parse(content)
     assert config.cell(CELL).weights == "pretrained"
-    drawing = sample.Drawing(config, config.cell(CELL), trained, torch.device("cpu"))
+    drawing = sample.Drawing(sample_job(config, CELL), trained, torch.device("cpu"))
     before = np.load(trained.samples(CELL)).astype(int)
     after = np.concatenate(list(drawing.batches()))
     assert np.abs(after - before).mean() < 0.5  # of 255 grey levels
@@ -72,7 +74,7 @@ def test_the_card_says_what_the_weights_are(smoke: Config, trained: Run, tmp_pat
     ):
         assert fact in card
     recipe = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
-    assert recipe == smoke.train_spec(TRAINING)
+    assert recipe == smoke.job("train", TRAINING).spec()
 
 
 @pytest.mark.parametrize("others", [0.0, 0.8])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse, resolved
@@ -44,7 +45,7 @@ def greys(run: Run, cell: str) -> list[int]:
 def test_all_images_are_taken_in_an_order_of_chance_that_the_record_tells(
     smoke: Config, folder: Path, run: Run
 ) -> None:
-    record = gather.stage(with_images(smoke, folder), "GAN-s0", run)
+    record = do("gather", with_images(smoke, folder), "GAN-s0", run)
     assert sorted(greys(run, "GAN-s0")) == [20 * n for n in range(9)]
     assert greys(run, "GAN-s0") != [20 * n for n in (0, 2, 4, 6, 8, 1, 3, 5, 7)]
     numbers = [int(Path(name).stem) for name in record.gathered.files]
@@ -67,7 +68,7 @@ def test_as_many_processes_read_as_the_job_has_threads_or_cores(
     monkeypatch.setattr(prepare, "IMAGES_PER_WORKER", 1)
     monkeypatch.setattr(gather, "available_cores", lambda: 5)
     monkeypatch.setattr(prepare, "_pool", asked.append)
-    record = gather.stage(with_images(smoke, folder), "GAN-s0", run, threads)
+    record = do("gather", with_images(smoke, folder), "GAN-s0", run, threads=threads)
     assert asked == [expected]
     assert record.provenance.threads == expected
 
@@ -75,7 +76,7 @@ def test_as_many_processes_read_as_the_job_has_threads_or_cores(
 def test_the_seed_draws_some_of_many(smoke: Config, folder: Path, run: Run) -> None:
     config = with_images(smoke, folder, samples=5)
     for cell in ("GAN-s0", "GAN-s1"):
-        gather.stage(config, cell, run)
+        do("gather", config, cell, run)
         assert len(set(greys(run, cell))) == 5
     assert greys(run, "GAN-s0") != greys(run, "GAN-s1")
 
@@ -89,7 +90,7 @@ def test_images_of_the_right_size_stay_as_they_are_and_others_are_fitted_to_the_
     (tmp_path / "made").mkdir()
     for number, image in enumerate([*right, wide]):
         Image.fromarray(image).save(tmp_path / "made" / f"{number}.png")
-    record = gather.stage(with_images(smoke, tmp_path / "made", samples=4), "GAN-s0", run)
+    record = do("gather", with_images(smoke, tmp_path / "made", samples=4), "GAN-s0", run)
     images = np.load(run.samples("GAN-s0"))
     found = dict(zip(record.gathered.files, images, strict=True))
     for number in range(3):
@@ -112,7 +113,7 @@ def test_a_folder_that_will_not_do_is_refused_and_nothing_is_written(
 ) -> None:
     break_it(folder)
     with pytest.raises(BenchmarkError, match=expected):
-        gather.stage(with_images(smoke, folder), "GAN-s0", run)
+        do("gather", with_images(smoke, folder), "GAN-s0", run)
     assert not run.samples("GAN-s0").exists()
     assert not run.record("sample", "GAN-s0").exists()
 
@@ -123,6 +124,6 @@ def test_what_is_sampled_is_not_gathered_nor_the_other_way_round(
     config = with_images(smoke, folder)
     assert parse(json.loads(resolved(config))) == config
     with pytest.raises(BenchmarkError, match=r"models\.DDPM has no images: it is sampled"):
-        config.gather_spec("DDPM-linear-ddpm-10-s0")
+        config.job("gather", "DDPM-linear-ddpm-10-s0")
     with pytest.raises(BenchmarkError, match="GAN-s0: these images were made elsewhere"):
-        config.sample_spec("GAN-s0")
+        config.job("sample", "GAN-s0").spec()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from records_fixture import write_run
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
@@ -24,7 +25,6 @@ from benchmark.report.formats import markdown_escape
 from benchmark.report.plots import write_plots
 from benchmark.report.site import write_site
 from benchmark.report.tables import write_tables
-from benchmark.stages import evaluate, retrieve
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import PLOTS, REFERENCE, Run
 
@@ -67,7 +67,7 @@ def features(n: int = 8) -> NDArray[np.float32]:
 def test_a_collapsed_model_has_no_recall_but_all_else(run: Run, config: Config) -> None:
     own = np.repeat(features(1), 8, axis=0)
     embed(run, config, own)
-    [record] = evaluate.stage(config, CELL, run)
+    [record] = do("evaluate", config, CELL, run)
     assert set(record.values) == {"fd", "density"}
     assert list(record.missing) == ["recall"]
     assert "fake: every image has 2 equal ones" in record.missing["recall"]
@@ -86,7 +86,7 @@ def test_features_that_are_not_finite_leave_every_figure_empty(
     own = features()
     own[bad, 3] = np.nan
     embed(run, config, own)
-    [record] = evaluate.stage(config, CELL, run)
+    [record] = do("evaluate", config, CELL, run)
     why = f"fake: the features of image {bad} hold NaN or infinity"
     assert record.values == {}
     assert {name: record.missing[name] for name in METRICS} == dict.fromkeys(METRICS, why)
@@ -100,7 +100,7 @@ def test_neighbours_of_features_that_are_not_finite_are_missing_and_the_panel_is
     own = features()
     own[5] = np.inf
     embed(run, config, own)
-    [record] = retrieve.stage(config, CELL, run)
+    [record] = do("retrieve", config, CELL, run)
     assert NEAREST | {"distance_ratio", "authenticity"} <= record.missing.keys()
     assert "the features of image 5 hold NaN" in record.missing["nearest_mean"]
     assert run.neighbours(CELL).stat().st_size > 0
@@ -112,8 +112,8 @@ def test_training_features_that_are_not_finite_cost_no_record(run: Run, config: 
     real = np.load(path)
     real[2] = np.nan
     write_blocks(path, [real], real.shape, real.dtype)
-    for stage in (evaluate, retrieve):
-        records = stage.stage(config, CELL, run)
+    for rule in ("evaluate", "retrieve"):
+        records = do(rule, config, CELL, run)
         assert records[0].missing
 
 

@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.core.errors import BenchmarkError
@@ -145,7 +146,7 @@ def test_as_many_processes_read_as_the_job_has_threads_or_cores(
     monkeypatch.setattr(module, "IMAGES_PER_WORKER", 1)
     monkeypatch.setattr(module, "available_cores", lambda: 5)
     monkeypatch.setattr(module, "_pool", asked.append)
-    record = module.stage(smoke, "tiny", Run(tmp_path), threads)
+    record = do("prepare", smoke, "tiny", Run(tmp_path), threads=threads)
     assert asked == [expected]
     assert record.provenance.threads == expected
 

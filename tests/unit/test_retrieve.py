@@ -7,11 +7,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.metrics.memorisation import accused, least_accused, pixels
-from benchmark.stages import controls, prepare, retrieve
+from benchmark.stages import retrieve
 from benchmark.stages.retrieve import GAP, SUSPECT, panel
 from benchmark.storage.paths import Run
 
@@ -95,15 +96,15 @@ def test_planted_copies_are_accused_and_named_and_held_out_images_are_not(tmp_pa
     content["data"]["tiny"] |= {"train": 150, "held_out": 80}
     content["grid"][0]["samples"] = 60
     config, run = parse(content), Run(tmp_path / "run")
-    prepare.stage(config, "tiny", run)
-    controls.stage(config, "tiny", run)
+    do("prepare", config, "tiny", run)
+    do("controls", config, "tiny", run)
     run.features("efficientnet-lite0", "tiny").parent.mkdir(parents=True)
     for name, images in (
         ("tiny", run.images("tiny")),
         ("controls-tiny", run.samples("controls-tiny")),
     ):
         np.save(run.features("efficientnet-lite0", name), pixels(np.load(images)))
-    found = {record.id: record for record in retrieve.stage(config, "controls-tiny", run)}
+    found = {record.id: record for record in do("retrieve", config, "controls-tiny", run)}
     copies, held_out = found["copies-tiny"], found["held-out-tiny"]
     assert copies.retrieved.accused_of["exact"] == copies.retrieved.accused_of["mirrored"] == 1
     assert copies.values["accused"].value == len(copies.retrieved.accused) >= 0.9 * 60

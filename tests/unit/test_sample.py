@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stages import do
 
+from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
@@ -19,7 +22,7 @@ from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record
 from benchmark.runtime.device import arithmetic
-from benchmark.stages.sample import CHAIN_FRAMES, MOVIE_STEPS, Chain, Drawing, stage
+from benchmark.stages.sample import CHAIN_FRAMES, MOVIE_STEPS, Chain, Drawing
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import read_movie
 
@@ -28,7 +31,7 @@ CELL = "DDPM-linear-ddpm-10-s0"
 
 def images(config: Config, run: Run, cell: str = CELL, batch: int = 8) -> np.ndarray:
     config = config.model_copy(update={"sampling_batch": batch})
-    return drawn(Drawing(config, config.cell(cell), run, torch.device("cpu")))
+    return drawn(Drawing(sample_job(config, cell), run, torch.device("cpu")))
 
 
 def drawn(drawing: Drawing) -> np.ndarray:
@@ -50,8 +53,9 @@ def test_sampling_twice_gives_the_same_bits_and_another_seed_others(
 ) -> None:
     first = images(smoke, weighted)
     assert np.array_equal(first, images(smoke, weighted))
-    cell = smoke.cell(CELL).model_copy(update={"seed": 1})
-    other = drawn(Drawing(smoke, cell, weighted, torch.device("cpu")))
+    job = sample_job(smoke, CELL)
+    job = replace(job, cell=job.cell.model_copy(update={"seed": 1}))
+    other = drawn(Drawing(job, weighted, torch.device("cpu")))
     assert not np.array_equal(first, other)
 
 
@@ -59,7 +63,7 @@ def test_sampling_twice_gives_the_same_bits_and_another_seed_others(
 def test_the_record_counts_evaluations_and_times_every_batch(
     smoke: Config, weighted: Run, cell: str, evaluations: int
 ) -> None:
-    stage(smoke, cell, weighted)
+    do("sample", smoke, cell, weighted)
     record = read_record(weighted.record("sample", cell))
     assert record.timing is not None
     assert record.timing.network_evaluations == evaluations  # the warm-up is not counted
@@ -79,7 +83,7 @@ def test_the_record_counts_evaluations_and_times_every_batch(
 
 
 def test_the_chain_goes_from_noise_to_the_samples(smoke: Config, weighted: Run) -> None:
-    stage(smoke, CELL, weighted)
+    do("sample", smoke, CELL, weighted)
     chain = np.asarray(Image.open(weighted.chain(CELL)))
     grid = np.asarray(Image.open(weighted.grid(CELL)))
     tile, gap = 64, 2
@@ -90,7 +94,7 @@ def test_the_chain_goes_from_noise_to_the_samples(smoke: Config, weighted: Run) 
 
 
 def test_the_movie_has_every_state_from_noise_to_the_samples(smoke: Config, weighted: Run) -> None:
-    stage(smoke, CELL, weighted)
+    do("sample", smoke, CELL, weighted)
     frames = read_movie(weighted.movie(CELL), 16)
     assert frames.shape == (11, 6, 16, 16, 3)  # before each of the 10 steps, and at the end
     assert np.array_equal(frames[-1], np.load(weighted.samples(CELL))[:6])
@@ -117,7 +121,7 @@ def test_progress_is_told_within_a_batch(
 
 
 def test_a_sample_that_is_not_finite_is_named(smoke: Config, weighted: Run) -> None:
-    drawing = Drawing(smoke, smoke.cell(CELL), weighted, torch.device("cpu"))
+    drawing = Drawing(sample_job(smoke, CELL), weighted, torch.device("cpu"))
     x_0 = torch.zeros(3, 3, 16, 16)
     x_0[1, 0, 0, 0] = torch.nan
     with pytest.raises(BenchmarkError, match="sample 7 is not finite"):
@@ -142,7 +146,7 @@ def test_ready_weights_give_the_images_of_the_training_that_made_them(
     path = weighted.weights("DDPM-linear")
     config = ready(smoke, path)
     assert np.array_equal(images(config, weighted), images(smoke, weighted))
-    stage(config, CELL, weighted)
+    do("sample", config, CELL, weighted)
     checkpoint = read_record(weighted.record("sample", CELL)).checkpoint
     assert checkpoint is not None
     assert checkpoint.name == path.name
@@ -167,7 +171,7 @@ def test_weights_that_have_changed_since_the_config_was_read_are_refused(
     tensors, spec = load_weights(path)
     save_weights(path, tensors, spec | header)
     with pytest.raises(BenchmarkError, match=expected):
-        stage(config, CELL, weighted)
+        do("sample", config, CELL, weighted)
     assert not weighted.samples(CELL).exists()
 
 
@@ -176,9 +180,9 @@ def test_a_schedule_s_options_come_with_the_weights(smoke: Config, weighted: Run
     tensors, spec = load_weights(path)
     save_weights(path, tensors, spec | {"schedule": {"kind": "linear", "T": 500}})
     config = ready(smoke, path)
-    drawing = Drawing(config, config.cell(CELL), weighted, torch.device("cpu"))
+    drawing = Drawing(sample_job(config, CELL), weighted, torch.device("cpu"))
     assert drawing.process.length == 500
-    stage(config, CELL, weighted)
+    do("sample", config, CELL, weighted)
     assert read_record(weighted.record("sample", CELL)).spec["schedule"]["T"] == 500
 
 
@@ -187,7 +191,7 @@ def test_weights_that_are_gone_are_one_line(smoke: Config, weighted: Run) -> Non
     config = ready(smoke, path)
     path.unlink()
     with pytest.raises(BenchmarkError, match=r"DDPM-linear\.safetensors: cannot be read"):
-        stage(config, CELL, weighted)
+        do("sample", config, CELL, weighted)
 
 
 def test_a_schedule_that_is_stated_as_the_weights_have_it_is_right(
@@ -195,7 +199,7 @@ def test_a_schedule_that_is_stated_as_the_weights_have_it_is_right(
 ) -> None:
     path = weighted.weights("DDPM-linear")
     config = ready(smoke, path, schedules={"linear": {"kind": "linear"}})
-    assert Drawing(config, config.cell(CELL), weighted, torch.device("cpu")).process.length == 1000
+    assert Drawing(sample_job(config, CELL), weighted, torch.device("cpu")).process.length == 1000
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -227,7 +231,7 @@ def test_a_checkpoint_of_ncsn_is_sampled_and_recorded(
     content["grid"] = [entry | {"sampler": "annealed-langevin", "steps": 6, "samples": 4}]
     config = parse(content)
     cell = config.cells[0].id
-    record = stage(config, cell, run)
+    record = do("sample", config, cell, run)
     found = np.load(run.samples(cell))
     assert found.shape == (4, 16, 16, 3)
     assert len(np.unique(found)) > 100
@@ -239,13 +243,13 @@ def test_a_checkpoint_of_ncsn_is_sampled_and_recorded(
     assert record.checkpoint.schedule["levels"] == 3
     assert record.checkpoint.schedule["sigma_max"] == 0.5
     assert (record.checkpoint.prediction, record.checkpoint.clip) == ("score", False)
-    drawing = Drawing(config, config.cell(cell), run, torch.device("cpu"))
+    drawing = Drawing(sample_job(config, cell), run, torch.device("cpu"))
     assert drawing.model.network.state_dict().keys() == RefineNetModule(spec).state_dict().keys()
 
 
 def test_batches_may_be_smaller_than_the_picture_of_the_chain(smoke: Config, weighted: Run) -> None:
     config = smoke.model_copy(update={"sampling_batch": 2})
-    stage(config, CELL, weighted)
+    do("sample", config, CELL, weighted)
     assert Image.open(weighted.chain(CELL)).height < Image.open(weighted.grid(CELL)).width
 
 
@@ -269,7 +273,7 @@ def test_the_record_says_how_the_network_computed(
     compilations: list[torch.nn.Module] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compilations.append(self))
     config = smoke.model_copy(update={"precision": "bf16", "compile": compiled})
-    stage(config, CELL, weighted)
+    do("sample", config, CELL, weighted)
     machine = read_record(weighted.record("sample", CELL)).provenance
     assert (machine.precision, machine.compiled) == ("bf16", compiled)
     assert len(compilations) == compiled
@@ -278,7 +282,7 @@ def test_the_record_says_how_the_network_computed(
 def test_tf32_without_a_gpu_is_refused(smoke: Config, weighted: Run) -> None:
     config = smoke.model_copy(update={"precision": "tf32"})
     with pytest.raises(BenchmarkError, match="precision: tf32 is a format of GPUs"):
-        stage(config, CELL, weighted)
+        do("sample", config, CELL, weighted)
     assert not weighted.samples(CELL).exists()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stages import do
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
@@ -21,7 +22,7 @@ from benchmark.records.provenance import Stopwatch
 from benchmark.records.record import Record, read_record
 from benchmark.records.rows import Row, timed_alike
 from benchmark.report.timeline import place
-from benchmark.stages import features, merge, sample
+from benchmark.stages import merge
 from benchmark.stages.merge import _timing
 from benchmark.storage.paths import Run
 
@@ -65,8 +66,8 @@ def test_images_made_elsewhere_have_no_shards(smoke: Config) -> None:
 
 def test_a_shard_is_in_no_specification(smoke: Config) -> None:
     one, other = sharded(smoke, None), sharded(smoke, 7)
-    assert one.sample_spec(CELL) == other.sample_spec(CELL)
-    assert one.features_spec(CELL) == other.features_spec(CELL)
+    assert one.job("sample", CELL).spec() == other.job("sample", CELL).spec()
+    assert one.job("features", CELL).spec() == other.job("features", CELL).spec()
     assert one.cell(CELL) == other.cell(CELL)
     assert (one.shard(CELL), other.shard(CELL)) == (None, 7)
 
@@ -80,14 +81,14 @@ def made(smoke: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, 
     whole, parts = (Run(tmp_path_factory.mktemp(name) / "smoke") for name in ("whole", "parts"))
     for run in (whole, parts):
         with_random_weights(config, run)
-    sample.stage(config, CELL, whole)
-    features.stage(config, CELL, whole)
+    do("sample", config, CELL, whole)
+    do("features", config, CELL, whole)
     for part in split(20, 6, 5)[::-1]:
-        sample.stage(config, CELL, parts, shard=shard_name(part))
-    merge.stage(config, CELL, parts)
+        do("sample", config, CELL, parts, shard=shard_name(part))
+    do("merge_samples", config, CELL, parts)
     for part in split(20, 8, 5):
-        features.stage(config, CELL, parts, shard=shard_name(part))
-    merge.stage(config, CELL, parts, kind="features")
+        do("features", config, CELL, parts, shard=shard_name(part))
+    do("merge_features", config, CELL, parts)
     return whole, parts
 
 
@@ -206,7 +207,7 @@ def test_shards_that_do_not_belong_together_are_one_line(
     path.write_text(json.dumps(content))
     try:
         with pytest.raises(BenchmarkError, match=expected) as caught:
-            merge.stage(sharded(smoke, 5), CELL, run)
+            do("merge_samples", sharded(smoke, 5), CELL, run)
     finally:
         path.write_text(before)
     assert "shards/sample/6-12" in str(caught.value)
@@ -223,17 +224,17 @@ def test_features_of_damaged_samples_are_not_merged(
     try:
         path.write_bytes(before[:-50] + bytes([before[-50] ^ 1]) + before[-49:])
         with pytest.raises(BenchmarkError, match=r"samples\.npy: damaged"):
-            merge.stage(sharded(smoke, 5), CELL, run, "features")
+            do("merge_features", sharded(smoke, 5), CELL, run)
         path.write_bytes(before[:300])
         with pytest.raises(BenchmarkError, match=r"samples\.npy: damaged"):
-            features.stage(sharded(smoke, 5), CELL, run, shard="0-8")
+            do("features", sharded(smoke, 5), CELL, run, shard="0-8")
     finally:
         path.write_bytes(before)
 
 
 def test_a_missing_shard_is_one_line(made: tuple[Run, Run], smoke: Config) -> None:
     with pytest.raises(BenchmarkError, match=r"shards/sample/0-12/.*not a readable record"):
-        merge.stage(sharded(smoke, 5), CELL, made[1], size=7)
+        do("merge_samples", sharded(smoke, 5), CELL, made[1], size=7)
 
 
 def test_a_shard_cut_short_is_one_line(made: tuple[Run, Run], smoke: Config) -> None:
@@ -244,29 +245,32 @@ def test_a_shard_cut_short_is_one_line(made: tuple[Run, Run], smoke: Config) -> 
         for content in (before[:-1], before[:100]):
             path.write_bytes(content)
             with pytest.raises(BenchmarkError, match=r"shards/sample/6-12.*damaged.*make it again"):
-                merge.stage(sharded(smoke, 5), CELL, run)
+                do("merge_samples", sharded(smoke, 5), CELL, run)
         np.save(path, np.load(run.samples(CELL))[:5])
         with pytest.raises(BenchmarkError, match=r"6-12.*5 of 6 images: make this shard again"):
-            merge.stage(sharded(smoke, 5), CELL, run)
+            do("merge_samples", sharded(smoke, 5), CELL, run)
     finally:
         path.write_bytes(before)
 
 
 def test_what_is_done_keeps_the_size_of_its_shards(made: tuple[Run, Run], smoke: Config) -> None:
     whole, parts = made
+
+    def size(config: Config, run: Run, kind: str) -> int | None:
+        return size_of(config.job(kind, CELL), config.job("sample", CELL), run)
+
     for kind in ("sample", "features"):
-        assert size_of(sharded(smoke, 7), CELL, whole, kind) is None  # type: ignore[arg-type]
-        assert size_of(sharded(smoke, 7), CELL, parts, kind) == 5  # type: ignore[arg-type]
-        assert size_of(sharded(smoke, None), CELL, parts, kind) == 5  # type: ignore[arg-type]
-        other = sharded(smoke, 7, samples=21)
-        assert size_of(other, CELL, parts, kind) == 7  # type: ignore[arg-type]
+        assert size(sharded(smoke, 7), whole, kind) is None
+        assert size(sharded(smoke, 7), parts, kind) == 5
+        assert size(sharded(smoke, None), parts, kind) == 5
+        assert size(sharded(smoke, 7, samples=21), parts, kind) == 7
 
 
 def test_a_shard_as_large_as_the_cell_is_the_cell(smoke: Config, weighted: Run) -> None:
     config = sharded(smoke, 100, samples=4)  # fewer than a batch
-    sample.stage(config, CELL, weighted)
+    do("sample", config, CELL, weighted)
     whole = weighted.samples(CELL).read_bytes()
-    sample.stage(config, CELL, weighted, shard="0-4")
+    do("sample", config, CELL, weighted, shard="0-4")
     weighted.samples(CELL).unlink()
-    merge.stage(config, CELL, weighted)
+    do("merge_samples", config, CELL, weighted)
     assert weighted.samples(CELL).read_bytes() == whole

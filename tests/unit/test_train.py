@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 import torch
+from stages import do
 from torch import Tensor, nn
 
+from benchmark.config.building import train_job
 from benchmark.config.config import Config
 from benchmark.config.loading import parse
 from benchmark.config.schema import Training
@@ -28,7 +30,8 @@ from benchmark.records.record import read_record
 from benchmark.runtime.model_range import dequantised, to_model_range
 from benchmark.runtime.process_group import ALONE, Team
 from benchmark.runtime.training_state import load_state, save_state
-from benchmark.stages.train import Trainer, _trainer, learning_rate, stage
+from benchmark.stages.train import _trainer
+from benchmark.stages.trainer import Trainer, learning_rate
 from benchmark.storage.paths import Run
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
@@ -98,7 +101,7 @@ def test_a_state_of_other_code_is_not_continued(
     config = parse(content)
 
     def state() -> Path:
-        return _trainer(config, "DDPM-linear", run, ALONE, torch.device("cpu")).state
+        return _trainer(train_job(config, "DDPM-linear"), run, ALONE, torch.device("cpu")).state
 
     saved = save_state(state(), 5, {})
     assert state() == saved.parent
@@ -242,11 +245,9 @@ def test_only_the_two_newest_states_are_kept(tmp_path: Path) -> None:
 def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
     smoke: Config, run: Run
 ) -> None:
-    from benchmark.stages.train import stage
-
-    stage(smoke, "DDPM-linear", run)
+    do("train", smoke, "DDPM-linear", run)
     weights, spec = load_weights(run.weights("DDPM-linear"))
-    assert spec == smoke.train_spec("DDPM-linear")
+    assert spec == smoke.job("train", "DDPM-linear").spec()
     assert all(tensor.isfinite().all() for tensor in weights.values())
     record = read_record(run.record("train", "DDPM-linear"))
     assert record.curve is not None
@@ -266,14 +267,12 @@ def test_the_stage_writes_weights_that_say_what_they_are_and_a_record(
 def test_a_finished_training_that_is_asked_for_again_trains_again(
     smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.stages.train import stage
-
-    stage(smoke, "DDPM-linear", run)
+    do("train", smoke, "DDPM-linear", run)
     before = run.weights("DDPM-linear").read_bytes()
-    stage(smoke, "DDPM-linear", run)
+    do("train", smoke, "DDPM-linear", run)
     assert run.weights("DDPM-linear").read_bytes() == before
     monkeypatch.setattr(Trainer, "_average", lambda self, step: None)  # as if the code had changed
-    stage(smoke, "DDPM-linear", run)
+    do("train", smoke, "DDPM-linear", run)
     assert run.weights("DDPM-linear").read_bytes() != before
 
 
@@ -312,11 +311,9 @@ def test_a_process_that_is_not_to_clear_leaves_bad_states(tmp_path: Path) -> Non
 def test_processes_that_have_read_different_states_do_not_go_on(
     smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.stages.train import stage
-
     monkeypatch.setattr(Team, "is_same", lambda self, number: False)
     with pytest.raises(BenchmarkError, match="read states of different steps"):
-        stage(smoke, "DDPM-linear", run)
+        do("train", smoke, "DDPM-linear", run)
 
 
 SIGNALLED = """
@@ -400,6 +397,6 @@ def test_the_record_says_how_the_network_computed(
 ) -> None:
     compilations: list[nn.Module] = []
     monkeypatch.setattr(nn.Module, "compile", lambda self: compilations.append(self))
-    stage(smoke.model_copy(update={"precision": "bf16", "compile": True}), "DDPM-linear", run)
+    do("train", smoke.model_copy(update={"precision": "bf16", "compile": True}), "DDPM-linear", run)
     machine = read_record(run.record("train", "DDPM-linear")).provenance
     assert (machine.precision, machine.compiled, len(compilations)) == ("bf16", True, 1)

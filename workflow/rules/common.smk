@@ -24,7 +24,7 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
         f"error: {HOME}: this process has the code of {benchmark.__path__[0]} already"
     )
 
-from benchmark.config.dependencies import code
+from benchmark.config.dependencies import compared, hashed
 from benchmark.config.loading import (
     check_writable,
     merged,
@@ -39,12 +39,10 @@ from benchmark.core.closure import CHECKOUT, MODULES
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.reserved import TABLES as RESERVED
-from benchmark.data.listing import image_files
 from benchmark.records.record import read_records
 from benchmark.report.compare import labels
 from benchmark.runtime.warm import start as start_servers
 from benchmark.storage.atomic import write_text
-from benchmark.storage.contents import contents
 from benchmark.storage.paths import (
     CLAIMS,
     CONTROLS,
@@ -128,7 +126,10 @@ SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 # records which jobs make anew, so those on other machines are told what was planned.
 if workflow.is_main_process:
     SIZES = {
-        kind: {cell: size_of(CONFIG, cell, RUN, kind) for cell in SAMPLED}
+        kind: {
+            cell: size_of(CONFIG.job(kind, cell), CONFIG.job("sample", cell), RUN)
+            for cell in SAMPLED
+        }
         for kind in get_args(Sharded)
     }
     os.environ["BENCHMARK_SIZES"] = canonical_json(SIZES)
@@ -194,13 +195,10 @@ def command(arguments):
     )
 
 
-def job(rule, name="", /, **depends):
-    """All that a job depends on besides its input files, as the one parameter of its rule.
-
-    Snakemake compares parameters as a set of values without their names, and not all types of them.
-    """
+def job(rule, name="", /, **more):
+    """All that a job depends on besides its input files, as the one parameter of its rule."""
     with one_line():
-        return canonical_json({"code": code(CONFIG, rule, name), **depends})
+        return compared(CONFIG.job(rule, name), RESULTS, **more)
 
 
 def submitted():
@@ -259,38 +257,6 @@ def weights_of(cell):
     return RUN.weights(cell.trained_as) if cell.trained_as else []
 
 
-def sample_job(rule, cell):
-    """What the samples of a cell depend on; of ready weights, on what their files hold."""
-    weights = CONFIG.models[CONFIG.cell(cell).model].weights
-    files = {"files": hashed(*weights.local_files())} if weights else {}
-    return job(rule, cell, **CONFIG.sample_spec(cell), **files)
-
-
-def data_files(dataset):
-    """A hash of the images that a user has, or nothing."""
-    with one_line(f"data.{dataset}."):
-        found = CONFIG.data[dataset].local_files()
-        return hashed(*found) if found else None
-
-
-def gathered_files(cell):
-    """A hash of images that were made elsewhere."""
-    model = CONFIG.cell(cell).model
-    folder = CONFIG.models[model].images
-    with one_line():
-        return hashed(folder, image_files(folder, f"models.{model}.images").files)
-
-
-def hashed(folder, files):
-    """A hash of the contents of files, which may be too many to be inputs; looked at once."""
-    return hash_once(folder, tuple(files))
-
-
-@functools.cache
-def hash_once(folder, files):
-    return contents(folder, files, RESULTS)
-
-
 def controls_of(dataset):
     """The images, or features, of a data set's made controls: one array, if any are made."""
     return [CONFIG.controls_of(dataset)] if CONFIG.evaluation.controls else []
@@ -299,11 +265,6 @@ def controls_of(dataset):
 def features_of(dataset, *names):
     """Of cells or controls, and of the images of the data set that they are judged against."""
     return [RUN.features(EXTRACTOR, name) for name in (dataset, *names)]
-
-
-def specs_of(name):
-    """What the figures of a cell, or of all controls, depend on besides images."""
-    return [CONFIG.evaluate_spec(subject) for subject in CONFIG.judged(name)]
 
 
 def one_of(names):
@@ -325,7 +286,7 @@ def other_run():
         str(path.relative_to(other)) for path in other.glob("records/*/*.json")
     )
     place = (other, records) if other.is_dir() else (other.parent, [other.name])
-    return {"names": names, "records": hashed(*place)}
+    return {"names": names, "records": hashed(place[0], tuple(place[1]), RESULTS)}
 
 
 wildcard_constraints:

@@ -11,11 +11,6 @@ rule prepare:
         ENVIRONMENT
     threads: all_cores
     params:
-        job=lambda w: job(
-            "prepare",
-            w.dataset,
-            files=data_files(w.dataset),
-            **CONFIG.data_spec(w.dataset),
-        ),
+        job=lambda w: job("prepare", w.dataset),
     shell:
         command("prepare $BENCHMARK_CONFIG {wildcards.dataset} --threads {threads}")

@@ -10,7 +10,7 @@ rule controls:
     conda:
         ENVIRONMENT
     params:
-        job=lambda w: job("controls", w.dataset, **CONFIG.controls_spec(w.dataset)),
+        job=lambda w: job("controls", w.dataset),
     shell:
         command("controls $BENCHMARK_CONFIG {wildcards.dataset}")
 
@@ -31,7 +31,7 @@ rule features:
     resources:
         gpu=wants_gpu,
     params:
-        job=lambda w: job("features", w.name, **CONFIG.features_spec(w.name)),
+        job=lambda w: job("features", w.name),
     shell:
         command("features $BENCHMARK_CONFIG {wildcards.name} --threads {threads}")
 
@@ -47,12 +47,7 @@ rule evaluate:
     conda:
         ENVIRONMENT
     params:
-        job=lambda w: job(
-            "evaluate",
-            w.cell,
-            subjects=specs_of(w.cell),
-            cell=CONFIG.cell(w.cell).model_dump(),
-        ),
+        job=lambda w: job("evaluate", w.cell),
     shell:
         command("evaluate $BENCHMARK_CONFIG {wildcards.cell}")
 
@@ -68,20 +63,9 @@ rule evaluate_controls:
     conda:
         ENVIRONMENT
     params:
-        job=lambda w: job(
-            "evaluate",
-            CONFIG.controls_of(w.dataset),
-            subjects=specs_of(CONFIG.controls_of(w.dataset)),
-        ),
+        job=lambda w: job("evaluate", CONFIG.controls_of(w.dataset)),
     shell:
         command(f"evaluate $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")
-
-
-RETRIEVAL = {
-    "extractor": EXTRACTOR,
-    "neighbours": CONFIG.evaluation.neighbours,
-    "panel_rows": CONFIG.evaluation.panel_rows,
-}
 
 
 rule retrieve:
@@ -102,7 +86,7 @@ rule retrieve:
     conda:
         ENVIRONMENT
     params:
-        job=lambda w: job("retrieve", w.cell, **RETRIEVAL),
+        job=lambda w: job("retrieve", w.cell),
     shell:
         command("retrieve $BENCHMARK_CONFIG {wildcards.cell}")
 
@@ -128,11 +112,6 @@ rule retrieve_controls:
     conda:
         ENVIRONMENT
     params:
-        job=lambda w: job(
-            "retrieve",
-            CONFIG.controls_of(w.dataset),
-            **RETRIEVAL,
-            controls=CONFIG.evaluation.controls,
-        ),
+        job=lambda w: job("retrieve", CONFIG.controls_of(w.dataset)),
     shell:
         command(f"retrieve $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")

@@ -24,7 +24,9 @@ PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
 
 
 # What the report published and claims: it belongs to the code, so that it is no input.
-PUBLISHED = hashed(REFERENCE.parent, [path.name for path in (REFERENCE, CLAIMS)])
+PUBLISHED = hashed(
+    REFERENCE.parent, tuple(path.name for path in (REFERENCE, CLAIMS)), RESULTS
+)
 
 
 rule tables:
@@ -45,7 +47,7 @@ rule tables:
     conda:
         ENVIRONMENT
     params:
-        job=job("tables", run=CONFIG.run, published=PUBLISHED),
+        job=job("tables", published=PUBLISHED),
     shell:
         command(f"tables {RUN.root}")
 
@@ -70,7 +72,7 @@ rule plots:
     conda:
         ENVIRONMENT
     params:
-        job=job("plots", run=CONFIG.run, published=PUBLISHED),
+        job=job("plots", published=PUBLISHED),
     shell:
         command(f"plots {RUN.root}")
 
@@ -90,7 +92,7 @@ rule comparison:
     conda:
         ENVIRONMENT
     params:
-        job=lambda w: job("comparison", run=CONFIG.run, **other_run()),
+        job=lambda w: job("comparison", **other_run()),
     shell:
         command(
             f'compare "$BENCHMARK_AGAINST" {RUN.root} --exit-zero'
@@ -118,6 +120,6 @@ rule site:
     conda:
         ENVIRONMENT
     params:
-        job=job("site", run=CONFIG.run, published=PUBLISHED),
+        job=job("site", published=PUBLISHED),
     shell:
         command(f"site {RUN.root}")

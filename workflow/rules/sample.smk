@@ -29,7 +29,7 @@ rule sample:
     resources:
         gpu=wants_gpu,
     params:
-        job=lambda w: sample_job("sample", w.cell),
+        job=lambda w: job("sample", w.cell),
     shell:
         command("sample $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}")
 
@@ -52,11 +52,6 @@ rule gather:
         ENVIRONMENT
     threads: share_of_cores(len(GATHERED))
     params:
-        job=lambda w: job(
-            "gather",
-            w.cell,
-            files=gathered_files(w.cell),
-            **CONFIG.gather_spec(w.cell),
-        ),
+        job=lambda w: job("gather", w.cell),
     shell:
         command("gather $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}")

@@ -16,7 +16,7 @@ rule sample_shard:
     resources:
         gpu=wants_gpu,
     params:
-        job=lambda w: sample_job("sample", w.cell),
+        job=lambda w: job("sample", w.cell),
     shell:
         command(
             "sample $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}"
@@ -52,7 +52,7 @@ rule merge_samples:
         ENVIRONMENT
     params:
         # What Snakemake does not compare, as it may follow from the input: the result is the same.
-        job=lambda w: sample_job("merge_samples", w.cell),
+        job=lambda w: job("merge_samples", w.cell),
         size=lambda w, input: SIZES["sample"][w.cell],
     shell:
         command("merge $BENCHMARK_CONFIG {wildcards.cell} --size {params.size}")
@@ -72,7 +72,7 @@ rule features_shard:
     resources:
         gpu=wants_gpu,
     params:
-        job=lambda w: job("features", w.cell, **CONFIG.features_spec(w.cell)),
+        job=lambda w: job("features", w.cell),
     shell:
         command(
             "features $BENCHMARK_CONFIG {wildcards.cell} --threads {threads}"
@@ -94,7 +94,7 @@ rule merge_features:
     conda:
         ENVIRONMENT
     params:
-        job=lambda w: job("merge_features", w.cell, **CONFIG.features_spec(w.cell)),
+        job=lambda w: job("merge_features", w.cell),
         size=lambda w, input: SIZES["features"][w.cell],
     shell:
         command(

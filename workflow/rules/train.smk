@@ -13,7 +13,7 @@ rule train:
     resources:
         gpu=wants_gpu,
     params:
-        job=lambda w: job("train", w.training, **CONFIG.train_spec(w.training)),
+        job=lambda w: job("train", w.training),
         # What follows from resources reruns nothing when it changes.
         processes=lambda w, resources: max(1, gpus(resources)),
         minutes=lambda w, resources: minutes(resources),

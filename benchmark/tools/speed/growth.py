@@ -180,8 +180,8 @@ def sample(case: Case, folder: Path) -> float:
     cell = config.cells[0]
     torch.manual_seed(0)
     network = config.networks["tiny"].build(case.resolution)
-    spec = config.train_spec(cell.trained_as)
-    save_weights(run.weights(cell.trained_as), network.state_dict(), spec)
+    trained = config.job("train", cell.trained_as)
+    save_weights(run.weights(trained.name), network.state_dict(), trained.spec())
     return _seconds("sample", case, folder, cell.id, threads=available_cores())
 
 
@@ -231,8 +231,9 @@ def _use(work: _Work, case: Case, folder: Path) -> Use:
 def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) -> float:
     config, run = _laid_out(case, folder)
     module = import_module(f"benchmark.stages.{stage}")
+    job = config.job(stage, name)
     start = time.perf_counter()
-    module.stage(config, name, run, **options)
+    module.stage(job, run, **options)
     return time.perf_counter() - start
 
 

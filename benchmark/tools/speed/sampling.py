@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.config.building import sample_job, train_job
 from benchmark.config.config import Config
 from benchmark.config.loading import load, parse
 from benchmark.config.schema import Precision
@@ -179,7 +180,7 @@ class Own:
         self.way, self.device = way, device
         self.config = _config(spec, sizes, way)
         self.run = Run(folder)
-        self._cells = {cell.sampler: cell for cell in self.config.cells}
+        self._cells = {cell.sampler: cell.id for cell in self.config.cells}
         for name, cell in self.config.trainings.items():
             recipe = self.config.recipe(cell.model)
             assert recipe is not None
@@ -187,11 +188,13 @@ class Own:
                 network = recipe[0].build(sizes.side)
                 for parameter in network.parameters():  # the gates begin with zeros
                     torch.nn.init.normal_(parameter, std=0.05)
-            save_weights(self.run.weights(name), network.state_dict(), self.config.train_spec(name))
+            save_weights(
+                self.run.weights(name), network.state_dict(), train_job(self.config, name).spec()
+            )
 
     def drawing(self, sampler: str) -> Drawing:
         """Return what draws the samples of a cell."""
-        return Drawing(self.config, self._cells[sampler], self.run, self.device)
+        return Drawing(sample_job(self.config, self._cells[sampler]), self.run, self.device)
 
 
 def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:

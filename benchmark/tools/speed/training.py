@@ -24,7 +24,7 @@ from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.modules.unet import UNetModule
 from benchmark.models.networks.unet import UNet
 from benchmark.runtime.device import resolve_device, seeded
-from benchmark.stages.train import Trainer
+from benchmark.stages.trainer import Trainer
 from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 from benchmark.tools.speed.timing import SpeedRow, take_turns, version
 

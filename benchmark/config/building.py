@@ -1,0 +1,183 @@
+"""From a config to the jobs of its run, each with all that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmark.config.grid import Grid, find
+from benchmark.config.jobs.base import Job
+from benchmark.config.jobs.controls import ControlsJob
+from benchmark.config.jobs.evaluate import EvaluateJob
+from benchmark.config.jobs.features import FeaturesJob
+from benchmark.config.jobs.gather import GatherJob
+from benchmark.config.jobs.merge import MergeJob
+from benchmark.config.jobs.prepare import PrepareJob
+from benchmark.config.jobs.report import ReportJob
+from benchmark.config.jobs.retrieve import RetrieveJob
+from benchmark.config.jobs.sample import SampleJob
+from benchmark.config.jobs.train import TrainJob
+from benchmark.core.errors import BenchmarkError
+from benchmark.data.controls import CONTROLS
+from benchmark.extractors import EXTRACTORS
+from benchmark.storage.paths import HELD_OUT
+
+
+def prepare_job(config: Grid, name: str) -> PrepareJob:
+    """Return the job that prepares a data set."""
+    return PrepareJob(name=name, source=find(name, config.data, "data set"))
+
+
+def gather_job(config: Grid, name: str) -> GatherJob:
+    """Return the job that gathers the images of a cell.
+
+    Raises:
+        BenchmarkError: the cell is sampled from a network.
+    """
+    cell = config.cell(name)
+    folder = config.models[cell.model].images
+    if folder is None:
+        raise BenchmarkError(f"{name}: models.{cell.model} has no images: it is sampled")
+    return GatherJob(
+        name=name,
+        cell=cell,
+        source=config.data[cell.dataset],
+        folder=folder,
+        key=f"models.{cell.model}.images",
+    )
+
+
+def controls_job(config: Grid, dataset: str) -> ControlsJob:
+    """Return the job that makes the controls of a data set."""
+    source = find(dataset, config.data, "data set")
+    return ControlsJob(
+        name=config.controls_of(dataset),
+        dataset=dataset,
+        source=source,
+        controls=tuple(CONTROLS.make(kind) for kind in config.evaluation.controls),
+        count=config.control_count(dataset),
+        seed=config.seed,
+    )
+
+
+def train_job(config: Grid, name: str) -> TrainJob:
+    """Return the job that trains a network."""
+    cell = find(name, config.trainings, "training")
+    recipe = config.recipe(cell.model)
+    assert recipe is not None
+    network, settings = recipe
+    return TrainJob(
+        name=name,
+        cell=cell,
+        models=tuple(sorted({c.model for c in config.cells if c.trained_as == name})),
+        seed=config.seed,
+        schedule=config.schedule(cell.sampling.schedule),
+        network=network,
+        key=f"networks.{config.models[cell.model].network}",
+        settings=settings,
+        source=config.data[cell.dataset],
+        computing=config.computing,
+    )
+
+
+def sample_job(config: Grid, name: str) -> SampleJob:
+    """Return the job that samples a cell.
+
+    Raises:
+        BenchmarkError: its images were made elsewhere.
+    """
+    cell = config.cell(name)
+    schedule, sampler, _ = cell.sampling
+    return SampleJob(
+        name=name,
+        cell=cell,
+        sampler=config.sampler(sampler),
+        schedule=config.schedule_of(cell.model, schedule),
+        trained=train_job(config, cell.trained_as) if cell.trained_as else None,
+        ready=None if cell.trained_as else config.ready(cell.model, schedule),
+        batch=config.sampling_batch,
+        clip=config.models[cell.model].clip,
+        computing=config.computing,
+        shard=config.shard(name),
+    )
+
+
+def features_job(config: Grid, name: str) -> FeaturesJob:
+    """Return the job that embeds a data set, a cell or all controls of a data set."""
+    known = {cell.id: cell for cell in config.cells}
+    embedded = config.embedded(name)
+    return FeaturesJob(
+        name=embedded,
+        extractor=EXTRACTORS.make(config.evaluation.extractor),
+        batch=config.feature_batch,
+        device=config.device,
+        is_data=embedded in config.data,
+        cell=known.get(embedded),
+        shard=config.shard(embedded) if embedded in known else None,
+    )
+
+
+def merge_samples_job(config: Grid, name: str) -> MergeJob:
+    """Return the job that merges the samples of a cell."""
+    return MergeJob(name=name, cell=config.cell(name), whole=sample_job(config, name))
+
+
+def merge_features_job(config: Grid, name: str) -> MergeJob:
+    """Return the job that merges the features of a cell."""
+    return MergeJob(name=name, cell=config.cell(name), whole=features_job(config, name))
+
+
+def evaluate_job(config: Grid, name: str) -> EvaluateJob:
+    """Return the job that evaluates a cell, a control, or all controls of a data set."""
+    subjects = tuple(config.judged(name))
+    return EvaluateJob(
+        name=name,
+        subjects=subjects,
+        sizes={subject.name: config.sizes(subject) for subject in subjects},
+        extractor=EXTRACTORS.make(config.evaluation.extractor),
+        metrics=config.evaluation.metrics,
+        few=config.evaluation.few,
+    )
+
+
+def retrieve_job(config: Grid, name: str) -> RetrieveJob:
+    """Return the job that retrieves for a cell, a control, or all controls of a data set."""
+    subjects = tuple(config.judged(name))
+    return RetrieveJob(
+        name=name,
+        subjects=subjects,
+        held_out=config.subjects[f"{HELD_OUT}-{subjects[0].dataset}"],
+        extractor=EXTRACTORS.make(config.evaluation.extractor),
+        neighbours=config.evaluation.neighbours,
+        panel_rows=config.evaluation.panel_rows,
+    )
+
+
+def report_builder(rule: str) -> Callable[[Grid, str], ReportJob]:
+    """Return what makes the job of a part of the report, which has no name but its rule."""
+    writers = (f"benchmark.report.{rule}",)
+    return lambda config, name: ReportJob(name=rule, run=config.run, writers=writers)
+
+
+def comparison_job(config: Grid, name: str) -> ReportJob:
+    """Return the job that compares the run with another one; its name is not asked."""
+    # which of two values is better
+    metrics = [type(metric).__module__ for metric in config.evaluation.metrics.values()]
+    writers = ("benchmark.report.compare", "benchmark.report.compare_formats", *metrics)
+    return ReportJob(name="comparison", run=config.run, writers=writers)
+
+
+# What makes the jobs of each rule.
+BUILDERS: dict[str, Callable[[Grid, str], Job]] = {
+    "prepare": prepare_job,
+    "controls": controls_job,
+    "gather": gather_job,
+    "train": train_job,
+    "sample": sample_job,
+    "merge_samples": merge_samples_job,
+    "features": features_job,
+    "merge_features": merge_features_job,
+    "evaluate": evaluate_job,
+    "retrieve": retrieve_job,
+    **{rule: report_builder(rule) for rule in ("tables", "plots", "site")},
+    "comparison": comparison_job,
+}

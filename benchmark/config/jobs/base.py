@@ -1,0 +1,88 @@
+"""What all jobs have in common."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from benchmark.config.schema import Precision
+    from benchmark.data.sources.base import Source
+    from benchmark.records.record import Kind
+
+Files = tuple[Path, Sequence[str]]  # a folder, and paths in it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(abc.ABC):
+    """All that one job of the workflow needs. Its stage is given it, and reads no config.
+
+    Attributes:
+        name: of what the job makes.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def compared(self) -> dict[str, Any]:
+        """Return what makes the job run again when it changes, as JSON.
+
+        Code, the contents of `files` and the outputs of other jobs are compared besides.
+        """
+
+    @abc.abstractmethod
+    def modules(self) -> list[str]:
+        """Return the modules with which its code begins: of its stage, and of its parts.
+
+        Raises:
+            BenchmarkError: a module of the user's is missing.
+        """
+
+    def files(self) -> Files | None:
+        """Return the files of the user that the job reads; None: none."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedJob(Job):
+    """A job that writes one record, of its own name.
+
+    Attributes:
+        kind: of the record.
+    """
+
+    kind: ClassVar[Kind]
+
+    @abc.abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """Return the record's specification: all that the result depends on but files and code.
+
+        Where files lie, how many threads work and on which device changes nothing.
+        """
+
+    def compared(self) -> dict[str, Any]:
+        """Return the specification."""
+        return self.spec()
+
+
+class Computing(NamedTuple):
+    """How networks compute."""
+
+    device: str  # as in the config: auto, cpu, cuda or cuda:NUMBER
+    precision: Precision
+    compile: bool
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the last bits of a network's output depend on."""
+        return {"precision": self.precision, "compile": self.compile}
+
+
+def data_spec(source: Source) -> dict[str, Any]:
+    """Return all that the prepared images of a data set depend on, besides files.
+
+    Where files lie changes nothing: what they hold is told by `benchmark.storage.contents`.
+    """
+    return {"data": source.model_dump(mode="json", exclude=set(source.places))}

@@ -1,0 +1,91 @@
+"""The job that samples a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config.jobs.base import Computing, Files, RecordedJob
+
+if TYPE_CHECKING:
+    from benchmark.config.jobs.train import TrainJob
+    from benchmark.config.jobs.weights import ReadyWeights
+    from benchmark.diffusion.samplers import Sampler
+    from benchmark.diffusion.schedules import Schedule
+    from benchmark.records.record import Cell
+    from benchmark.storage.paths import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleJob(RecordedJob):
+    """Sample a cell, or a shard of it.
+
+    Attributes:
+        cell: what is sampled.
+        sampler: with its options.
+        schedule: of the process; ready weights have their own, if it is known.
+        trained: the training that makes its weights; None: they came ready.
+        ready: weights that came ready; None: they are trained.
+        batch: images that are sampled together.
+        clip: whether estimates of x_0 are confined to the range of images; None: as the weights
+            say.
+        computing: how the network computes.
+        shard: images of each shard; None: one job samples all. They do not depend on it.
+    """
+
+    kind = "sample"
+    cell: Cell
+    sampler: Sampler
+    schedule: Schedule
+    trained: TrainJob | None = None
+    ready: ReadyWeights | None = None
+    batch: int
+    clip: bool | None
+    computing: Computing
+    shard: int | None
+
+    def array(self, run: Run) -> Path:
+        """Return where the images lie in a run, or in the folder of a shard."""
+        return run.samples(self.name)
+
+    def spec(self) -> dict[str, Any]:
+        """Return all that the samples depend on, besides files of weights."""
+        return {
+            "sampler": self.sampler.model_dump(mode="json"),
+            "steps": self.cell.sampling.steps,
+            "seed": self.cell.seed,
+            "samples": self.cell.samples,
+            "batch": self.batch,
+            "clip": self.clip,
+            **self.computing.spec(),
+            **self._weights_spec(),
+        }
+
+    def _weights_spec(self) -> dict[str, Any]:
+        if self.trained:
+            return {"train": self.trained.spec()}
+        assert self.ready
+        return {
+            "weights": self.ready.spec(),
+            "schedule": self.schedule.model_dump(mode="json"),
+            "resolution": self.cell.resolution,
+        }
+
+    def modules(self) -> list[str]:
+        """Return the stage, the sampler, the schedule, and what makes or reads the network."""
+        if self.trained:
+            network = self.trained.network.modules(self.trained.key)
+        else:
+            assert self.ready
+            network = self.ready.modules()
+        return [
+            "benchmark.stages.sample",
+            type(self.sampler).__module__,
+            *network,
+            type(self.schedule).__module__,
+        ]
+
+    def files(self) -> Files | None:
+        """Return the files of weights on this machine, if they came ready."""
+        return self.ready.checkpoint.local_files() if self.ready else None

@@ -1,0 +1,47 @@
+"""What is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.storage.paths import HELD_OUT
+
+if TYPE_CHECKING:
+    from benchmark.data.controls import MadeControl
+    from benchmark.records.record import Cell, Control
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The samples of a cell, or a control.
+
+    Attributes:
+        name: of its records.
+        dataset: by whose training images it is judged.
+        count: of its images.
+        cell: whose samples it is; None: it is a control.
+        control: as records name it; None: it is a cell.
+        made: what makes the images of the control; None: nothing, they are held-out images.
+        array: the name of the array in which its images and features lie, but for held-out images.
+        first: its first row there.
+    """
+
+    name: str
+    dataset: str
+    count: int
+    cell: Cell | None = None
+    control: Control | None = None
+    made: MadeControl | None = None
+    array: str = ""
+    first: int = 0
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether these are the held-out images of the data set."""
+        return self.control is not None and self.control.kind == HELD_OUT
+
+    @property
+    def rows(self) -> slice:
+        """Its rows in the array."""
+        return slice(None) if self.cell else slice(self.first, self.first + self.count)

@@ -1,0 +1,65 @@
+"""The job that trains a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config.jobs.base import Computing, RecordedJob, data_spec
+from benchmark.diffusion.losses import LOSSES
+
+if TYPE_CHECKING:
+    from benchmark.config.schema import Training
+    from benchmark.data.sources.base import Source
+    from benchmark.diffusion.schedules import Schedule
+    from benchmark.models.networks import Network
+    from benchmark.records.record import Cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob(RecordedJob):
+    """Train the network `name`.
+
+    Attributes:
+        cell: one of those that are sampled with its weights.
+        models: all that are sampled with its weights, sorted.
+        seed: of the run.
+        schedule: of its process.
+        network: what is trained.
+        key: of the network in the config.
+        settings: how it is trained.
+        source: of the images that it is trained on.
+        computing: how the network computes.
+    """
+
+    kind = "train"
+    cell: Cell
+    models: tuple[str, ...]
+    seed: int
+    schedule: Schedule
+    network: Network
+    key: str
+    settings: Training
+    source: Source
+    computing: Computing
+
+    def spec(self) -> dict[str, Any]:
+        """Return all that the weights depend on."""
+        return {
+            "id": self.name,
+            "seed": self.seed,
+            **self.computing.spec(),
+            "schedule": self.schedule.model_dump(mode="json"),
+            "network": self.network.model_dump(mode="json"),
+            "training": self.settings.model_dump(mode="json", exclude={"save_seconds"}),
+            **data_spec(self.source),
+        }
+
+    def modules(self) -> list[str]:
+        """Return the stage, the loss, the network and the schedule."""
+        return [
+            "benchmark.stages.train",
+            LOSSES.get(self.schedule.process().loss).__module__,
+            *self.network.modules(self.key),
+            type(self.schedule).__module__,
+        ]
