@@ -62,13 +62,12 @@ def score(
             or cannot be computed of these, or missing weights.
     """
     asked = [_metric(name) for name in metrics]
-    opened = _open(embedding, real, fake)
+    given = _open(embedding, real, fake)
     if statistics_file is not None:
-        _check_file(statistics_file, real, opened[real])
-    names = _computable(asked, real, fake, opened)
+        _check_file(statistics_file, real, given[real])
+    names = _computable(asked, real, fake, given)
     choice = choice or MetricChoice()
     choice.check(names)
-    given = opened
     opened, moments, told = _moments(given, embedding, names, statistics_file is not None)
     chosen = _chosen(names, choice, (opened[fake], opened[real]), embedding, bool(asked))
     censuses = {path: c for path, side in opened.items() if (c := _census(path, side, given[path]))}
@@ -78,7 +77,6 @@ def score(
     figures = _figures(chosen, *pairs, extractor, embedding, bool(asked))
     if statistics_file is not None:
         _save(reference, extractor, censuses.get(real), statistics_file)
-    meanings = {name: chosen[name].uncertainty(value) for name, value in figures.values.items()}
     return Score(
         real,
         fake,
@@ -88,7 +86,7 @@ def score(
         few=list(few_images(sides | moments, extractor)),
         missing=figures.missing,
         notes=told + notes(opened, real, fake, extractor, censuses),
-        uncertainty={name: text for name, text in meanings.items() if text is not None},
+        uncertainty=_meanings(chosen, figures),
     )
 
 
@@ -322,6 +320,12 @@ def _figures(
         if name in figures.missing and (is_asked or metric.is_distance):
             raise BenchmarkError(f"{name}: {figures.missing[name]}")
     return figures
+
+
+def _meanings(chosen: Mapping[str, Metric], figures: Figures) -> dict[str, str]:
+    """Return by metric what its interval or error is, where there is one."""
+    found = {name: chosen[name].uncertainty(value) for name, value in figures.values.items()}
+    return {name: text for name, text in found.items() if text is not None}
 
 
 def _measure(
