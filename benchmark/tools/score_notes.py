@@ -66,6 +66,9 @@ def side_notes(
         side: what is compared.
         extractor: whose features are compared.
         census: what is known of the images.
+
+    Yields:
+        A sentence for each, without its full stop.
     """
     if isinstance(side, ImageInput) and side.path != path:
         yield f"the images are those of {side.path.name}, beside its pictures"
