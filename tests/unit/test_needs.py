@@ -23,6 +23,7 @@ from benchmark.config import needs
 from benchmark.config.disk import arrays
 from benchmark.config.loading import parse
 from benchmark.config.needs import check_folders, is_reachable, lacking
+from benchmark.core.closure import MODULES
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.listing import image_files
 from benchmark.data.sources.base import drawn
@@ -313,9 +314,11 @@ def test_a_module_beside_the_config_is_found_by_the_command_line(
     smoke["networks"]["net"] = {"kind": "custom", "factory": "beside_the_config:small"}
     path.write_text(yaml.safe_dump(smoke))
     command = [sys.executable, "-m", "benchmark", "config", str(path)]
+    # Configs that other tests read in this process have left their folders there.
+    environment = {key: value for key, value in os.environ.items() if key != MODULES}
 
     def said() -> str:
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stderr
 
