@@ -163,6 +163,16 @@ def test_network_of_the_report_has_113_673_219_parameters() -> None:
     }
 
 
+def test_what_is_left_out_takes_no_random_numbers() -> None:
+    """A training that is done again must begin with the weights of before, whatever options came."""
+    spec = UNet(channels=(16, 16), attention=(False, False), groups=4, mid_attention=False)
+    torch.manual_seed(0)
+    network = UNetModule(spec)
+    total = sum(p.double().sum().item() for p in network.parameters())
+    assert total == pytest.approx(505.2505581693458)
+    assert torch.rand(1).item() == pytest.approx(0.43891507387161255)
+
+
 def test_patches_are_channels_of_a_coarser_grid() -> None:
     spec = UNet(channels=(8, 16), attention=(False, True), groups=4, patch=2)
     network = random_weights(UNetModule(spec))

@@ -236,8 +236,11 @@ class Middle(nn.Module):
     def __init__(self, spec: UNet, channels: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(Resnet(spec, channels, channels) for _ in range(2))
-        attention = [Attention(spec, channels, spec.mid_attention_norm)]
-        self.attentions = nn.ModuleList(attention if spec.mid_attention else [])
+        # What is left out must not be made: it would take random numbers from the other weights.
+        count = 1 if spec.mid_attention else 0
+        self.attentions = nn.ModuleList(
+            Attention(spec, channels, spec.mid_attention_norm) for _ in range(count)
+        )
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map B×channels×H×W to the same shape."""
