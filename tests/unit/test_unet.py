@@ -164,7 +164,7 @@ def test_network_of_the_report_has_113_673_219_parameters() -> None:
 
 
 def test_what_is_left_out_takes_no_random_numbers() -> None:
-    """A training that is done again must begin with the weights of before, whatever options came."""
+    """A training that is done again must begin with the weights of before."""
     spec = UNet(channels=(16, 16), attention=(False, False), groups=4, mid_attention=False)
     torch.manual_seed(0)
     network = UNetModule(spec)
