@@ -35,7 +35,7 @@ class Keys(Strict):
     against: UserText | None = Field(
         default=None,
         min_length=1,
-        description="Run folder or bundle with which `snakemake compare` compares this run",
+        description="Run folder or bundle with which the target `compare` compares this one",
     )
     device: Annotated[
         str,
