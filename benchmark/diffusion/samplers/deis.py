@@ -8,7 +8,7 @@ from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
 from benchmark.diffusion.samplers.base import SPACING, Sampler
-from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, solve
+from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,10 +34,7 @@ class DEIS(Sampler):
     lower_order_final: bool = Field(
         default=True, description="Lower the order of the last of fewer than 15 steps, to 1 at last"
     )
-    final_sigmas_type: FinalSigma = Field(
-        default="zero",
-        description="zero: the last step goes to the clean image; sigma_min: to the least noise",
-    )
+    final_sigmas_type: FinalSigma = "zero"
 
     def sample(
         self,
@@ -53,14 +50,7 @@ class DEIS(Sampler):
         path = Path(
             process, timesteps, self.final_sigmas_type, predict_x0=False, solver_type="exact"
         )
-        predictors = [path.predictor(i, order) for i, order in enumerate(self._orders(steps))]
-        return solve(model, x_T, timesteps, callback, predictors, [None] * steps, predict_x0=False)
-
-    def _orders(self, steps: int) -> list[int]:
-        """Return the order of each step."""
-        orders = [min(i + 1, self.solver_order) for i in range(steps)]
-        if self.lower_order_final and steps < FEW_STEPS:
-            orders = [min(order, steps - i) for i, order in enumerate(orders)]
-        if self.final_sigmas_type == "zero":
-            orders[-1] = 1
-        return orders
+        is_short = self.lower_order_final and steps < FEW_STEPS
+        found = orders(steps, self.solver_order, is_short, self.final_sigmas_type)
+        predictors = [path.predictor(i, order) for i, order in enumerate(found)]
+        return solve(model, x_T, timesteps, callback, predictors, predict_x0=False)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
 from benchmark.diffusion.samplers.base import SPACING, Sampler
-from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, solve
+from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,10 +28,7 @@ class DPMSolverPP3M(Sampler):
     drop_last = True
     kind: Literal["dpm-solver++3m"] = "dpm-solver++3m"
     spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
-    final_sigmas_type: FinalSigma = Field(
-        default="zero",
-        description="zero: the last step goes to the clean image; sigma_min: to the least noise",
-    )
+    final_sigmas_type: FinalSigma = "zero"
     lower_order_final: bool = Field(
         default=True, description="Lower the order of the last of fewer than 15 steps, to 1 at last"
     )
@@ -47,12 +44,9 @@ class DPMSolverPP3M(Sampler):
     ) -> Tensor:
         """Return x_0; see `Sampler.sample`. `noise` is never called."""
         steps = len(timesteps)
-        orders = [min(i + 1, 3) for i in range(steps)]
-        if self.lower_order_final and steps < FEW_STEPS:
-            orders = [min(order, steps - i) for i, order in enumerate(orders)]
-        if self.final_sigmas_type == "zero":
-            orders[-1] = 1
+        is_short = self.lower_order_final and steps < FEW_STEPS
+        found = orders(steps, 3, is_short, self.final_sigmas_type)
         # With "bh2" a step of two predictions is that of 2M, as in the authors' code.
         path = Path(process, timesteps, self.final_sigmas_type, predict_x0=True, solver_type="bh2")
-        predictors = [path.predictor(i, order) for i, order in enumerate(orders)]
-        return solve(model, x_T, timesteps, callback, predictors, [None] * steps, predict_x0=True)
+        predictors = [path.predictor(i, order) for i, order in enumerate(found)]
+        return solve(model, x_T, timesteps, callback, predictors, predict_x0=True)

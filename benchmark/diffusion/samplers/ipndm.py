@@ -55,6 +55,4 @@ class IPNDM(Sampler):
         for i, (keep_t, of_eps_t) in enumerate(rows(keep, of_eps)):
             factors = EXTRAPOLATION[min(i + 1, self.solver_order)]
             predictors.append(Formula(keep_t, [of_eps_t * factor for factor in factors]))
-        return solve(
-            model, x_T, timesteps, callback, predictors, [None] * len(timesteps), predict_x0=False
-        )
+        return solve(model, x_T, timesteps, callback, predictors, predict_x0=False)

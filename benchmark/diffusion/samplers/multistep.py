@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process, levels
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
     from benchmark.diffusion.samplers.base import Callback, Model
 
-FinalSigma = Literal["zero", "sigma_min"]
+FinalSigma = Annotated[
+    Literal["zero", "sigma_min"],
+    Field(description="zero: the last step goes to the clean image; sigma_min: to the least noise"),
+]
 SolverType = Literal["bh1", "bh2"]
 
 FEW_STEPS = 15  # below which diffusers lowers the order of the last steps
@@ -112,14 +116,34 @@ class Path:
         return np.asarray(np.linalg.solve(r ** (k - 1)[:, None], moments))
 
 
+def orders(steps: int, most: int, lower_final: bool, final_sigmas_type: FinalSigma) -> list[int]:
+    """Return the order of each step.
+
+    The first steps are of the order for which there are predictions. One to the clean image, where
+    log σ/α is infinite, is of first order.
+
+    Args:
+        steps: their number.
+        most: the order of the steps between.
+        lower_final: whether the order falls towards the end, to 1 in the last step.
+        final_sigmas_type: where the last step goes.
+    """
+    found = [min(i + 1, most) for i in range(steps)]
+    if lower_final:
+        found = [min(order, steps - i) for i, order in enumerate(found)]
+    if final_sigmas_type == "zero":
+        found[-1] = 1
+    return found
+
+
 def solve(
     model: Model,
     x_T: Tensor,
     timesteps: Array,
     callback: Callback | None,
     predictors: list[Formula],
-    correctors: list[Formula | None],
     predict_x0: bool,
+    correctors: list[Formula | None] | None = None,
 ) -> Tensor:
     """Return x_0: B×C×H×W, once all steps are taken.
 
@@ -129,10 +153,11 @@ def solve(
         timesteps: N descending times.
         callback: called with (i, t, x_t, x̂_0) at each step.
         predictors: the formula of each step.
-        correctors: by which the step that led to the state of their index is taken once more, when
-            the prediction there is known; None: it is not.
         predict_x0: whether the formulas are of predictions x̂_0, or ε̂.
+        correctors: by which the step that led to the state of their index is taken once more, when
+            the prediction there is known; None: it is not. Left out: no step is.
     """
+    correctors = correctors or [None] * len(predictors)
     before: list[Tensor] = []  # predictions, newest first
     x = start = x_T
     longest = max(len(step.factors) for step in predictors)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
 from benchmark.diffusion.samplers.base import SPACING, Sampler
-from benchmark.diffusion.samplers.multistep import FinalSigma, Path, SolverType, solve
+from benchmark.diffusion.samplers.multistep import FinalSigma, Path, SolverType, orders, solve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,10 +43,7 @@ class UniPC(Sampler):
     disable_corrector: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="Steps, from 0, that are not taken once more"
     )
-    final_sigmas_type: FinalSigma = Field(
-        default="zero",
-        description="zero: the last step goes to the clean image; sigma_min: to the least noise",
-    )
+    final_sigmas_type: FinalSigma = "zero"
 
     def sample(
         self,
@@ -59,20 +56,13 @@ class UniPC(Sampler):
     ) -> Tensor:
         """Return x_0 by algorithms 1 and 2; see `Sampler.sample`. `noise` is never called."""
         predict_x0 = self.predict_x0
-        orders = self._orders(len(timesteps))
+        steps = orders(
+            len(timesteps), self.solver_order, self.lower_order_final, self.final_sigmas_type
+        )
         path = Path(process, timesteps, self.final_sigmas_type, predict_x0, self.solver_type)
-        predictors = [path.predictor(i, order) for i, order in enumerate(orders)]  # algorithm 2
+        predictors = [path.predictor(i, order) for i, order in enumerate(steps)]  # algorithm 2
         correctors = [  # algorithm 1
             None if i in self.disable_corrector else path.corrector(i, order)
-            for i, order in enumerate(orders[:-1])
+            for i, order in enumerate(steps[:-1])
         ]
-        return solve(model, x_T, timesteps, callback, predictors, [None, *correctors], predict_x0)
-
-    def _orders(self, steps: int) -> list[int]:
-        """Return the order of each step."""
-        orders = [min(i + 1, self.solver_order) for i in range(steps)]
-        if self.lower_order_final:
-            orders = [min(order, steps - i) for i, order in enumerate(orders)]
-        if self.final_sigmas_type == "zero":
-            orders[-1] = 1
-        return orders
+        return solve(model, x_T, timesteps, callback, predictors, predict_x0, [None, *correctors])
