@@ -40,7 +40,7 @@ class Keys(Strict):
     device: Annotated[
         str,
         text(r"^(auto|cpu|cuda(:\d+)?)$", "auto, cpu, cuda or cuda:NUMBER of a GPU"),
-    ] = "auto"
+    ] = Field(default="auto", description="Where networks run; auto: on a GPU where there is one")
     precision: Precision = Field(
         default="float32",
         description="What networks compute in: tf32 rounds the factors of products on a GPU; bf16 "
@@ -58,13 +58,17 @@ class Keys(Strict):
     feature_batch: int = Field(
         default=64, ge=1, le=MOST_IMAGES, description="Images embedded together"
     )
-    data: dict[Name, Source] = Field(min_length=1)
-    schedules: dict[Name, Schedule] = {}
-    samplers: dict[Name, Sampler] = {}
-    networks: dict[Name, Network] = {}
-    training: dict[Name, Training] = {}
-    models: dict[Name, Model] = Field(min_length=1)
-    grid: list[Entry] = Field(min_length=1)
+    data: dict[Name, Source] = Field(min_length=1, description="Data sets, by name")
+    schedules: dict[Name, Schedule] = Field(
+        default={}, description="Schedules with other options than the defaults, by name"
+    )
+    samplers: dict[Name, Sampler] = Field(
+        default={}, description="Samplers with other options than the defaults, by name"
+    )
+    networks: dict[Name, Network] = Field(default={}, description="What is trained, by name")
+    training: dict[Name, Training] = Field(default={}, description="How it is trained, by name")
+    models: dict[Name, Model] = Field(min_length=1, description="Rows of the tables, by name")
+    grid: list[Entry] = Field(min_length=1, description="What is sampled")
     evaluation: Evaluation
 
     def schedule(self, name: str) -> Schedule:

@@ -63,3 +63,12 @@ def test_the_committed_page_is_that_of_the_config() -> None:
     assert reference(Config.model_json_schema()) == (PROJECT / "docs/config.md").read_text(), (
         "write it again: python -m benchmark schema --markdown > docs/config.md"
     )
+
+
+def _undescribed() -> list[str]:
+    lines = reference(Config.model_json_schema()).splitlines()
+    return [line for line in lines if line.startswith("| `") and line.endswith("|  |")]
+
+
+def test_each_key_of_a_config_has_a_meaning() -> None:
+    assert not _undescribed()

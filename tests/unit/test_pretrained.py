@@ -282,15 +282,19 @@ def test_defaults_are_those_of_diffusers() -> None:
 def test_what_our_network_cannot_do_is_left_to_diffusers(
     change: dict[str, Any], tmp_path: Path
 ) -> None:
+    assert not isinstance(loaded_as_diffusers_does(change, tmp_path), UNetModule)
+
+
+def loaded_as_diffusers_does(change: dict[str, Any], folder: Path) -> nn.Module:
+    """Save a changed network, and return what we load of it, which predicts what theirs does."""
     from diffusers import DDPMScheduler, UNet2DModel
 
-    unet = diffusers_unet(LIKE_CELEBAHQ | change)
-    unet.save_pretrained(tmp_path)
-    DDPMScheduler().save_pretrained(tmp_path)
-    found = load(tmp_path).network
-    assert not isinstance(found, UNetModule)
-    expected = output(UNet2DModel.from_pretrained(tmp_path).eval(), [9.0])
+    diffusers_unet(LIKE_CELEBAHQ | change).save_pretrained(folder)
+    DDPMScheduler().save_pretrained(folder)
+    found = load(folder).network
+    expected = output(UNet2DModel.from_pretrained(folder).eval(), [9.0])
     torch.testing.assert_close(output(found, [9.0]), expected, atol=1e-5, rtol=0)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -309,15 +313,7 @@ def test_what_our_network_cannot_do_is_left_to_diffusers(
 def test_the_improved_network_of_a_checkpoint_is_ours(
     change: dict[str, Any], tmp_path: Path
 ) -> None:
-    from diffusers import DDPMScheduler, UNet2DModel
-
-    unet = diffusers_unet(LIKE_CELEBAHQ | change)
-    unet.save_pretrained(tmp_path)
-    DDPMScheduler().save_pretrained(tmp_path)
-    found = load(tmp_path).network
-    assert isinstance(found, UNetModule)
-    expected = output(UNet2DModel.from_pretrained(tmp_path).eval(), [9.0])
-    torch.testing.assert_close(output(found, [9.0]), expected, atol=1e-5, rtol=0)
+    assert isinstance(loaded_as_diffusers_does(change, tmp_path), UNetModule)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Callback: TypeAlias = Callable[[int, float, Tensor, Tensor], None]  # (i, t, x_t, x̂_0)
 
 SPACING = "How the times are spaced; null: as is usual for the process"
+SpacingOption: TypeAlias = Annotated[OnceSpacing | None, Field(description=SPACING)]
 
 
 class Sampler(Strict):
@@ -46,7 +47,7 @@ class Sampler(Strict):
     diffusers: ClassVar[str] = ""
     adaptive: ClassVar[bool] = False
     kind: str
-    spacing: OnceSpacing | None = Field(default=None, description=SPACING)
+    spacing: SpacingOption = None
 
     @abstractmethod
     def sample(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
-from benchmark.diffusion.samplers.base import SPACING, Sampler
+from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption
 from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class DEIS(Sampler):
     paper = "[Zhang and Chen 2022](https://arxiv.org/abs/2204.13902), in log σ/α"
     drop_last = True
     kind: Literal["deis"] = "deis"
-    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    spacing: SpacingOption = "linspace"
     solver_order: int = Field(
         default=3, ge=1, le=3, description="Number of predictions in a step; 1: DDIM"
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
-from benchmark.diffusion.samplers.base import SPACING, Sampler
+from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption
 from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class DPMSolverPP3M(Sampler):
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), proposition 4.1 (3M)"
     drop_last = True
     kind: Literal["dpm-solver++3m"] = "dpm-solver++3m"
-    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    spacing: SpacingOption = "linspace"
     final_sigmas_type: FinalSigma = "zero"
     lower_order_final: bool = Field(
         default=True, description="Lower the order of the last of fewer than 15 steps, to 1 at last"

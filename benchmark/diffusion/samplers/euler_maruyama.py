@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, OnceSpacing
+from benchmark.diffusion.processes.base import Array
 from benchmark.diffusion.processes.sde import SDE
-from benchmark.diffusion.samplers.base import SPACING, Sampler, blend, rows
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +25,7 @@ class EulerMaruyama(Sampler):
     paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), equation 6"
     families = ("ve", "vp", "sub-vp")
     kind: Literal["euler-maruyama"] = "euler-maruyama"
-    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    spacing: SpacingOption = "linspace"
 
     def sample(  # type: ignore[override]  # `families` lets no other process through
         self,

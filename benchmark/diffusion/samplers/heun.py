@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process, levels
-from benchmark.diffusion.samplers.base import SPACING, Sampler, blend, rows
+from benchmark.diffusion.processes.base import Array, Process, levels
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +24,7 @@ class Heun(Sampler):
     paper = "[Karras et al. 2022](https://arxiv.org/abs/2206.00364), algorithm 1"
     families = ("vp-discrete", "ve", "vp", "sub-vp")
     kind: Literal["heun"] = "heun"
-    spacing: OnceSpacing | None = Field(default="karras", description=SPACING)
+    spacing: SpacingOption = "karras"
 
     def sample(
         self,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
-from benchmark.diffusion.samplers.base import SPACING, Sampler, blend, rows
+from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ class PredictorCorrector(Sampler):
     paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), algorithms 2 to 5"
     even_on_sdes = True
     kind: Literal["predictor-corrector"] = "predictor-corrector"
-    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    spacing: SpacingOption = "linspace"
     snr: float = Field(default=0.16, gt=0, le=100, description="r of algorithms 4 and 5")
     corrections: int = Field(default=1, ge=0, le=1000, description="M of algorithms 2 and 3")
     order: Literal["corrector-first", "predictor-first"] = Field(

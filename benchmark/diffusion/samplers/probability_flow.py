@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, OnceSpacing
+from benchmark.diffusion.processes.base import Array
 from benchmark.diffusion.processes.sde import SDE
-from benchmark.diffusion.samplers.base import SPACING, Sampler
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ class ProbabilityFlow(Sampler):
     even_on_sdes = True
     adaptive = True
     kind: Literal["probability-flow"] = "probability-flow"
-    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    spacing: SpacingOption = "linspace"
     method: Literal["RK45", "RK23", "DOP853"] = Field(
         default="RK45", description="Of scipy's solve_ivp"
     )

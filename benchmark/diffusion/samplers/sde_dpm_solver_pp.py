@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process, levels
-from benchmark.diffusion.samplers.base import SPACING, Sampler, blend, rows
+from benchmark.diffusion.processes.base import Array, Process, levels
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption, blend, rows
 from benchmark.diffusion.samplers.multistep import FEW_STEPS
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class SDEDPMSolverPP(Sampler):
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), section 4.3"
     drop_last = True
     kind: Literal["sde-dpm-solver++"] = "sde-dpm-solver++"
-    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    spacing: SpacingOption = "linspace"
     lower_order_final: bool = Field(
         default=True, description="Take the last of fewer than 15 steps at first order"
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
-from benchmark.diffusion.samplers.base import SPACING, Sampler
+from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption
 from benchmark.diffusion.samplers.multistep import FinalSigma, Path, SolverType, orders, solve
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class UniPC(Sampler):
     drop_last = True
     diffusers = "UniPCMultistepScheduler"
     kind: Literal["unipc"] = "unipc"
-    spacing: OnceSpacing | None = Field(default="linspace", description=SPACING)
+    spacing: SpacingOption = "linspace"
     solver_order: int = Field(default=2, ge=1, le=4, description="p of the paper")
     solver_type: SolverType = Field(
         default="bh2", description="B(h) of the paper: h (bh1), or e^h - 1 (bh2)"
