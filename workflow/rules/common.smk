@@ -1,6 +1,5 @@
 # The checked config and what every stage depends on. No files are made here.
 import contextlib
-import functools
 import json
 import os
 import re
