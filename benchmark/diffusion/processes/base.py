@@ -34,6 +34,8 @@ class Process(ABC):
             the index of a noise level, from 0 for the most noise; `sigma`: the standard deviation
             of the noise.
         clips: whether the sampler of its paper confines x_0 to the range of images.
+        ode_mix: c of the coordinates x/(α + cσ) and σ/(α + cσ) in which the probability-flow ODE is
+            solved, see `ode.py`: 0, or 1 for a process that ends at α = 0, where σ/α is infinite.
         data_range: the range of pixel values in which σ is stated.
     """
 
@@ -43,6 +45,7 @@ class Process(ABC):
     prediction: ClassVar[Prediction] = "eps"
     conditioned_on: ClassVar[Condition] = "time"
     clips: ClassVar[bool] = False
+    ode_mix: ClassVar[float] = 0.0
     data_range: tuple[float, float] = (-1.0, 1.0)
 
     @property
