@@ -3,7 +3,7 @@
 from benchmark.runtime import warm
 
 if __name__ == "__main__":
-    warm.ask()  # before anything is imported that takes time
+    warm.hand_over()  # before anything is imported that takes time
     from benchmark.cli.app import main
 
     main()

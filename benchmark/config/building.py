@@ -62,9 +62,9 @@ def controls_job(config: Grid, dataset: str) -> ControlsJob:
 def train_job(config: Grid, name: str) -> TrainJob:
     """Return the job that trains a network."""
     cell = find(name, config.trainings, "training")
-    recipe = config.recipe(cell.model)
-    assert recipe is not None
-    network, settings = recipe
+    trained = config.network_and_training(cell.model)
+    assert trained is not None
+    network, settings = trained
     return TrainJob(
         name=name,
         cell=cell,
@@ -128,7 +128,7 @@ def merge_features_job(config: Grid, name: str) -> MergeJob:
 
 def evaluate_job(config: Grid, name: str) -> EvaluateJob:
     """Return the job that evaluates a cell, a control, or all controls of a data set."""
-    subjects = tuple(config.judged(name))
+    subjects = tuple(config.subjects_called(name))
     return EvaluateJob(
         name=name,
         subjects=subjects,
@@ -141,7 +141,7 @@ def evaluate_job(config: Grid, name: str) -> EvaluateJob:
 
 def retrieve_job(config: Grid, name: str) -> RetrieveJob:
     """Return the job that retrieves for a cell, a control, or all controls of a data set."""
-    subjects = tuple(config.judged(name))
+    subjects = tuple(config.subjects_called(name))
     return RetrieveJob(
         name=name,
         subjects=subjects,

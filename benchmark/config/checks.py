@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest_names, shown
+from benchmark.core.strict_model import nearest_names, shown
 from benchmark.data.sources.base import Source
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.processes.base import Process

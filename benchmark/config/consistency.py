@@ -79,12 +79,12 @@ def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
 
 
 def _check_learns(config: Grid, model: str, schedule: str) -> None:
-    recipe = config.recipe(model)
-    if recipe is None:
+    trained = config.network_and_training(model)
+    if trained is None:
         _check_described(config, model, schedule)
         return
     process = config.schedule(schedule).process()
-    network, training = recipe
+    network, training = trained
     network.check_process(f"networks.{config.models[model].network}", schedule, process)
     check_loss(f"training.{config.models[model].training}", training, schedule, process)
 

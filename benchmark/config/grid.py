@@ -11,7 +11,7 @@ from benchmark.config.jobs.subject import Subject
 from benchmark.config.keys import Keys
 from benchmark.config.schema import Entry
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import LONGEST, nearest_names, shown
+from benchmark.core.strict_model import LONGEST, nearest_names, shown
 from benchmark.data.controls import CONTROLS
 from benchmark.records.record import Cell, Control, Sampling
 from benchmark.storage.paths import CONTROLS as ALL_CONTROLS
@@ -122,7 +122,7 @@ class Grid(Keys):
                 first=number * count,
             )
 
-    def judged(self, name: str) -> list[Subject]:
+    def subjects_called(self, name: str) -> list[Subject]:
         """Return the cell or the control called `name`, or all for `controls-` and a data set.
 
         Raises:

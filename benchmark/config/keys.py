@@ -21,13 +21,13 @@ from benchmark.config.schema import (
     Training,
 )
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import MOST_IMAGES, Name, Seed, Strict, UserText, text
+from benchmark.core.strict_model import MOST_IMAGES, Name, Seed, StrictModel, UserText, text
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.description import Description
 
 
-class Keys(Strict):
+class Keys(StrictModel):
     """What a config says, and what follows from it for a single model, schedule or sampler."""
 
     run: Name = Field(description="The run's folder below results/")
@@ -142,7 +142,7 @@ class Keys(Strict):
             if path is not None
         ]
 
-    def recipe(self, model: str) -> tuple[Network, Training] | None:
+    def network_and_training(self, model: str) -> tuple[Network, Training] | None:
         """Return what is trained and how, or None where the model's weights are ready."""
         spec = self.models[model]
         if spec.network is None or spec.training is None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from benchmark.config.config import Config
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import explain, shown
+from benchmark.core.strict_model import explain, shown
 from benchmark.core.yaml_text import read_yaml
 
 

@@ -12,11 +12,11 @@ from benchmark.config.checks import (
     known,
 )
 from benchmark.core.reserved import COLUMNS
-from benchmark.core.strict import (
+from benchmark.core.strict_model import (
     MOST_IMAGES,
     Name,
     Seed,
-    Strict,
+    StrictModel,
     UserPath,
     text,
 )
@@ -74,7 +74,7 @@ Precision = Literal["float32", "tf32", "bf16"]
 LOSS_OPTIONS = {name: (field.annotation, field) for name, field in loss_options().items()}
 
 
-class _Optimisation(Strict):
+class _Optimisation(StrictModel):
     """How a network is optimised, whatever its loss."""
 
     steps: int | None = Field(
@@ -139,7 +139,7 @@ class Training(_Learning):
         return self.epochs * -(-images // self.batch)
 
 
-class Model(Strict):
+class Model(StrictModel):
     """A row of the report: a family, its data, and a network to train or one that is ready.
 
     Images that were made elsewhere are judged beside them, as those of a GAN may be.
@@ -172,7 +172,7 @@ class Model(Strict):
         return self
 
 
-class Entry(Strict):
+class Entry(StrictModel):
     """A block of the grid: the product of all its lists."""
 
     table: Name = Field(description="The table in which these rows stand")
@@ -199,7 +199,7 @@ class Entry(Strict):
         return [Sampling(*point) for point in product] or [None]
 
 
-class Evaluation(Strict):
+class Evaluation(StrictModel):
     """How samples are judged: by one Fréchet distance and any other metrics."""
 
     extractor: str = Field(

@@ -21,9 +21,9 @@ from typing import Annotated, Any, Generic, TypeVar, get_args
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict, nearest_names
+from benchmark.core.strict_model import StrictModel, nearest_names
 
-P = TypeVar("P", bound=Strict)
+P = TypeVar("P", bound=StrictModel)
 
 
 class Parts(Generic[P]):

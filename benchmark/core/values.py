@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 
 
-class Value(Strict):
+class Value(StrictModel):
     """One measured number with its uncertainty, in the unit that its name states."""
 
     value: float

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Sha256, Strict, explain
+from benchmark.core.strict_model import Sha256, StrictModel, explain
 from benchmark.storage.atomic import write_text
 from benchmark.storage.locks import lock
 
@@ -27,7 +27,7 @@ LISTED = 20  # names that a manifest lists of each kind; counts are complete
 Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, 3)
 
 
-class Split(Strict):
+class Split(StrictModel):
     """Rows start … stop-1 of the array, and the SHA-256 of their bytes."""
 
     start: int
@@ -35,14 +35,14 @@ class Split(Strict):
     sha256: Sha256
 
 
-class Splits(Strict):
+class Splits(StrictModel):
     """Disjoint sets: no image of one has the pixels of an image of the other."""
 
     train: Split
     held_out: Split
 
 
-class Duplicates(Strict):
+class Duplicates(StrictModel):
     """Images with the same pixels, after crop and resize.
 
     `kept`: groups of names within one set. `passed_over`: [left out, taken before] pairs; where
@@ -55,7 +55,7 @@ class Duplicates(Strict):
     passed_over: list[list[str]]
 
 
-class BadImages(Strict):
+class BadImages(StrictModel):
     """Images that could not be read and were left out because the config says so.
 
     `all` names each with the reason.
@@ -65,7 +65,7 @@ class BadImages(Strict):
     all: list[str]
 
 
-class Manifest(Strict):
+class Manifest(StrictModel):
     """Where prepared images come from and what is in them."""
 
     version: Literal[1] = 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.extractors.weights import Weights, locate
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Embedder:
         return self.forward(self.preprocess(images))
 
 
-class Extractor(Strict):
+class Extractor(StrictModel):
     """A network whose activations are compared in place of pixels.
 
     Attributes:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.core.values import Value
 
 Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
@@ -55,7 +55,7 @@ class Keep(Protocol):
         """Return `compute(features)`, a dataclass of arrays of this kind."""
 
 
-class Metric(Strict):
+class Metric(StrictModel):
     """A metric: its fields are its options.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from benchmark.core.strict import Groups, Seed
+from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, check_pair
 from benchmark.metrics.distances import middle, row_slices, squared_distances

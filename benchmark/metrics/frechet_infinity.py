@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Groups, Seed
+from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.frechet import SubsetDistance, statistics

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Groups, LegacySeed
+from benchmark.core.strict_model import Groups, LegacySeed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, Sizes, check_features
 from benchmark.metrics.uncertainty import Rows, jackknife, with_error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import LegacySeed
+from benchmark.core.strict_model import LegacySeed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.uncertainty import with_error

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Groups, Seed
+from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.distances import (

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 
 
-class Choice(Strict):
+class Choice(StrictModel):
     """A setting that came with a checkpoint, and what was done in its place."""
 
     setting: str = Field(description="Its name in the checkpoint")

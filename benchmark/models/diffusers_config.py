@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import explain, nearest_names
+from benchmark.core.strict_model import explain, nearest_names
 from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.schedules import SCHEDULES, Schedule
 from benchmark.models.description import Description

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest_names
+from benchmark.core.strict_model import nearest_names
 from benchmark.data.listing import folder_kind
 from benchmark.models.choices import Choice
 from benchmark.models.headers import WeightFiles, check_pointer

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest_names
+from benchmark.core.strict_model import nearest_names
 from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.choices import Choice

@@ -15,7 +15,7 @@ import psutil
 from pydantic import Field
 
 from benchmark.core.cores import control_groups
-from benchmark.core.strict import Count, NotNegative, Strict
+from benchmark.core.strict_model import Count, NotNegative, StrictModel
 
 # Every operation of a network waits for its slowest thread, so other work makes a time longer by as
 # much as the part of a core that it takes. A tenth is what `compare` lets pass of a time.
@@ -25,7 +25,7 @@ CPUS = Path("/sys/devices/system/cpu")
 UNTOLD = (psutil.Error, OSError, ValueError, AttributeError, NotImplementedError)
 
 
-class Activity(Strict):
+class Activity(StrictModel):
     """What was taken from a job in a span of time; null: the machine does not tell."""
 
     seconds: NotNegative = Field(description="Wall time of the span")
@@ -43,7 +43,7 @@ class Activity(Strict):
     )
 
 
-class Contention(Strict):
+class Contention(StrictModel):
     """What else used the machine before and while something was timed."""
 
     cores: Count = Field(description="Which the job might use")

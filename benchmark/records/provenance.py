@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field
 
 from benchmark.core.closure import HOME
 from benchmark.core.cores import available_cores
-from benchmark.core.strict import Count, NotNegative, Strict
+from benchmark.core.strict_model import Count, NotNegative, StrictModel
 
 _LIBRARIES = (
     "torch",
@@ -43,7 +43,7 @@ def _check_moment(text: str) -> str:
 Moment = Annotated[str, AfterValidator(_check_moment)]  # date and time, as ISO 8601 writes them
 
 
-class Provenance(Strict):
+class Provenance(StrictModel):
     """The machine and the code that ran the job."""
 
     cpu: str
@@ -73,7 +73,7 @@ class Provenance(Strict):
     )
 
 
-class JobRun(Strict):
+class JobRun(StrictModel):
     """When one of the jobs of a record ran; see `Provenance`."""
 
     threads: Count

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Count, Id, Name, Positive, Strict, explain, shown
+from benchmark.core.strict_model import Count, Id, Name, Positive, StrictModel, explain, shown
 from benchmark.core.values import Value
 from benchmark.models.choices import Choice
 from benchmark.records.contention import Contention, busiest
@@ -18,7 +18,7 @@ from benchmark.records.provenance import JobRun, Provenance
 from benchmark.records.sections import (
     Embedding,
     Gathered,
-    Judged,
+    JudgedAgainst,
     MadeControls,
     Prepared,
     Retrieved,
@@ -64,7 +64,7 @@ class Sampling(NamedTuple):
     steps: int
 
 
-class Cell(Strict):
+class Cell(StrictModel):
     """One point of the grid: what was sampled, from which model, how.
 
     Images that were made elsewhere have no schedule, sampler and steps.
@@ -99,7 +99,7 @@ class Cell(Strict):
         return Sampling(self.schedule, self.sampler, self.steps)
 
 
-class Control(Strict):
+class Control(StrictModel):
     """Images of known quality that are judged as samples are."""
 
     kind: Name
@@ -107,7 +107,7 @@ class Control(Strict):
     text: str = Field(description="What the images are, for captions")
 
 
-class Protocol(Strict):
+class Protocol(StrictModel):
     """How a distance was measured; two distances compare only where all of this is equal."""
 
     extractor: str
@@ -120,7 +120,7 @@ class Protocol(Strict):
     real_sha256: str
 
 
-class Checkpoint(Strict):
+class Checkpoint(StrictModel):
     """Weights that came ready, and what came with them."""
 
     sha256: str = Field(description="Of the file of weights")
@@ -134,7 +134,7 @@ class Checkpoint(Strict):
     )
 
 
-class Curve(Strict):
+class Curve(StrictModel):
     """A training's loss against its step."""
 
     steps: list[int]
@@ -148,7 +148,7 @@ class Curve(Strict):
         return self
 
 
-class Record(Strict):
+class Record(StrictModel):
     """What one job found."""
 
     schema_version: Count = SCHEMA_VERSION
@@ -174,7 +174,7 @@ class Record(Strict):
     gathered: Gathered | None = Field(default=None, description="Of images made elsewhere")
     made: MadeControls | None = Field(default=None, description="Of controls")
     embedding: Embedding | None = Field(default=None, description="Of features")
-    judged: Judged | None = Field(default=None, description="Of metrics")
+    judged: JudgedAgainst | None = Field(default=None, description="Of metrics")
     retrieved: Retrieved | None = Field(default=None, description="Of a retrieval")
     shard_identity: ShardIdentity | None = Field(default=None, description="Of a shard")
     shard_images: Count | None = Field(

@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import Field
 
-from benchmark.core.strict import Count, Name, Strict, shown
+from benchmark.core.strict_model import Count, Name, StrictModel, shown
 
 # Began the names of facts that earlier versions kept: the share of accused in a part of a control,
 # and why a value could not be computed.
 _PART, _REASON = "accused_of_", "no_"
 
 
-class Prepared(Strict):
+class Prepared(StrictModel):
     """The images of a data set, as they were prepared."""
 
     origin: str = Field(description="Where they are from")
@@ -30,7 +30,7 @@ class Prepared(Strict):
     ignored_files: list[str] = Field(default=[], description="How many are no images, by kind")
 
 
-class Trained(Strict):
+class Trained(StrictModel):
     """What was trained, on what."""
 
     models: list[Name] = Field(description="That are sampled with these weights")
@@ -42,7 +42,7 @@ class Trained(Strict):
     steps: Count
 
 
-class Gathered(Strict):
+class Gathered(StrictModel):
     """Images that were made elsewhere."""
 
     folder: str = Field(description="Its name, without its place")
@@ -52,21 +52,21 @@ class Gathered(Strict):
     conversions: list[str] = Field(default=[], description="How many took which conversion")
 
 
-class MadeControls(Strict):
+class MadeControls(StrictModel):
     """The controls of a data set, one behind the other in one array."""
 
     dataset: Name
     controls: list[Name]
 
 
-class Embedding(Strict):
+class Embedding(StrictModel):
     """What features were made with."""
 
     extractor: Name
     from_cache: bool = Field(description="Whether they were known from an earlier run")
 
 
-class Judged(Strict):
+class JudgedAgainst(StrictModel):
     """What the figures of a cell or a control are of."""
 
     dataset: Name | None = None
@@ -75,7 +75,7 @@ class Judged(Strict):
     )
 
 
-class Retrieved(Strict):
+class Retrieved(StrictModel):
     """Which images of a cell or a control were accused of being copies."""
 
     dataset: Name | None = None
@@ -97,7 +97,7 @@ class Retrieved(Strict):
     )
 
 
-class ShardIdentity(Strict):
+class ShardIdentity(StrictModel):
     """What all shards of a cell must have in common, besides the config."""
 
     code: str = Field(description="Hash of the code that made it")

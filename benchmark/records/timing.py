@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from benchmark.core.strict import Count, NotNegative, Positive, Strict
+from benchmark.core.strict_model import Count, NotNegative, Positive, StrictModel
 from benchmark.core.values import Value
 
 
@@ -18,7 +18,7 @@ class Lap(NamedTuple):
     batch: int  # images of the batch
 
 
-class Timing(Strict):
+class Timing(StrictModel):
     """What the sampler alone took, after warm-up, with the device synchronised."""
 
     warmup_batches: int = Field(ge=0)

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict, explain, nearest_names
+from benchmark.core.strict_model import StrictModel, explain, nearest_names
 from benchmark.core.yaml_text import read_yaml
 from benchmark.metrics.uncertainty import (
     difference,
@@ -31,7 +31,7 @@ from benchmark.report.measures import (
 )
 
 
-class Claims(Strict):
+class Claims(StrictModel):
     """What the report claims."""
 
     cells: dict[str, Reported]
@@ -66,14 +66,14 @@ def read_claims(path: Path) -> Claims:
         raise BenchmarkError(f"{path}: {explain(error, content)}") from None
 
 
-class Claim(Strict):
+class Claim(StrictModel):
     """A sentence, and the tests that must all be passed."""
 
     text: str
     tests: list[Test] = Field(min_length=1)
 
 
-class Reported(Strict):
+class Reported(StrictModel):
     """What tells a row of the report from the others."""
 
     weights: Literal["from-scratch", "pretrained"]
@@ -88,14 +88,14 @@ class Reported(Strict):
         return (self.family, self.schedule, self.sampler, str(self.steps), self.weights)
 
 
-class _Pair(Strict):
+class _Pair(StrictModel):
     """A test of two cells of the report, named as in `cells` of the claims."""
 
     cell: str
     other: str
 
 
-class Range(Strict):
+class Range(StrictModel):
     """Bounds of a ratio."""
 
     at_least: float | None = Field(default=None, gt=0)
@@ -211,7 +211,7 @@ class Size(_Pair):
         return time_ratio(large, small, 1.0, (pixels[1] / pixels[0]) ** (1 / self.explains))
 
 
-class _Copies(Strict):
+class _Copies(StrictModel):
     """At most the share `limit` of a family's samples are accused of being copies."""
 
     test: Literal["copies"]
@@ -250,7 +250,7 @@ class _Copies(Strict):
         return found
 
 
-class Either(Strict):
+class Either(StrictModel):
     """One of several lists of tests is passed as a whole."""
 
     test: Literal["either"]

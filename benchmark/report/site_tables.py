@@ -11,7 +11,7 @@ from benchmark.records.record import SIZED
 from benchmark.report.formats import Column, Marked, Table, TableEntry
 from benchmark.report.measures import Verdict
 from benchmark.report.verdict_tables import evidence, samples
-from benchmark.report.verdicts import Finding, Judged
+from benchmark.report.verdicts import ClaimVerdict, Finding
 
 # Columns that are shown on demand.
 MORE = {
@@ -150,7 +150,7 @@ def _item(text: str, entry: TableEntry) -> _Item:
     return _Item(main, f"[{rest}" if opening else "", "" if number is None else str(number))
 
 
-def stated_claims(judged: Sequence[Judged], table: Table) -> list[StatedClaim]:
+def stated_claims(judged: Sequence[ClaimVerdict], table: Table) -> list[StatedClaim]:
     """Return every claim with its verdict, as the page shows it."""
     return [
         StatedClaim(
@@ -172,7 +172,7 @@ def _stated(finding: Finding) -> StatedTest:
     return StatedTest(finding.verdict, found, finding.wanted, list(map(_stated, finding.parts)))
 
 
-def _decisive(claim: Judged) -> str:
+def _decisive(claim: ClaimVerdict) -> str:
     """Return what the first test found that has the verdict of the claim."""
     tests = [part for finding in claim.findings for part in finding.parts or [finding]]
     same = [test for test in tests if test.verdict is claim.verdict] or tests

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest_names
+from benchmark.core.strict_model import nearest_names
 from benchmark.core.values import Value
 from benchmark.records.rows import (
     TIME,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, find_published
 from benchmark.report.formats import FEW, Column, Table, TableEntry, significant
-from benchmark.report.verdicts import Finding, Judged
+from benchmark.report.verdicts import ClaimVerdict, Finding
 
 MOST = 50_000  # the number of samples for which FIDs are published
 
@@ -44,7 +44,7 @@ _READING = [
 ]
 
 
-def verdicts_table(judged: Sequence[Judged], published: dict[Key, Published]) -> Table:
+def verdicts_table(judged: Sequence[ClaimVerdict], published: dict[Key, Published]) -> Table:
     """Return a line for each claim."""
     rows: list[dict[str, TableEntry]] = [
         {
@@ -61,7 +61,7 @@ def verdicts_table(judged: Sequence[Judged], published: dict[Key, Published]) ->
     return Table("verdicts", _READING, _CLAIMS, rows)
 
 
-def findings_table(judged: Sequence[Judged]) -> Table:
+def findings_table(judged: Sequence[ClaimVerdict]) -> Table:
     """Return a line for each test of each claim; tests that stand for each other follow theirs."""
     rows = [
         {"claim": claim.number, **line}

@@ -45,7 +45,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClaimVerdict:
     """A claim with what its tests found."""
 
     number: int
@@ -64,11 +64,13 @@ class Judged:
         return max(needed, default=None) if self.verdict is Verdict.CANNOT_TELL else None
 
 
-def judge(claims: Claims, rows: Sequence[Row]) -> list[Judged]:
+def judge(claims: Claims, rows: Sequence[Row]) -> list[ClaimVerdict]:
     """Judge every claim by the rows of a run."""
     lookup = Lookup(rows, {name: cell.key for name, cell in claims.cells.items()})
     return [
-        Judged(number, claim.text, tuple(run(t, lookup, len(claim.tests)) for t in claim.tests))
+        ClaimVerdict(
+            number, claim.text, tuple(run(t, lookup, len(claim.tests)) for t in claim.tests)
+        )
         for number, claim in enumerate(claims.claims, start=1)
     ]
 
@@ -111,7 +113,8 @@ def any_of(verdicts: Iterable[Verdict]) -> Verdict:
 def _run_either(test: Either, lookup: Lookup, tests: int) -> Finding:
     """Ask every alternative, each a list of tests."""
     tried = [
-        Judged(0, "", tuple(run(t, lookup, tests) for t in together)) for together in test.either
+        ClaimVerdict(0, "", tuple(run(t, lookup, tests) for t in together))
+        for together in test.either
     ]
     verdict = any_of(alternative.verdict for alternative in tried)
     parts = [finding for alternative in tried for finding in alternative.findings]

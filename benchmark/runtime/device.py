@@ -90,3 +90,8 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+def gpu_uuid(device: torch.device) -> str:
+    """Return the name of a GPU that nvidia-smi and NVML know, whatever numbers CUDA gives."""
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

@@ -28,7 +28,7 @@ class Stopped(BaseException):
         self.status = status
 
 
-class _Ear:
+class _ReceivedSignal:
     """What signals have told this process."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class _Ear:
         raise Stopped(128 + number, f"stopped by {signal.Signals(number).name}")
 
 
-_EAR = _Ear()
+_RECEIVED = _ReceivedSignal()
 
 
 def listen() -> None:
@@ -57,18 +57,18 @@ def listen() -> None:
     """
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _EAR)
+            signal.signal(number, _RECEIVED)
 
 
 def is_told() -> bool:
     """Return whether a signal has told this process to end."""
-    return bool(_EAR.number)
+    return bool(_RECEIVED.number)
 
 
 def ignore() -> None:
     """Let no signal end a program that listens: its work is done but for what is written last."""
     for number in SIGNALS:
-        if signal.getsignal(number) is _EAR:
+        if signal.getsignal(number) is _RECEIVED:
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -79,11 +79,11 @@ def deferred() -> Iterator[Callable[[], int]]:
     Yields:
         A function that returns the status with which to end, or 0 while there was no signal.
     """
-    _EAR.is_deferring = True
+    _RECEIVED.is_deferring = True
     try:
-        yield lambda: 128 + _EAR.number if _EAR.number else 0
+        yield lambda: 128 + _RECEIVED.number if _RECEIVED.number else 0
     finally:
-        _EAR.is_deferring = False
+        _RECEIVED.is_deferring = False
 
 
 def reason(status: int) -> str:

@@ -1,8 +1,8 @@
 """Warm processes of a local run: what jobs import is imported once, and each job is a fork of it.
 
-The workflow calls `start`. A job's command line, `python -m benchmark VERB ...`, calls `ask`, which
-hands the job to the warm process and waits for its end; where there is none, as on a cluster or by
-hand, the command does the job itself, with the same result.
+The workflow calls `start`. A job's command line, `python -m benchmark VERB ...`, calls `hand_over`,
+which passes the job to the warm process and waits for its end; where there is none, as on a cluster
+or by hand, the command does the job itself, with the same result.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _status(main: Callable[[], None]) -> int:
     return 0
 
 
-def ask() -> None:
+def hand_over() -> None:
     """Exit with the status of this program's job once a warm process has done it.
 
     Returns:

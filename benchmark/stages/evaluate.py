@@ -10,9 +10,9 @@ from benchmark.metrics.base import Features, Figures, Metric
 from benchmark.metrics.frechet import few
 from benchmark.records.draft import Draft
 from benchmark.records.record import Record, distance_at
-from benchmark.records.sections import Judged
+from benchmark.records.sections import JudgedAgainst
 from benchmark.stages.image_sets import load_features, protocol
-from benchmark.storage.cache import kept
+from benchmark.storage.cache import cached
 from benchmark.storage.paths import CACHE, Run
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
 
     @functools.cache
     def reference(metric: Metric) -> Any:
-        return metric.reference(train, functools.partial(kept, folder=run.kept))
+        return metric.reference(train, functools.partial(cached, folder=run.cached))
 
     def measure(metric: Metric, fake: Features) -> Value:
         return metric.compute(fake, reference(metric))
@@ -66,5 +66,5 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
         cell=subject.cell,
         control=subject.control,
         protocol=protocol(extractor, subject, run, n_fake=len(own)),
-        judged=Judged(dataset=subject.dataset, few=job.few or few(extractor.dimension)),
+        judged=JudgedAgainst(dataset=subject.dataset, few=job.few or few(extractor.dimension)),
     )

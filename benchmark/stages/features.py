@@ -26,7 +26,7 @@ from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.storage.arrays import is_intact, open_array, read_blocks, write_blocks
 from benchmark.storage.atomic import atomic_path
-from benchmark.storage.cache import entry_locked, say_not_kept
+from benchmark.storage.cache import entry_locked, say_not_cached
 from benchmark.storage.paths import CACHE, Run
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class _Embedding:
             with atomic_path(target) as temporary:
                 shutil.copyfile(kept, temporary)
         else:
-            say_not_kept(kept)
+            say_not_cached(kept)
         return cached
 
     def identity(self) -> ShardIdentity:

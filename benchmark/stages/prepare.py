@@ -40,7 +40,7 @@ from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
 from benchmark.records.sections import Prepared
-from benchmark.runtime.once import once
+from benchmark.runtime.one_at_a_time import one_at_a_time
 from benchmark.storage.arrays import write_into
 from benchmark.storage.atomic import atomic_path, flush
 from benchmark.storage.paths import Run
@@ -65,7 +65,7 @@ def stage(job: PrepareJob, run: Run, threads: int | None = None) -> Record:
     """
     draft = Draft(job.kind, job.name, job.spec())
     threads = threads or available_cores()
-    with once(run, job.kind, job.name, draft.spec) as made:
+    with one_at_a_time(run, job.kind, job.name, draft.spec) as made:
         return made or _prepare(job, run, threads, draft)
 
 

@@ -34,7 +34,7 @@ from benchmark.records.draft import Draft
 from benchmark.records.record import Record
 from benchmark.records.sections import Retrieved
 from benchmark.stages.image_sets import load_features, load_images, protocol
-from benchmark.storage.cache import kept
+from benchmark.storage.cache import cached
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import save_png
 
@@ -130,7 +130,7 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     rows = slice(0, None, 2) if subject == held_out else slice(None)
     others = slice(1, None, 2) if subject == held_out else slice(None)
     try:
-        bank = kept(distinct, train, run.kept, Bank)
+        bank = cached(distinct, train, run.cached, Bank)
         figures = memorisation(own[rows], other[others], train, bank)
     except BenchmarkError as error:
         figures = Figures({}, dict.fromkeys(MEMORISATION, str(error)))
@@ -144,7 +144,7 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     try:
         queries = np.concatenate([images[rows], other_images[others]])
         originals = load_data(run.data(subject.dataset), verify=True).train
-        bank = kept(distinct, pixels(originals), run.kept, Bank)
+        bank = cached(distinct, pixels(originals), run.cached, Bank)
         judgement = copies(queries, originals, bank)
     except BenchmarkError as error:
         found.figures.missing["accused"] = str(error)

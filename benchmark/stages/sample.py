@@ -30,8 +30,9 @@ from benchmark.records.provenance import Work
 from benchmark.records.record import Checkpoint, Record
 from benchmark.records.sections import ShardIdentity
 from benchmark.records.timing import Timing
+from benchmark.runtime.batch_times import BatchTimes
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
-from benchmark.runtime.gauges import Laps, gpu_state, watch_machine
+from benchmark.runtime.machine_state import gpu_state, watch_machine
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import to_uint8
 from benchmark.storage.arrays import write_blocks
@@ -123,7 +124,7 @@ class Drawing:
         self.device = device
         self.images = range(job.cell.samples) if images is None else images
         self.parts = [self.images[i : i + step] for i in range(0, len(self.images), step)]
-        self.laps = Laps(device)  # of the batches that are drawn
+        self.batch_times = BatchTimes(device)  # of the batches that are drawn
         self.watch = watch or watch_machine(device)
         self.sizes: list[int] = []  # and their images
         self.counts: list[list[int]] = []  # and the network evaluations in each part of a lap
@@ -168,7 +169,7 @@ class Drawing:
         self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
         self.marks = [0]
         self.watch.begin()
-        with self.laps.lap():
+        with self.batch_times.lap():
             x_0 = self.draw(indices, self.timesteps)
         self._check_finite(x_0, indices)
         self.sizes.append(len(indices))
@@ -182,16 +183,16 @@ class Drawing:
         return Timing(
             warmup_batches=len(self.warm),
             batch=self.sizes[0],
-            batch_seconds=self.laps.seconds,
+            batch_seconds=self.batch_times.seconds,
             batch_images=self.sizes,
             batch_laps=[
                 list(zip(seconds, counts, strict=True))
-                for seconds, counts in zip(self.laps.parts, self.counts, strict=True)
+                for seconds, counts in zip(self.batch_times.parts, self.counts, strict=True)
             ],
             network_evaluations=self.evaluations / len(self.images),
             peak_memory_bytes=peak_memory(self.device),
             peak_memory_of="device" if self.device.type == "cuda" else "process",
-            joules=self.laps.joules,
+            joules=self.batch_times.joules,
             gpu_clock_mhz=clock,
             gpu_throttled=throttled,
         )
@@ -211,7 +212,7 @@ class Drawing:
         def callback(i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
             next(self.progress, None)
             if (i + 1) % stride == 0 and i + 1 < len(timesteps):
-                self.laps.mark()
+                self.batch_times.mark()
                 self.marks.append(self.model.evaluations)
             if first:
                 self.chain(i, t, x_t, x0_hat)

@@ -21,8 +21,8 @@ from benchmark.records.provenance import Stopwatch, Work, created
 from benchmark.records.record import Record, read_record
 from benchmark.records.sections import Trained
 from benchmark.runtime.device import resolve_device, seeded, use_threads
-from benchmark.runtime.gauges import watch_machine
-from benchmark.runtime.once import content, once
+from benchmark.runtime.machine_state import watch_machine
+from benchmark.runtime.one_at_a_time import content, one_at_a_time
 from benchmark.runtime.process_group import Team, is_member, joined, launch, own_device
 from benchmark.runtime.stopping import Budget, ignore
 from benchmark.runtime.training_state import bind_state
@@ -58,7 +58,7 @@ def stage(
         return _train(job, run, threads, minutes)
     budget = Budget(minutes, Stopwatch.since_created() or 0.0)
     # before a GPU is leased: another process that trains the same network may need it
-    with once(run, job.kind, job.name, job.spec(), budget.is_spent) as made:
+    with one_at_a_time(run, job.kind, job.name, job.spec(), budget.is_spent) as made:
         if made is not None:
             return made
         if processes == 1:

@@ -23,7 +23,7 @@ from benchmark.metrics.uncertainty import median_rate
 from benchmark.records.contention import Watch
 from benchmark.records.record import Curve
 from benchmark.runtime.device import arithmetic, synchronise
-from benchmark.runtime.gauges import watch_machine
+from benchmark.runtime.machine_state import watch_machine
 from benchmark.runtime.model_range import dequantised, to_model_range
 from benchmark.runtime.process_group import ALONE, Team
 from benchmark.runtime.stopping import AGAIN, Budget, Stopped, deferred, reason

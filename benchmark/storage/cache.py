@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def kept(
+def cached(
     compute: Callable[[NDArray[Any]], _T], features: NDArray[Any], folder: Path, kind: type[_T]
 ) -> _T:
     """Return `compute(features)`, computed once for equal features by an equal module.
@@ -45,7 +45,7 @@ def kept(
                 with atomic_path(path) as temporary:
                     np.savez(temporary, **vars(found))
             else:
-                say_not_kept(path)
+                say_not_cached(path)
     return found
 
 
@@ -67,7 +67,7 @@ def entry_locked(path: Path) -> Iterator[bool]:
         yield True
 
 
-def say_not_kept(path: Path) -> None:
+def say_not_cached(path: Path) -> None:
     """Warn on stderr that a result cannot be stored, because the cache cannot be written."""
     print(
         f"warning: {path.parent}: cannot be written: what is missing there is computed and not "

@@ -82,7 +82,7 @@ class Run:
         return self.root / "features" / extractor / f"{name}.npy"
 
     @property
-    def kept(self) -> Path:
+    def cached(self) -> Path:
         """Folder of the cached statistics of features, which all runs share."""
         return self.root.parent / CACHE / "kept"
 

@@ -21,7 +21,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict, explain
+from benchmark.core.strict_model import StrictModel, explain
 from benchmark.storage.atomic import atomic_path
 
 SUFFIX = ".zip"
@@ -72,14 +72,14 @@ class _Folder:
         return (self.root / name).read_bytes()
 
 
-class _Entry(Strict):
+class _Entry(StrictModel):
     """What is known of a file before it is read."""
 
     sha256: str
     size: int
 
 
-class _Manifest(Strict):
+class _Manifest(StrictModel):
     """What a bundle holds."""
 
     version: int

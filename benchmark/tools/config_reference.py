@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from benchmark.core.strict import NAME, right
+from benchmark.core.strict_model import NAME, right
 
 Schema = dict[str, Any]  # JSON schema of one key, or of a whole config
 

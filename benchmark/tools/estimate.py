@@ -32,7 +32,7 @@ from benchmark.models.description import Architecture
 from benchmark.records.contention import Contention, load_average
 from benchmark.records.record import Cell
 from benchmark.runtime.device import resolve_device, use_threads
-from benchmark.runtime.gauges import watch_machine
+from benchmark.runtime.machine_state import watch_machine
 from benchmark.runtime.training_state import KEPT
 from benchmark.storage.paths import CACHE, Run
 from benchmark.tools.network_cost import Cost, Meter, evaluations, seconds_an_image
@@ -197,9 +197,9 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
         BenchmarkError: with the reason why it is not.
     """
     schedule = config.schedule(cell.sampling.schedule)
-    recipe = config.recipe(cell.model)
-    if recipe is not None:
-        return Architecture.of(recipe[0], schedule, cell.resolution, "the config")
+    trained = config.network_and_training(cell.model)
+    if trained is not None:
+        return Architecture.of(trained[0], schedule, cell.resolution, "the config")
     weights = config.ready(cell.model, cell.sampling.schedule)
     found = weights.checkpoint.architecture(run.root.parent / CACHE)
     weights.check(found)
@@ -208,9 +208,9 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
 
 def _train(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
     cell = config.trainings[name]
-    recipe = config.recipe(cell.model)
-    assert recipe is not None
-    settings = recipe[1]
+    trained = config.network_and_training(cell.model)
+    assert trained is not None
+    settings = trained[1]
     found = architecture(config, cell, run)
     images = trained_images(settings, config.data[cell.dataset].train)
     row = CostRow(stage="train", name=name, images=images, evaluations=1, origin=found.origin)

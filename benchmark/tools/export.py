@@ -54,9 +54,9 @@ def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
 
 def _check_loadable(config: Config, training: str) -> None:
     """Refuse a file that nobody could use, as the code that a header names is never run."""
-    recipe = config.recipe(config.trainings[training].model)
-    assert recipe is not None
-    if code := recipe[0].users_code():
+    trained = config.network_and_training(config.trainings[training].model)
+    assert trained is not None
+    if code := trained[0].users_code():
         raise BenchmarkError(
             f"{training}: its network is code of your own, {code}, which is not run "
             "from a file of weights: only built-in networks are exported"
@@ -89,7 +89,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         resolution=cell.resolution,
         schedule=cell.schedule,
         manifest=read_manifest(run.manifest(cell.dataset)),
-        recipe=yaml.safe_dump(record.spec, sort_keys=False, default_flow_style=None),
+        spec=yaml.safe_dump(record.spec, sort_keys=False, default_flow_style=None),
         images=trained.images,
         steps=trained.steps,
         batch=trained.batch,

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.config.loading import check_writable
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import nearest_names
+from benchmark.core.strict_model import nearest_names
 from benchmark.core.values import Value
 from benchmark.extractors import EXTRACTORS, Extractor
 from benchmark.metrics import METRICS, Figures, Metric, Sizes

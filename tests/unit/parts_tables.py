@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from benchmark.core.parts import Parts
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.data.controls import CONTROLS
 from benchmark.data.sources import SOURCES
 from benchmark.diffusion.samplers import SAMPLERS
@@ -108,12 +108,12 @@ def markdown(rows: list[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("| --- ", "|---")
 
 
-def told(part: type[Strict]) -> str:
+def told(part: type[StrictModel]) -> str:
     """Return what the first line of a part's docstring says."""
     return (inspect.getdoc(part) or "").splitlines()[0].rstrip(".")
 
 
-def options(part: type[Strict]) -> str:
+def options(part: type[StrictModel]) -> str:
     """Return the options of a part with their defaults."""
     defaults = {name: field.default for name, field in part.model_fields.items()}
     own = {name: value for name, value in defaults.items() if name not in ("kind", "spacing")}

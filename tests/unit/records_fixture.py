@@ -11,7 +11,7 @@ from benchmark.core.canonical import spec_hash
 from benchmark.core.values import Value
 from benchmark.records.provenance import Provenance
 from benchmark.records.record import Cell, Control, Curve, Protocol, Record
-from benchmark.records.sections import Judged, Retrieved
+from benchmark.records.sections import JudgedAgainst, Retrieved
 from benchmark.records.timing import Timing
 from benchmark.storage.paths import Run
 
@@ -188,7 +188,7 @@ def metrics(name: str, distance: float, protocol: Protocol, **subject: object) -
         protocol=protocol,
         values=values,
         sized=sized,
-        judged=Judged(dataset="faces", few=FEW),
+        judged=JudgedAgainst(dataset="faces", few=FEW),
         **subject,
     )
 

@@ -8,31 +8,31 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from benchmark.config.config import Config
-from benchmark.core.strict import Name, Strict
+from benchmark.core.strict_model import Name, StrictModel
 from benchmark.tools.config_reference import reference
 
 PROJECT = Path(__file__).parents[2]
 
 
-class _Disc(Strict):
+class _Disc(StrictModel):
     """A round shape."""
 
     kind: Literal["disc"] = "disc"
     radius: float = Field(default=0.5, gt=0, le=10, description="In pixels | of the image")
 
 
-class _Point(Strict):
+class _Point(StrictModel):
     kind: Literal["point"] = "point"
 
 
-class _Block(Strict):
+class _Block(StrictModel):
     """What is drawn."""
 
     shapes: dict[Name, Annotated[_Disc | _Point, Field(discriminator="kind")]] = {}
     order: list[int] | None = None
 
 
-class _Drawing(Strict):
+class _Drawing(StrictModel):
     title: Name = Field(description="Above the picture")
     blocks: list[_Block] = []
     is_filled: bool = True

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark.config.schema import Source
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import explain
+from benchmark.core.strict_model import explain
 from benchmark.data.listing import ignored_line, image_files
 from benchmark.data.sources.base import drawn
 

@@ -73,8 +73,8 @@ def test_the_card_says_what_the_weights_are(smoke: Config, trained: Run, tmp_pat
         "in 1 minute on 1 thread of",
     ):
         assert fact in card
-    recipe = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
-    assert recipe == smoke.job("train", TRAINING).spec()
+    spec = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
+    assert spec == smoke.job("train", TRAINING).spec()
 
 
 @pytest.mark.parametrize("others", [0.0, 0.8])

@@ -96,7 +96,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import UserPath
+from benchmark.core.strict_model import UserPath
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.checkpoints.base import Hashed
 from benchmark.models.description import Description

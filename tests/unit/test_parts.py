@@ -11,10 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.parts import Parts
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 
 
-class Shape(Strict):
+class Shape(StrictModel):
     """What the parts of these tests have in common."""
 
 

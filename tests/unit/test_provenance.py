@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.records import provenance as records
-from benchmark.runtime import gauges
 from benchmark.runtime import gpu_leases as gpus
+from benchmark.runtime import machine_state
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +65,6 @@ def test_a_gpu_tool_that_fails_is_named_and_nothing_it_prints_is_believed(
     )
     assert gpus._installed() == []
     assert "failed with status 9: mismatch: jobs that run side by side" in capfd.readouterr().err
-    monkeypatch.setattr(gauges, "_uuid", lambda device: "GPU-a1")
+    monkeypatch.setattr(machine_state, "gpu_uuid", lambda device: "GPU-a1")
     cuda = type("Device", (), {"type": "cuda"})()
-    assert gauges.gpu_state(cuda) == (None, None)
+    assert machine_state.gpu_state(cuda) == (None, None)

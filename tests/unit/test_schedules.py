@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmark.core.strict import explain
+from benchmark.core.strict_model import explain
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.diffusion.schedules.cosine import Cosine
 from benchmark.diffusion.schedules.geometric import Geometric

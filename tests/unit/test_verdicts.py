@@ -17,7 +17,7 @@ from benchmark.records.rows import Row, collect
 from benchmark.records.timing import Timing
 from benchmark.report.claims import read_claims
 from benchmark.report.measures import Lookup, TestedNumber, UndecidedError, Verdict, time_ratio
-from benchmark.report.verdicts import Judged, all_of, any_of, judge
+from benchmark.report.verdicts import ClaimVerdict, all_of, any_of, judge
 from benchmark.storage.paths import CLAIMS, REFERENCE
 
 PROJECT = Path(__file__).parents[2]
@@ -99,7 +99,7 @@ def verdicts(rows: list[Row]) -> list[Verdict]:
     return [claim.verdict for claim in judge(read_claims(CLAIMS), rows)]
 
 
-def claim(number: int, rows: list[Row]) -> Judged:
+def claim(number: int, rows: list[Row]) -> ClaimVerdict:
     return judge(read_claims(CLAIMS), rows)[number - 1]
 
 

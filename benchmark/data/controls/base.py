@@ -7,11 +7,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.data.prepared import Images
 
 
-class MadeControl(Strict):
+class MadeControl(StrictModel):
     """Images of known quality that are made of the training images.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from PIL import Image
 from pydantic import Field, model_validator
 
-from benchmark.core.strict import nearest_names, shown, text
+from benchmark.core.strict_model import nearest_names, shown, text
 from benchmark.data.sources.base import Candidates, Item, Offer, Source
 
 if TYPE_CHECKING:

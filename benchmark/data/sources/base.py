@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from benchmark.core.strict import MOST_IMAGES, Seed, Strict
+from benchmark.core.strict_model import MOST_IMAGES, Seed, StrictModel
 from benchmark.data.pixels import Filter, fit_square
 from benchmark.storage.downloads import Download
 
@@ -63,7 +63,7 @@ class Offer:
     ignored: dict[str, int] = field(default_factory=dict)
 
 
-class Source(Strict, abc.ABC):
+class Source(StrictModel, abc.ABC):
     """The fields of every source. A subclass adds `source`, a literal that is its name."""
 
     # Fields that say where files lie. Results depend on what the files hold, not on these.

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.core.strict import Commit
+from benchmark.core.strict_model import Commit
 from benchmark.data.sources.hub_faces import HubFaces
 
 

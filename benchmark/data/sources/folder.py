@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.core.strict import UserPath
+from benchmark.core.strict_model import UserPath
 from benchmark.data.image_files import check_images, file_candidates
 from benchmark.data.listing import image_files
 from benchmark.data.sources.base import Offer, Photographs

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import UserPath
+from benchmark.core.strict_model import UserPath
 from benchmark.data.image_files import file_candidates
 from benchmark.data.listing import image_files, list_files
 from benchmark.data.sources.base import Candidates, Item, Offer, Photographs, drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.diffusion.processes.base import Prediction, Process
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
 
 
-class Loss(Strict):
+class Loss(StrictModel):
     """E[w(t) ‖ŷ(x_t, t) - y‖²] with x_t = α(t) x_0 + σ(t) ε, where y is ε or what `target` says.
 
     A network that predicts something else than y is judged by the ŷ that follows from it, as

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
 from benchmark.diffusion.timesteps import timesteps as space
 
@@ -27,7 +27,7 @@ SPACING = "How the times are spaced; null: as is usual for the process"
 SpacingOption: TypeAlias = Annotated[OnceSpacing | None, Field(description=SPACING)]
 
 
-class Sampler(Strict):
+class Sampler(StrictModel):
     """The options of a sampler, as they stand in a config; `kind` is the sampler's name.
 
     Attributes:

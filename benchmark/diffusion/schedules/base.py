@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.diffusion.processes.base import Process
 
 
-class Schedule(Strict):
+class Schedule(StrictModel):
     """The options of a process, as they stand in a config; `kind` is the schedule's name.
 
     Options of which no process can be made are refused when the schedule is made.

@@ -9,13 +9,13 @@ from typing import ClassVar
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Sha256, Strict
+from benchmark.core.strict_model import Sha256, StrictModel
 from benchmark.diffusion.processes.base import Process
 from benchmark.models.description import Architecture, Description, Loaded
 from benchmark.storage.downloads import Download
 
 
-class CheckpointFormat(Strict):
+class CheckpointFormat(StrictModel):
     """Where ready weights are, as it stands in a config, and how they are read.
 
     A config is read without torch, so that `load` alone imports it.

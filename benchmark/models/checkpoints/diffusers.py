@@ -12,7 +12,7 @@ from pydantic import Field
 
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import UserText
+from benchmark.core.strict_model import UserText
 from benchmark.diffusion.processes.base import Process
 from benchmark.models.checkpoints.base import Hashed
 from benchmark.models.description import Architecture, Description, Loaded

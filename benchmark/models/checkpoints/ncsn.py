@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import UserPath, explain
+from benchmark.core.strict_model import UserPath, explain
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.checkpoints.base import Hashed
 from benchmark.models.description import Description, Loaded

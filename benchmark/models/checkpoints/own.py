@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import UserPath, explain
+from benchmark.core.strict_model import UserPath, explain
 from benchmark.diffusion.processes.base import Prediction
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.checkpoints.base import Hashed

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Name, nearest_names
+from benchmark.core.strict_model import Name, nearest_names
 from benchmark.models.checkpoints.base import CheckpointFormat
 from benchmark.models.checkpoints.own import OwnCheckpoint
 from benchmark.models.description import Description, Loaded

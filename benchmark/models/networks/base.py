@@ -6,14 +6,14 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Strict
+from benchmark.core.strict_model import StrictModel
 from benchmark.diffusion.processes.base import Process
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Network(Strict):
+class Network(StrictModel):
     """The options of a network, as they stand in a config; `kind` is its name.
 
     A config is read without torch, so that `build` alone imports it.

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from benchmark.core.closure import find, own_folders
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import text
+from benchmark.core.strict_model import text
 from benchmark.models.networks.base import Network
 
 if TYPE_CHECKING:

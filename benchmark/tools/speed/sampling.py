@@ -182,10 +182,10 @@ class Own:
         self.run = Run(folder)
         self._cells = {cell.sampler: cell.id for cell in self.config.cells}
         for name, cell in self.config.trainings.items():
-            recipe = self.config.recipe(cell.model)
-            assert recipe is not None
+            trained = self.config.network_and_training(cell.model)
+            assert trained is not None
             with seeded(0):
-                network = recipe[0].build(sizes.side)
+                network = trained[0].build(sizes.side)
                 for parameter in network.parameters():  # the gates begin with zeros
                     torch.nn.init.normal_(parameter, std=0.05)
             save_weights(

@@ -17,7 +17,7 @@ import torch
 
 from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.device import resolve_device, synchronise
-from benchmark.runtime.gauges import gpu_state, watch_machine
+from benchmark.runtime.machine_state import gpu_state, watch_machine
 from benchmark.storage.atomic import write_text
 
 _Work: TypeAlias = Callable[[], object]

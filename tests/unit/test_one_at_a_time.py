@@ -17,7 +17,7 @@ from no_locks import without_locks
 
 from benchmark.core.canonical import spec_hash
 from benchmark.records.record import read_record
-from benchmark.runtime.once import once
+from benchmark.runtime.one_at_a_time import one_at_a_time
 from benchmark.runtime.stopping import AGAIN, Stopped
 from benchmark.storage.paths import REFERENCE, Run
 
@@ -29,11 +29,11 @@ JOB = """
 import json, signal, sys
 signal.alarm(60)  # a job that waits for ever would keep the test waiting too
 from pathlib import Path
-from benchmark.runtime import once
+from benchmark.runtime import one_at_a_time
 from benchmark.storage.paths import Run
-once.POLL_SECONDS = 0.02
+one_at_a_time.POLL_SECONDS = 0.02
 run, spec, record = Run(Path(sys.argv[1])), json.loads(sys.argv[2]), sys.argv[3]
-with once.once(run, "sample", "ddim-linear-ddim-50-s0", spec) as made:
+with one_at_a_time.one_at_a_time(run, "sample", "ddim-linear-ddim-50-s0", spec) as made:
     print("taken" if made else "doing", flush=True)
     if not made:
         sys.stdin.read()
@@ -118,7 +118,9 @@ def test_what_was_done_before_is_done_again(jobs: Jobs) -> None:
 def test_waiting_ends_with_the_time(jobs: Jobs) -> None:
     first = jobs.start(SPEC)
     assert line(first.stdout) == "doing"
-    waiting = once(Run(jobs.root), "sample", "ddim-linear-ddim-50-s0", SPEC, is_spent=lambda: True)
+    waiting = one_at_a_time(
+        Run(jobs.root), "sample", "ddim-linear-ddim-50-s0", SPEC, is_spent=lambda: True
+    )
     with pytest.raises(Stopped, match="another process was at this job") as stopped, waiting:
         raise AssertionError
     assert stopped.value.status == AGAIN

@@ -116,7 +116,7 @@ def shown(value: object) -> str:
     return line if len(line) <= LONGEST_VALUE else f"{line[:LONGEST_VALUE]}…"
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys and what pydantic would convert silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

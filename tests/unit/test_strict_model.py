@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from benchmark.config.loading import load, merged, parse
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict import Name, Strict, explain
+from benchmark.core.strict_model import Name, StrictModel, explain
 from benchmark.core.yaml_text import read_yaml
 from benchmark.models.networks.custom import Custom
 
@@ -24,7 +24,7 @@ SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(SMOKE.read_text())
 
 
-class Everything(Strict):
+class Everything(StrictModel):
     count: int = 0
     counts: list[int] = []
     pair: tuple[float, float] = (0, 0)
@@ -39,7 +39,7 @@ class Everything(Strict):
     name: Name = "a"
 
 
-def said(model: type[Strict], content: dict[str, Any]) -> str:
+def said(model: type[StrictModel], content: dict[str, Any]) -> str:
     with pytest.raises(ValidationError) as caught:
         model.model_validate(content)
     return explain(caught.value, content)

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from benchmark.records.contention import GpuUse
-from benchmark.runtime.gauges import (
+from benchmark.runtime.batch_times import BatchTimes, _Clock
+from benchmark.runtime.machine_state import (
     THROTTLES,
-    Laps,
-    _Clock,
     gpu_state,
     parse_gpu_state,
     parse_gpu_use,
@@ -33,7 +32,7 @@ def package(root: Path, name: str, microjoules: int, wraps_at: int = 10**9) -> P
 
 
 def test_every_lap_is_timed(tmp_path: Path) -> None:
-    laps = Laps(CPU, tmp_path)
+    laps = BatchTimes(CPU, tmp_path)
     for _ in range(2):
         with laps.lap():
             time.sleep(0.01)
@@ -42,7 +41,7 @@ def test_every_lap_is_timed(tmp_path: Path) -> None:
 
 
 def test_a_lap_is_divided_by_its_marks(tmp_path: Path) -> None:
-    laps = Laps(CPU, tmp_path)
+    laps = BatchTimes(CPU, tmp_path)
     laps.mark()  # outside of a lap: of no meaning
     for seconds in ([0.01, 0.03], [0.02]):
         with laps.lap():
@@ -79,7 +78,7 @@ def test_parts_of_a_gpu_are_timed_by_events_that_wait_for_nothing(
     monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    laps = Laps(gpu)
+    laps = BatchTimes(gpu)
     with laps.lap():
         laps.mark()
         assert len(waits) == 1
@@ -90,7 +89,7 @@ def test_energy_is_that_of_all_packages_within_the_laps_alone(tmp_path: Path) ->
     first = package(tmp_path, "intel-rapl:0", 2_000_000)
     second = package(tmp_path, "intel-rapl:1", 0)
     core = package(tmp_path, "intel-rapl:0:0", 0)  # a part of the first
-    laps = Laps(CPU, tmp_path)
+    laps = BatchTimes(CPU, tmp_path)
     with laps.lap():
         first.write_text("5000000\n")
         second.write_text("1500000\n")
@@ -103,14 +102,14 @@ def test_energy_is_that_of_all_packages_within_the_laps_alone(tmp_path: Path) ->
 
 def test_a_counter_may_start_again_from_zero(tmp_path: Path) -> None:
     counter = package(tmp_path, "intel-rapl:0", 9_000_000, wraps_at=10_000_000)
-    laps = Laps(CPU, tmp_path)
+    laps = BatchTimes(CPU, tmp_path)
     with laps.lap():
         counter.write_text("500000\n")
     assert laps.joules == pytest.approx(1.5)
 
 
 def test_a_machine_that_tells_no_energy_has_none(tmp_path: Path) -> None:
-    laps = Laps(CPU, tmp_path / "none")
+    laps = BatchTimes(CPU, tmp_path / "none")
     with laps.lap():
         pass
     assert laps.joules is None
@@ -129,8 +128,8 @@ def test_the_gpu_s_own_counter_is_read_in_joules(monkeypatch: pytest.MonkeyPatch
     properties = SimpleNamespace(uuid="5")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
-    monkeypatch.setattr("benchmark.runtime.gauges._GpuClock", lambda _: _Clock())
-    laps = Laps(torch.device("cuda"))
+    monkeypatch.setattr("benchmark.runtime.batch_times._GpuClock", lambda _: _Clock())
+    laps = BatchTimes(torch.device("cuda"))
     with laps.lap():
         pass
     assert laps.joules == 3.5
@@ -168,7 +167,7 @@ def test_what_nvidia_smi_says_of_others(used: str, processes: str, expected: Gpu
 
 
 def test_a_gpu_needs_one_core_and_a_processor_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.runtime.gauges.gpu_use", lambda _: GpuUse(0.5, 1))
+    monkeypatch.setattr("benchmark.runtime.machine_state.gpu_use", lambda _: GpuUse(0.5, 1))
     found = watch_machine(torch.device("cuda")).found()
     assert (found.needed, found.gpu_used, found.gpu_processes) == (1, 0.5, 1)
     found = watch_machine(CPU).found()

@@ -21,7 +21,7 @@ POLL_SECONDS = 0.5
 
 
 @contextlib.contextmanager
-def once(
+def one_at_a_time(
     run: Run,
     kind: str,
     name: str,
