@@ -38,9 +38,16 @@ def compared(job: Job, results: Path, **more: object) -> str:
     Raises:
         BenchmarkError: a file or a module of the user's is missing.
     """
+    code = _digest(tuple(job.modules()), tuple(own_folders()))
     files = job.files()
     held = {} if files is None else {"files": hashed(files[0], tuple(files[1]), results)}
-    return canonical_json({"code": code(job), **job.compared(), **held, **more})
+    return canonical_json({"code": code, **job.compared(), **held, **more})
+
+
+@functools.cache
+def _digest(modules: tuple[str, ...], folders: tuple[Path, ...]) -> str:
+    """Return one hash of all code that is reached from some modules; looked at once."""
+    return digest(modules, folders)
 
 
 @functools.cache

@@ -18,7 +18,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmark.core.errors import BenchmarkError
 
@@ -98,10 +98,12 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
     roots = {name.partition(".")[0] for name in starts}
     everywhere = [*folders, *map(Path, sys.path)]
     waiting = [*starts, *_parents(starts)]
+    seen = set(STOPS)
     while waiting:
         name = waiting.pop()
-        if name in found or name in STOPS:
+        if name in seen:
             continue
+        seen.add(name)
         root = name.partition(".")[0]
         path = find(name, everywhere if root in roots else folders)
         if path is None:
@@ -160,7 +162,7 @@ def _read(path: Path, module: str) -> tuple[str, list[str]]:
         line = " ".join(str(error).split())
         raise BenchmarkError(f"{path}: not a readable Python module: {line}") from None
     code = parsed.code
-    for template in sorted(_templates(parsed.texts)):
+    for template in sorted(_templates(parsed.texts)) if parsed.texts else ():
         code += hashlib.sha256((TEMPLATES / template).read_bytes()).hexdigest()
     skipped = CHOICES.get(module, set())
     return code, [name for name in parsed.imports if name not in skipped]
@@ -181,7 +183,7 @@ def _parse(source: bytes, module: str, is_package: bool) -> _Parsed:
     imports = {name for node in nodes for name in _imported(node, package)}
     constants = (node.value for node in nodes if isinstance(node, ast.Constant))
     texts = frozenset(text for text in constants if isinstance(text, str) and "." in text)
-    code = hashlib.sha256(ascii(_plain(body)).encode()).hexdigest()
+    code = hashlib.sha256(_plain(body).encode()).hexdigest()
     return _Parsed(code, sorted(imports | _parents(imports)), texts)
 
 
@@ -238,20 +240,20 @@ def _absolute(name: str, level: int, package: str) -> str:
     return ".".join(filter(None, [*base, name]))
 
 
-def _plain(node: object) -> Any:
-    """Return a syntax tree as lists, the same in every version of Python, without docstrings."""
+def _plain(node: object) -> str:
+    """Return a syntax tree as text, the same in every version of Python, without docstrings."""
     if isinstance(node, list):
-        return [_plain(item) for item in node if not _is_docstring(item)]
-    if isinstance(node, ast.JoinedStr):  # some versions add empty texts
-        node.values = [v for v in node.values if not isinstance(v, ast.Constant) or v.value]
+        return f"[{', '.join([_plain(item) for item in node if not _is_docstring(item)])}]"
     if not isinstance(node, ast.AST):
-        return node
-    fields = [
-        (name, _plain(value))
-        for name, value in ast.iter_fields(node)
-        if isinstance(node, ast.Constant) or (value is not None and value != [])
-    ]
-    return [type(node).__name__, *fields]
+        return ascii(node)
+    fields = [repr(type(node).__name__)]
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(node, ast.JoinedStr):  # some versions add empty texts
+            value = [v for v in node.values if not isinstance(v, ast.Constant) or v.value]
+        if isinstance(node, ast.Constant) or (value is not None and value != []):
+            fields.append(f"('{name}', {_plain(value)})")
+    return f"[{', '.join(fields)}]"
 
 
 def _is_docstring(node: object) -> bool:

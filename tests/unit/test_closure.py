@@ -65,14 +65,18 @@ def all_modules() -> list[str]:
     return [name.removesuffix(".__init__") for name in names]
 
 
-def edited(config: Config, file: Path, jobs: list[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The jobs that an edit of a file changes."""
-    before = {job: code(config.job(*job)) for job in jobs}
+def codes(config: Config, jobs: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A hash of the code of each job."""
+    return {job: code(config.job(*job)) for job in jobs}
+
+
+def edited(config: Config, file: Path, before: dict[tuple[str, str], str]) -> set[tuple[str, str]]:
+    """The jobs that an edit of a file changes, of those whose code is known without it."""
     content = file.read_text()
     file.write_text(content + "\nEDITED = 1\n")
-    after = {job: code(config.job(*job)) for job in jobs}
+    after = codes(config, list(before))
     file.write_text(content)
-    return {job for job in jobs if before[job] != after[job]}
+    return {job for job in before if before[job] != after[job]}
 
 
 def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
@@ -80,11 +84,13 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
 ) -> None:
     reached = {job: code_by_module(smoke.job(*job)) for job in SMOKE_JOBS}
     assert set().union(*reached.values()) & STOPS.keys() == set()
+    before = codes(smoke, SMOKE_JOBS)
     for module in all_modules():
         path = scratch.parent / Path(*module.split("."))
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         expected = {job for job in SMOKE_JOBS if module in reached[job]}
-        assert edited(smoke, file, SMOKE_JOBS) == expected, module
+        assert edited(smoke, file, before) == expected, module
+    assert codes(smoke, SMOKE_JOBS) == before
 
 
 @pytest.mark.parametrize(
@@ -145,7 +151,7 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
 def test_an_edited_module_changes_what_it_can_change(
     module: str, rules: set[str], scratch: Path, smoke: Config
 ) -> None:
-    assert {rule for rule, _ in edited(smoke, scratch / module, SMOKE_JOBS)} == rules
+    assert {rule for rule, _ in edited(smoke, scratch / module, codes(smoke, SMOKE_JOBS))} == rules
 
 
 @pytest.mark.parametrize(
@@ -178,7 +184,7 @@ def test_an_edited_part_changes_only_the_jobs_that_use_it(
         ("sample", cells["SDE"]),
         ("gather", cells["other"]),
     ]
-    assert edited(families, scratch / module, every) == {
+    assert edited(families, scratch / module, codes(families, every)) == {
         (rule, cells.get(name, name)) for rule, name in jobs
     }
 
@@ -186,6 +192,7 @@ def test_an_edited_part_changes_only_the_jobs_that_use_it(
 def test_an_edited_template_changes_the_page_that_is_made_of_it(
     scratch: Path, smoke: Config
 ) -> None:
+    before = codes(smoke, SMOKE_JOBS)
     for name, rules in {
         "site.css": {"site"},
         "site.js": {"site"},
@@ -193,22 +200,22 @@ def test_an_edited_template_changes_the_page_that_is_made_of_it(
         "compare.html.jinja": {"comparison"},
         "model-card.md.jinja": set(),
     }.items():
-        found = edited(smoke, scratch / "report" / "templates" / name, SMOKE_JOBS)
+        found = edited(smoke, scratch / "report" / "templates" / name, before)
         assert {rule for rule, _ in found} == rules, name
 
 
 def test_comments_docstrings_and_layout_change_nothing(scratch: Path, smoke: Config) -> None:
-    before = {job: code(smoke.job(*job)) for job in SMOKE_JOBS}
+    before = codes(smoke, SMOKE_JOBS)
     for file in scratch.rglob("*.py"):
         content = file.read_text()
         if content.startswith('"""'):
             content = '"""Another docstring.' + content.removeprefix('"""')
         file.write_text(content.replace("\n\n\n", "\n\n\n\n# a comment\n") + "\n# edited\n")
-    assert {job: code(smoke.job(*job)) for job in SMOKE_JOBS} == before
+    assert codes(smoke, SMOKE_JOBS) == before
 
 
 def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
-    before = {job: code(smoke.job(*job)) for job in SMOKE_JOBS}
+    before = codes(smoke, SMOKE_JOBS)
     packages = ("samplers", "schedules", "processes", "losses")
     for package in (
         *(f"diffusion/{name}" for name in packages),
@@ -220,7 +227,7 @@ def test_a_new_part_changes_nothing(scratch: Path, smoke: Config) -> None:
         "models/checkpoints",
     ):
         (scratch / package / "new.py").write_text("NEW = 1\n")
-    assert {job: code(smoke.job(*job)) for job in SMOKE_JOBS} == before
+    assert codes(smoke, SMOKE_JOBS) == before
 
 
 def test_an_extractor_depends_on_its_own_facts_alone(scratch: Path, smoke: Config) -> None:
@@ -319,7 +326,7 @@ def test_a_network_of_the_users_own_depends_on_its_files(
     file: str, change: Callable[[str], str], reruns: bool, custom: Config, tmp_path: Path
 ) -> None:
     jobs = [("train", "DDPM-linear"), ("sample", CELL), ("features", CELL), ("prepare", "tiny")]
-    before = {job: code(custom.job(*job)) for job in jobs}
+    before = codes(custom, jobs)
     path = tmp_path / file
     path.write_text(change(path.read_text() if path.exists() else ""))
     changed = {job for job in jobs if code(custom.job(*job)) != before[job]}
