@@ -291,10 +291,12 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
             )
     usual = SCHEDULERS[kind]
     settings = usual | {key: value for key, value in given.items() if key in usual}
-    if given.get("predict_epsilon") is not None and "beta_schedule" in usual:
+    read = {*usual, "tensor_format"}
+    if given.get("predict_epsilon") is not None and "prediction_type" in usual:
         settings["prediction_type"] = _prediction(given, path)
+        read.add("predict_epsilon")
     _check(settings, usual, path)
-    foreign = {key: given[key] for key in given if key not in usual and key not in OLD}
+    foreign = {key: value for key, value in given.items() if key not in read}
     return Scheduler(kind, path, settings, foreign)
 
 

@@ -357,24 +357,48 @@ def test_what_a_file_leaves_out_is_as_its_own_class_has_it(folder: Path) -> None
         np.testing.assert_allclose(process.alpha_bar, np.cumprod(1 - betas), rtol=1e-3)  # type: ignore[attr-defined]
 
 
-@given(st.sampled_from(sorted(KNOWN)), st.sampled_from([None, True, 7, 0.5, "x", [1], {}]))
-def test_no_setting_is_ever_ignored(original: Path, key: str, value: Any) -> None:
+@given(
+    st.sampled_from(sorted(SCHEDULERS)),
+    st.sampled_from(sorted(KNOWN)),
+    st.sampled_from([None, False, True, 7, 0.5, "x", [1], {}]),
+)
+def test_no_setting_is_ever_ignored(kind: str, key: str, value: Any) -> None:
     """A value that no scheduler has by default is followed, refused or named; never nothing."""
     from benchmark.models.diffusers_config import schedule_of
-    from benchmark.models.schedulers import IDLE, OLD, read_scheduler
+    from benchmark.models.schedulers import IDLE, read_scheduler
 
-    config = json.loads((original / SCHEDULER).read_text())
-    usual = schedule_of(read_scheduler(config, SCHEDULER))
-    if key in IDLE | OLD or config.get(key, "none") == value:
+    usual = read_scheduler({"_class_name": kind}, SCHEDULER)
+    meant = schedule_of(usual)
+    if key in IDLE | {"tensor_format"} or usual.settings.get(key, "none") == value:
+        return
+    if key == "predict_epsilon" and value in (None, True):  # as all of them do
+        return
+    if key == "clip_sample_range" and not usual.settings.get("clip_sample", True):
+        return
+    if (kind, key) == ("ScoreSdeVeScheduler", "num_train_timesteps"):  # its times have no number
         return
     try:
-        scheduler = read_scheduler(config | {key: value}, SCHEDULER)
+        scheduler = read_scheduler({"_class_name": kind, key: value}, SCHEDULER)
         found = schedule_of(scheduler)
         named = scheduler.choices_with(SAMPLERS.make("ddpm"), found[0].process())
     except BenchmarkError:
         return
-    clipped = scheduler.settings["clip_sample"] != config["clip_sample"]
-    assert found != usual or clipped or any(choice.setting == key for choice in named)
+    clipped = scheduler.settings.get("clip_sample") != usual.settings.get("clip_sample")
+    assert found != meant or clipped or any(choice.setting == key for choice in named)
+
+
+@pytest.mark.parametrize("kind", ["RePaintScheduler", "ScoreSdeVeScheduler"])
+def test_the_old_name_is_named_where_a_scheduler_does_not_read_it(kind: str) -> None:
+    from benchmark.models.diffusers_config import schedule_of
+    from benchmark.models.schedulers import read_scheduler
+
+    scheduler = read_scheduler({"_class_name": kind, "predict_epsilon": False}, SCHEDULER)
+    schedule, prediction = schedule_of(scheduler)
+    assert prediction == schedule.process().prediction
+    named = scheduler.choices_with(SAMPLERS.make("ddpm"), schedule.process())
+    assert [choice.setting for choice in named if choice.checkpoint == "false"] == [
+        "predict_epsilon"
+    ]
 
 
 def test_what_is_not_followed_stands_in_the_log_the_record_and_the_table(
