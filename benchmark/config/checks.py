@@ -13,7 +13,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import nearest_names, shown
 from benchmark.data.sources.base import Source
 from benchmark.diffusion.losses import LOSSES
-from benchmark.diffusion.processes.base import Process
+from benchmark.diffusion.processes.base import Process, check_prediction
 from benchmark.diffusion.samplers import Sampler
 from benchmark.diffusion.schedules import Schedule
 from benchmark.models.description import Description
@@ -32,7 +32,11 @@ def check_data(at: str, source: Source) -> None:
 
 
 def check_loss(at: str, training: Training, schedule: str, process: Process) -> None:
-    """Refuse options of a training that the loss of the process has not."""
+    """Refuse a prediction and options of a training that do not suit its process."""
+    try:
+        check_prediction(training.prediction or process.prediction, process)
+    except ValueError as error:
+        raise ValueError(f"{at}.prediction: {error}") from None
     for option in training.loss_options().keys() - LOSSES.get(process.loss).model_fields:
         owners = [loss.trains for loss in LOSSES.classes.values() if option in loss.model_fields]
         raise ValueError(f"{at}.{option}: only {' and '.join(owners)} have it, not {schedule}")

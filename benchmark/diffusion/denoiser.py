@@ -120,8 +120,8 @@ def estimate_from(
 ) -> Estimate:
     """Return the estimate of which `output` is the part that `prediction` names.
 
-    All follow from x_t = α x_0 + σ ε; with v also where α² + σ² is not 1, and with the velocity
-    also where α or σ is 0.
+    All follow from x_t = α x_0 + σ ε; with v also where α² + σ² is not 1, and with both v and the
+    velocity also where α or σ is 0.
     """
     if prediction == "x0":
         return Estimate(output, None, alpha, sigma, x)
@@ -129,7 +129,10 @@ def estimate_from(
         image = (x - sigma * output) / (alpha + sigma)
         return Estimate(image, image + output, alpha, sigma, x)
     if prediction == "v":
-        eps = (sigma * x + alpha * output) / (alpha**2 + sigma**2)
+        norm = alpha**2 + sigma**2
+        eps = (sigma * x + alpha * output) / norm
+        if isinstance(alpha, Tensor) or alpha == 0:  # x_0 does not follow from ε where α is 0
+            return Estimate((alpha * x - sigma * output) / norm, eps, alpha, sigma, x)
     elif prediction == "score":
         eps = -sigma * output
     else:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.losses import LOSSES, Loss
-from benchmark.diffusion.processes.base import Prediction, Process
+from benchmark.diffusion.processes.base import Prediction, Process, ends_in_noise
 
 EVERY = slice(None)
 
@@ -76,9 +76,12 @@ def loss_at(
     if condition.is_floating_point():
         condition = condition.to(x_0.dtype)
     output = network(x_t, condition)
-    estimate = estimate_from(prediction or process.prediction, output, x_t, a, s)
+    prediction = prediction or process.prediction
+    estimate = estimate_from(prediction, output, x_t, a, s)
     truth = Estimate(x_0, eps, a, s)
-    difference = getattr(estimate, loss.target) - getattr(truth, loss.target)
+    # Where x_t is noise alone, ε̂ is x_t whatever the network says.
+    target = prediction if ends_in_noise(process) else loss.target
+    difference = getattr(estimate, target) - getattr(truth, target)
     error = difference.square().flatten(1)  # (B, CHW)
     return loss.weigh(error, process, t, sigma)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.diffusion.processes.base import Array, Process, Spacing
+from benchmark.diffusion.processes.base import Array, Process, Spacing, ends_in_noise
 
 KARRAS_RHO = 7  # Karras et al. 2022, section 3
 
@@ -73,6 +73,12 @@ def _linspace(process: Process, points: int) -> Array:
 
 def _karras(process: Process, points: int) -> Array:
     """Karras et al. 2022, equation 5."""
+    if ends_in_noise(process):
+        others = " or ".join(spacing for spacing in process.spacings if spacing != "karras")
+        raise BenchmarkError(
+            "spacing: karras is even in a power of σ/α, which is infinite at the last time of this "
+            f"schedule: choose {others}"
+        )
     ends = np.array([process.t_max, process.t_min])
     first, last = (process.sigma(ends) / process.alpha(ends)) ** (1 / KARRAS_RHO)
     times = process.time_of(np.linspace(first, last, points) ** KARRAS_RHO)

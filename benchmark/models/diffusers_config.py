@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import explain, nearest_names
-from benchmark.diffusion.processes.base import Prediction, Process
+from benchmark.diffusion.processes.base import Prediction, Process, check_prediction
 from benchmark.diffusion.schedules import SCHEDULES, Schedule
 from benchmark.models.description import Description
 from benchmark.models.hub import Pipeline
@@ -94,6 +94,11 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
     scheduler = read_scheduler(pipeline.scheduler, pipeline.scheduler_path)
     schedule, prediction = schedule_of(scheduler)
     process = schedule.process()
+    try:
+        check_prediction(prediction, process)
+    except ValueError as error:
+        at = f"{pipeline.scheduler_path}: rescale_betas_zero_snr"
+        raise BenchmarkError(f"{at}: {error}") from None
     embedding = pipeline.network.get("time_embedding_type")
     if embedding == "fourier" and process.conditioned_on != "sigma":
         raise BenchmarkError(
@@ -217,7 +222,10 @@ def schedule_of(scheduler: Scheduler) -> tuple[Schedule, Prediction]:
         options = {ours: settings[theirs] for ours, theirs in names.items()}
         return _schedule("ve", options, path), "score"
     name = _look_up(BETA_SCHEDULES, "beta_schedule", settings["beta_schedule"], path)
-    options = {"T": settings["num_train_timesteps"]}
+    options = {
+        "T": settings["num_train_timesteps"],
+        "zero_terminal_snr": settings.get("rescale_betas_zero_snr", False),
+    }
     if name != "cosine":
         options |= {key: settings[key] for key in ("beta_start", "beta_end")}
     prediction = settings.get("prediction_type", "epsilon")

@@ -153,6 +153,7 @@ FOLLOWED = {
     "beta_start",
     "beta_end",
     "beta_schedule",
+    "rescale_betas_zero_snr",
     "prediction_type",
     "clip_sample",
     "clip_sample_range",
@@ -162,7 +163,6 @@ FOLLOWED = {
 # they do not, and why another is refused.
 REFUSED: dict[str, tuple[Any, str]] = {
     "trained_betas": (None, "only schedules that beta_schedule names are sampled"),
-    "rescale_betas_zero_snr": (False, "a schedule that ends in pure noise cannot be sampled"),
     "thresholding": (False, "only clip_sample is done; set it to false"),
     "timestep_type": ("discrete", "only networks that are told discrete times are sampled"),
     "use_flow_sigmas": (False, "only networks of diffusion are sampled, not of flow matching"),

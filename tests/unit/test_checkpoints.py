@@ -34,6 +34,7 @@ from benchmark.config.loading import parse
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.checkpoints.ncsn import NcsnCheckpoint
 from benchmark.models.checkpoints.own import OwnCheckpoint
 from benchmark.models.description import Loaded
@@ -185,6 +186,18 @@ def test_a_ddim_pipeline_makes_ddim_of_any_scheduler(
     np.testing.assert_allclose(ours(found, "ddim", 10), expected, atol=2e-3)
 
 
+def test_a_schedule_that_ends_in_noise_alone_is_sampled_as_in_diffusers(folder: Path) -> None:
+    shared = {"num_train_timesteps": 100, "timestep_spacing": "trailing", "clip_sample": False}
+    said = {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    with_scheduler(folder, "DDIMScheduler", **shared, **said)
+    rewrite(folder / "model_index.json", _class_name="DDIMPipeline")
+    assert choices(folder, "ddim", spacing="trailing") == []
+    found = load(folder)
+    assert found.schedule == Linear(T=100, zero_terminal_snr=True)
+    expected = theirs(folder, "DDIMPipeline", 10)
+    np.testing.assert_allclose(ours(found, "ddim", 10, spacing="trailing"), expected, atol=2e-3)
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_the_old_name_of_the_prediction_is_followed(folder: Path, old: bool) -> None:
     path = folder / SCHEDULER
@@ -301,7 +314,7 @@ def test_settings_of_another_scheduler_are_named_as_diffusers_does_not_read_them
         (DDPM, {"variance_type": "learned"}, "variance_type is 'learned': only networks that"),
         (DDPM, {"variance_type": "learned_range"}, "variance_type is 'learned_range': only"),
         (DDPM, {"trained_betas": [0.1] * 100}, "trained_betas is set: only schedules"),
-        (DDPM, {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is set: a schedule"),
+        (DDPM, {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr: eps says nothing of the"),
         (DDPM, {"thresholding": True}, "thresholding is set: only clip_sample is done"),
         (DDPM, {"clip_sample_range": 3.0}, "clip_sample_range is 3.0: only 1 is done"),
         (DDPM, {"beta_schedule": "laplace"}, "beta_schedule is 'laplace': known are"),

@@ -628,7 +628,7 @@ def test_configurations_that_cannot_be_used_are_named(
         ({"beta_schedule": "exp"}, "beta_schedule is 'exp': known are linear, "),
         ({"prediction_type": "flow"}, "prediction_type is 'flow': known are epsilon, "),
         ({"trained_betas": [0.1]}, "trained_betas is set"),
-        ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is set"),
+        ({"rescale_betas_zero_snr": 1}, "rescale_betas_zero_snr is 1: true or false"),
         ({"variance_type": "learned"}, "variance_type is 'learned': only networks that predict no"),
         ({"beta_schedule": ["linear"]}, r"beta_schedule is \['linear'\]: known are"),
         ({"num_train_timesteps": "many"}, "T: a number is needed, not 'many'"),

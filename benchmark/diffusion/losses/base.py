@@ -19,7 +19,7 @@ class Loss(StrictModel):
     """E[w(t) ‖ŷ(x_t, t) - y‖²] with x_t = α(t) x_0 + σ(t) ε, where y is ε or what `target` says.
 
     A network that predicts something else than y is judged by the ŷ that follows from it, as
-    ε̂ = -σ s from a score s.
+    ε̂ = -σ s from a score s. On a process that ends at α = 0, y is what the network predicts.
 
     Attributes:
         trains: what it is the loss of, in messages.

@@ -34,8 +34,6 @@ class Process(ABC):
             the index of a noise level, from 0 for the most noise; `sigma`: the standard deviation
             of the noise.
         clips: whether the sampler of its paper confines x_0 to the range of images.
-        ode_mix: c of the coordinates x/(α + cσ) and σ/(α + cσ) in which the probability-flow ODE is
-            solved, see `ode.py`: 0, or 1 for a process that ends at α = 0, where σ/α is infinite.
         data_range: the range of pixel values in which σ is stated.
     """
 
@@ -45,7 +43,6 @@ class Process(ABC):
     prediction: ClassVar[Prediction] = "eps"
     conditioned_on: ClassVar[Condition] = "time"
     clips: ClassVar[bool] = False
-    ode_mix: ClassVar[float] = 0.0
     data_range: tuple[float, float] = (-1.0, 1.0)
 
     @property
@@ -82,6 +79,14 @@ class Process(ABC):
         x_{i+1} is the less noisy state; after the last time it is the clean image.
         """
 
+    @property
+    def ode_mix(self) -> float:
+        """The c of the coordinates x/(α + cσ) and σ/(α + cσ) of the ODE, see `ode.py`.
+
+        It is 0, or 1 for a process that ends at α = 0, where σ/α is infinite.
+        """
+        return float(ends_in_noise(self))
+
     def snr(self, t: Any) -> Any:
         """Return the signal-to-noise ratio α²/σ²."""
         return (self.alpha(t) / self.sigma(t)) ** 2
@@ -103,6 +108,28 @@ class Process(ABC):
         """Map states of this process to images in [-1, 1]; the inverse of `encode`."""
         low, high = self.data_range
         return (x - low) * (2 / (high - low)) - 1
+
+
+def ends_in_noise(process: Process) -> bool:
+    """Return whether nothing of the image is left at the last time, α = 0."""
+    return bool(process.alpha(process.t_max) == 0)
+
+
+def check_prediction(prediction: Prediction, process: Process) -> None:
+    """Refuse a network that cannot say at some time which image it believes in.
+
+    Args:
+        prediction: what its output means.
+        process: whose times it is told.
+
+    Raises:
+        ValueError: it predicts the noise, of which no image follows where α = 0.
+    """
+    if prediction in ("eps", "score") and ends_in_noise(process):
+        raise ValueError(
+            f"{prediction} says nothing of the image at the last time of the schedule, where x_t "
+            "is noise alone: v or x0 would"
+        )
 
 
 def exact_chain(process: Process, timesteps: Array) -> tuple[Array, Array]:

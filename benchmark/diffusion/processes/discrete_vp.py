@@ -21,10 +21,11 @@ class DiscreteVP(Discrete):
     """The variance-preserving Markov chain of Ho et al. 2020, equations 2 and 4.
 
     Between the T times, log SNR is interpolated linearly, so that a network that takes fractional
-    times can be evaluated at any noise level.
+    times can be evaluated at any noise level. Before a last time of SNR 0, whose logarithm is
+    infinite, α/σ is.
 
     Args:
-        alpha_bar: ᾱ_t for t = 0 … T-1, falling, within (0, 1).
+        alpha_bar: ᾱ_t for t = 0 … T-1, falling, within (0, 1); the last may be 0.
     """
 
     family = "vp-discrete"
@@ -40,10 +41,22 @@ class DiscreteVP(Discrete):
 
     @cached_property
     def _log_level(self) -> Array:
-        return 0.5 * (np.log1p(-self.alpha_bar) - np.log(self.alpha_bar))
+        """Return log σ/α of the times at which it is finite."""
+        alpha_bar = self.alpha_bar[: -1 if self._ends_in_noise else None]
+        return 0.5 * (np.log1p(-alpha_bar) - np.log(alpha_bar))
+
+    @cached_property
+    def _ends_in_noise(self) -> bool:
+        return bool(self.alpha_bar[-1] == 0)
 
     def _level(self, t: ArrayLike) -> Array:
-        return np.asarray(np.exp(np.interp(np.asarray(t), np.arange(self.length), self._log_level)))
+        """Return σ/α, shaped like t."""
+        t = np.asarray(t)
+        level = np.asarray(np.exp(np.interp(t, np.arange(len(self._log_level)), self._log_level)))
+        if not self._ends_in_noise:
+            return level
+        with np.errstate(divide="ignore"):
+            return np.asarray(level / np.clip(self.t_max - t, 0.0, 1.0))
 
     def alpha(self, t: ArrayLike) -> Array:
         """Return √ᾱ_t."""
@@ -55,9 +68,11 @@ class DiscreteVP(Discrete):
 
     def time_of(self, level: ArrayLike) -> Array:
         """Return the fractional times at which σ/α equals `level`."""
-        return np.asarray(
-            np.interp(np.log(np.asarray(level)), self._log_level, np.arange(self.length))
-        )
+        log_level, known = np.log(np.asarray(level)), self._log_level
+        times = np.asarray(np.interp(log_level, known, np.arange(len(known))))
+        if not self._ends_in_noise:
+            return times
+        return np.asarray(times + np.maximum(-np.expm1(known[-1] - log_level), 0.0))
 
     def prior(self, noise: Tensor) -> Tensor:
         """Return the noise as it is: the chain ends at N(0, I)."""

@@ -35,6 +35,7 @@ class Sampler(StrictModel):
         families: the processes for which it is defined; None: all.
         drop_last: whether its last step starts before the first time; see `timesteps`.
         even_on_sdes: whether in continuous time it is defined for evenly spaced times alone.
+        divides_by_alpha: whether its formulas divide by α, so that it cannot start where α is 0.
         diffusers: the scheduler of diffusers that takes the same steps and has the same options.
         adaptive: whether it chooses its steps itself, for each image, to the tolerances `atol` and
             `rtol` that are among its options; then its evaluations depend on the network.
@@ -44,6 +45,7 @@ class Sampler(StrictModel):
     families: ClassVar[tuple[str, ...] | None] = None
     drop_last: ClassVar[bool] = False
     even_on_sdes: ClassVar[bool] = False
+    divides_by_alpha: ClassVar[bool] = False
     diffusers: ClassVar[str] = ""
     adaptive: ClassVar[bool] = False
     kind: str
@@ -92,7 +94,28 @@ class Sampler(StrictModel):
                 f"spacing: {self.kind} on a {process.family} process is not defined for {spacing}: "
                 "choose linspace"
             )
-        return space(process, steps, spacing, self.drop_last)
+        times = space(process, steps, spacing, self.drop_last)
+        if self.divides_by_alpha:
+            check_signal(self.kind, process, times)
+        return times
+
+
+def check_signal(kind: str, process: Process, timesteps: Array) -> None:
+    """Refuse to start a sampler that divides by α where α is 0.
+
+    Args:
+        kind: its name, and the option by which it does so.
+        process: gives α.
+        timesteps: N descending times.
+
+    Raises:
+        BenchmarkError: with samplers that start there.
+    """
+    if process.alpha(timesteps[0]) == 0:
+        raise BenchmarkError(
+            f"sampler: {kind} divides by α, which is 0 at the first of its times, the last of the "
+            "schedule: choose ddim, ddpm or dpm-solver++, or another spacing, which begins earlier"
+        )
 
 
 def rows(*tables: Array) -> Iterator[tuple[float, ...]]:

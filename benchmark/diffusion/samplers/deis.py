@@ -26,6 +26,7 @@ class DEIS(Sampler):
 
     paper = "[Zhang and Chen 2022](https://arxiv.org/abs/2204.13902), in log σ/α"
     drop_last = True
+    divides_by_alpha = True
     kind: Literal["deis"] = "deis"
     spacing: SpacingOption = "linspace"
     solver_order: int = Field(

@@ -33,6 +33,7 @@ class IPNDM(Sampler):
     """
 
     paper = "[Zhang and Chen 2022](https://arxiv.org/abs/2204.13902), iPNDM"
+    divides_by_alpha = True
     kind: Literal["ipndm"] = "ipndm"
     solver_order: int = Field(
         default=4, ge=1, le=4, description="Number of predictions in a step; 1: DDIM"

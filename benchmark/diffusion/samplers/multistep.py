@@ -75,7 +75,7 @@ class Path:
         end = None if final_sigmas_type == "zero" else process.t_min
         alpha, sigma = levels(process, timesteps, end)
         self._a, self._b = (sigma, alpha) if predict_x0 else (alpha, sigma)
-        with np.errstate(divide="ignore"):  # at the clean image z is infinite
+        with np.errstate(divide="ignore"):  # at the clean image, and at noise alone, z is infinite
             self._z = np.log(self._a) - np.log(self._b)
         self._solver_type = solver_type
 
@@ -95,7 +95,9 @@ class Path:
         if h == 0:  # the grid ends at the least noise: stay there
             return Formula(keep, [gain] + [0.0] * (order - 1 + len(beyond)))
         r = np.array([(self._z[i - k] - self._z[i]) / h for k in range(1, order)] + beyond)
-        factors = -self._b[i + 1] * self._weights(h, r) / r
+        factors = np.zeros(len(r))
+        near = np.isfinite(r) & np.isfinite(h)  # no polynomial goes through a point at infinity
+        factors[near] = -self._b[i + 1] * self._weights(h, r[near]) / r[near]
         return Formula(keep, [gain - float(factors.sum()), *factors.tolist()])
 
     def _weights(self, h: float, r: Array) -> Array:

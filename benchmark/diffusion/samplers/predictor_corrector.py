@@ -23,6 +23,7 @@ class PredictorCorrector(Sampler):
 
     paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), algorithms 2 to 5"
     even_on_sdes = True
+    divides_by_alpha = True
     kind: Literal["predictor-corrector"] = "predictor-corrector"
     spacing: SpacingOption = "linspace"
     snr: float = Field(default=0.16, gt=0, le=100, description="r of algorithms 4 and 5")

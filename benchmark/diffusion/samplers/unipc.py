@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption
+from benchmark.diffusion.samplers.base import Sampler, SpacingOption, check_signal
 from benchmark.diffusion.samplers.multistep import FinalSigma, Path, SolverType, orders, solve
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ class UniPC(Sampler):
         default=(), description="Steps, from 0, that are not taken once more"
     )
     final_sigmas_type: FinalSigma = "zero"
+
+    def plan(self, process: Process, steps: int) -> Array:
+        """Return the times; see `Sampler.plan`."""
+        times = super().plan(process, steps)
+        if not self.predict_x0:
+            check_signal(f"{self.kind} with predict_x0 false", process, times)
+        return times
 
     def sample(
         self,

@@ -16,6 +16,19 @@ class Betas(Schedule):
     """β_t of T times, Ho et al. 2020, equation 2."""
 
     T: int = Field(default=1000, le=1_000_000, description="Number of times")
+    zero_terminal_snr: bool = Field(
+        default=False,
+        description="Shift and scale √ᾱ so that the last time is noise alone, ᾱ = 0 (Lin et al. "
+        "2024, algorithm 1); a network then predicts v or x0",
+    )
+
+    @model_validator(mode="after")
+    def _check_terminal(self) -> Betas:
+        if self.zero_terminal_snr and self.T < 2:
+            raise ValueError(
+                f"schedule: T = {self.T} and zero_terminal_snr make no schedule: T ≥ 2 would"
+            )
+        return self
 
     @abstractmethod
     def betas(self) -> Array:
@@ -23,7 +36,11 @@ class Betas(Schedule):
 
     def process(self) -> DiscreteVP:
         """Return the chain with ᾱ_t = Π (1 - β_s) over s ≤ t, Ho et al. 2020, equation 4."""
-        return DiscreteVP(np.cumprod(1 - self.betas()))
+        alpha_bar = np.cumprod(1 - self.betas())
+        if self.zero_terminal_snr:
+            root = np.sqrt(alpha_bar)
+            alpha_bar = ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
+        return DiscreteVP(alpha_bar)
 
 
 class RisingBetas(Betas):
