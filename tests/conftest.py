@@ -14,7 +14,7 @@ from faults_table import Faults, write_table
 from hypothesis import settings
 
 from benchmark.config.config import Config
-from benchmark.config.loading import load, parse
+from benchmark.config.loading import load_config, parse_config
 from benchmark.core import closure
 from benchmark.core.closure import HOME, PACKAGE
 from benchmark.records.record import read_records
@@ -43,7 +43,7 @@ FAMILIES = SMOKE.with_name("families.yaml")
 
 @pytest.fixture(scope="session")
 def smoke() -> Config:
-    return load(SMOKE)
+    return load_config(SMOKE)
 
 
 @pytest.fixture(scope="session")
@@ -150,4 +150,4 @@ def families() -> Config:
     content: dict[str, Any] = yaml.safe_load(FAMILIES.read_text())
     del content["models"]["ready"]  # whose weights another run makes
     content["grid"] = [entry for entry in content["grid"] if entry["model"] != "ready"]
-    return parse(content)
+    return parse_config(content)

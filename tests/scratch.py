@@ -27,8 +27,8 @@ CODE = """
 import json, sys
 from pathlib import Path
 from benchmark.config.dependencies import code
-from benchmark.config.loading import load
-config = load(Path(sys.argv[1]))
+from benchmark.config.loading import load_config
+config = load_config(Path(sys.argv[1]))
 print(json.dumps([code(config.job(*job)) for job in json.loads(sys.argv[2])]))
 """
 

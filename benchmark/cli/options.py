@@ -76,10 +76,10 @@ def examples(*lines: str) -> str:
 
 def load_checked(path: Path) -> Config:
     """Read a config. Modules of the user's own may lie beside it."""
-    from benchmark.config.loading import load
+    from benchmark.config.loading import load_config
 
     os.environ.setdefault(MODULES, str(path.resolve().parent))
-    return load(path)
+    return load_config(path)
 
 
 def module_of(verb: str) -> str:

@@ -91,11 +91,10 @@ def compare(
     ] = False,
 ) -> None:
     """Compare runs cell by cell: distances, times and what they were measured on."""
-    from benchmark.report.compare import changed
-    from benchmark.report.compare import compare as join
+    from benchmark.report.compare import changed, compare_runs
     from benchmark.report.compare_formats import COMPARISON_FORMATS
 
-    found = join(runs, metric, threshold)
+    found = compare_runs(runs, metric, threshold)
     print(COMPARISON_FORMATS[output](changed(found) if only_changed else found), end="")
     if not exit_zero:
         raise typer.Exit(found.status)

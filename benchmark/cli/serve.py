@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from benchmark.cli import app
 from benchmark.cli.options import module_of
-from benchmark.config.loading import load
+from benchmark.config.loading import load_config
 from benchmark.runtime.warm import NEEDED_LATER, SERVED, Server
 
 
@@ -22,7 +22,7 @@ def main() -> NoReturn:
     path, number, config = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     for module in (*map(module_of, SERVED[path.name]), *NEEDED_LATER[path.name]):
         import_module(module)
-    load(config)
+    load_config(config)
     gc.collect()
     gc.freeze()  # a collection in a child would copy the pages that it shares with the others
     job = Server(socket.socket(fileno=number), sys.stdin.fileno()).serve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmark.config.grid import Grid, find
+from benchmark.config.grid import Grid, look_up
 from benchmark.config.jobs.base import Job
 from benchmark.config.jobs.controls import ControlsJob
 from benchmark.config.jobs.evaluate import EvaluateJob
@@ -24,7 +24,7 @@ from benchmark.storage.paths import HELD_OUT
 
 def prepare_job(config: Grid, name: str) -> PrepareJob:
     """Return the job that prepares a data set."""
-    return PrepareJob(name=name, source=find(name, config.data, "data set"))
+    return PrepareJob(name=name, source=look_up(name, config.data, "data set"))
 
 
 def gather_job(config: Grid, name: str) -> GatherJob:
@@ -48,7 +48,7 @@ def gather_job(config: Grid, name: str) -> GatherJob:
 
 def controls_job(config: Grid, dataset: str) -> ControlsJob:
     """Return the job that makes the controls of a data set."""
-    source = find(dataset, config.data, "data set")
+    source = look_up(dataset, config.data, "data set")
     return ControlsJob(
         name=config.controls_of(dataset),
         dataset=dataset,
@@ -61,7 +61,7 @@ def controls_job(config: Grid, dataset: str) -> ControlsJob:
 
 def train_job(config: Grid, name: str) -> TrainJob:
     """Return the job that trains a network."""
-    cell = find(name, config.trainings, "training")
+    cell = look_up(name, config.trainings, "training")
     trained = config.network_and_training(cell.model)
     assert trained is not None
     network, settings = trained

@@ -18,7 +18,7 @@ from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import Sizes
-from benchmark.storage.paths import CONTROLS, HELD_OUT
+from benchmark.storage.paths import ALL_CONTROLS, HELD_OUT
 
 
 def check_config(config: Grid) -> None:
@@ -154,7 +154,7 @@ def _check_case(config: Grid) -> None:
 
 
 def _check_subjects(config: Grid) -> None:
-    kinds = [HELD_OUT, CONTROLS, *config.evaluation.controls]
+    kinds = [HELD_OUT, ALL_CONTROLS, *config.evaluation.controls]
     controls = {f"{kind}-{data}" for kind in kinds for data in config.data}
     for name in sorted(controls.intersection(config.data)):
         raise ValueError(f"data.{name}: this is the name of a control: rename it")

@@ -14,8 +14,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import LONGEST, nearest_names, shown
 from benchmark.data.controls import CONTROLS
 from benchmark.records.record import Cell, Control, Sampling
-from benchmark.storage.paths import CONTROLS as ALL_CONTROLS
-from benchmark.storage.paths import HELD_OUT
+from benchmark.storage.paths import ALL_CONTROLS, HELD_OUT
 
 _V = TypeVar("_V")
 
@@ -38,7 +37,7 @@ class Grid(Keys):
 
     def cell(self, name: str) -> Cell:
         """Return the cell with this id; raise BenchmarkError with the nearest right id."""
-        return find(name, {cell.id: cell for cell in self.cells}, "cell")
+        return look_up(name, {cell.id: cell for cell in self.cells}, "cell")
 
     def shard(self, name: str) -> int | None:
         """Return how many images of a cell one job samples, or embeds; None: all.
@@ -132,7 +131,7 @@ class Grid(Keys):
         for subject in self.subjects.values():
             if subject.control:
                 groups.setdefault(self.controls_of(subject.dataset), []).append(subject)
-        return find(name, groups, "cell or control")
+        return look_up(name, groups, "cell or control")
 
     def controls_of(self, dataset: str) -> str:
         """Return the name of all controls of a data set together."""
@@ -166,10 +165,10 @@ class Grid(Keys):
         """
         controls = [self.controls_of(cell.dataset) for cell in self.cells]
         known = [*(cell.id for cell in self.cells), *self.data, *controls]
-        return find(name, {name: name for name in known}, "cell, data set or controls-DATA")
+        return look_up(name, {name: name for name in known}, "cell, data set or controls-DATA")
 
 
-def find(name: str, found: Mapping[str, _V], noun: str) -> _V:
+def look_up(name: str, found: Mapping[str, _V], noun: str) -> _V:
     """Return what is called `name`; raise BenchmarkError with the nearest right name."""
     if name not in found:
         raise BenchmarkError(f"no {noun} {shown(name)}: {nearest_names(name, found)}")

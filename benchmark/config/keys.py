@@ -10,11 +10,11 @@ from pydantic import Field
 from benchmark.config.jobs.base import Computing
 from benchmark.config.jobs.weights import ReadyWeights
 from benchmark.config.schema import (
+    ComputePrecision,
     Entry,
     Evaluation,
     Model,
     Network,
-    Precision,
     Sampler,
     Schedule,
     Source,
@@ -41,7 +41,7 @@ class Keys(StrictModel):
         str,
         text(r"^(auto|cpu|cuda(:\d+)?)$", "auto, cpu, cuda or cuda:NUMBER of a GPU"),
     ] = Field(default="auto", description="Where networks run; auto: on a GPU where there is one")
-    precision: Precision = Field(
+    precision: ComputePrecision = Field(
         default="float32",
         description="What networks compute in: tf32 rounds the factors of products on a GPU; bf16 "
         "is automatic mixed precision",

@@ -18,13 +18,13 @@ from benchmark.core.strict_model import explain, shown
 from benchmark.core.yaml_text import read_yaml
 
 
-def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read and check a config file.
 
     Raises:
         BenchmarkError: with the file, the path of the key, and the nearest right name.
     """
-    return parse({**read_config(path), **(overrides or {})}, str(path))
+    return parse_config({**read_config(path), **(overrides or {})}, str(path))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _typed(value: Any) -> Any:
     return scalar if isinstance(scalar, bool | int | float | None) else value
 
 
-def parse(content: Mapping[str, Any], origin: str = "config") -> Config:
+def parse_config(content: Mapping[str, Any], origin: str = "config") -> Config:
     """Check a config given as plain data; `origin` begins the error message."""
     try:
         return Config.model_validate(content)

@@ -68,7 +68,7 @@ else:
 
 
 # What networks compute in. float32 is that of IEEE 754, on a GPU too.
-Precision = Literal["float32", "tf32", "bf16"]
+ComputePrecision = Literal["float32", "tf32", "bf16"]
 
 # The options of all losses. A training has those of the loss of its process.
 LOSS_OPTIONS = {name: (field.annotation, field) for name, field in loss_options().items()}

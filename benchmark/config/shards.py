@@ -31,7 +31,7 @@ def shard_name(part: range) -> str:
     return f"{part.start}-{part.stop}"
 
 
-def parse(shard: str, count: int, batch: int) -> range:
+def parse_shard(shard: str, count: int, batch: int) -> range:
     """Return the images of the part called `shard`, as 0-1000.
 
     Raises:

@@ -105,11 +105,11 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
             continue
         seen.add(name)
         root = name.partition(".")[0]
-        path = find(name, everywhere if root in roots else folders)
+        path = source_file(name, everywhere if root in roots else folders)
         if path is None:
             continue
-        if find(name, folders) is None and INSTALLED.intersection(path.parts):
-            found[root] = _installed(find(root, everywhere) or path)
+        if source_file(name, folders) is None and INSTALLED.intersection(path.parts):
+            found[root] = _installed(source_file(root, everywhere) or path)
             continue
         found[name], reached = _read(path, name)
         waiting += reached
@@ -129,7 +129,7 @@ def own_folders() -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
-def find(module: str, folders: Iterable[Path]) -> Path | None:
+def source_file(module: str, folders: Iterable[Path]) -> Path | None:
     """Return the source file of a module, the first of these folders that has it."""
     place = module.replace(".", "/")
     for folder in [HOME] if module.partition(".")[0] == PACKAGE else folders:

@@ -91,7 +91,7 @@ class Dataset:
     manifest: Manifest
 
 
-def load(folder: Path, verify: bool = False) -> Dataset:
+def load_dataset(folder: Path, verify: bool = False) -> Dataset:
     """Open prepared images.
 
     Args:

@@ -5,8 +5,8 @@ loading its network does, which stands in `networks`.
 """
 
 from benchmark.core.parts import Parts
-from benchmark.extractors.base import Extractor, feature_blocks, features, fingerprint
+from benchmark.extractors.base import Extractor, embed_images, feature_blocks, fingerprint
 
 EXTRACTORS = Parts("extractor", Extractor, __name__)
 
-__all__ = ["EXTRACTORS", "Extractor", "feature_blocks", "features", "fingerprint"]
+__all__ = ["EXTRACTORS", "Extractor", "embed_images", "feature_blocks", "fingerprint"]

@@ -30,12 +30,12 @@ class DINOv2ViTL14(Extractor):
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Resize uint8 B×3×H×W to 224×224 as Pillow's bicubic does, normalise as for ImageNet."""
-        from benchmark.extractors.networks.dinov2 import preprocess
+        from benchmark.extractors.networks.dinov2 import preprocess_dinov2
 
-        return preprocess(images)
+        return preprocess_dinov2(images)
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return what maps that to the normalised class token, float32 B×1024."""
-        from benchmark.extractors.networks.dinov2 import load
+        from benchmark.extractors.networks.dinov2 import load_dinov2
 
-        return load(file, device)
+        return load_dinov2(file, device)

@@ -30,12 +30,12 @@ class EfficientNetLite0(Extractor):
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Resize uint8 B×3×H×W to 224×224, bilinearly and antialiased, and map to (x − 127)/128."""
-        from benchmark.extractors.networks.efficientnet_lite0 import preprocess
+        from benchmark.extractors.networks.efficientnet_lite0 import preprocess_efficientnet
 
-        return preprocess(images)
+        return preprocess_efficientnet(images)
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return what maps that to the pooled features, float32 B×1280."""
-        from benchmark.extractors.networks.efficientnet_lite0 import load
+        from benchmark.extractors.networks.efficientnet_lite0 import load_efficientnet
 
-        return load(file, device)
+        return load_efficientnet(file, device)

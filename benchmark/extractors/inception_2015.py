@@ -41,9 +41,9 @@ class Inception2015(Extractor):
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return what maps B×3×299×299 in about [-1, 1] to the pool3 features, float32 B×2048."""
-        from benchmark.extractors.networks.inception_2015 import load
+        from benchmark.extractors.networks.inception_2015 import load_inception_2015
 
-        return load(file, device)
+        return load_inception_2015(file, device)
 
     def classifier(self, file: Path) -> NDArray[np.float32]:
         """Return the matrix, 2048×1008, that maps features to logits."""

@@ -30,12 +30,12 @@ class InceptionV3ImageNet(Extractor):
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Resize uint8 B×3×H×W to a shorter side of 342, cut the centre 299×299, map to [-1, 1]."""
-        from benchmark.extractors.networks.inception_imagenet import preprocess
+        from benchmark.extractors.networks.inception_imagenet import preprocess_inception_imagenet
 
-        return preprocess(images)
+        return preprocess_inception_imagenet(images)
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return what maps that to the pooled features, float32 B×2048."""
-        from benchmark.extractors.networks.inception_imagenet import load
+        from benchmark.extractors.networks.inception_imagenet import load_inception_imagenet
 
-        return load(file, device)
+        return load_inception_imagenet(file, device)

@@ -92,7 +92,7 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
         BenchmarkError: the network or the schedule is none that can be sampled here.
     """
     scheduler = read_scheduler(pipeline.scheduler, pipeline.scheduler_path)
-    schedule, prediction = schedule_of(scheduler)
+    schedule, prediction = schedule_and_prediction(scheduler)
     process = schedule.process()
     try:
         check_prediction(prediction, process)
@@ -210,7 +210,7 @@ def image_resolution(config: dict[str, Any], path: Path) -> int:
     return side
 
 
-def schedule_of(scheduler: Scheduler) -> tuple[Schedule, Prediction]:
+def schedule_and_prediction(scheduler: Scheduler) -> tuple[Schedule, Prediction]:
     """Return the schedule of a scheduler, and what its network predicts.
 
     Raises:

@@ -20,7 +20,7 @@ from benchmark.models.tensors import fill, flat, read_shards
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
-def load_network(
+def load_pipeline_network(
     described: Description, pipeline: Pipeline, files: WeightFiles
 ) -> tuple[nn.Module, tuple[Choice, ...]]:
     """Return our U-Net where it can do what is configured, and diffusers' own where not.

@@ -14,7 +14,7 @@ from benchmark.core.strict_model import nearest_names
 from benchmark.data.listing import folder_kind
 from benchmark.models.choices import Choice
 from benchmark.models.headers import WeightFiles, check_pointer
-from benchmark.models.hub_cache import HubSource, NotAskedError, cached, fetched
+from benchmark.models.hub_cache import HubSource, NotAskedError, fetch_into_cache, find_cached
 
 # Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
 Find = Callable[[str], Path | None]
@@ -106,11 +106,11 @@ class Finder:
         if self._folder:
             local = self._folder / name
             return local if local.is_file() else None
-        path, known = cached(self._spec, name, self._cache)
+        path, known = find_cached(self._spec, name, self._cache)
         if known or not self._download:
             return path
         try:
-            return fetched(self._spec, name, self._cache)
+            return fetch_into_cache(self._spec, name, self._cache)
         except NotAskedError:
             if not is_whole(Finder(self._spec, self._cache, download=False)):
                 raise

@@ -39,7 +39,7 @@ def revision_of(path: Path) -> str | None:
     return found[1] if found else None
 
 
-def fetched(spec: HubSource, name: str, cache: Path) -> Path | None:
+def fetch_into_cache(spec: HubSource, name: str, cache: Path) -> Path | None:
     """Return a file of the hub once it is in the cache, or None where the hub has none.
 
     Raises:
@@ -81,7 +81,7 @@ def check_pinned(spec: HubSource) -> None:
         )
 
 
-def cached(spec: HubSource, name: str, cache: Path) -> tuple[Path | None, bool]:
+def find_cached(spec: HubSource, name: str, cache: Path) -> tuple[Path | None, bool]:
     """Return a file of the hub's cache, and whether the cache knows that there is or is none."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError

@@ -16,7 +16,7 @@ from benchmark.models.choices import Choice
 from benchmark.records.contention import Contention, busiest
 from benchmark.records.provenance import JobRun, Provenance
 from benchmark.records.sections import (
-    Embedding,
+    Embedded,
     Gathered,
     JudgedAgainst,
     MadeControls,
@@ -173,7 +173,7 @@ class Record(StrictModel):
     trained: Trained | None = Field(default=None, description="Of a training")
     gathered: Gathered | None = Field(default=None, description="Of images made elsewhere")
     made: MadeControls | None = Field(default=None, description="Of controls")
-    embedding: Embedding | None = Field(default=None, description="Of features")
+    embedding: Embedded | None = Field(default=None, description="Of features")
     judged: JudgedAgainst | None = Field(default=None, description="Of metrics")
     retrieved: Retrieved | None = Field(default=None, description="Of a retrieval")
     shard_identity: ShardIdentity | None = Field(default=None, description="Of a shard")

@@ -59,7 +59,7 @@ class MadeControls(StrictModel):
     controls: list[Name]
 
 
-class Embedding(StrictModel):
+class Embedded(StrictModel):
     """What features were made with."""
 
     extractor: Name

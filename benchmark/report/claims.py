@@ -20,14 +20,14 @@ from benchmark.metrics.uncertainty import (
 from benchmark.records.published import Key
 from benchmark.report.measures import (
     Lookup,
-    TestedNumber,
-    TestedShare,
+    Measurement,
+    ShareMeasurement,
     UndecidedError,
     Verdict,
     accused_copies,
-    distance_ratio,
+    measured_distance_ratio,
+    measured_time_ratio,
     shared_distances,
-    time_ratio,
 )
 
 
@@ -88,7 +88,7 @@ class Reported(StrictModel):
         return (self.family, self.schedule, self.sampler, str(self.steps), self.weights)
 
 
-class _Pair(StrictModel):
+class _TwoCells(StrictModel):
     """A test of two cells of the report, named as in `cells` of the claims."""
 
     cell: str
@@ -116,7 +116,7 @@ class Range(StrictModel):
         return self
 
 
-class Closer(_Pair):
+class CloserTest(_TwoCells):
     """The distance of `cell` is below that of `other`, both of as many images."""
 
     test: Literal["closer"]
@@ -126,14 +126,14 @@ class Closer(_Pair):
         """Return what is measured, for readers."""
         return f"distance: {lookup.text(self.cell)} − {lookup.text(self.other)}"
 
-    def measured(self, lookup: Lookup) -> TestedNumber:
+    def measured(self, lookup: Lookup) -> Measurement:
         """Measure the difference."""
         rows = lookup.cells(self.cell), lookup.cells(self.other)
         n, a, b = shared_distances(*rows)
-        return TestedNumber(difference(a, b), None, 0.0, (*rows[0], *rows[1]), n, n)
+        return Measurement(difference(a, b), None, 0.0, (*rows[0], *rows[1]), n, n)
 
 
-class Distance(_Pair, Range):
+class DistanceTest(_TwoCells, Range):
     """The distance of `cell` is so many times that of `other`, both of as many images."""
 
     test: Literal["distance"]
@@ -142,13 +142,13 @@ class Distance(_Pair, Range):
         """Return what is measured, for readers."""
         return f"distance: {lookup.text(self.cell)} / {lookup.text(self.other)}"
 
-    def measured(self, lookup: Lookup) -> TestedNumber:
+    def measured(self, lookup: Lookup) -> Measurement:
         """Measure the ratio."""
         rows = lookup.cells(self.cell), lookup.cells(self.other)
-        return distance_ratio(*rows, self.at_least, self.at_most)
+        return measured_distance_ratio(*rows, self.at_least, self.at_most)
 
 
-class Noise(Range):
+class NoiseTest(Range):
     """The distance of `cell` is so large a share of that of random pixels."""
 
     test: Literal["noise"]
@@ -158,14 +158,14 @@ class Noise(Range):
         """Return what is measured, for readers."""
         return f"distance: {lookup.text(self.cell)} / random pixels"
 
-    def measured(self, lookup: Lookup) -> TestedNumber:
+    def measured(self, lookup: Lookup) -> Measurement:
         """Measure the ratio."""
         rows = lookup.cells(self.cell)
         noise = lookup.control("noise", rows[0].dataset)
-        return distance_ratio(rows, [noise], self.at_least, self.at_most)
+        return measured_distance_ratio(rows, [noise], self.at_least, self.at_most)
 
 
-class Time(_Pair, Range):
+class TimeTest(_TwoCells, Range):
     """An image of `cell` takes so many times as long as one of `other`."""
 
     test: Literal["time"]
@@ -174,13 +174,13 @@ class Time(_Pair, Range):
         """Return what is measured, for readers."""
         return f"seconds an image: {lookup.text(self.cell)} / {lookup.text(self.other)}"
 
-    def measured(self, lookup: Lookup) -> TestedNumber:
+    def measured(self, lookup: Lookup) -> Measurement:
         """Measure the ratio."""
         rows = lookup.cells(self.cell), lookup.cells(self.other)
-        return time_ratio(*rows, self.at_least, self.at_most)
+        return measured_time_ratio(*rows, self.at_least, self.at_most)
 
 
-class Size(_Pair):
+class SizeTest(_TwoCells):
     """An image of `cell` takes less time than one of `other`, mostly because it is smaller.
 
     The ratio of the pixels explains the share `explains` of the ratio of times, in logarithms.
@@ -198,7 +198,7 @@ class Size(_Pair):
         """Return what is measured, for readers."""
         return f"seconds an image: {lookup.text(self.other)} / {lookup.text(self.cell)}"
 
-    def measured(self, lookup: Lookup) -> TestedNumber:
+    def measured(self, lookup: Lookup) -> Measurement:
         """Measure the ratio of times.
 
         Raises:
@@ -208,10 +208,11 @@ class Size(_Pair):
         pixels = [row.cell.resolution**2 for row in (small[0], large[0]) if row.cell]
         if pixels[0] >= pixels[1]:
             raise UndecidedError("the images of both have the same size here")
-        return time_ratio(large, small, 1.0, (pixels[1] / pixels[0]) ** (1 / self.explains))
+        most = (pixels[1] / pixels[0]) ** (1 / self.explains)
+        return measured_time_ratio(large, small, 1.0, most)
 
 
-class _Copies(StrictModel):
+class CopiesTest(StrictModel):
     """At most the share `limit` of a family's samples are accused of being copies."""
 
     test: Literal["copies"]
@@ -228,7 +229,7 @@ class _Copies(StrictModel):
         """Return what is measured, for readers."""
         return f"share of {self.family} samples accused of being copies"
 
-    def measured(self, lookup: Lookup) -> TestedNumber:
+    def measured(self, lookup: Lookup) -> Measurement:
         """Measure the share, once planted copies were found.
 
         Raises:
@@ -244,7 +245,7 @@ class _Copies(StrictModel):
                 raise UndecidedError(f"copies planted among {dataset} are not found often enough")
         number = sum(accused_copies(row) or 0 for row in rows)
         n = sum(row.cell.samples for row in rows if row.cell)
-        found = TestedShare(proportion(np.arange(n) < number), None, self.limit, rows, n)
+        found = ShareMeasurement(proportion(np.arange(n) < number), None, self.limit, rows, n)
         if number and found.verdict(tests=1) is Verdict.REPRODUCED:
             raise UndecidedError(f"{number} of {n} samples are accused: look at their panels")
         return found
@@ -257,11 +258,9 @@ class Either(StrictModel):
     either: list[list[Plain]] = Field(min_length=1)
 
 
-Plain = Annotated[Closer | Distance | Noise | Time | Size | _Copies, Field(discriminator="test")]
-
-Test = Annotated[
-    Closer | Distance | Noise | Time | Size | _Copies | Either, Field(discriminator="test")
-]
+_Plain = CloserTest | DistanceTest | NoiseTest | TimeTest | SizeTest | CopiesTest
+Plain = Annotated[_Plain, Field(discriminator="test")]
+Test = Annotated[_Plain | Either, Field(discriminator="test")]
 
 
 def _flat(tests: Iterable[Test]) -> Iterator[Plain]:

@@ -31,7 +31,7 @@ IDENTITY = [
 ]
 
 
-def identity(row: Row, label: str, record: Record | None) -> dict[str, TableEntry]:
+def identity_entries(row: Row, label: str, record: Record | None) -> dict[str, TableEntry]:
     """Return the entries of `IDENTITY`; a control has a name, a data set and a number of images."""
     n_fake = record.protocol.n_fake if record and record.protocol else None
     if row.cell is None:

@@ -54,7 +54,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedPair:
     """One run against the first.
 
     Attributes:
@@ -94,14 +94,14 @@ class Comparison:
             pair has nothing to compare, or nothing of a metric that was asked for by name.
     """
 
-    pairs: list[Pair]
+    pairs: list[ComparedPair]
     metrics: dict[str, str]
     higher: list[str]
     thresholds: dict[str, Threshold]
     status: int
 
 
-def compare(runs: Sequence[Path], metrics: str = "", thresholds: str = "") -> Comparison:
+def compare_runs(runs: Sequence[Path], metrics: str = "", thresholds: str = "") -> Comparison:
     """Compare each run with the first.
 
     Args:
@@ -191,7 +191,7 @@ def changed(comparison: Comparison) -> Comparison:
     return replace(comparison, pairs=pairs)
 
 
-def _status(pairs: Iterable[Pair], asked: frozenset[str]) -> int:
+def _status(pairs: Iterable[ComparedPair], asked: frozenset[str]) -> int:
     figures = [pair.figures for pair in pairs]
     marks = {figure.mark for each in figures for figure in each}
     done = [{figure.metric for figure in each if figure.mark in COMPARED} for each in figures]
@@ -205,7 +205,7 @@ Side = tuple[str, list[Record], Cells]  # its label and what it holds
 
 def _pair(
     first: Side, second: Side, metrics: Sequence[str], thresholds: Mapping[str, Threshold]
-) -> Pair:
+) -> ComparedPair:
     (base, records, cells), (other, others, new) = first, second
     figures = _figures(cells, new, metrics, thresholds)
     reasons = missing_reasons([*records, *others])
@@ -216,7 +216,7 @@ def _pair(
         for figure in figures
     ]
     counts = Counter(figure.mark for figure in figures)
-    return Pair(
+    return ComparedPair(
         base=base,
         other=other,
         environment=changes(records, others),

@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from benchmark.core.closure import TEMPLATES
-from benchmark.report.compare import COMPARED, Comparison, Figure, Pair
+from benchmark.report.compare import COMPARED, ComparedPair, Comparison, Figure
 from benchmark.report.formats import Column, Table, TableEntry, markdown_escape, to_markdown
 
 _PIPE_WIDTH = 1000  # characters: where the output is no terminal, a row stays one line
@@ -104,7 +104,7 @@ COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
 }
 
 
-def _lines(pair: Pair) -> Iterator[str]:
+def _lines(pair: ComparedPair) -> Iterator[str]:
     """Say how it ended, what the two do not share, and whether they were made the same way."""
     counts = [f"{number} {mark}" for mark, number in pair.counts.items()]
     yield f"Figures: {', '.join(counts) or 'none'}."
@@ -126,7 +126,7 @@ def _lines(pair: Pair) -> Iterator[str]:
         yield "Machine and code: the same."
 
 
-def _environment(pair: Pair) -> list[Table]:
+def _environment(pair: ComparedPair) -> list[Table]:
     if not pair.environment:
         return []
     columns = [Column("field", "field", number=False), *_named(pair, number=False)]
@@ -137,7 +137,7 @@ def _environment(pair: Pair) -> list[Table]:
     return [Table("Machine and code", ["What differs."], columns, rows)]
 
 
-def _metrics(comparison: Comparison, pair: Pair) -> Iterator[Table]:
+def _metrics(comparison: Comparison, pair: ComparedPair) -> Iterator[Table]:
     for key, name in comparison.metrics.items():
         figures = [figure for figure in pair.figures if figure.metric == key]
         if not figures:
@@ -156,7 +156,7 @@ def _metrics(comparison: Comparison, pair: Pair) -> Iterator[Table]:
         yield Table(name, caption, columns, [_row(figure) for figure in figures])
 
 
-def _named(pair: Pair, number: bool) -> list[Column]:
+def _named(pair: ComparedPair, number: bool) -> list[Column]:
     return [Column("base", pair.base, number=number), Column("other", pair.other, number=number)]
 
 

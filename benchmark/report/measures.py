@@ -97,7 +97,7 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class TestedNumber:
+class Measurement:
     """A number that a test is about, and the bounds between which the claim wants it.
 
     Attributes:
@@ -161,7 +161,7 @@ class TestedNumber:
         return math.log(number) if self.relative else number
 
 
-class TestedShare(TestedNumber):
+class ShareMeasurement(Measurement):
     """A share of samples, with Wilson's interval."""
 
     def _settle(self, bound: float, end: float) -> float:
@@ -191,9 +191,9 @@ def shared_distances(a: Sequence[Row], b: Sequence[Row]) -> tuple[int, Value, Va
     return n, first, second
 
 
-def distance_ratio(
+def measured_distance_ratio(
     a: Sequence[Row], b: Sequence[Row], low: float | None, high: float | None
-) -> TestedNumber:
+) -> Measurement:
     """Return the ratio of two distances of as many images.
 
     Raises:
@@ -202,12 +202,12 @@ def distance_ratio(
     n, first, second = shared_distances(a, b)
     if min(_ends(first)[1], _ends(second)[1]) <= 0:
         raise UndecidedError(f"the interval of a distance at n = {n} reaches 0")
-    return TestedNumber(quotient(first, second), low, high, (*a, *b), n, n, relative=True)
+    return Measurement(quotient(first, second), low, high, (*a, *b), n, n, relative=True)
 
 
-def time_ratio(
+def measured_time_ratio(
     a: Sequence[Row], b: Sequence[Row], low: float | None, high: float | None
-) -> TestedNumber:
+) -> Measurement:
     """Return the ratio of two sampling times per image.
 
     Raises:
@@ -227,7 +227,7 @@ def time_ratio(
         raise UndecidedError("the interval of a time reaches 0")
     spread = quotient(first, second)
     samples = min(row.cell.samples for row in rows if row.cell)
-    return TestedNumber(spread, low, high, rows, samples, relative=True)
+    return Measurement(spread, low, high, rows, samples, relative=True)
 
 
 def _seconds(rows: Iterable[Row]) -> Value:

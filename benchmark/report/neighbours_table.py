@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from benchmark.records.rows import Row
 from benchmark.records.sections import Retrieved
 from benchmark.report.captions import missing_lines
-from benchmark.report.columns import IDENTITY, identity, named_values, row_labels, value_columns
+from benchmark.report.columns import (
+    IDENTITY,
+    identity_entries,
+    named_values,
+    row_labels,
+    value_columns,
+)
 from benchmark.report.formats import Table, TableEntry
 
 
@@ -21,7 +27,7 @@ def neighbours_table(rows: Sequence[Row]) -> Table:
         [*IDENTITY, *value_columns([r.retrieval for r in mine])],
         [
             {
-                **identity(row, label(row), row.retrieval),
+                **identity_entries(row, label(row), row.retrieval),
                 **named_values(row.retrieval),
                 **_accused(row),
             }

@@ -16,7 +16,13 @@ from benchmark.records.rows import (
     seeds_of,
 )
 from benchmark.report.captions import missing_lines, results_caption
-from benchmark.report.columns import IDENTITY, identity, named_values, row_labels, value_columns
+from benchmark.report.columns import (
+    IDENTITY,
+    identity_entries,
+    named_values,
+    row_labels,
+    value_columns,
+)
 from benchmark.report.formats import BUSY, FEW, Column, Marked, Table, TableEntry
 from benchmark.report.letters import Compared, compare_rows
 
@@ -74,7 +80,7 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
     label = row_labels(mine)
     content = [
         {
-            **identity(row, label(row), row.metrics),
+            **identity_entries(row, label(row), row.metrics),
             **named_values(row.metrics),
             **beside_it,
             **_costs(row),

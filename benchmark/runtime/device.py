@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from benchmark.config.schema import Precision
+from benchmark.config.schema import ComputePrecision
 from benchmark.core.errors import BenchmarkError
 from benchmark.runtime.gpu_leases import lease
 from benchmark.runtime.memory import peak_of_process
@@ -57,7 +57,9 @@ def peak_memory(device: torch.device) -> int:
 
 
 @contextmanager
-def arithmetic(precision: Precision, device: torch.device, cache: bool = True) -> Iterator[None]:
+def arithmetic(
+    precision: ComputePrecision, device: torch.device, cache: bool = True
+) -> Iterator[None]:
     """Have the networks that are called inside the block compute in this precision.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.core.seeds import stream_seed
 from benchmark.core.values import Value
-from benchmark.data import load as load_data
+from benchmark.data import load_dataset
 from benchmark.records.draft import Draft
 from benchmark.records.record import Record
 from benchmark.records.sections import MadeControls
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def stage(job: ControlsJob, run: Run) -> Record:
     """Make all controls of a data set, one below the other in one array, and write the record."""
     draft = Draft(job.kind, job.name, job.spec())
-    train = load_data(run.data(job.dataset), verify=True).train
+    train = load_dataset(run.data(job.dataset), verify=True).train
     made = [
         control.make(train, job.count, np.random.default_rng(stream_seed(job.seed, control.kind)))
         for control in job.controls

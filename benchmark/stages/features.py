@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.config.dependencies import code
-from benchmark.config.shards import parse
+from benchmark.config.shards import parse_shard
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.values import Value
-from benchmark.data import load as load_data
+from benchmark.data import load_dataset
 from benchmark.extractors import feature_blocks, fingerprint
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
-from benchmark.records.sections import Embedding, ShardIdentity
+from benchmark.records.sections import Embedded, ShardIdentity
 from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.storage.arrays import is_intact, open_array, read_blocks, write_blocks
@@ -58,7 +58,7 @@ def stage(job: FeaturesJob, run: Run, threads: int = 1, shard: str | None = None
     if shard:
         if job.cell is None:
             raise BenchmarkError(f"--shard {shard}: {job.name} is no cell: it has no shards")
-        part = parse(shard, job.cell.samples, job.batch)
+        part = parse_shard(shard, job.cell.samples, job.batch)
         open_array(samples, is_hashed=False)  # Their hash is checked once, by `merge`.
         embedding.write(samples, target, part)
     elif job.is_data:
@@ -69,7 +69,7 @@ def stage(job: FeaturesJob, run: Run, threads: int = 1, shard: str | None = None
         place,
         Work(threads=threads, device=device.type),
         values={"images": Value(value=len(np.load(target, mmap_mode="r")))},
-        embedding=Embedding(extractor=job.extractor.kind, from_cache=cached),
+        embedding=Embedded(extractor=job.extractor.kind, from_cache=cached),
         shard_identity=embedding.identity() if shard else None,
     )
 
@@ -105,7 +105,7 @@ class _Embedding:
 
     def write_data(self, target: Path) -> bool:
         """Write the features of a data set and tell whether they were known from another run."""
-        sets = load_data(self.run.data(self.name), verify=True).manifest.splits
+        sets = load_dataset(self.run.data(self.name), verify=True).manifest.splits
         images = f"{sets.train.sha256}+{sets.held_out.sha256}"
         known_as = fingerprint(images, self.extractor, code(self.job))
         kept = self.cache / "features" / f"{known_as}.npy"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import load as load_data
+from benchmark.data import load_dataset
 from benchmark.records.record import Protocol
 from benchmark.storage.arrays import open_array
 from benchmark.storage.paths import Run
@@ -22,7 +22,7 @@ def load_features(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the features of a subject, n×d, and of the training images, m×d."""
     real = open_array(run.features(extractor.kind, subject.dataset))
-    splits = load_data(run.data(subject.dataset)).manifest.splits
+    splits = load_dataset(run.data(subject.dataset)).manifest.splits
     if subject.is_held_out:
         own = real[splits.held_out.start : splits.held_out.stop]
     else:
@@ -33,14 +33,14 @@ def load_features(
 def load_images(subject: Subject, run: Run) -> NDArray[np.uint8]:
     """Return the images of a subject: uint8, n×H×W×3."""
     if subject.is_held_out:
-        return load_data(run.data(subject.dataset), verify=True).held_out
+        return load_dataset(run.data(subject.dataset), verify=True).held_out
     images: NDArray[np.uint8] = open_array(run.samples(subject.array))[subject.rows]
     return images
 
 
 def protocol(extractor: Extractor, subject: Subject, run: Run, n_fake: int) -> Protocol:
     """Return how distances between a subject and the training images are measured."""
-    train = load_data(run.data(subject.dataset)).manifest.splits.train
+    train = load_dataset(run.data(subject.dataset)).manifest.splits.train
     return Protocol(
         extractor=extractor.kind,
         label=extractor.label,

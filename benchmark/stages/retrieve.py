@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
-from benchmark.data import load as load_data
+from benchmark.data import load_dataset
 from benchmark.metrics.base import Figures
 from benchmark.metrics.memorisation import (
     MEMORISATION,
@@ -81,7 +81,7 @@ def _retrieve(job: RetrieveJob, subject: Subject, run: Run) -> Record:
     suspects = find_copies(job, subject, run)
     panel(
         load_images(subject, run),
-        load_data(run.data(subject.dataset), verify=True).train,
+        load_dataset(run.data(subject.dataset), verify=True).train,
         distances,
         indices,
         run.neighbours(subject.name),
@@ -143,7 +143,7 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     )
     try:
         queries = np.concatenate([images[rows], other_images[others]])
-        originals = load_data(run.data(subject.dataset), verify=True).train
+        originals = load_dataset(run.data(subject.dataset), verify=True).train
         bank = cached(distinct, pixels(originals), run.cached, Bank)
         judgement = copies(queries, originals, bank)
     except BenchmarkError as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.config.dependencies import code
-from benchmark.config.shards import parse
+from benchmark.config.shards import parse_shard
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.diffusion.denoiser import Denoiser
@@ -67,7 +67,7 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     watch_others = watch_machine(device)
     use_threads(threads)
     name, cell = job.name, job.cell
-    part = parse(shard, cell.samples, job.batch) if shard else None
+    part = parse_shard(shard, cell.samples, job.batch) if shard else None
     place = run.shard(job.kind, name, shard) if shard else run
     drawing = Drawing(job, run, device, part, watch_others)
     for choice in drawing.checkpoint.choices:

@@ -12,7 +12,7 @@ import torch
 from benchmark.config.dependencies import code_by_module
 from benchmark.core.canonical import spec_hash
 from benchmark.core.seeds import stream_seed
-from benchmark.data import load as load_data
+from benchmark.data import load_dataset
 from benchmark.diffusion.objective import objective
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention
@@ -88,7 +88,7 @@ def _train(job: TrainJob, run: Run, threads: int, minutes: float | None) -> Reco
 
 def _trainer(job: TrainJob, run: Run, team: Team, device: torch.device) -> Trainer:
     name, settings = job.name, job.settings
-    dataset = load_data(run.data(job.cell.dataset), verify=True)
+    dataset = load_dataset(run.data(job.cell.dataset), verify=True)
     sha256 = dataset.manifest.splits.train.sha256
     state = run.state(spec_hash({**job.spec(), "images": sha256}))
     if team.rank == 0:  # the others read the state after it

@@ -30,7 +30,7 @@ from benchmark.runtime.stopping import AGAIN, Budget, Stopped, deferred, reason
 from benchmark.runtime.training_state import last_state, load_state, save_state
 
 if TYPE_CHECKING:
-    from benchmark.config.schema import Precision, Training
+    from benchmark.config.schema import ComputePrecision, Training
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Trainer:
         settings: Training,
         seed: int,
         state: Path,
-        precision: Precision = "float32",
+        precision: ComputePrecision = "float32",
         team: Team = ALONE,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-BUSY = {errno.EAGAIN, errno.EACCES}  # what a file system answers when another process has the lock
+# What a file system answers when another process has the lock.
+LOCKED_BY_ANOTHER = {errno.EAGAIN, errno.EACCES}
 
 
 class Lock(Enum):
@@ -34,7 +35,7 @@ def lock(file: int, wait: bool = True) -> Lock:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
-        return Lock.BUSY if error.errno in BUSY else Lock.NONE
+        return Lock.BUSY if error.errno in LOCKED_BY_ANOTHER else Lock.NONE
     return Lock.HELD
 
 

@@ -19,7 +19,7 @@ PLOTS = (
 )
 CACHE = ".cache"  # beside the runs: what several runs can use
 HELD_OUT = "held-out"  # the control that needs no making
-CONTROLS = "controls"  # before a data set's name: all its controls together
+ALL_CONTROLS = "controls"  # before a data set's name: all its controls together
 TABLE_FORMATS = ("csv", "md", "tex")
 
 

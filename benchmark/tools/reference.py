@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.config.loading import load
+from benchmark.config.loading import load_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_records
 from benchmark.storage.paths import Run
@@ -42,7 +42,7 @@ def reference(
     Raises:
         BenchmarkError: a part or the run failed.
     """
-    run = Run(results / load(config).run)
+    run = Run(results / load_config(config).run)
     end = time.monotonic() + 60 * minutes
     tables = {part: run.root / "speed" / f"{part}.json" for part in parts}
     for part, table in tables.items():

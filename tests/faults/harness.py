@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from benchmark.config.loading import load
+from benchmark.config.loading import load_config
 from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"
-CONFIG = load(SMOKE)
+CONFIG = load_config(SMOKE)
 CELLS = [cell.id for cell in CONFIG.cells]
 TRAININGS = list(CONFIG.trainings)
 CONTROLS = CONFIG.controls_of("tiny")

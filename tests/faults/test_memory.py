@@ -21,7 +21,7 @@ from stages import do
 from torch import Tensor, nn
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse, resolved
+from benchmark.config.loading import parse_config, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import Extractor
 from benchmark.models.description import Loaded
@@ -111,7 +111,7 @@ def of_large_images(config: Config, samples: int, batch: int) -> Config:
     content["data"]["tiny"]["resolution"] = 64
     content["grid"][1] |= {"samples": samples, "schedule": ["linear"]}
     del content["grid"][0]
-    return parse({**content, "sampling_batch": batch, "feature_batch": batch})
+    return parse_config({**content, "sampling_batch": batch, "feature_batch": batch})
 
 
 class Small(nn.Module):

@@ -11,7 +11,7 @@ from stages import do
 from torch import Tensor, nn
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes.base import Process
@@ -57,7 +57,7 @@ def test_a_sample_that_is_not_finite_is_named_by_its_number_among_all(
     content = smoke.model_dump(mode="json")
     for entry in content["grid"]:
         entry["samples"] = 20
-    config = parse(content)
+    config = parse_config(content)
     load = sample.load_network
 
     def diverging(*arguments: object) -> object:

@@ -19,7 +19,7 @@ from benchmark.records.rows import Row, collect
 from benchmark.report import style
 from benchmark.report.by_model import time_by_model
 from benchmark.report.charts import trade_offs
-from benchmark.report.compare import compare
+from benchmark.report.compare import compare_runs
 from benchmark.report.compare_formats import to_document
 from benchmark.report.measures import Verdict
 from benchmark.report.site import write_site
@@ -85,7 +85,7 @@ def rows(run: Run) -> list[Row]:
 
 
 def figure_of(runs: tuple[Run, Run], metric: str = "time") -> Any:
-    [pair] = compare([run.root for run in runs]).pairs
+    [pair] = compare_runs([run.root for run in runs]).pairs
     [found] = [f for f in pair.figures if (f.metric, f.cell) == (metric, CELL)]
     return found
 
@@ -104,7 +104,7 @@ def test_a_time_of_a_busy_machine_is_neither_better_nor_worse(
     assert (found.mark, found.why) == ("not comparable", f"machine was busy: {WHY} ({side})")
     assert found.difference is None
     assert figure_of(runs, "fd").mark == "same"
-    comparison = compare([run.root for run in runs])
+    comparison = compare_runs([run.root for run in runs])
     assert comparison.status == 2
     assert f"machine was busy: {WHY}" in to_document(comparison)
 
@@ -113,7 +113,7 @@ def test_times_of_which_nothing_is_told_are_taken_as_quiet_with_a_word(
     runs: tuple[Run, Run],
 ) -> None:
     def said() -> list[str]:
-        text = to_document(compare([run.root for run in runs]))
+        text = to_document(compare_runs([run.root for run in runs]))
         return [line for line in text.splitlines() if "whether the machine was busy" in line]
 
     old, new = runs  # as if written before schema 3, both

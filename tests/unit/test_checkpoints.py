@@ -30,7 +30,7 @@ from test_pretrained import (
 )
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.samplers import SAMPLERS
@@ -377,11 +377,11 @@ def test_what_a_file_leaves_out_is_as_its_own_class_has_it(folder: Path) -> None
 )
 def test_no_setting_is_ever_ignored(kind: str, key: str, value: Any) -> None:
     """A value that no scheduler has by default is followed, refused or named; never nothing."""
-    from benchmark.models.diffusers_config import schedule_of
+    from benchmark.models.diffusers_config import schedule_and_prediction
     from benchmark.models.schedulers import IDLE, read_scheduler
 
     usual = read_scheduler({"_class_name": kind}, SCHEDULER)
-    meant = schedule_of(usual)
+    meant = schedule_and_prediction(usual)
     if key in IDLE | {"tensor_format"} or usual.settings.get(key, "none") == value:
         return
     if key == "predict_epsilon" and value in (None, True):  # as all of them do
@@ -392,7 +392,7 @@ def test_no_setting_is_ever_ignored(kind: str, key: str, value: Any) -> None:
         return
     try:
         scheduler = read_scheduler({"_class_name": kind, key: value}, SCHEDULER)
-        found = schedule_of(scheduler)
+        found = schedule_and_prediction(scheduler)
         named = scheduler.choices_with(SAMPLERS.make("ddpm"), found[0].process())
     except BenchmarkError:
         return
@@ -427,7 +427,7 @@ def test_what_is_not_followed_stands_in_the_log_the_record_and_the_table(
     }
     entry = {"table": "t", "schedule": "linear", "sampler": "ddpm", "steps": 5, "samples": 4}
     content["grid"] = [entry | {"model": ["M", "N"]}]
-    config = parse(content)
+    config = parse_config(content)
     records = [do("sample", config, cell.id, run) for cell in config.cells]
     variance = (
         "the checkpoint says variance_type fixed_large; the grid's ddpm uses variance fixed_small"
@@ -636,10 +636,10 @@ def test_times_between_are_refused_when_the_config_is_read(smoke: Config, folder
     content["models"] = {"M": {"family": "F", "data": "tiny", "weights": weights}}
     entry = {"table": "t", "schedule": "linear", "model": "M", "steps": 10, "samples": 4}
     content["grid"] = [entry | {"sampler": "ddpm"}]
-    assert parse(content).cells
+    assert parse_config(content).cells
     content["grid"] = [entry | {"sampler": "heun"}]  # whose usual spacing is that of Karras et al.
     with pytest.raises(BenchmarkError, match=r"grid\.0\.sampler: its times lie between those that"):
-        parse(content)
+        parse_config(content)
 
 
 def test_a_learned_time_embedding_of_too_few_times_is_refused(folder: Path) -> None:

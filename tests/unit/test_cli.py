@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.config.loading import load, parse, resolved
+from benchmark.config.loading import load_config, parse_config, resolved
 from benchmark.report.bundle import pack
 from benchmark.storage.paths import Run
 
@@ -69,7 +69,7 @@ def test_a_dry_run_prints_the_resolved_config_and_writes_nothing(
     results = tmp_path / "results"
     dry = benchmark(verb, SMOKE, name, "--results", results, "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert resolved(parse(yaml.safe_load(dry.stdout))) == resolved(load(SMOKE))
+    assert resolved(parse_config(yaml.safe_load(dry.stdout))) == resolved(load_config(SMOKE))
     assert not results.exists()
 
 
@@ -191,4 +191,4 @@ def test_the_committed_schema_is_that_of_the_config() -> None:
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "config").glob("*.yaml")))
 def test_every_committed_config_is_valid(file: Path) -> None:
-    assert load(file).cells
+    assert load_config(file).cells

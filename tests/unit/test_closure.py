@@ -19,9 +19,9 @@ from stages import do
 from benchmark.config.building import BUILDERS
 from benchmark.config.config import Config
 from benchmark.config.dependencies import code, code_by_module
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core import closure
-from benchmark.core.closure import CHOICES, HOME, PACKAGE, STOPS, digest, find
+from benchmark.core.closure import CHOICES, HOME, PACKAGE, STOPS, digest, source_file
 from benchmark.core.errors import BenchmarkError
 from benchmark.models.networks.custom import Custom
 from benchmark.report.plots import write_plots
@@ -244,7 +244,7 @@ def test_every_stop_and_every_choice_is_there() -> None:
     known = set(all_modules())
     assert STOPS.keys() <= known
     for module, parts in CHOICES.items():
-        path = find(module, [])
+        path = source_file(module, [])
         assert path is not None
         parsed = closure._parse(path.read_bytes(), module, path.name == "__init__.py")
         assert parts <= set(parsed.imports), module
@@ -310,7 +310,7 @@ def custom(smoke: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Co
     content["networks"]["net"] = {"kind": "custom", "factory": "mine:network"}
     write_mine(tmp_path)
     monkeypatch.setenv(closure.MODULES, str(tmp_path))
-    return parse(content)
+    return parse_config(content)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_a_network_is_imported_from_where_its_code_is_compared(
     monkeypatch.setenv(closure.MODULES, str(tmp_path / "beside"))
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "here")])
     network = spec.build(8)
-    compared = closure.find("twice_there", closure.own_folders())
+    compared = closure.source_file("twice_there", closure.own_folders())
     assert compared == tmp_path / type(network).__name__ / "twice_there.py"
 
 

@@ -17,7 +17,7 @@ from benchmark.core.values import Value
 from benchmark.metrics import METRICS
 from benchmark.records.record import SCHEMA_VERSION
 from benchmark.report.bundle import pack
-from benchmark.report.compare import Comparison, Figure, changed, compare, judge_change, labels
+from benchmark.report.compare import Comparison, Figure, changed, compare_runs, judge_change, labels
 from benchmark.report.measured import Measured
 from benchmark.report.thresholds import Threshold
 from benchmark.storage.paths import Run
@@ -64,7 +64,7 @@ def put(*path: str, value: object) -> Change:
 
 
 def compared(runs: tuple[Run, ...], metrics: str = "", thresholds: str = "") -> Comparison:
-    return compare([run.root for run in runs], metrics, thresholds)
+    return compare_runs([run.root for run in runs], metrics, thresholds)
 
 
 def figure(comparison: Comparison, metric: str, cell: str = CELL) -> Figure:
@@ -440,7 +440,7 @@ def test_each_run_is_compared_with_the_first(tmp_path: Path) -> None:
 def test_a_bundle_compares_as_its_folder(runs: tuple[Run, Run]) -> None:
     give(runs[1], "fd", 900.0)
     folder = compared(runs)
-    bundled = compare([runs[0].root, pack(runs[1].root)])
+    bundled = compare_runs([runs[0].root, pack(runs[1].root)])
     assert bundled.pairs[0].figures == folder.pairs[0].figures
     assert bundled.pairs[0].other == "quick.zip"
 
@@ -525,7 +525,7 @@ def test_a_run_that_cannot_be_read_is_one_line(runs: tuple[Run, Run], tmp_path: 
         (broken, "broken bundle"),
     ):
         with pytest.raises(BenchmarkError) as error:
-            compare([runs[1].root, path])
+            compare_runs([runs[1].root, path])
         assert expected in str(error.value)
         assert str(error.value).startswith(str(path))
         assert "\n" not in str(error.value)

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from benchmark.core.values import Value
-from benchmark.report.compare import Comparison, Figure, Pair
+from benchmark.report.compare import ComparedPair, Comparison, Figure
 from benchmark.report.compare_formats import COMPARISON_FORMATS
 from benchmark.report.environment import Change
 from benchmark.report.thresholds import Threshold
@@ -25,7 +25,7 @@ FIGURES = [
     Figure("ddpm-50", "fd", value(100), value(90), "not comparable", why="n_fake: 64 against 32"),
     Figure("ddim-50", "time", Value(value=2.0), None, "missing"),
 ]
-PAIR = Pair(
+PAIR = ComparedPair(
     base="old",
     other="new",
     environment=[Change("gpu", "none", "H100")],

@@ -17,7 +17,7 @@ import yaml
 from safetensors.numpy import save_file
 
 from benchmark.config.config import Config
-from benchmark.config.loading import check_writable, load, parse, resolved
+from benchmark.config.loading import check_writable, load_config, parse_config, resolved
 from benchmark.core.errors import BenchmarkError
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
@@ -117,7 +117,7 @@ def test_a_wrong_key_is_named_with_what_would_be_right(
 ) -> None:
     set_key(smoke, path, value)
     with pytest.raises(BenchmarkError) as caught:
-        parse(smoke, "some.yaml")
+        parse_config(smoke, "some.yaml")
     message = str(caught.value)
     assert message.startswith("some.yaml: ")
     assert expected in message
@@ -136,24 +136,24 @@ def test_a_file_that_is_no_config_is_refused(tmp_path: Path, text: str, expected
     file = tmp_path / "bad.yaml"
     file.write_text(text)
     with pytest.raises(BenchmarkError, match=expected):
-        load(file)
+        load_config(file)
 
 
 def test_a_missing_config_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"none\.yaml: cannot be read"):
-        load(tmp_path / "none.yaml")
+        load_config(tmp_path / "none.yaml")
 
 
 def test_the_resolved_config_resolves_to_itself(smoke: dict[str, Any]) -> None:
-    config = parse(smoke)
-    assert resolved(parse(json.loads(resolved(config)))) == resolved(config)
+    config = parse_config(smoke)
+    assert resolved(parse_config(json.loads(resolved(config)))) == resolved(config)
 
 
 def test_every_pair_is_trained_by_itself_unless_sharing_is_asked_for(smoke: dict[str, Any]) -> None:
-    assert set(parse(smoke).trainings) == {
+    assert set(parse_config(smoke).trainings) == {
         "DDPM-linear", "DDPM-cosine", "DDIM-linear", "DDIM-cosine",
     }  # fmt: skip
-    shared = parse({**smoke, "share_training": True})
+    shared = parse_config({**smoke, "share_training": True})
     assert set(shared.trainings) == {"DDIM+DDPM-linear", "DDIM+DDPM-cosine"}
 
 
@@ -165,18 +165,18 @@ def test_two_trainings_of_one_name_are_refused(smoke: dict[str, Any]) -> None:
         {**entry, "model": "DDPM-scaled", "schedule": "linear", "sampler": "ddim"},
     ]
     with pytest.raises(BenchmarkError, match="both called DDPM-scaled-linear: rename a model"):
-        parse(smoke)
+        parse_config(smoke)
 
 
 def test_text_that_yaml_does_not_read_as_a_number_may_be_one(smoke: dict[str, Any]) -> None:
     smoke["training"]["short"]["lr"] = "3e-3"
-    assert parse(smoke).training["short"].lr == 0.003
+    assert parse_config(smoke).training["short"].lr == 0.003
 
 
 def test_models_with_different_networks_do_not_share_a_training(smoke: dict[str, Any]) -> None:
     smoke["networks"]["other"] = {**smoke["networks"]["net"], "layers": 2}
     smoke["models"]["DDIM"]["network"] = "other"
-    assert len(parse({**smoke, "share_training": True}).trainings) == 4
+    assert len(parse_config({**smoke, "share_training": True}).trainings) == 4
 
 
 def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -197,9 +197,9 @@ def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 def test_a_spec_holds_what_its_stage_depends_on_and_no_more(
     smoke: dict[str, Any], key: str, value: Any, retrains: bool, resamples: bool
 ) -> None:
-    before = parse(smoke)
+    before = parse_config(smoke)
     set_key(smoke, key, value)
-    after = parse(smoke)
+    after = parse_config(smoke)
     cell = "DDPM-linear-ddpm-10-s0"
     for rule, name, changes in (("train", "DDPM-linear", retrains), ("sample", cell, resamples)):
         assert (before.job(rule, name).spec() != after.job(rule, name).spec()) == changes
@@ -213,15 +213,15 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_cell_is_answered_with_the_nearest(smoke: dict[str, Any]) -> None:
     with pytest.raises(BenchmarkError, match="did you mean 'DDPM-linear-ddpm-10-s0'"):
-        parse(smoke).cell("DDPM-linear-ddpm-10")
+        parse_config(smoke).cell("DDPM-linear-ddpm-10")
 
 
 def test_controls_need_twice_as_many_training_images(smoke: dict[str, Any]) -> None:
     smoke["data"]["tiny"]["train"] = 5
     with pytest.raises(BenchmarkError, match=r"data\.tiny has too few training images: at least 6"):
-        parse(smoke)
+        parse_config(smoke)
     smoke["evaluation"]["controls"] = []
-    assert set(parse(smoke).subjects) == {cell.id for cell in parse(smoke).cells} | {
+    assert set(parse_config(smoke).subjects) == {cell.id for cell in parse_config(smoke).cells} | {
         "held-out-tiny"
     }
 
@@ -232,7 +232,7 @@ def test_controls_have_the_size_of_the_largest_cell_where_that_is_possible(
     def count(samples: int, held_out: int, train: int) -> int:
         smoke["grid"][1]["samples"] = samples
         smoke["data"]["tiny"] |= {"held_out": held_out, "train": train}
-        return parse(smoke).control_count("tiny")
+        return parse_config(smoke).control_count("tiny")
 
     assert count(samples=20, held_out=50, train=50) == 20
     assert count(samples=20, held_out=12, train=50) == 12
@@ -242,7 +242,7 @@ def test_controls_have_the_size_of_the_largest_cell_where_that_is_possible(
 def test_held_out_images_are_measured_at_the_size_of_every_subject(smoke: dict[str, Any]) -> None:
     smoke["grid"][1]["samples"] = 7
     smoke["evaluation"]["sizes"] = [4]
-    config = parse(smoke)
+    config = parse_config(smoke)
     sizes = {name: config.sizes(subject) for name, subject in config.subjects.items()}
     assert sizes["held-out-tiny"] == [4, 7]  # the 8 of the other cells are all there are
     assert sizes["DDIM-linear-ddim-5-s0"] == sizes["blur-tiny"] == [4]
@@ -259,7 +259,7 @@ def ready(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_model_with_ready_weights_is_not_trained(smoke: dict[str, Any]) -> None:
-    config = parse(ready(smoke))
+    config = parse_config(ready(smoke))
     assert set(config.trainings) == {"DDIM-linear", "DDIM-cosine"}
     cell = config.cell("DDPM-linear-ddpm-10-s0")
     assert (cell.weights, cell.trained_as) == ("pretrained", None)
@@ -280,15 +280,15 @@ def test_samples_of_ready_weights_depend_on_them(
     smoke: dict[str, Any], key: str, value: Any
 ) -> None:
     cell = "DDPM-linear-ddpm-10-s0"
-    before = parse(ready(smoke)).job("sample", cell).spec()
+    before = parse_config(ready(smoke)).job("sample", cell).spec()
     set_key(smoke, key, value)
-    assert parse(smoke).job("sample", cell).spec() != before
+    assert parse_config(smoke).job("sample", cell).spec() != before
 
 
 def test_a_name_with_a_line_break_is_told_in_one_line(smoke: dict[str, Any]) -> None:
     smoke["data"]["con\nfusing"] = smoke["data"].pop("tiny")
     with pytest.raises(BenchmarkError, match="a letter of A-Z or a-z or a digit") as error:
-        parse(smoke)
+        parse_config(smoke)
     assert len(str(error.value).splitlines()) == 1
     assert "data.con\\nfusing: " in str(error.value)
 
@@ -296,7 +296,7 @@ def test_a_name_with_a_line_break_is_told_in_one_line(smoke: dict[str, Any]) -> 
 def test_a_config_may_train_nothing(smoke: dict[str, Any]) -> None:
     ready(smoke)
     del smoke["networks"], smoke["training"], smoke["models"]["DDIM"], smoke["grid"][1]
-    assert parse(smoke).trainings == {}
+    assert parse_config(smoke).trainings == {}
 
 
 NETWORK: dict[str, Any] = {"kind": "unet", "channels": [8], "attention": [False], "groups": 4}
@@ -346,7 +346,7 @@ def sampled(weights: dict[str, Any], **changes: Any) -> Config:
     content = yaml.safe_load(SMOKE.read_text())
     content["models"] = {"M": {"family": "F", "data": "tiny", "weights": weights}}
     content["grid"] = [entry | {"samples": 8} | changes.pop("grid", {})]
-    return parse(content | changes)
+    return parse_config(content | changes)
 
 
 def refusal(weights: dict[str, Any], **changes: Any) -> str:
@@ -514,7 +514,7 @@ def test_a_start_is_refused_where_it_is_no_option() -> None:
     content = yaml.safe_load(SMOKE.read_text())
     schedules = {"levels": GEOMETRIC | {"start": "normal"}}
     with pytest.raises(BenchmarkError, match=r"^config: schedules\.levels: unknown key 'start'"):
-        parse(content | {"schedules": schedules})
+        parse_config(content | {"schedules": schedules})
 
 
 def test_a_checkpoint_of_ncsn_may_come_later_and_its_lack_is_told(tmp_path: Path) -> None:
@@ -530,8 +530,8 @@ def test_a_checkpoint_of_ncsn_may_come_later_and_its_lack_is_told(tmp_path: Path
 
 def test_reading_ready_weights_needs_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from benchmark.config.loading import load; "
-        "assert load(Path('config/config.yaml')).described; "
+        "import sys; from pathlib import Path; from benchmark.config.loading import load_config; "
+        "assert load_config(Path('config/config.yaml')).described; "
         "assert not {'torch', 'diffusers', 'huggingface_hub'} & sys.modules.keys()"
     )
     project = SMOKE.parents[2]
@@ -566,7 +566,7 @@ def test_a_metric_that_cannot_be_computed_is_refused_with_the_config(
 ) -> None:
     smoke["evaluation"]["metrics"][path] = value
     with pytest.raises(BenchmarkError) as caught:
-        parse(smoke)
+        parse_config(smoke)
     assert str(caught.value).startswith(f"config: evaluation.metrics.{path}")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -580,18 +580,18 @@ def test_a_metric_must_have_enough_held_out_images_too(smoke: dict[str, Any]) ->
     for entry in smoke["grid"]:
         entry["samples"] = 2562
     with pytest.raises(BenchmarkError, match=r"more: held-out-tiny: .* 2561 images are too few"):
-        parse(smoke)
+        parse_config(smoke)
     smoke["data"]["tiny"]["held_out"] = 2562
-    assert "more" in parse(smoke).evaluation.metrics
+    assert "more" in parse_config(smoke).evaluation.metrics
 
 
 def test_splits_of_an_inception_score_must_hold_two_images_each(smoke: dict[str, Any]) -> None:
     smoke["evaluation"]["extractor"] = "inception-v3-fid"
     smoke["evaluation"]["metrics"]["is"] = {"kind": "inception-score", "splits": 5}
     with pytest.raises(BenchmarkError, match="5 splits of 8 images: 1 to 4"):
-        parse(smoke)
+        parse_config(smoke)
     smoke["evaluation"]["metrics"]["is"]["splits"] = 4
-    assert "is" in parse(smoke).evaluation.metrics
+    assert "is" in parse_config(smoke).evaluation.metrics
 
 
 @pytest.mark.parametrize(
@@ -632,5 +632,5 @@ def test_a_number_far_beyond_what_can_be_run_is_refused_by_its_key(
 ) -> None:
     set_key(smoke, path, value)
     with pytest.raises(BenchmarkError, match=rf"^config: {path}.*: Input should be ") as caught:
-        parse(smoke)
+        parse_config(smoke)
     assert "\n" not in str(caught.value)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stages import do
 
 from benchmark.config.config import Config
-from benchmark.data import load as load_data
+from benchmark.data import load_dataset
 from benchmark.data.controls import CONTROLS
 from benchmark.data.sources.avatars import Avatars
 from benchmark.metrics.memorisation import accused, copies, distinct, pixels
@@ -95,7 +95,7 @@ def test_planted_copies_of_avatars_are_accused_and_held_out_ones_are_not(avatars
 def test_all_controls_of_a_data_set_lie_in_one_array(run: Run, smoke: Config) -> None:
     do("controls", smoke, "tiny", run)
     made = np.load(run.samples("controls-tiny"))
-    train = load_data(run.data("tiny")).train
+    train = load_dataset(run.data("tiny")).train
     assert made.shape == (4 * 8, *train.shape[1:])
     exact = made[3 * 8 :: 3]  # the copies come last
     assert all((image == train).all(axis=(1, 2, 3)).any() for image in exact)

@@ -13,9 +13,9 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
-from benchmark.models.modules.dit import DiTModule, positions
+from benchmark.models.modules.dit import DiTModule, position_embedding
 from benchmark.models.networks.dit import DiT
 
 torch.set_num_threads(1)
@@ -154,7 +154,7 @@ def test_a_fresh_network_predicts_nothing_and_learns() -> None:
 
 
 def test_places_are_told_apart() -> None:
-    found = positions(5, 7, 16)
+    found = position_embedding(5, 7, 16)
     assert found.shape == (35, 16)
     assert len(torch.unique(found, dim=0)) == 35
 
@@ -191,7 +191,7 @@ def test_a_config_in_which_it_cannot_learn_is_refused(
     with pytest.raises(
         BenchmarkError, match=rf"(networks\.{name}|models\.DDPM\.network): .*{said}"
     ):
-        parse(content)
+        parse_config(content)
 
 
 def test_a_patch_that_does_not_divide_the_images_is_refused() -> None:

@@ -25,7 +25,7 @@ import benchmark.tools.network_cost
 from benchmark.cli.app import app
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
@@ -134,7 +134,7 @@ def pretrained(weights: dict[str, Any], resolution: int = 16) -> Config:
     data["tiny"]["resolution"] = resolution
     entry = {"table": "t", "model": "M", "schedule": "linear", "sampler": "ddim", "steps": 3}
     model = {"family": "DDIM", "data": "tiny", "weights": weights}
-    return parse(content(data=data, models={"M": model}, grid=[entry | {"samples": 4}]))
+    return parse_config(content(data=data, models={"M": model}, grid=[entry | {"samples": 4}]))
 
 
 def printed(found: RunEstimate) -> str:
@@ -169,7 +169,7 @@ def test_as_many_evaluations_as_sampling_counts(
     if schedule == "geometric":
         network = {"kind": "refinenet", "channels": 4}
     entry = {"table": "t", "model": "DDPM", "schedule": schedule, "sampler": "s", "steps": steps}
-    config = parse(
+    config = parse_config(
         content(networks={"net": network}, samplers={"s": sampler}, grid=[entry | {"samples": 3}])
     )
     cell, run = config.cells[0], Run(tmp_path / "run")
@@ -439,7 +439,7 @@ def test_the_network_of_ncsn_and_of_an_own_file_are_known(tmp_path: Path) -> Non
     entry = {"table": "t", "model": "M", "schedule": "geometric", "sampler": "annealed-langevin"}
     weights = {"kind": "ncsn", "path": "missing.pth", "network": {"channels": 4}, "resolution": 16}
     model = {"family": "NCSN", "data": "tiny", "weights": weights}
-    config = parse(content(models={"M": model}, grid=[entry | {"steps": 10, "samples": 3}]))
+    config = parse_config(content(models={"M": model}, grid=[entry | {"steps": 10, "samples": 3}]))
     run = Run(tmp_path / "run")
     ncsn = architecture(config, config.cells[0], run).build()
     assert ncsn.state_dict().keys() == RefineNet(channels=4).build(16).state_dict().keys()

@@ -11,11 +11,10 @@ from networks import register, with_facts
 from stages import do
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
-from benchmark.data import load as load_data
-from benchmark.extractors import EXTRACTORS
-from benchmark.extractors import features as embed
+from benchmark.data import load_dataset
+from benchmark.extractors import EXTRACTORS, embed_images
 from benchmark.metrics.frechet import Frechet
 from benchmark.records.record import read_record
 from benchmark.stages import image_sets as subjects
@@ -34,7 +33,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory, prepared: Run, smoke: Confi
     run.data("tiny").parent.mkdir(parents=True)
     run.data("tiny").symlink_to(prepared.data("tiny"))
     run.samples(CELL).parent.mkdir(parents=True)
-    np.save(run.samples(CELL), load_data(run.data("tiny")).train[:8])
+    np.save(run.samples(CELL), load_dataset(run.data("tiny")).train[:8])
     for name in ("tiny", CELL):
         do("features", smoke, name, run)
     return run
@@ -122,7 +121,7 @@ def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
         network = EXTRACTORS.make("efficientnet-lite0").load(
             CPU, copied.root.parent / CACHE / "weights"
         )
-        np.testing.assert_allclose(own, embed(images, network, CPU), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(own, embed_images(images, network, CPU), rtol=1e-3, atol=1e-3)
         assert read_record(copied.record("metrics", subject.name)).control == subject.control
     noise, copies = measured["noise-tiny"].values["fd"], measured["copies-tiny"].values["fd"]
     assert noise.value > 3 * copies.value
@@ -159,7 +158,7 @@ def test_the_inception_score_is_of_the_class_probabilities(
         "splits": 2,
         "shuffle": False,
     }
-    [record] = do("evaluate", parse(content), CELL, copied)
+    [record] = do("evaluate", parse_config(content), CELL, copied)
     logits = np.load(copied.features(known.kind, CELL)) @ matrix
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)

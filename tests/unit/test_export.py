@@ -14,7 +14,7 @@ from test_contention import seen
 
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record
@@ -51,7 +51,7 @@ def test_the_file_is_half_as_large_and_samples_alike(
     snippet = file.with_suffix(".md").read_text().split("```yaml\n")[1].split("```")[0]
     content["models"] |= yaml.safe_load(snippet)["models"]
     content["grid"][0]["schedule"] = ["linear"]
-    config = parse(content)
+    config = parse_config(content)
     assert config.cell(CELL).weights == "pretrained"
     drawing = sample.Drawing(sample_job(config, CELL), trained, torch.device("cpu"))
     before = np.load(trained.samples(CELL)).astype(int)
@@ -103,7 +103,7 @@ def test_what_cannot_be_exported_is_one_line_and_writes_nothing(
     content = smoke.model_dump(mode="json")
     content["networks"]["net"] = {"kind": "custom", "factory": "mine:network"}
     with pytest.raises(BenchmarkError, match="code of your own, mine:network, which is not run"):
-        export(parse(content), TRAINING, trained, file)
+        export(parse_config(content), TRAINING, trained, file)
     weights, spec = load_weights(trained.weights(TRAINING))
     save_weights(trained.weights(TRAINING), weights, {**spec, "seed": 5})
     with pytest.raises(BenchmarkError, match="not of this config: train it again"):

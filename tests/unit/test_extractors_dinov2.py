@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmark.extractors import EXTRACTORS
-from benchmark.extractors.networks.dinov2 import positions, preprocess
+from benchmark.extractors.networks.dinov2 import preprocess_dinov2, resampled_positions
 
 CPU = torch.device("cpu")
 WIDTH, DEPTH, SIDE = 128, 3, 37  # SIDE: patches along the images that the network was trained on
@@ -55,7 +55,7 @@ def torchvision_vit(parameters: dict[str, Tensor]) -> torch.nn.Module:
 
     renamed = {
         "class_token": parameters["cls_token"],
-        "encoder.pos_embedding": positions(parameters["pos_embed"]),
+        "encoder.pos_embedding": resampled_positions(parameters["pos_embed"]),
         "conv_proj.weight": parameters["patch_embed.proj.weight"],
         "conv_proj.bias": parameters["patch_embed.proj.bias"],
         "encoder.ln.weight": parameters["norm.weight"],
@@ -89,7 +89,7 @@ def test_dinov2_matches_torchvisions_transformer(tmp_path: Path) -> None:
     x = images(2, 50, 70)
     found = with_weights(EXTRACTORS.make("dinov2-vitl14"), file).load(CPU, tmp_path, file)(x)
     assert found.shape == (2, WIDTH)
-    assert relative_error(found, torchvision_vit(state())(preprocess(x))) < 1e-5
+    assert relative_error(found, torchvision_vit(state())(preprocess_dinov2(x))) < 1e-5
     assert relative_error(found[0], found[1]) > 1e-2
 
 
@@ -107,7 +107,7 @@ def test_positions_are_interpolated_at_the_scale_of_the_authors(side: int) -> No
             taps[i, np.clip(j, 0, side - 1)] += near if t <= 1 else far
     grid = embedding[0, 1:].reshape(side, side, 3).numpy()
     expected = np.einsum("yi,xj,ijd->yxd", taps, taps, grid)
-    found = positions(embedding)
+    found = resampled_positions(embedding)
     np.testing.assert_array_equal(found[:, 0], embedding[:, 0])
     np.testing.assert_allclose(found[0, 1:].reshape(16, 16, 3), expected, atol=1e-5)
 
@@ -125,7 +125,7 @@ def test_dinov2_input_is_that_of_dgm_eval(size: tuple[int, int]) -> None:
             transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         ]
     )(picture)
-    np.testing.assert_allclose(preprocess(x)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(preprocess_dinov2(x)[0], expected, atol=1e-6)
 
 
 def test_dinov2_is_the_large_one() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from stages import do
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse, resolved
+from benchmark.config.loading import parse_config, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.stages import gather as gather
 from benchmark.stages import prepare
@@ -35,7 +35,7 @@ def with_images(smoke: Config, images: Path, samples: int = 9) -> Config:
     content: dict[str, Any] = smoke.model_dump(mode="json")
     content["models"]["GAN"] = {"family": "GAN", "data": "tiny", "images": str(images)}
     content["grid"].append({"table": "t", "model": "GAN", "samples": samples, "seed": [0, 1]})
-    return parse(content)
+    return parse_config(content)
 
 
 def greys(run: Run, cell: str) -> list[int]:
@@ -122,7 +122,7 @@ def test_what_is_sampled_is_not_gathered_nor_the_other_way_round(
     smoke: Config, folder: Path
 ) -> None:
     config = with_images(smoke, folder)
-    assert parse(json.loads(resolved(config))) == config
+    assert parse_config(json.loads(resolved(config))) == config
     with pytest.raises(BenchmarkError, match=r"models\.DDPM has no images: it is sampled"):
         config.job("gather", "DDPM-linear-ddpm-10-s0")
     with pytest.raises(BenchmarkError, match="GAN-s0: these images were made elsewhere"):

@@ -17,7 +17,7 @@ from benchmark.config.dependencies import code, code_by_module, compared
 from benchmark.config.grid import Grid
 from benchmark.config.jobs.base import Job
 from benchmark.config.keys import Keys
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.closure import HOME, PACKAGE, hashes
 from benchmark.core.errors import BenchmarkError
 
@@ -150,7 +150,7 @@ def test_a_job_is_frozen_holds_no_config_and_says_all_as_json(
     with pytest.raises(dataclasses.FrozenInstanceError):
         job.name = "other"  # type: ignore[misc]
     assert not any(isinstance(value, Keys | Grid) for value in held(job))
-    assert job == parse(smoke.model_dump(mode="json")).job(rule, NAMES.get(rule, CELL))
+    assert job == parse_config(smoke.model_dump(mode="json")).job(rule, NAMES.get(rule, CELL))
     said = compared(job, tmp_path)
     assert json.loads(said)["code"]
     assert str(HOME) not in said
@@ -173,7 +173,7 @@ def test_what_changes_no_result_is_not_compared(
     for key in path[:-1]:
         at = at[key if key in at else next(iter(at))]
     at[path[-1]] = value
-    other = parse(content)
+    other = parse_config(content)
     for rule, name in all_jobs(smoke):
         if path == ("run",) and rule in ("tables", "plots", "site", "comparison"):
             continue  # it stands in them

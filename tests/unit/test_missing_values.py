@@ -11,15 +11,15 @@ from records_fixture import write_run
 from stages import do
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.values import Value
-from benchmark.data import load as load_data
+from benchmark.data import load_dataset
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.base import Figures
 from benchmark.records.record import Record, read_record
 from benchmark.records.sections import Retrieved
 from benchmark.report.bundle import pack
-from benchmark.report.compare import Figure, compare
+from benchmark.report.compare import Figure, compare_runs
 from benchmark.report.compare_formats import COMPARISON_FORMATS
 from benchmark.report.formats import markdown_escape
 from benchmark.report.plots import write_plots
@@ -42,13 +42,13 @@ NEAREST = {"nearest_min", "nearest_median", "nearest_mean", "kth_mean"}
 def config(smoke: Config) -> Config:
     content = smoke.model_dump(mode="json")
     content["evaluation"]["metrics"] = METRICS
-    return parse(content)
+    return parse_config(content)
 
 
 def embed(run: Run, config: Config, own: NDArray[np.float32]) -> None:
     """Write made-up features of the data set and these of the cell, and its images."""
     dimension, extractor = own.shape[1], config.evaluation.extractor
-    data = load_data(run.data("tiny"))
+    data = load_dataset(run.data("tiny"))
     real = np.random.default_rng(0).normal(size=(32, dimension)).astype(np.float32)
     for path, array in {
         run.features(extractor, "tiny"): real,
@@ -207,7 +207,7 @@ def test_a_claim_about_a_missing_distance_cannot_be_told_and_says_why(tmp_path: 
 def test_a_comparison_says_why_a_figure_is_missing(tmp_path: Path) -> None:
     base, other = write_run(tmp_path / "base"), write_run(tmp_path / "other")
     without(other, "metrics", DDIM, "kid", "fd")
-    found = compare([base.root, other.root])
+    found = compare_runs([base.root, other.root])
     figures = {f.metric: f for f in found.pairs[0].figures if f.cell == DDIM}
 
     def seen(figure: Figure) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from benchmark.config import needs
 from benchmark.config.disk import arrays
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.config.needs import check_folders, is_reachable, lacking
 from benchmark.core.closure import MODULES
 from benchmark.core.errors import BenchmarkError
@@ -61,13 +61,13 @@ def made(content: dict[str, Any], folder: str) -> dict[str, Any]:
 
 def refusal(content: dict[str, Any], run: Run) -> str:
     with pytest.raises(BenchmarkError) as caught:
-        check_folders(parse(content), run)
+        check_folders(parse_config(content), run)
     return str(caught.value)
 
 
 def test_the_quickstart_needs_nothing_from_the_net(smoke: dict[str, Any], tmp_path: Path) -> None:
-    assert lacking(parse(smoke), Run(tmp_path / "smoke")) == []
-    check_folders(parse(smoke), Run(tmp_path / "smoke"))
+    assert lacking(parse_config(smoke), Run(tmp_path / "smoke")) == []
+    check_folders(parse_config(smoke), Run(tmp_path / "smoke"))
 
 
 def test_a_missing_folder_is_told_with_its_key(smoke: dict[str, Any], tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_folder_that_was_read_already_is_not_needed(
     smoke: dict[str, Any], tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run")
-    config = parse(made(smoke, str(tmp_path / "none")))
+    config = parse_config(made(smoke, str(tmp_path / "none")))
     for cell in config.cells:
         run.samples(cell.id).parent.mkdir(parents=True)
         run.samples(cell.id).touch()
@@ -159,14 +159,14 @@ def test_what_is_not_there_is_one_line(
 ) -> None:
     monkeypatch.delenv("BENCHMARK_WEIGHTS", raising=False)
     change(smoke)
-    said = lacking(parse(smoke), Run(tmp_path / "run"))
+    said = lacking(parse_config(smoke), Run(tmp_path / "run"))
     assert said
     assert len(set(said)) == len(said)
     assert all(line.isprintable() for line in said)
     assert said[0].startswith(start)
     assert part in said[0]
     monkeypatch.setattr(needs, "is_reachable", lambda _: True)
-    left = lacking(parse(smoke), Run(tmp_path / "run"))
+    left = lacking(parse_config(smoke), Run(tmp_path / "run"))
     assert bool(left) == (change in (custom, huge, unpinned))
 
 
@@ -227,7 +227,7 @@ def test_a_hub_that_will_not_be_asked_is_told_without_asking(
     monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
     monkeypatch.setattr(needs, "is_reachable", lambda _: pytest.fail("it was asked"))
     from_the_hub(smoke)
-    [line] = lacking(parse(smoke), Run(tmp_path / "run"))
+    [line] = lacking(parse_config(smoke), Run(tmp_path / "run"))
     assert line.startswith("data.tiny: must be downloaded, ")
     assert expected in line
 
@@ -238,7 +238,7 @@ def test_a_finished_run_asks_for_nothing(
     monkeypatch.delenv("BENCHMARK_WEIGHTS", raising=False)
     for change in (from_the_hub, hub_weights, inception, custom):
         change(smoke)
-    config, run = parse(smoke), Run(tmp_path / "run")
+    config, run = parse_config(smoke), Run(tmp_path / "run")
     assert len(lacking(config, run)) == 4
     done = [array.path for array in arrays(config, run)]
     done += [run.manifest("tiny"), *map(run.weights, config.trainings)]
@@ -254,9 +254,9 @@ def test_a_file_system_that_does_not_tell_its_size_refuses_no_run(
     smoke: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: (0, 0, 0))
-    assert lacking(parse(smoke), Run(tmp_path / "run")) == []
+    assert lacking(parse_config(smoke), Run(tmp_path / "run")) == []
     monkeypatch.setattr("shutil.disk_usage", lambda _: (10, 10, 0))
-    assert "0.0 GB are free" in lacking(parse(smoke), Run(tmp_path / "run"))[0]
+    assert "0.0 GB are free" in lacking(parse_config(smoke), Run(tmp_path / "run"))[0]
 
 
 def spoil(path: Path, how: str) -> None:
@@ -289,7 +289,7 @@ def test_a_broken_image_is_told_by_the_plan(
     folder["on_bad_image"] = "skip"
     assert refusal(smoke, run).startswith(f"data.tiny.path: 39 images in {forty} that are neither")
     folder["held_out"] = 7
-    check_folders(parse(smoke), run)
+    check_folders(parse_config(smoke), run)
 
 
 def test_a_broken_image_that_is_not_drawn_refuses_nothing(
@@ -300,7 +300,7 @@ def test_a_broken_image_that_is_not_drawn_refuses_nothing(
     files = image_files(tmp_path / "forty").files
     last = files[drawn(40, 0)[8]]  # of which the first 8 are read
     spoil(tmp_path / "forty" / last, "empty")
-    check_folders(parse(elsewhere), Run(tmp_path / "run"))
+    check_folders(parse_config(elsewhere), Run(tmp_path / "run"))
     first = files[drawn(40, 0)[7]]
     spoil(tmp_path / "forty" / first, "empty")
     assert refusal(elsewhere, Run(tmp_path / "run")).endswith(f"{first}: an empty file")

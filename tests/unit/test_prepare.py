@@ -21,7 +21,7 @@ from stages import do
 
 from benchmark.config.config import Config
 from benchmark.core.errors import BenchmarkError
-from benchmark.data import load
+from benchmark.data import load_dataset
 from benchmark.data.sources.avatars import Avatars
 from benchmark.data.sources.base import Candidates, Item, Offer, Source, drawn
 from benchmark.data.sources.celeba_hq import CelebAHQ
@@ -65,7 +65,7 @@ def content(path: Path) -> dict[str, bytes]:
 
 def test_array_and_manifest_say_the_same(tmp_path: Path) -> None:
     manifest = prepare(avatars(), tmp_path)
-    images = np.load(tmp_path / IMAGES)
+    images = np.load_dataset(tmp_path / IMAGES)
     assert images.shape == (10, 16, 16, 3)
     assert images.dtype == np.uint8
     assert images.flags.c_contiguous
@@ -94,7 +94,7 @@ def test_licence_is_told_once_on_stderr(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_pixels_of_a_folder_arrive_in_the_array(tmp_path: Path) -> None:
     prepare(folder(fill(tmp_path / "in", [10, 20, 30, 40, 50])), tmp_path / "out")
-    data = load(tmp_path / "out", verify=True)
+    data = load_dataset(tmp_path / "out", verify=True)
     assert sorted(reds(data.train) + reds(data.held_out)) == [10, 20, 30, 40, 50]
     assert data.train.shape == (3, 16, 16, 3)
     assert not data.train.flags.writeable
@@ -111,7 +111,7 @@ def test_parquet_splits_are_kept_apart(tmp_path: Path) -> None:
         pq.write_table(pa.table({"image": rows}), shard, row_group_size=6)
     spec = {"source": "celeba_hq", "resolution": 8, "train": 12, "held_out": 5}
     prepare(CelebAHQ(**spec, path=tmp_path / "data"), tmp_path / "out")
-    data = load(tmp_path / "out", verify=True)
+    data = load_dataset(tmp_path / "out", verify=True)
     assert len(set(reds(data.train))) == 12
     assert max(reds(data.train)) < 20
     assert min(reds(data.held_out)) >= 100
@@ -169,7 +169,10 @@ def test_without_shared_memory_one_process_reads_all_images(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "warning: images are read by one process alone: " in done.stderr
     assert "Traceback" not in done.stderr
-    assert len(load(tmp_path / "results" / "smoke" / "data" / "tiny", verify=True).train) == 400
+    assert (
+        len(load_dataset(tmp_path / "results" / "smoke" / "data" / "tiny", verify=True).train)
+        == 400
+    )
 
 
 def test_folder_read_by_two_processes_gives_the_bytes_of_one(tmp_path: Path) -> None:
@@ -228,7 +231,7 @@ def numbers(values: list[int], train: int, held_out: int, **fields: Any) -> Numb
 
 def test_held_out_image_that_is_in_the_training_set_is_replaced(tmp_path: Path) -> None:
     manifest = prepare(numbers([1, 2, 2, 3, 1, 4], train=2, held_out=2), tmp_path)
-    data = load(tmp_path, verify=True)
+    data = load_dataset(tmp_path, verify=True)
     assert reds(data.train) == [1, 2]
     assert reds(data.held_out) == [3, 4]
     assert manifest.duplicates.passed_over == [["2", "1"], ["4", "0"]]
@@ -237,7 +240,7 @@ def test_held_out_image_that_is_in_the_training_set_is_replaced(tmp_path: Path) 
 
 def test_held_out_split_of_its_own_is_also_checked(tmp_path: Path) -> None:
     prepare(numbers([1, 2], train=2, held_out=1, own_held_out=[2, 9]), tmp_path)
-    assert reds(load(tmp_path).held_out) == [9]
+    assert reds(load_dataset(tmp_path).held_out) == [9]
 
 
 def test_duplicates_within_a_set_are_kept_and_listed(tmp_path: Path) -> None:
@@ -250,8 +253,8 @@ def test_duplicates_within_a_set_are_kept_and_listed(tmp_path: Path) -> None:
 def test_distinct_source_passes_over_duplicates_in_every_set(tmp_path: Path) -> None:
     spec = numbers([5, 5, 6, 6, 7, 8, 8], train=2, held_out=2, distinct=True)
     manifest = prepare(spec, tmp_path)
-    assert reds(load(tmp_path).train) == [5, 6]
-    assert reds(load(tmp_path).held_out) == [7, 8]
+    assert reds(load_dataset(tmp_path).train) == [5, 6]
+    assert reds(load_dataset(tmp_path).held_out) == [7, 8]
     assert manifest.duplicates.kept_groups == 0
     assert manifest.duplicates.passed_over_count == 2
 
@@ -275,7 +278,7 @@ def test_no_image_is_ever_in_both_sets(
         except BenchmarkError:
             assert list(path.iterdir()) == []
             return
-        data = load(path, verify=True)
+        data = load_dataset(path, verify=True)
         assert (len(data.train), len(data.held_out)) == (train, held_out)
         assert not set(reds(data.train)) & set(reds(data.held_out))
         if distinct:
@@ -325,7 +328,7 @@ def test_skipped_images_are_counted_named_and_replaced(
     said = capsys.readouterr().err
     assert f"folder {path}: skipped: 02.png: " in said
     assert f"folder {path}: 1 of 6 images skipped, as above" in said
-    data = load(tmp_path / "out", verify=True)
+    data = load_dataset(tmp_path / "out", verify=True)
     assert manifest.bad_images.count == 1
     assert manifest.bad_images.all[0].startswith("02.png: ")
     assert sorted(reds(data.train) + reds(data.held_out)) == [1, 2, 4, 5, 6]
@@ -369,7 +372,7 @@ def test_same_file_name_in_two_folders_is_two_images(tmp_path: Path) -> None:
     fill(tmp_path / "in" / "a", [1, 2])
     fill(tmp_path / "in" / "b", [3, 4, 5])
     prepare(folder(tmp_path / "in"), tmp_path / "out")
-    data = load(tmp_path / "out")
+    data = load_dataset(tmp_path / "out")
     assert sorted(reds(data.train) + reds(data.held_out)) == [1, 2, 3, 4, 5]
 
 
@@ -428,7 +431,7 @@ def test_rerun_replaces_what_was_there(tmp_path: Path) -> None:
     prepare(numbers([1, 2], 1, 1), tmp_path)
     prepare(numbers([3, 4, 5], 2, 1), tmp_path)
     assert sorted(content(tmp_path)) == [IMAGES, MANIFEST]
-    assert reds(load(tmp_path, verify=True).train) == [3, 4]
+    assert reds(load_dataset(tmp_path, verify=True).train) == [3, 4]
 
 
 # reading it again
@@ -436,35 +439,35 @@ def test_rerun_replaces_what_was_there(tmp_path: Path) -> None:
 
 def test_missing_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"manifest\.json: .*; prepare the data first"):
-        load(tmp_path)
+        load_dataset(tmp_path)
 
 
 def test_damaged_manifest_is_named(tmp_path: Path) -> None:
     prepare(numbers([1, 2], 1, 1), tmp_path)
     truncate(tmp_path / MANIFEST)
     with pytest.raises(BenchmarkError, match=r"manifest\.json: .*prepare the data again"):
-        load(tmp_path)
+        load_dataset(tmp_path)
 
 
 def test_truncated_array_is_named(tmp_path: Path) -> None:
     prepare(numbers([1, 2], 1, 1), tmp_path)
     (tmp_path / IMAGES).write_bytes((tmp_path / IMAGES).read_bytes()[:-1])
     with pytest.raises(BenchmarkError, match=r"images\.npy: damaged"):
-        load(tmp_path)
+        load_dataset(tmp_path)
 
 
 def test_array_with_code_in_it_is_refused(tmp_path: Path) -> None:
     prepare(numbers([1, 2], 1, 1), tmp_path)
     np.save(tmp_path / IMAGES, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(BenchmarkError, match=r"images\.npy: damaged"):
-        load(tmp_path)
+        load_dataset(tmp_path)
 
 
 def test_array_of_another_shape_is_named(tmp_path: Path) -> None:
     prepare(numbers([1, 2], 1, 1), tmp_path)
     np.save(tmp_path / IMAGES, np.zeros((2, 9, 9, 3), np.uint8))
     with pytest.raises(BenchmarkError, match=r"images\.npy: holds uint8 \(2, 9, 9, 3\)"):
-        load(tmp_path)
+        load_dataset(tmp_path)
 
 
 def test_changed_pixel_is_found_when_asked(tmp_path: Path) -> None:
@@ -472,6 +475,6 @@ def test_changed_pixel_is_found_when_asked(tmp_path: Path) -> None:
     changed = bytearray((tmp_path / IMAGES).read_bytes())
     changed[-1] ^= 1
     (tmp_path / IMAGES).write_bytes(changed)
-    load(tmp_path)
+    load_dataset(tmp_path)
     with pytest.raises(BenchmarkError, match=r"images\.npy: the held_out images"):
-        load(tmp_path, verify=True)
+        load_dataset(tmp_path, verify=True)

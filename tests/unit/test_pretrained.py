@@ -26,7 +26,7 @@ from benchmark.models.checkpoints.ncsn import NcsnCheckpoint
 from benchmark.models.checkpoints.own import OwnCheckpoint
 from benchmark.models.checkpoints.zoo import ZOO, ZooCheckpoint
 from benchmark.models.description import Loaded
-from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_of
+from benchmark.models.diffusers_config import FIXED, UNET_DEFAULTS, schedule_and_prediction
 from benchmark.models.modules.refinenet import RefineNetModule
 from benchmark.models.modules.unet import UNetModule
 from benchmark.models.networks.refinenet import RefineNet
@@ -332,7 +332,7 @@ def test_schedules_are_those_of_diffusers(kind: str, beta_schedule: str) -> None
         num_train_timesteps=50, beta_schedule=beta_schedule, beta_start=0.001, beta_end=0.1
     )
     config = {"_class_name": kind, **scheduler.config}
-    schedule, prediction = schedule_of(scheduler_of(config))
+    schedule, prediction = schedule_and_prediction(scheduler_of(config))
     process = schedule.process()
     assert isinstance(process, DiscreteVP)
     expected = scheduler.alphas_cumprod.numpy()
@@ -637,7 +637,7 @@ def test_configurations_that_cannot_be_used_are_named(
 def test_schedules_that_are_not_ours_are_named(changes: dict[str, Any], wrong: str) -> None:
     config = {"_class_name": "DDPMScheduler", "beta_schedule": "linear"} | changes
     with pytest.raises(BenchmarkError, match=wrong):
-        schedule_of(scheduler_of(config))
+        schedule_and_prediction(scheduler_of(config))
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])

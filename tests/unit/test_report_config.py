@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from benchmark.config.config import Config
-from benchmark.config.loading import load
+from benchmark.config.loading import load_config
 from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
 from benchmark.models.diffusers_config import unet_spec
 from benchmark.models.hub import read_json
@@ -28,7 +28,7 @@ NETWORKS = sorted((REFERENCE.parent / "networks").glob("*.json"))
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return load(REPORT)
+    return load_config(REPORT)
 
 
 def shapes(network: torch.nn.Module) -> dict[str, tuple[int, ...]]:
@@ -116,11 +116,13 @@ def test_the_moving_averages_block_can_be_switched_on(config: Config) -> None:
 
 def test_the_quickstart_repeats_every_published_row_but_for_its_size() -> None:
     published = read_published(REFERENCE)
-    quickstart = load(PROJECT / "config" / "config.yaml")
+    quickstart = load_config(PROJECT / "config" / "config.yaml")
     found = [row for cell in quickstart.cells if (row := find_published(cell, published))]
     assert sorted(row.fid for row in found) == sorted(row.fid for row in published.values())
 
 
 def test_the_zoo_is_trained_on_the_data_of_the_quickstart() -> None:
-    quickstart, zoo = (load(PROJECT / "config" / name) for name in ("config.yaml", "zoo.yaml"))
+    quickstart, zoo = (
+        load_config(PROJECT / "config" / name) for name in ("config.yaml", "zoo.yaml")
+    )
     assert quickstart.data == zoo.data

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 from stages import do
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.metrics.memorisation import accused, least_accused, pixels
 from benchmark.stages import retrieve
 from benchmark.stages.retrieve import GAP, SUSPECT, panel
@@ -95,7 +95,7 @@ def test_planted_copies_are_accused_and_named_and_held_out_images_are_not(tmp_pa
     content = yaml.safe_load((Path(__file__).parents[1] / "workflow" / "smoke.yaml").read_text())
     content["data"]["tiny"] |= {"train": 150, "held_out": 80}
     content["grid"][0]["samples"] = 60
-    config, run = parse(content), Run(tmp_path / "run")
+    config, run = parse_config(content), Run(tmp_path / "run")
     do("prepare", config, "tiny", run)
     do("controls", config, "tiny", run)
     run.features("efficientnet-lite0", "tiny").parent.mkdir(parents=True)

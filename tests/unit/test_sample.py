@@ -14,7 +14,7 @@ from stages import do
 
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.modules.refinenet import RefineNetModule
@@ -137,7 +137,7 @@ def ready(smoke: Config, path: Path, **changes: object) -> Config:
         "weights": {"kind": "own", "path": str(path)},
     }
     content["grid"][0]["schedule"] = ["linear"]
-    return parse({**content, **changes})
+    return parse_config({**content, **changes})
 
 
 def test_ready_weights_give_the_images_of_the_training_that_made_them(
@@ -229,7 +229,7 @@ def test_a_checkpoint_of_ncsn_is_sampled_and_recorded(
     }
     entry = {"table": "ready", "model": "NCSN", "schedule": "geometric"}
     content["grid"] = [entry | {"sampler": "annealed-langevin", "steps": 6, "samples": 4}]
-    config = parse(content)
+    config = parse_config(content)
     cell = config.cells[0].id
     record = do("sample", config, cell, run)
     found = np.load(run.samples(cell))

@@ -16,7 +16,7 @@ from benchmark.diffusion.processes.discrete_vp import DiscreteVP
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules.cosine import Cosine
 from benchmark.diffusion.schedules.linear import Linear
-from benchmark.models.diffusers_config import schedule_of
+from benchmark.models.diffusers_config import schedule_and_prediction
 from benchmark.models.schedulers import read_scheduler
 
 SHAPE = (2, 3, 8, 8)
@@ -188,7 +188,9 @@ def test_predictor_corrector_matches_diffusers_at_every_step(
     theirs = ScoreSdeVeScheduler(steps, snr, sigma_max=sigma_max)
     theirs.save_pretrained(tmp_path)
     path = tmp_path / "scheduler_config.json"
-    schedule, prediction = schedule_of(read_scheduler(json.loads(path.read_text()), path))
+    schedule, prediction = schedule_and_prediction(
+        read_scheduler(json.loads(path.read_text()), path)
+    )
     process = schedule.process()
 
     noise = noise_from(1)

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 from records_fixture import write_run
 
-from benchmark.config.loading import load, parse
+from benchmark.config.loading import load_config, parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.yaml_text import read_yaml
 from benchmark.records.record import Record, read_record, read_records
 from benchmark.records.sections import Prepared
-from benchmark.report.compare import compare
+from benchmark.report.compare import compare_runs
 from benchmark.report.compare_formats import COMPARISON_FORMATS as COMPARED
 from benchmark.report.formats import Column, Table, to_latex, to_markdown
 from benchmark.report.site import write_site
@@ -203,7 +203,7 @@ def test_no_module_executes_what_it_reads() -> None:
 def test_yaml_makes_no_objects(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(BenchmarkError, match=r"not YAML: could not determine a constructor"):
-        load(tmp_path / "config.yaml")
+        load_config(tmp_path / "config.yaml")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_key_that_stands_twice_is_refused(
 ) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(BenchmarkError, match=f"stands here and on line {first}.*line {line}") as e:
-        load(tmp_path / "config.yaml")
+        load_config(tmp_path / "config.yaml")
     assert "\n" not in str(e.value)
 
 
@@ -242,7 +242,7 @@ def test_names_of_a_config_cannot_leave_the_results(name: str) -> None:
         {"grid": [content["grid"][0] | {"table": name}]},
     ):
         with pytest.raises(BenchmarkError):
-            parse(content | change)
+            parse_config(content | change)
 
 
 def test_names_too_long_for_a_file_are_one_line() -> None:
@@ -253,7 +253,7 @@ def test_names_too_long_for_a_file_are_one_line() -> None:
     content["samplers"] = {long: {"kind": "ddpm"}}
     content["models"][long]["family"] = "DDPM"
     with pytest.raises(BenchmarkError, match="characters: choose shorter names") as error:
-        parse(content)
+        parse_config(content)
     assert "\n" not in str(error.value)
 
 
@@ -295,7 +295,7 @@ def test_pages_escape_all_that_they_show(nasty: Run) -> None:
     write_site(nasty, None)
     page = nasty.site.read_text()
     other = write_run(nasty.root.parent / "'other\"", cells=4)
-    compared = COMPARED["html"](compare([nasty.root, other.root], "", ""))
+    compared = COMPARED["html"](compare_runs([nasty.root, other.root], "", ""))
     for text in (page, compared):
         assert "<script>alert" not in text
         assert "<img src=x" not in text

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from stages import do
 
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
-from benchmark.config.shards import parse as parse_shard
+from benchmark.config.loading import parse_config
+from benchmark.config.shards import parse_config as parse_shard
 from benchmark.config.shards import shard_name, size_of, split
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.provenance import Stopwatch
@@ -34,7 +34,7 @@ def sharded(config: Config, shard: int | None, samples: int = 20, **changes: obj
     content = config.model_dump(mode="json")
     for entry in content["grid"]:
         entry |= {"samples": samples, "shard": shard}
-    return parse({**content, **changes})
+    return parse_config({**content, **changes})
 
 
 @given(st.integers(1, 500), st.integers(1, 70), st.none() | st.integers(1, 600))
@@ -61,7 +61,7 @@ def test_images_made_elsewhere_have_no_shards(smoke: Config) -> None:
     content["models"]["gan"] = {"family": "GAN", "data": "tiny", "images": "elsewhere"}
     content["grid"].append({"table": "gan", "model": "gan", "samples": 6, "shard": 3})
     with pytest.raises(BenchmarkError, match=r"grid\.2\.shard: models\.gan\.images are gathered"):
-        parse(content)
+        parse_config(content)
 
 
 def test_a_shard_is_in_no_specification(smoke: Config) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmark.config.loading import load, merged, parse
+from benchmark.config.loading import load_config, merged, parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import Name, StrictModel, explain
 from benchmark.core.yaml_text import read_yaml
@@ -109,10 +109,10 @@ def test_all_unknown_and_all_missing_keys_are_told_at_once() -> None:
     assert "'shar' (did you mean 'share'?), 'named' (did you mean 'name'?): known: " in unknown
     assert unknown.count("known: ") == 1
     with pytest.raises(BenchmarkError) as caught:
-        parse({"run": "a", "data": {"d": {"source": "avatars"}}, "nonsense": 1})
+        parse_config({"run": "a", "data": {"d": {"source": "avatars"}}, "nonsense": 1})
     assert "unknown key 'nonsense'" in str(caught.value)
     with pytest.raises(BenchmarkError) as caught:
-        parse({"run": "a", "data": {"d": {"source": "avatars"}}})
+        parse_config({"run": "a", "data": {"d": {"source": "avatars"}}})
     for key in ("models", "grid", "evaluation", "data.d.resolution", "data.d.train"):
         assert f"{key}: this key is missing" in str(caught.value)
 
@@ -131,18 +131,18 @@ def test_all_unknown_and_all_missing_keys_are_told_at_once() -> None:
 )
 def test_a_run_name_is_refused_in_words(name: object, expected: str) -> None:
     with pytest.raises(BenchmarkError, match=r"^config: ") as caught:
-        parse({**CONTENT, "run": name})
+        parse_config({**CONTENT, "run": name})
     assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize("against", ["", "a\nb", "a\0b", "\ud800", "\x1b[2J"])
 def test_a_path_of_more_than_one_line_is_refused_in_one(against: str) -> None:
     with pytest.raises(BenchmarkError, match=r"^config: against: ") as caught:
-        parse({**CONTENT, "against": against})
+        parse_config({**CONTENT, "against": against})
     assert str(caught.value).isprintable()
     made = {"family": "GAN", "data": "tiny", "images": against}
     with pytest.raises(BenchmarkError, match=r"^config: models\.made\.images: ") as caught:
-        parse({**CONTENT, "models": {**CONTENT["models"], "made": made}})
+        parse_config({**CONTENT, "models": {**CONTENT["models"], "made": made}})
     assert str(caught.value).isprintable()
 
 
@@ -162,14 +162,14 @@ def test_a_long_wrong_name_is_cut(change: Callable[[dict[str, Any]], None]) -> N
     content = copy.deepcopy(CONTENT)
     change(content)
     with pytest.raises(BenchmarkError) as caught:
-        parse(content)
+        parse_config(content)
     assert "…" in str(caught.value)
     assert "x" * 100 not in str(caught.value)
 
 
 def test_a_name_of_nothing_says_that_none_is_defined() -> None:
     with pytest.raises(BenchmarkError, match=r"models\.DDPM\.network: no 'net': none is defined$"):
-        parse({**CONTENT, "networks": {}})
+        parse_config({**CONTENT, "networks": {}})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, {"a": -float("inf")}]])
@@ -189,7 +189,7 @@ def test_a_family_that_cannot_stand_in_a_table_is_refused(family: str) -> None:
     content = copy.deepcopy(CONTENT)
     content["models"]["DDPM"]["family"] = family
     with pytest.raises(BenchmarkError, match=r"^config: models\.DDPM\.family: ") as caught:
-        parse(content)
+        parse_config(content)
     assert str(caught.value).isprintable()
 
 
@@ -210,7 +210,7 @@ def test_names_that_differ_in_case_alone_are_refused(
     content = copy.deepcopy(CONTENT)
     change(content)
     with pytest.raises(BenchmarkError) as caught:
-        parse(content)
+        parse_config(content)
     assert expected in str(caught.value)
 
 
@@ -235,7 +235,7 @@ def test_a_file_that_is_no_config_is_one_line(tmp_path: Path, data: bytes, expec
     path = tmp_path / "bad.yaml"
     path.write_bytes(data)
     with pytest.raises(BenchmarkError) as caught:
-        load(path)
+        load_config(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert expected in str(caught.value)
     assert str(caught.value).isprintable()
@@ -253,7 +253,7 @@ def test_a_file_that_is_no_config_is_one_line(tmp_path: Path, data: bytes, expec
 def test_the_same_config_in_other_clothes_is_read(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "smoke.yaml"
     path.write_bytes(data)
-    assert load(path) == load(SMOKE)
+    assert load_config(path) == load_config(SMOKE)
 
 
 @pytest.mark.parametrize(
@@ -290,20 +290,20 @@ def test_a_home_folder_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     content["against"] = "~/before.zip"
     content["models"]["DDPM"] = {"family": "GAN", "data": "tiny", "images": "~/made"}
     content["grid"][0] = {"table": "made", "model": "DDPM", "samples": 8}
-    found = parse(content)
+    found = parse_config(content)
     assert found.data["tiny"].model_dump()["path"] == tmp_path / "faces"
     assert found.models["DDPM"].images == tmp_path / "made"
     assert found.against == str(tmp_path / "before.zip")
     folder["path"] = "~nobody-of-this-name/faces"
     with pytest.raises(BenchmarkError, match=r"data\.tiny\.path: .*: write it out"):
-        parse(content)
+        parse_config(content)
 
 
 def test_files_and_the_command_line_are_joined_and_typed(tmp_path: Path) -> None:
     later = tmp_path / "later.yaml"
     later.write_text("training: {short: {lr: 1e-2}}\ndevice: auto")
     overrides = {"training": {"short": {"steps": "3", "flip": "true"}}, "run": "no", "seed": 4}
-    found = parse(merged([SMOKE, later], overrides))
+    found = parse_config(merged([SMOKE, later], overrides))
     training = found.training["short"]
     assert (training.steps, training.flip, training.lr) == (3, True, 0.01)
     assert training.batch == CONTENT["training"]["short"]["batch"]
@@ -356,7 +356,7 @@ def test_a_changed_config_loads_or_is_refused_in_one_line(data: st.DataObject) -
             break
     line = ""
     try:
-        parse(content)
+        parse_config(content)
     except BenchmarkError as error:
         line = str(error)
     assert line.isprintable()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from benchmark.config.building import train_job
 from benchmark.config.config import Config
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.config.schema import Training
 from benchmark.core import closure
 from benchmark.core.errors import BenchmarkError
@@ -98,7 +98,7 @@ def test_a_state_of_other_code_is_not_continued(
     monkeypatch.setattr(sys, "path", list(sys.path))
     content = smoke.model_dump(mode="json")
     content["networks"]["net"] = {"kind": "custom", "factory": "mine_net:network"}
-    config = parse(content)
+    config = parse_config(content)
 
     def state() -> Path:
         return _trainer(train_job(config, "DDPM-linear"), run, ALONE, torch.device("cpu")).state

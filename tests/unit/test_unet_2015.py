@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from benchmark.models.modules.unet_2015 import Block, UNet2015Module, cropped, mirrored, needed
+from benchmark.models.modules.unet_2015 import (
+    UNet2015Block,
+    UNet2015Module,
+    cropped,
+    mirrored,
+    needed,
+)
 from benchmark.models.networks.unet_2015 import UNet2015
 
 torch.set_num_threads(1)
@@ -72,7 +78,7 @@ def _pass_the_finest_level_on(network: UNet2015Module) -> None:
         for parameter in network.parameters():
             parameter.zero_()
         for module in network.modules():
-            if isinstance(module, Block):
+            if isinstance(module, UNet2015Block):
                 module.first.weight[0, 0, 1, 1] = 1
                 module.second.weight[0, 0, 1, 1] = 1
         network.out.weight[0, 0] = 1

@@ -16,7 +16,13 @@ from benchmark.records.record import Cell, Control, Protocol, Record, read_recor
 from benchmark.records.rows import Row, collect
 from benchmark.records.timing import Timing
 from benchmark.report.claims import read_claims
-from benchmark.report.measures import Lookup, TestedNumber, UndecidedError, Verdict, time_ratio
+from benchmark.report.measures import (
+    Lookup,
+    Measurement,
+    UndecidedError,
+    Verdict,
+    measured_time_ratio,
+)
 from benchmark.report.verdicts import ClaimVerdict, all_of, any_of, judge
 from benchmark.storage.paths import CLAIMS, REFERENCE
 
@@ -302,16 +308,16 @@ def test_a_better_rival_that_is_slow_does_not_end_the_best_trade_off_but_a_quick
 
 def test_as_many_samples_as_said_would_settle_it() -> None:
     value = Value(value=-2.0, low=-7.0, high=4.0)
-    measured = TestedNumber(value, None, 0.0, (), samples=100)
+    measured = Measurement(value, None, 0.0, (), samples=100)
     assert measured.verdict(1) is Verdict.CANNOT_TELL
     assert measured.settle(1) == pytest.approx(900)  # the upper half of 6 has to shrink to 2
     third = Value(value=-2.0, low=-2 - 5 / 3, high=0.0)
-    assert TestedNumber(third, None, 0.0, (), samples=900).verdict(1) is Verdict.REPRODUCED
+    assert Measurement(third, None, 0.0, (), samples=900).verdict(1) is Verdict.REPRODUCED
 
 
 def test_as_many_samples_as_said_would_settle_a_ratio() -> None:
     value = Value(value=1.02, low=0.8, high=1.3)
-    needed = TestedNumber(value, 0.9, 1.1, (), 100, relative=True).settle(1)
+    needed = Measurement(value, 0.9, 1.1, (), 100, relative=True).settle(1)
     assert needed
     shrink = math.sqrt(100 / needed)
     low = 1.02 * (0.8 / 1.02) ** shrink
@@ -340,17 +346,17 @@ def _none(n: int):  # type: ignore[no-untyped-def]
 
 
 def test_a_claim_of_several_tests_is_contradicted_by_a_wider_interval_only() -> None:
-    measured = TestedNumber(Value(value=2.0, low=0.1, high=3.9), None, 0.0, (), samples=100)
+    measured = Measurement(Value(value=2.0, low=0.1, high=3.9), None, 0.0, (), samples=100)
     assert measured.verdict(1) is Verdict.CONTRADICTED
     assert measured.verdict(4) is Verdict.CANNOT_TELL  # 2 − 1.9 · 2.498 / 1.960 < 0
     needed = measured.settle(4)
     assert needed == pytest.approx(100 * (1.9 * 2.4977 / 1.95996 / 2) ** 2, rel=1e-4)
-    good = TestedNumber(Value(value=-2.0, low=-3.9, high=-0.1), None, 0.0, (), samples=100)
+    good = Measurement(Value(value=-2.0, low=-3.9, high=-0.1), None, 0.0, (), samples=100)
     assert good.verdict(4) is Verdict.REPRODUCED
 
 
 def test_equal_cells_are_never_settled() -> None:
-    measured = TestedNumber(Value(value=0.0, low=-1.0, high=1.0), None, 0.0, (), samples=10)
+    measured = Measurement(Value(value=0.0, low=-1.0, high=1.0), None, 0.0, (), samples=10)
     assert measured.settle(1) == math.inf
 
 
@@ -364,7 +370,7 @@ def test_time_is_that_of_full_batches_alone() -> None:
     rows = report_rows()
     [a] = [r for r in rows if r.cell and r.cell.id == "ddpm-linear-ddpm-1000-s0"]
     [b] = [r for r in rows if r.cell and r.cell.id == "ddim-linear-ddim-50-s0"]
-    before = time_ratio([a], [b], 1.0, None).value.value
+    before = measured_time_ratio([a], [b], 1.0, None).value.value
     assert before == pytest.approx(20)
     assert b.sample
     assert b.sample.timing
@@ -375,7 +381,7 @@ def test_time_is_that_of_full_batches_alone() -> None:
         }
     )
     sample = b.sample.model_copy(update={"timing": timing})
-    after = time_ratio([a], [Row(**{**vars(b), "sample": sample})], 1.0, None).value.value
+    after = measured_time_ratio([a], [Row(**{**vars(b), "sample": sample})], 1.0, None).value.value
     assert after == before
 
 
@@ -384,8 +390,8 @@ def test_one_batch_has_an_interval_where_its_laps_are_told() -> None:
     [a] = [r for r in rows if r.cell and r.cell.id == "ddpm-linear-ddpm-1000-s0"]
     [b] = [r for r in rows if r.cell and r.cell.id == "ddim-linear-ddim-50-s0"]
     with pytest.raises(UndecidedError, match="one timed batch has no interval"):
-        time_ratio([a], [b], 16, 25)
-    found = time_ratio([_in_laps(a)], [_in_laps(b)], 16, 25)
+        measured_time_ratio([a], [b], 16, 25)
+    found = measured_time_ratio([_in_laps(a)], [_in_laps(b)], 16, 25)
     assert found.value.value == pytest.approx(20)
     assert found.value.low is not None
     assert 19 < found.value.low < 20

@@ -18,7 +18,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.config.loading import load
+from benchmark.config.loading import load_config
 from benchmark.records.record import Record, read_records
 from benchmark.report.bundle import pack
 from benchmark.runtime.stopping import AGAIN
@@ -73,7 +73,7 @@ def planned(
 
 
 def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
-    run, config = Run(project / "results" / "smoke"), load(SMOKE)
+    run, config = Run(project / "results" / "smoke"), load_config(SMOKE)
     found = {(record.kind, record.id) for record in read_records(run.root)}
     for cell in config.cells:
         assert {("sample", cell.id), ("metrics", cell.id), ("retrieval", cell.id)} <= found
@@ -171,7 +171,7 @@ def test_ready_weights_alone_go_through_every_stage(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
     done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config=READY.name)
     assert done.returncode == 0, done.stdout + done.stderr
-    run, config = Run(folder / "results" / "ready"), load(READY)
+    run, config = Run(folder / "results" / "ready"), load_config(READY)
     records = read_records(run.root)
     assert {r.kind for r in records} == {"data", "sample", "features", "metrics", "retrieval"}
     samples = {r.id: r for r in records if r.kind == "sample"}
@@ -363,7 +363,9 @@ def test_the_workflow_passes_its_lint_and_makes_its_report(project: Path) -> Non
         page = packed.read("report/report.html").decode()
     run = Run(project / "results" / "smoke")
     shown = [*run.root.glob("tables/*"), *run.root.glob("plots/*.png"), run.site]
-    shown += [p for cell in load(SMOKE).cells for p in (run.grid(cell.id), run.neighbours(cell.id))]
+    shown += [
+        p for cell in load_config(SMOKE).cells for p in (run.grid(cell.id), run.neighbours(cell.id))
+    ]
     assert {path.name for path in shown} <= kept
     for path in shown:
         assert str(path.relative_to(project)) in page
@@ -450,7 +452,7 @@ def test_a_run_made_in_chunks_has_the_images_of_a_run_at_once(
         minutes *= 1.5
     assert statuses[0] == AGAIN, "the first chunk is too short for all"
     assert statuses[-1] == 0
-    for cell in load(SMOKE).cells:
+    for cell in load_config(SMOKE).cells:
         at_once, in_chunks = (
             np.load(Run(place / "results" / "smoke").samples(cell.id))
             for place in (project, folder)

@@ -27,7 +27,7 @@ from benchmark.config.dependencies import compared, hashed
 from benchmark.config.loading import (
     check_writable,
     merged,
-    parse as parse_config,  # Snakemake has a `parse` of its own
+    parse_config,
     read_config,
     resolved,
 )
@@ -44,7 +44,7 @@ from benchmark.runtime.warm import start as start_servers
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import (
     CLAIMS,
-    CONTROLS,
+    ALL_CONTROLS,
     HELD_OUT,
     PLOTS as PLOT_NAMES,
     REFERENCE,

@@ -3,8 +3,8 @@ rule controls:
         images=RUN.images("{dataset}"),
         manifest=RUN.manifest("{dataset}"),
     output:
-        images=RUN.samples(f"{CONTROLS}-{{dataset}}"),
-        record=RUN.record("controls", f"{CONTROLS}-{{dataset}}"),
+        images=RUN.samples(f"{ALL_CONTROLS}-{{dataset}}"),
+        record=RUN.record("controls", f"{ALL_CONTROLS}-{{dataset}}"),
     log:
         RUN.log("controls", "{dataset}"),
     conda:
@@ -59,13 +59,13 @@ rule evaluate_controls:
     output:
         [RUN.record("metrics", f"{kind}-{{dataset}}") for kind in KINDS],
     log:
-        RUN.log("evaluate", f"{CONTROLS}-{{dataset}}"),
+        RUN.log("evaluate", f"{ALL_CONTROLS}-{{dataset}}"),
     conda:
         ENVIRONMENT
     params:
         job=lambda w: job("evaluate", CONFIG.controls_of(w.dataset)),
     shell:
-        command(f"evaluate $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")
+        command(f"evaluate $BENCHMARK_CONFIG {ALL_CONTROLS}-{{wildcards.dataset}}")
 
 
 rule retrieve:
@@ -108,10 +108,10 @@ rule retrieve_controls:
             for kind in KINDS
         ],
     log:
-        RUN.log("retrieve", f"{CONTROLS}-{{dataset}}"),
+        RUN.log("retrieve", f"{ALL_CONTROLS}-{{dataset}}"),
     conda:
         ENVIRONMENT
     params:
         job=lambda w: job("retrieve", CONFIG.controls_of(w.dataset)),
     shell:
-        command(f"retrieve $BENCHMARK_CONFIG {CONTROLS}-{{wildcards.dataset}}")
+        command(f"retrieve $BENCHMARK_CONFIG {ALL_CONTROLS}-{{wildcards.dataset}}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
-    from benchmark.config.schema import Precision
+    from benchmark.config.schema import ComputePrecision
     from benchmark.data.sources.base import Source
     from benchmark.records.record import Kind
 
@@ -72,7 +72,7 @@ class Computing(NamedTuple):
     """How networks compute."""
 
     device: str  # as in the config: auto, cpu, cuda or cuda:NUMBER
-    precision: Precision
+    precision: ComputePrecision
     compile: bool
 
     def spec(self) -> dict[str, Any]:

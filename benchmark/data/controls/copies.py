@@ -13,7 +13,7 @@ from benchmark.data.controls.base import MadeControl, choose
 from benchmark.data.prepared import Images
 
 
-class Copies(MadeControl):
+class PlantedCopies(MadeControl):
     """Training images, each taken at most once: exact, mirrored and compressed, by turns."""
 
     kind: Literal["copies"] = "copies"

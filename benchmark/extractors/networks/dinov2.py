@@ -33,12 +33,12 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
 
-def load(file: Path, device: torch.device) -> Dinov2:
+def load_dinov2(file: Path, device: torch.device) -> Dinov2:
     """Return the network from B×3×224×224 to the normalised class token, float32 B×d."""
     return Dinov2(read_state_dict(file, device))
 
 
-def preprocess(images: Tensor) -> Tensor:
+def preprocess_dinov2(images: Tensor) -> Tensor:
     """Resize uint8 B×3×H×W to 224×224 with Pillow's bicubic filter, normalise as for ImageNet."""
     x = pillow(images, _SIDE, _SIDE, Image.Resampling.BICUBIC) / 255
     mean, deviation = (torch.tensor(v, device=x.device)[:, None, None] for v in (MEAN, DEVIATION))
@@ -82,7 +82,7 @@ class Dinov2:
         depth = sum(key.endswith("norm1.weight") for key in state)
         self.patches = _affine(state, "patch_embed.proj")
         self.class_token = state["cls_token"]
-        self.positions = positions(state["pos_embed"])
+        self.positions = resampled_positions(state["pos_embed"])
         self.blocks = [_block(state, f"blocks.{i}") for i in range(depth)]
         self.norm = _affine(state, "norm")
 
@@ -96,7 +96,7 @@ class Dinov2:
         return layer_norm(x[:, 0], x.shape[-1:], *self.norm, _EPS)
 
 
-def positions(embedding: Tensor) -> Tensor:
+def resampled_positions(embedding: Tensor) -> Tensor:
     """Resample the position embedding, 1×(1 + side²)×d, from its training grid to 16×16.
 
     The authors' code scales by 16.1/side, not by 16/side, and so must this.

@@ -23,9 +23,9 @@ CPU_PART = 4  # images at a time, whose activations stay in the cache: 1.5 times
 _STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
 
 
-def load(file: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+def load_efficientnet(file: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     """Return the network from B×3×224×224 to the pooled features, float32 B×1280."""
-    network = EfficientNetLite0(read_state_dict(file, device))
+    network = EfficientNetLite0Network(read_state_dict(file, device))
 
     def forward(x: Tensor) -> Tensor:
         size = CPU_PART if device.type == "cpu" else len(x)
@@ -34,7 +34,7 @@ def load(file: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def preprocess(images: Tensor) -> Tensor:
+def preprocess_efficientnet(images: Tensor) -> Tensor:
     """Resize uint8 B×3×H×W to 224×224, bilinearly and antialiased, and map to (x − 127)/128."""
     return (antialiased(images, _SIDE, "bilinear") - 127) / 128
 
@@ -68,7 +68,7 @@ class _Block(NamedTuple):
         return x + y if self.residual else y
 
 
-class EfficientNetLite0:
+class EfficientNetLite0Network:
     """The network from its published state dict."""
 
     def __init__(self, state: State) -> None:

@@ -18,7 +18,7 @@ from benchmark.extractors.networks.folding import read_state_dict
 from benchmark.extractors.networks.inception_v3 import InceptionV3
 
 
-def load(file: Path, device: torch.device) -> InceptionV3:
+def load_inception_2015(file: Path, device: torch.device) -> InceptionV3:
     """Return the network from B×3×299×299 to the pool3 features, float32 B×2048."""
     return InceptionV3(read_state_dict(file, device), pool=_average, last_pool=_maximum)
 

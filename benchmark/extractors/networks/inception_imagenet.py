@@ -17,12 +17,12 @@ from benchmark.extractors.networks.resizing import pillow
 RESIZED = 342  # the shorter side, from which the centre is cut
 
 
-def load(file: Path, device: torch.device) -> InceptionV3:
+def load_inception_imagenet(file: Path, device: torch.device) -> InceptionV3:
     """Return the network from B×3×299×299 to the pooled features, float32 B×2048."""
     return InceptionV3(read_state_dict(file, device), pool=_average, last_pool=_average)
 
 
-def preprocess(images: Tensor) -> Tensor:
+def preprocess_inception_imagenet(images: Tensor) -> Tensor:
     """Resize the shorter side to 342, cut the centre 299×299 and map to [-1, 1].
 
     torchvision normalises by the mean and the deviation of ImageNet and its network maps the result

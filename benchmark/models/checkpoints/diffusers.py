@@ -80,7 +80,7 @@ class DiffusersCheckpoint(Hashed):
 
     def load(self, cache: Path) -> Loaded:
         """Load a folder, or what the hub has once it is in the cache."""
-        from benchmark.models.diffusers_weights import load_network
+        from benchmark.models.diffusers_weights import load_pipeline_network
         from benchmark.models.tensors import check_sha256
 
         find = Finder(self, cache)
@@ -95,7 +95,7 @@ class DiffusersCheckpoint(Hashed):
             # Infinite numbers, which a file of diffusers may have, are none of JSON.
             "scheduler": json.loads(json.dumps(pipeline.scheduler), parse_constant=str),
         }
-        network, choices = load_network(found, pipeline, files)
+        network, choices = load_pipeline_network(found, pipeline, files)
         choices = find.choices + choices
         return found.loaded(network, choices, name=self.source, sha256=sha256, facts=facts)
 

@@ -13,8 +13,8 @@ from benchmark.models.modules.embeddings import PositionalEmbedding, TimeEmbeddi
 if TYPE_CHECKING:
     from benchmark.models.networks.dit import DiT
 
-TIME_WIDTH = 256  # of the sines and cosines of the time
-NORM_EPS = 1e-6
+_TIME_WIDTH = 256  # of the sines and cosines of the time
+LAYER_NORM_EPS = 1e-6
 
 
 class DiTModule(nn.Module):
@@ -31,11 +31,11 @@ class DiTModule(nn.Module):
         super().__init__()
         self.patch = spec.patch
         pixels = spec.image_channels * spec.patch**2
-        self.time_proj = PositionalEmbedding(TIME_WIDTH, freq_shift=0, flip_sin_to_cos=True)
-        self.time_embedding = TimeEmbedding(TIME_WIDTH, spec.width)
+        self.time_proj = PositionalEmbedding(_TIME_WIDTH, freq_shift=0, flip_sin_to_cos=True)
+        self.time_embedding = TimeEmbedding(_TIME_WIDTH, spec.width)
         self.embed = nn.Linear(pixels, spec.width)
-        self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.depth))
-        self.norm = nn.LayerNorm(spec.width, NORM_EPS, elementwise_affine=False)
+        self.blocks = nn.ModuleList(DiTBlock(spec) for _ in range(spec.depth))
+        self.norm = nn.LayerNorm(spec.width, LAYER_NORM_EPS, elementwise_affine=False)
         self.modulation = nn.Linear(spec.width, 2 * spec.width)
         self.out = nn.Linear(spec.width, pixels)
         self._initialise()
@@ -46,7 +46,7 @@ class DiTModule(nn.Module):
         patches = F.pixel_unshuffle(x, self.patch)  # (B, C·patch², H/patch, W/patch)
         rows, columns = patches.shape[2:]
         tokens = self.embed(patches.flatten(2).transpose(1, 2))  # (B, N, width)
-        tokens = tokens + positions(rows, columns, tokens.shape[2]).to(tokens)
+        tokens = tokens + position_embedding(rows, columns, tokens.shape[2]).to(tokens)
         for block in self.blocks:
             tokens = block(tokens, time)
         shift, scale = self.modulation(time)[:, None].chunk(2, 2)
@@ -61,22 +61,22 @@ class DiTModule(nn.Module):
                 nn.init.zeros_(module.bias)
         for layer in (self.time_embedding.linear_1, self.time_embedding.linear_2):
             nn.init.normal_(layer.weight, std=0.02)
-        modulations = (module.modulation for module in self.modules() if isinstance(module, Block))
-        for zero in (*modulations, self.modulation, self.out):
+        blocks = (module for module in self.modules() if isinstance(module, DiTBlock))
+        for zero in (*(block.modulation for block in blocks), self.modulation, self.out):
             nn.init.zeros_(zero.weight)
 
 
-class Block(nn.Module):
+class DiTBlock(nn.Module):
     """Attention and two linear layers, each scaled, shifted and gated by the time."""
 
     def __init__(self, spec: DiT) -> None:
         super().__init__()
         width, hidden = spec.width, spec.mlp_ratio * spec.width
         self.heads = spec.heads
-        self.norm1 = nn.LayerNorm(width, NORM_EPS, elementwise_affine=False)
+        self.norm1 = nn.LayerNorm(width, LAYER_NORM_EPS, elementwise_affine=False)
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width, NORM_EPS, elementwise_affine=False)
+        self.norm2 = nn.LayerNorm(width, LAYER_NORM_EPS, elementwise_affine=False)
         self.mlp = nn.Sequential(
             nn.Linear(width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, width)
         )
@@ -99,7 +99,7 @@ class Block(nn.Module):
         return out
 
 
-def positions(rows: int, columns: int, width: int) -> Tensor:
+def position_embedding(rows: int, columns: int, width: int) -> Tensor:
     """Return what is added to tokens for their place: N×width, the columns of a row in turn.
 
     One half is of sines and cosines of the column, the other of the row, as in the code of He et

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmark.models.networks.refinenet import RefineNet
 
 
-NORM_EPS = 1e-5  # also added to the variance of the channels' means
+INSTANCE_NORM_EPS = 1e-5  # also added to the variance of the channels' means
 POOL = 5  # pixels that chained pooling averages over
 
 
@@ -79,10 +79,10 @@ class InstanceNormPlus(nn.Module):
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """Normalise B×C×H×W by each image and channel."""
         means = x.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
-        spread = (means.var(1, keepdim=True) + NORM_EPS).sqrt()
+        spread = (means.var(1, keepdim=True) + INSTANCE_NORM_EPS).sqrt()
         m = (means - means.mean(1, keepdim=True)) / spread
         gamma, alpha, beta = self.embed(level)[:, :, None, None].chunk(3, 1)
-        out: Tensor = gamma * (F.instance_norm(x, eps=NORM_EPS) + alpha * m) + beta
+        out: Tensor = gamma * (F.instance_norm(x, eps=INSTANCE_NORM_EPS) + alpha * m) + beta
         return out
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.models.networks.unet_2015 import UNet2015
 
 LOST = 4  # pixels of height and width that the two convolutions of a block lose
-TIME_WIDTH = 128  # of the sines and cosines of the time
+_TIME_WIDTH = 128  # of the sines and cosines of the time
 
 
 class UNet2015Module(nn.Module):
@@ -29,14 +29,14 @@ class UNet2015Module(nn.Module):
         super().__init__()
         widths = spec.channels
         inputs = (spec.image_channels, *widths[:-1])
-        self.time_proj = PositionalEmbedding(TIME_WIDTH, freq_shift=0, flip_sin_to_cos=False)
-        self.time_embedding = TimeEmbedding(TIME_WIDTH, widths[0])
-        self.down = nn.ModuleList(map(Block, inputs, widths))
+        self.time_proj = PositionalEmbedding(_TIME_WIDTH, freq_shift=0, flip_sin_to_cos=False)
+        self.time_embedding = TimeEmbedding(_TIME_WIDTH, widths[0])
+        self.down = nn.ModuleList(map(UNet2015Block, inputs, widths))
         self.enlarge = nn.ModuleList(
             nn.ConvTranspose2d(coarse, fine, 2, stride=2)
             for fine, coarse in itertools.pairwise(widths)
         )
-        self.up = nn.ModuleList(Block(2 * width, width) for width in widths[:-1])
+        self.up = nn.ModuleList(UNet2015Block(2 * width, width) for width in widths[:-1])
         self.out = nn.Conv2d(widths[0], spec.image_channels, 1)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class UNet2015Module(nn.Module):
         return cropped(self.out(h), height, width)
 
 
-class Block(nn.Module):
+class UNet2015Block(nn.Module):
     """Two convolutions of 3×3 pixels without padding, each followed by a ReLU."""
 
     def __init__(self, channels_in: int, channels: int) -> None:

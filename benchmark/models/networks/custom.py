@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from benchmark.core.closure import find, own_folders
+from benchmark.core.closure import own_folders, source_file
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import text
 from benchmark.models.networks.base import Network
@@ -67,7 +67,7 @@ class Custom(Network):
     def modules(self, at: str) -> list[str]:
         """Return this module and the user's; raise BenchmarkError where that is missing."""
         module, folders = self.factory.partition(":")[0], own_folders()
-        if find(module, [*folders, *map(Path, sys.path)]) is None:
+        if source_file(module, [*folders, *map(Path, sys.path)]) is None:
             raise BenchmarkError(
                 f"{at}.factory: no module {module!r} in {' or '.join(map(str, folders))}: "
                 f"put {module}.py there"

@@ -239,7 +239,7 @@ def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) ->
 
 def _laid_out(case: Case, folder: Path) -> tuple[Any, Any]:
     """Return a config of one cell of this size, and its run."""
-    from benchmark.config.loading import parse
+    from benchmark.config.loading import parse_config
     from benchmark.storage.paths import Run
 
     grid = {"table": "growth", "model": "DDIM", "schedule": "linear", "sampler": "ddim"}
@@ -271,7 +271,7 @@ def _laid_out(case: Case, folder: Path) -> tuple[Any, Any]:
         "grid": [{**grid, "steps": case.steps, "samples": case.samples}],
         "evaluation": {"metrics": {"fd": {"kind": "frechet"}}, "neighbours": 5, "controls": []},
     }
-    return parse(content), Run(folder / "growth")
+    return parse_config(content), Run(folder / "growth")
 
 
 def _make_features(case: Case, folder: Path) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmark.config.building import sample_job, train_job
 from benchmark.config.config import Config
-from benchmark.config.loading import load, parse
-from benchmark.config.schema import Precision
+from benchmark.config.loading import load_config, parse_config
+from benchmark.config.schema import ComputePrecision
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.networks.unet import UNet
@@ -122,7 +122,7 @@ class Way:
         target: the ratio that is to be reached.
     """
 
-    precision: Precision = "float32"
+    precision: ComputePrecision = "float32"
     compile: bool = False
     tuned: bool = False
     target: str = "1.1"
@@ -141,7 +141,7 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     limits = Limits(product_rate(sizes.product, device), copy_rate(sizes.megabytes, device))
-    small = load(QUICKSTART).networks["small"]
+    small = load_config(QUICKSTART).networks["small"]
     assert isinstance(small, UNet)
     shared = diffusers_defaults(sizes.channels)
     with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +201,7 @@ def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
     schedules = {sampler: schedule_of(sampler) for sampler in SAMPLERS.names()}
-    return parse(
+    return parse_config(
         {
             "run": "speed",
             "precision": way.precision,

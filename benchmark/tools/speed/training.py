@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.config.schema import Precision, Training
+from benchmark.config.schema import ComputePrecision, Training
 from benchmark.diffusion.objective import objective
 from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.modules.unet import UNetModule
@@ -71,7 +71,7 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
 def against_example(spec: UNet, batch: int, sizes: Sizes, device: torch.device) -> SpeedRow:
     """Compare steps with the same network, batch, precision, optimiser, flips and average."""
     gpu = device.type == "cuda"
-    precision: Precision = "bf16" if gpu else "float32"
+    precision: ComputePrecision = "bf16" if gpu else "float32"
     settings = Training(
         steps=10**6, batch=batch, lr=1e-4, warmup=500, betas=(0.95, 0.999), weight_decay=1e-6,
         ema=0.9999, flip=True,
@@ -109,7 +109,7 @@ def own(
     network: UNetModule,
     images: NDArray[np.uint8],
     settings: Training,
-    precision: Precision,
+    precision: ComputePrecision,
     device: torch.device,
     state: Path,
 ) -> Callable[[int], None]:
@@ -162,7 +162,7 @@ def example(
     model: Any,
     images: NDArray[np.uint8],
     settings: Training,
-    precision: Precision,
+    precision: ComputePrecision,
     device: torch.device,
 ) -> Callable[[int], None]:
     """Return what takes so many steps of the example, which ends with reading its loss."""
