@@ -65,7 +65,7 @@ def content(path: Path) -> dict[str, bytes]:
 
 def test_array_and_manifest_say_the_same(tmp_path: Path) -> None:
     manifest = prepare(avatars(), tmp_path)
-    images = np.load_dataset(tmp_path / IMAGES)
+    images = np.load(tmp_path / IMAGES)
     assert images.shape == (10, 16, 16, 3)
     assert images.dtype == np.uint8
     assert images.flags.c_contiguous
