@@ -402,11 +402,11 @@ def test_no_setting_is_ever_ignored(kind: str, key: str, value: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["RePaintScheduler", "ScoreSdeVeScheduler"])
 def test_the_old_name_is_named_where_a_scheduler_does_not_read_it(kind: str) -> None:
-    from benchmark.models.diffusers_config import schedule_of
+    from benchmark.models.diffusers_config import schedule_and_prediction
     from benchmark.models.schedulers import read_scheduler
 
     scheduler = read_scheduler({"_class_name": kind, "predict_epsilon": False}, SCHEDULER)
-    schedule, prediction = schedule_of(scheduler)
+    schedule, prediction = schedule_and_prediction(scheduler)
     assert prediction == schedule.process().prediction
     named = scheduler.choices_with(SAMPLERS.make("ddpm"), schedule.process())
     assert [choice.setting for choice in named if choice.checkpoint == "false"] == [

@@ -15,8 +15,7 @@ from stages import do
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse_config
-from benchmark.config.shards import parse_shard
-from benchmark.config.shards import shard_name, size_of, split
+from benchmark.config.shards import parse_shard, shard_name, size_of, split
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.provenance import Stopwatch
 from benchmark.records.record import Record, read_record

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from benchmark.config.loading import parse
+from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.yaml_text import read_yaml
 from benchmark.diffusion.denoiser import Denoiser, Estimate, estimate_from
@@ -240,10 +240,10 @@ def test_a_network_that_predicts_the_noise_is_refused_for_it(prediction: str | N
     config["schedules"] = {"linear": {"kind": "linear", "zero_terminal_snr": True}}
     config["training"]["short"]["prediction"] = prediction
     if prediction in ("v", "x0"):
-        parse(config)
+        parse_config(config)
         return
     with pytest.raises(BenchmarkError) as caught:
-        parse(config)
+        parse_config(config)
     assert str(caught.value).endswith(
         f"training.short.prediction: {prediction or 'eps'} says nothing of the image at the last "
         "time of the schedule, where x_t is noise alone: v or x0 would"
