@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field
 
 from benchmark.core.closure import HOME
 from benchmark.core.cores import available_cores
+from benchmark.core.nvml import ask
 from benchmark.core.strict_model import Count, NotNegative, StrictModel
 
 _LIBRARIES = (
@@ -174,8 +175,7 @@ def _cpu() -> str:
 def _gpu() -> tuple[str | None, str | None]:
     torch = sys.modules.get("torch")
     name = torch.cuda.get_device_name() if torch is not None else None
-    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    return name, _first_line(query) or None
+    return name, ask(lambda nvml: str(nvml.nvmlSystemGetDriverVersion()))
 
 
 def _first_line(command: list[str], cwd: Path | None = None) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import itertools
 import os
 import time
@@ -11,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from benchmark.core.nvml import ask_gpu
 from benchmark.runtime.device import gpu_uuid, synchronise
 
 RAPL = Path("/sys/class/powercap")
@@ -120,14 +120,14 @@ def _joules(microjoules: Path) -> float:
 
 
 def _gpu_counters(device: torch.device) -> list[Counter]:
-    """Return the GPU's counter, where NVML's Python module is installed and the GPU has one."""
-    if importlib.util.find_spec("pynvml") is None:
-        return []
-    pynvml = importlib.import_module("pynvml")
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(gpu_uuid(device))
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except pynvml.NVMLError:
-        return []
-    return [(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, float("inf"))]
+    """Return the GPU's counter, where it has one."""
+    read = ask_gpu(gpu_uuid(device), _energy_reader)
+    return [(read, float("inf"))] if read else []
+
+
+def _energy_reader(nvml: Any, gpu: Any) -> Callable[[], float]:
+    def joules() -> float:
+        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1e3  # of millijoules
+
+    joules()  # an error of NVML, where the GPU has no counter
+    return joules

@@ -95,5 +95,5 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def gpu_uuid(device: torch.device) -> str:
-    """Return the name of a GPU that nvidia-smi and NVML know, whatever numbers CUDA gives."""
+    """Return the name of a GPU that NVML knows, whatever numbers CUDA gives."""
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

@@ -107,7 +107,10 @@ def _matching(name: str, installed: Sequence[str]) -> Sequence[str]:
 
 
 def _installed() -> list[str]:
-    """Ask nvidia-smi, which does not initialise CUDA: that would fix what is visible."""
+    """Ask nvidia-smi, which does not initialise CUDA: that would fix what is visible.
+
+    Why this is not asked of NVML: see `benchmark/core/nvml.py`.
+    """
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from functools import partial
 
 import torch
 
+from benchmark.core.nvml import ask_gpu
 from benchmark.records.contention import GpuUse, Watch
 from benchmark.runtime.device import gpu_uuid
 
-QUERY = "clocks.sm,clocks_throttle_reasons.active"
-USED = "utilization.gpu"
-PROCESSES = "pid"
-
-# NVML's names of the bits of clocks_throttle_reasons.active. Being idle holds nothing back.
+# NVML's names of the bits that say why a clock is held back. Being idle holds nothing back.
 THROTTLES = {
     0x2: "applications_clocks_setting",
     0x4: "sw_power_cap",
@@ -41,50 +37,23 @@ def gpu_state(device: torch.device) -> tuple[float | None, list[str] | None]:
     """Return the clock of a GPU in MHz and why it is held back; None each: it is not told."""
     if device.type != "cuda":
         return None, None
-    return parse_gpu_state(_nvidia_smi(device, f"--query-gpu={QUERY}"))
+    uuid = gpu_uuid(device)
+    clock = ask_gpu(uuid, lambda nvml, gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM))
+    bits = ask_gpu(uuid, lambda nvml, gpu: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
+    held = None if bits is None else [name for bit, name in THROTTLES.items() if bits & bit]
+    return clock, held
 
 
 def gpu_use(device: torch.device) -> GpuUse:
-    """Return how much of its time a GPU was used just now, and how many others are on it."""
-    return parse_gpu_use(
-        _nvidia_smi(device, f"--query-gpu={USED}"),
-        _nvidia_smi(device, f"--query-compute-apps={PROCESSES}"),
-    )
+    """Return how much of its time a GPU was used just now, and how many others are on it.
 
-
-def parse_gpu_use(used: str, processes: str) -> GpuUse:
-    """Read nvidia-smi's two answers, as `12 %`, and a line with the number of each process.
-
-    A container may see other numbers of processes than nvidia-smi, but one of them is this process;
-    where none is told, nothing is known.
+    A container may see other numbers of processes than NVML, but one of them is this process; where
+    none is told, nothing is known.
     """
-    percent = used.strip().removesuffix(" %")
-    count = sum(line.strip().isdigit() for line in processes.splitlines())
+    uuid = gpu_uuid(device)
+    percent = ask_gpu(uuid, lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu)
+    count = ask_gpu(uuid, lambda nvml, gpu: len(nvml.nvmlDeviceGetComputeRunningProcesses(gpu)))
     return GpuUse(
-        used=int(percent) / 100 if percent.isdigit() else None,
+        used=None if percent is None else percent / 100,
         others=count - 1 if count else None,
     )
-
-
-def _nvidia_smi(device: torch.device, query: str) -> str:
-    """Return the answer to a question about a GPU; empty: there is none."""
-    command = ["nvidia-smi", "-i", gpu_uuid(device), query, "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
-
-
-def parse_gpu_state(text: str) -> tuple[float | None, list[str] | None]:
-    """Read nvidia-smi's answer, as `1980 MHz, 0x0000000000000004`; what is no figure is None."""
-    clock, _, mask = text.strip().partition(",")
-    try:
-        megahertz = float(clock.removesuffix(" MHz"))
-    except ValueError:
-        megahertz = None
-    try:
-        bits = int(mask, 16)
-    except ValueError:
-        return megahertz, None
-    return megahertz, [name for bit, name in THROTTLES.items() if bits & bit]

@@ -1,4 +1,8 @@
-"""Files from the net: over TLS alone, and checked against a hash that was known before."""
+"""Files from the net: over TLS alone, and checked against a hash that was known before.
+
+The library pooch compares hashes too, but it also fetches by http and ftp, and it reads on whatever
+the size of an answer, so that what is here would be needed all the same.
+"""
 
 from __future__ import annotations
 

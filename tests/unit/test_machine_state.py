@@ -1,26 +1,51 @@
-"""Clocks, energy and the state of a GPU, on canned counters and canned text."""
+"""Clocks, energy and the state of a GPU, on canned counters and canned answers of NVML."""
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import pynvml
 import pytest
 import torch
 
 from benchmark.records.contention import GpuUse
 from benchmark.runtime.batch_times import BatchTimes, _Clock
-from benchmark.runtime.machine_state import (
-    THROTTLES,
-    gpu_state,
-    parse_gpu_state,
-    parse_gpu_use,
-    watch_machine,
-)
+from benchmark.runtime.machine_state import THROTTLES, gpu_state, gpu_use, watch_machine
 
 CPU = torch.device("cpu")
+GPU = torch.device("cuda")
+Answer = Callable[..., object]
+
+
+def answered(figure: object) -> Answer:
+    """Return what answers a question to NVML about the GPU: None stands for an error."""
+
+    def answer(gpu: str, *_: object) -> object:
+        assert gpu == "GPU-5"
+        if figure is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return figure
+
+    return answer
+
+
+def fake_nvml(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Answer]) -> None:
+    """Let NVML know one GPU, `GPU-5`, of which it has these answers alone; it is torch's too."""
+
+    def handle(uuid: str) -> str:
+        if uuid != "GPU-5":
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return uuid
+
+    questions = [name for name in dir(pynvml) if name.startswith("nvmlDeviceGet")]
+    known = {"nvmlInit": lambda: None, "nvmlDeviceGetHandleByUUID": handle}
+    for name, answer in {**dict.fromkeys(questions, answered(None)), **known, **answers}.items():
+        monkeypatch.setattr(pynvml, name, answer)
+    properties = SimpleNamespace(uuid="5")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
 
 
 def package(root: Path, name: str, microjoules: int, wraps_at: int = 10**9) -> Path:
@@ -76,9 +101,9 @@ def test_parts_of_a_gpu_are_timed_by_events_that_wait_for_nothing(
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: device)
     monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    fake_nvml(monkeypatch, {})
     laps = BatchTimes(gpu)
+    assert laps.joules is None
     with laps.lap():
         laps.mark()
         assert len(waits) == 1
@@ -117,53 +142,74 @@ def test_a_machine_that_tells_no_energy_has_none(tmp_path: Path) -> None:
 
 def test_the_gpu_s_own_counter_is_read_in_joules(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([0, 1_000, 4_500])  # mJ; the first asks whether there is a counter
-    nvml = SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
-        nvmlDeviceGetTotalEnergyConsumption=lambda handle: next(readings),
-        __spec__=object(),
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]
-    properties = SimpleNamespace(uuid="5")
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    fake_nvml(monkeypatch, {"nvmlDeviceGetTotalEnergyConsumption": lambda gpu: next(readings)})
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
     monkeypatch.setattr("benchmark.runtime.batch_times._GpuClock", lambda _: _Clock())
-    laps = BatchTimes(torch.device("cuda"))
+    laps = BatchTimes(GPU)
     with laps.lap():
         pass
     assert laps.joules == 3.5
 
 
 @pytest.mark.parametrize(
-    ("text", "clock", "throttled"),
+    ("clock", "bits", "throttled"),
     [
-        ("1980 MHz, 0x0000000000000000\n", 1980, []),
-        ("210 MHz, 0x0000000000000001\n", 210, []),  # idle
-        ("1095 MHz, 0x0000000000000044\n", 1095, ["sw_power_cap", "hw_thermal_slowdown"]),
-        ("1980 MHz, [N/A]\n", 1980, None),
-        ("[Not Supported], 0x0000000000000004\n", None, ["sw_power_cap"]),
-        ("", None, None),
-        ('Field "clocks.sm" is not a valid field to query.\n', None, None),
+        (1980, 0x0, []),
+        (210, 0x1, []),  # idle
+        (1095, 0x44, ["sw_power_cap", "hw_thermal_slowdown"]),
+        (1980, None, None),
+        (None, 0x4, ["sw_power_cap"]),
+        (None, None, None),
     ],
 )
-def test_what_nvidia_smi_says_of_the_clock(
-    text: str, clock: float | None, throttled: list[str] | None
+def test_what_nvml_says_of_the_clock(
+    clock: int | None,
+    bits: int | None,
+    throttled: list[str] | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert parse_gpu_state(text) == (clock, throttled)
+    def clock_of(gpu: str, kind: int) -> object:
+        assert kind == pynvml.NVML_CLOCK_SM
+        return answered(clock)(gpu)
+
+    answers = {
+        "nvmlDeviceGetClockInfo": clock_of,
+        "nvmlDeviceGetCurrentClocksThrottleReasons": answered(bits),
+    }
+    fake_nvml(monkeypatch, answers)
+    assert gpu_state(GPU) == (clock, throttled)
 
 
 @pytest.mark.parametrize(
     ("used", "processes", "expected"),
     [
-        ("12 %\n", "4711\n", GpuUse(0.12, 0)),
-        ("0 %\n", "4711\n4712\n4713\n", GpuUse(0.0, 2)),
-        ("[N/A]\n", "", GpuUse(None, None)),  # in a container no process may be told
-        ("", "No devices were found\n", GpuUse(None, None)),
+        (12, [4711], GpuUse(0.12, 0)),
+        (0, [4711, 4712, 4713], GpuUse(0.0, 2)),
+        (None, [], GpuUse(None, None)),  # in a container no process may be told
+        (None, None, GpuUse(None, None)),
     ],
 )
-def test_what_nvidia_smi_says_of_others(used: str, processes: str, expected: GpuUse) -> None:
-    assert parse_gpu_use(used, processes) == expected
+def test_what_nvml_says_of_others(
+    used: int | None,
+    processes: Sequence[int] | None,
+    expected: GpuUse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates = None if used is None else SimpleNamespace(gpu=used, memory=99)
+    answers = {
+        "nvmlDeviceGetUtilizationRates": answered(rates),
+        "nvmlDeviceGetComputeRunningProcesses": answered(processes),
+    }
+    fake_nvml(monkeypatch, answers)
+    assert gpu_use(GPU) == expected
+
+
+def test_a_gpu_that_nvml_does_not_know_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_nvml(monkeypatch, {"nvmlDeviceGetClockInfo": answered(1980)})
+    other = SimpleNamespace(uuid="6")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: other)
+    assert gpu_state(GPU) == (None, None)
+    assert gpu_use(GPU) == GpuUse(None, None)
 
 
 def test_a_gpu_needs_one_core_and_a_processor_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +222,12 @@ def test_a_gpu_needs_one_core_and_a_processor_all(monkeypatch: pytest.MonkeyPatc
 
 def test_every_reason_has_one_bit() -> None:
     assert all(bit.bit_count() == 1 for bit in THROTTLES)
+
+
+def test_the_reasons_are_those_of_nvml() -> None:
+    for bit, name in THROTTLES.items():
+        words = "".join(word.capitalize() for word in name.split("_"))
+        assert getattr(pynvml, f"nvmlClocksThrottleReason{words}") == bit
 
 
 def test_without_a_gpu_no_clock_is_told() -> None:
