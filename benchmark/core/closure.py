@@ -1,10 +1,10 @@
 """Which code a result depends on: found through imports, and compared without comments.
 
 `hashes` starts at some modules and follows their imports, lazy ones included, through this package
-and through a user's own modules. It does not go into layers that cannot change what a job writes
-(`STOPS`), nor along imports of parts of which a job uses only some (`CHOICES`): the job names those
-that it uses as further modules to start from. Each module is told by a hash of its syntax tree, so
-that comments, docstrings and layout change nothing.
+and through a user's own modules. It does not enter modules that cannot change what a job writes
+(`STOPS`), and does not follow imports of parts of which a job uses only some (`CHOICES`): the job
+names the parts that it uses as further modules to start from. The hash of a module is that of its
+syntax tree, so that comments, docstrings and layout do not change it.
 """
 
 from __future__ import annotations
@@ -28,53 +28,58 @@ TEMPLATES = HOME / PACKAGE / "report" / "templates"
 CHECKOUT = "BENCHMARK_HOME"  # environment variable: the checkout whose workflow runs this
 MODULES = "BENCHMARK_MODULES"  # environment variable: folders of the user's modules
 
+_CONFIG = "reads the config, and what a job takes from it is compared by value"
+_JOB = "defines the fields of a job, which are compared by value"
+_PARTS = "finds parts by name, and a job names the module of each part that it uses"
+_REFUSES = "refuses wrong input and does not change right input"
 # Modules that cannot change what a job writes, each with the reason.
 STOPS = {
-    "benchmark": "has no code",
-    "benchmark.config.checks": "refuses what a config must not say",
-    "benchmark.config.building": "what a job holds stands in its parameters",
-    "benchmark.config.config": "what a config says stands in the job's own parameters",
-    "benchmark.config.consistency": "refuses what a config must not say",
-    "benchmark.config.dependencies": "tells which code is compared",
-    "benchmark.config.grid": "what a config says stands in the job's own parameters",
-    "benchmark.config.jobs.base": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.controls": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.evaluate": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.features": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.gather": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.merge": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.prepare": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.report": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.retrieve": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.sample": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.subject": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.train": "what a job holds stands in its parameters",
-    "benchmark.config.jobs.weights": "what a job holds stands in its parameters",
-    "benchmark.config.keys": "what a config says stands in the job's own parameters",
-    "benchmark.config.loading": "reads the config",
-    "benchmark.config.schema": "what a config says stands in the job's own parameters",
-    "benchmark.core.closure": "tells which code is compared",
-    "benchmark.core.errors": "holds the words of a failure",
-    "benchmark.core.parts": "finds a part by its name",
-    "benchmark.core.progress": "draws the progress bar",
-    "benchmark.core.strict_model": "refuses what a config must not say",
-    "benchmark.data.sources": "finds the sources: a job names its own",
-    "benchmark.diffusion.losses": "lists the losses: a training names its own",
-    "benchmark.diffusion.samplers": "lists the samplers: a job names its own",
-    "benchmark.diffusion.schedules": "lists the schedules: a job names its own",
-    "benchmark.models.checkpoints": "finds the formats of checkpoints: a job names its own",
-    "benchmark.models.networks": "finds the networks: a job names its own",
+    "benchmark": "contains no code",
+    "benchmark.config.checks": _REFUSES,
+    "benchmark.config.building": _JOB,
+    "benchmark.config.config": _CONFIG,
+    "benchmark.config.consistency": _REFUSES,
+    "benchmark.config.dependencies": "computes what is compared",
+    "benchmark.config.grid": _CONFIG,
+    "benchmark.config.jobs.base": _JOB,
+    "benchmark.config.jobs.controls": _JOB,
+    "benchmark.config.jobs.evaluate": _JOB,
+    "benchmark.config.jobs.features": _JOB,
+    "benchmark.config.jobs.gather": _JOB,
+    "benchmark.config.jobs.merge": _JOB,
+    "benchmark.config.jobs.prepare": _JOB,
+    "benchmark.config.jobs.report": _JOB,
+    "benchmark.config.jobs.retrieve": _JOB,
+    "benchmark.config.jobs.sample": _JOB,
+    "benchmark.config.jobs.subject": _JOB,
+    "benchmark.config.jobs.train": _JOB,
+    "benchmark.config.jobs.weights": _JOB,
+    "benchmark.config.keys": _CONFIG,
+    "benchmark.config.loading": _CONFIG,
+    "benchmark.config.schema": _CONFIG,
+    "benchmark.core.closure": "computes what is compared",
+    "benchmark.core.errors": "defines the error of a job that fails, which writes no result",
+    "benchmark.core.parts": _PARTS,
+    "benchmark.core.progress": "only shows progress",
+    "benchmark.core.strict_model": _REFUSES,
+    "benchmark.data.sources": _PARTS,
+    "benchmark.diffusion.losses": _PARTS,
+    "benchmark.diffusion.samplers": _PARTS,
+    "benchmark.diffusion.schedules": _PARTS,
+    "benchmark.models.checkpoints": _PARTS,
+    "benchmark.models.networks": _PARTS,
     "benchmark.runtime.gpu_leases": "chooses between equal GPUs",
-    "benchmark.runtime.one_at_a_time": "lets one process after the other do a job",
-    "benchmark.runtime.stopping": "ends a job early, which then writes nothing",
-    "benchmark.runtime.warm": "starts jobs",
-    "benchmark.storage.atomic": "writes the bytes that it is given",
-    "benchmark.storage.downloads": "fetches files that are checked by their hash",
-    "benchmark.storage.locks": "lets processes in one after the other",
-    "benchmark.storage.paths": "where files lie stands in the rules",
+    "benchmark.runtime.one_at_a_time": "keeps two processes from doing one job at the same time",
+    "benchmark.runtime.stopping": "ends a job early, and the job then writes no result",
+    "benchmark.runtime.warm": "only starts jobs",
+    "benchmark.storage.atomic": "writes bytes without changing them",
+    "benchmark.storage.downloads": "downloads files, whose hashes are checked",
+    "benchmark.storage.locks": "makes processes wait for each other",
+    "benchmark.storage.paths": "names paths, which the rules of the workflow state",
 }
 INSTALLED = {"site-packages", "dist-packages"}  # folders of packages that are not edited
-# Imports of parts, by the module that imports them. Not each of its jobs uses them.
+# Imports that are not followed, by the module that contains them: not each of its jobs uses them,
+# and the jobs that do name them.
 CHOICES = {
     "benchmark.records.record": {"benchmark.storage.run_files"},
     "benchmark.stages.merge": {"benchmark.storage.pictures"},
@@ -83,15 +88,15 @@ CHOICES = {
 
 
 def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str]:
-    """Return a hash of each module that is reached from some, by name.
+    """Return the hash of each module that the modules `starts` import, directly or not, by name.
 
     Args:
-        starts: names of modules.
-        folders: where modules outside this package are looked for, in this order, before the places
-            in which Python finds them.
+        starts: names of the modules to start from, which are hashed too.
+        folders: folders in which modules outside this package are searched for, in this order,
+            before those in which Python searches.
 
     Raises:
-        BenchmarkError: one of them is no Python.
+        BenchmarkError: a module is not readable Python.
     """
     found: dict[str, str] = {}
     starts = list(starts)
@@ -117,20 +122,20 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
 
 
 def digest(starts: Iterable[str], folders: Sequence[Path] = ()) -> str:
-    """Return one hash of all modules that are reached from some; see `hashes`."""
+    """Return one hash of all these modules; see `hashes`."""
     text = "\n".join(f"{name} {code}" for name, code in hashes(starts, folders).items())
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def own_folders() -> list[Path]:
-    """Return where a user's modules are looked for: here, and beside the config."""
+    """Return the folders of a user's modules: the current one, and those of the config files."""
     named = os.environ.get(MODULES, "")
     folders = [Path.cwd(), *map(Path, filter(None, named.split(os.pathsep)))]
     return list(dict.fromkeys(folders))
 
 
 def source_file(module: str, folders: Iterable[Path]) -> Path | None:
-    """Return the source file of a module, the first of these folders that has it."""
+    """Return the source file of a module from the first folder that has it, or None."""
     place = module.replace(".", "/")
     for folder in [HOME] if module.partition(".")[0] == PACKAGE else folders:
         for path in (f"{folder}/{place}/__init__.py", f"{folder}/{place}.py"):
@@ -141,10 +146,10 @@ def source_file(module: str, folders: Iterable[Path]) -> Path | None:
 
 @functools.cache
 def _installed(path: Path) -> str:
-    """Return one hash of all sources of an installed package: too many to follow their imports.
+    """Return one hash of all sources of an installed package, whose imports are not followed.
 
     Args:
-        path: its __init__.py, or its only module.
+        path: __init__.py of the package, or its only module.
     """
     sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
     digest = hashlib.sha256()
@@ -169,14 +174,14 @@ def _read(path: Path, module: str) -> tuple[str, list[str]]:
 
 
 class _Parsed(NamedTuple):
-    code: str  # its hash
+    code: str  # hash of the syntax tree
     imports: list[str]
     texts: frozenset[str]  # constants that may be names of templates
 
 
 @functools.lru_cache(maxsize=1024)
 def _parse(source: bytes, module: str, is_package: bool) -> _Parsed:
-    with warnings.catch_warnings(action="ignore"):  # the import says them
+    with warnings.catch_warnings(action="ignore"):  # the import itself shows them
         body = ast.parse(source).body
     package = module if is_package else module.rpartition(".")[0]
     nodes = _executed(body)
@@ -188,13 +193,13 @@ def _parse(source: bytes, module: str, is_package: bool) -> _Parsed:
 
 
 def _parents(modules: Iterable[str]) -> set[str]:
-    """Return the packages that are imported with some modules, as those are in them."""
+    """Return the packages that contain modules of the user: Python imports these packages too."""
     users = (name for name in modules if name.partition(".")[0] != PACKAGE)
     return {name[: dot.start()] for name in users for dot in re.finditer(r"\.", name)}
 
 
 def _executed(body: Iterable[ast.AST]) -> list[ast.AST]:
-    """Return all nodes but for those that only a type checker sees."""
+    """Return all nodes except those that only a type checker reads."""
     found, waiting = [], list(body)
     while waiting:
         node = waiting.pop()
@@ -212,7 +217,7 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 
 def _imported(node: ast.AST, package: str) -> list[str]:
-    """Return the names of the modules that a statement imports, or may import."""
+    """Return the names of the modules that a node imports, or may import."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.Call):
@@ -234,7 +239,7 @@ def _called(call: ast.Call, package: str) -> list[str]:
 
 
 def _absolute(name: str, level: int, package: str) -> str:
-    """Return the name of a module that has `level` dots before it where it is imported."""
+    """Return the full name of a module that is imported with `level` leading dots."""
     parts = package.split(".")
     base = parts[: len(parts) - level + 1] if level else []
     return ".".join(filter(None, [*base, name]))
@@ -249,7 +254,7 @@ def _plain(node: object) -> str:
     fields = [repr(type(node).__name__)]
     for name in node._fields:
         value = getattr(node, name, None)
-        if isinstance(node, ast.JoinedStr):  # some versions add empty texts
+        if isinstance(node, ast.JoinedStr):  # some versions of Python add empty strings
             value = [v for v in node.values if not isinstance(v, ast.Constant) or v.value]
         if isinstance(node, ast.Constant) or (value is not None and value != []):
             fields.append(f"('{name}', {_plain(value)})")
@@ -265,7 +270,7 @@ def _is_docstring(node: object) -> bool:
 
 
 def _templates(texts: Iterable[str]) -> set[str]:
-    """Return the templates that are named, and those that these include."""
+    """Return the templates whose names are among `texts`, and those that these include."""
     names = {path.name for path in TEMPLATES.iterdir()}
     found: set[str] = set()
     waiting = names.intersection(texts)

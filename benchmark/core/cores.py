@@ -12,13 +12,13 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def available_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
-    """Return the cores that the affinity of this process and the quotas of its cgroups leave it.
+    """Return how many cores the affinity of this process and the quotas of its cgroups allow.
 
-    Of a quota that is no whole number of cores, the last part counts as one more.
+    A quota with a fraction of a core is rounded up.
 
     Args:
         cgroups: folder in which Linux shows the control groups, of version 1 or 2.
-        membership: file that names those of this process.
+        membership: file that lists the control groups of this process.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -31,7 +31,7 @@ def control_groups(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> It
 
     Args:
         cgroups: folder in which Linux shows the control groups, of version 1 or 2.
-        membership: file that names those of this process.
+        membership: file that lists the control groups of this process.
     """
     try:
         lines = membership.read_text().splitlines()
@@ -53,9 +53,10 @@ def _quotas(cgroups: Path, membership: Path) -> Iterator[float]:
 
 
 def _upward(mount: Path, group: str) -> Iterator[Path]:
-    """Yield the folder of a group and of those that it is in, as each of them limits it.
+    """Yield the folders of a group and of all groups that contain it, since each limits it.
 
-    In a container the group may be named from outside: what is shown then begins at its own.
+    In a container the name may be that of outside, which is not found below `mount`; `mount`
+    itself, which comes last, is then the folder of the group.
     """
     inside = mount / group.lstrip("/")
     yield inside
@@ -63,10 +64,10 @@ def _upward(mount: Path, group: str) -> Iterator[Path]:
 
 
 def _quota(*files: Path) -> Iterator[float]:
-    """Yield microseconds of quota by those of the period, read from one file or from one each."""
+    """Yield a quota in cores: its microseconds divided by those of the period."""
     try:
         quota, period = " ".join(file.read_text() for file in files).split()
-        cores = float(quota) / float(period)  # of no limit the quota is "max", or -1
+        cores = float(quota) / float(period)  # without a limit the quota is "max" or -1
     except (OSError, ValueError, ZeroDivisionError):
         return
     if cores > 0:

@@ -1,12 +1,12 @@
-"""Parts: what a config chooses by name. Each is a class in a file of its own.
+"""Parts: what a config chooses by name, as samplers and metrics. Each is a class in its own file.
 
-A part is a frozen model. Its fields are its options; a literal, `kind`, is its name in a config:
+A part is a frozen model. Its fields are its options; the field `kind`, a literal, is its name:
 
     class Blur(Control):
         kind: Literal["blur"] = "blur"
         width: Positive = 1 / 32
 
-It is found in the folder of its like. No other file names it.
+All parts of one sort lie in one folder, in which they are found. No other file has to name them.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ P = TypeVar("P", bound=StrictModel)
 
 
 class Parts(Generic[P]):
-    """All parts of one sort: the classes below `base` in the modules of a package, by name.
+    """All parts of one sort, by name: the subclasses of `base` in the modules of a package.
 
-    Nothing is imported before a part is asked for. Modules of parts should import quickly, as every
-    job imports them: what is slow to import belongs into the methods that need it.
+    The modules are imported when the first part is asked for. All of them then are, in every job,
+    so a library that is slow to import belongs into the methods that need it.
 
     Args:
-        noun: what one of them is called in messages.
-        base: the class that they have in common.
-        package: the dotted name of the package in which they are found.
-        key: the field that holds the name.
+        noun: what messages call one of the parts.
+        base: base class of the parts.
+        package: dotted name of the package that contains them.
+        key: name of the field that holds the name of a part.
     """
 
     def __init__(self, noun: str, base: type[P], package: str, key: str = "kind") -> None:
@@ -50,7 +50,7 @@ class Parts(Generic[P]):
         """The class of each part, by its name, sorted.
 
         Raises:
-            BenchmarkError: two have the same name.
+            BenchmarkError: two parts have the same name.
         """
         found: dict[str, type[P]] = {}
         for part in self._defined():
@@ -68,27 +68,27 @@ class Parts(Generic[P]):
         return list(self.classes)
 
     def get(self, name: str) -> type[P]:
-        """Return the class called `name`; raise BenchmarkError with the nearest right name."""
+        """Return the class called `name`; raise BenchmarkError with the nearest known name."""
         if name not in self.classes:
             raise BenchmarkError(f"no {self.noun} {name!r}: {nearest_names(name, self.classes)}")
         return self.classes[name]
 
     def make(self, name: str, **options: Any) -> P:
-        """Return the part called `name`, with these options and the defaults of the others.
+        """Return the part called `name` with some options; the others have their defaults.
 
         Raises:
-            BenchmarkError: there is none of this name.
-            pydantic.ValidationError: it has no such options.
+            BenchmarkError: no part has this name.
+            pydantic.ValidationError: the part has no such option, or not with this value.
         """
         return self.get(name)(**{self._key: name, **options})
 
     def union(self) -> Any:
-        """Return the type of a config's key that holds any of them, told apart by name."""
+        """Return the type of a config key whose value is any of the parts, chosen by its name."""
         union = functools.reduce(operator.or_, self.classes.values())
         return Annotated[union, Field(discriminator=self._key)]
 
     def _defined(self) -> list[type[P]]:
-        """Return the classes that a module of the package defines and that have a name."""
+        """Return the parts that the modules of the package define."""
         package = importlib.import_module(self._package)
         names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
         modules = [importlib.import_module(f"{self._package}.{name}") for name in names]
@@ -103,7 +103,7 @@ class Parts(Generic[P]):
         ]
 
     def _name(self, part: type[P]) -> str:
-        """Return the name of a part; empty for a class that others are made of."""
+        """Return the name of a part; empty for a class that is only a base of parts."""
         field = part.model_fields.get(self._key)
         names = get_args(field.annotation) if field else ()
         return names[0] if len(names) == 1 and isinstance(names[0], str) else ""

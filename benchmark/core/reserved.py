@@ -1,8 +1,8 @@
-"""Names that a config must not give, because every run has them."""
+"""Names that a config must not use, because every run has tables and columns of these names."""
 
-# Of tables.
+# Names of tables.
 TABLES = ("findings", "neighbours", "stages", "verdicts")
-# Of columns of the tables: a metric may take none of them.
+# Names of columns: no metric may have one of them.
 COLUMNS = frozenset(
     [
         "batch",

@@ -1,4 +1,4 @@
-"""Seeds that follow from what they are for, so that no random state is shared or saved."""
+"""Seeds that are computed from what they are for, so that no random state is shared or saved."""
 
 from __future__ import annotations
 

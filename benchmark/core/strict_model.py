@@ -22,31 +22,31 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-MOST_TOLD = 8  # keys that one message names
-LONGEST_VALUE = 60  # characters of a value that a message shows
+MOST_TOLD = 8  # the most keys that one message names
+LONGEST_VALUE = 60  # the most characters of a value that a message shows
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no UTF-8 file can hold
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
-_RIGHT: dict[str, str] = {}  # what regular expressions ask for, in words
+_RIGHT: dict[str, str] = {}  # which texts a regular expression accepts, in words
 
 
 def text(pattern: str, right: str, longest: int | None = None) -> StringConstraints:
-    """Return the constraint of text that matches `pattern`; a refusal says what is `right`."""
+    """Return the constraint that a text matches `pattern`; its error says what would be `right`."""
     _RIGHT[pattern] = right
     return StringConstraints(pattern=pattern, max_length=longest)
 
 
 def right(pattern: str) -> str:
-    """Return in words what the texts are that match a pattern which was given to `text`."""
+    """Return in words which texts match a pattern, as it was given to `text`."""
     return _RIGHT[pattern]
 
 
 # A name becomes part of file names: with these characters it cannot leave its folder.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 RIGHT_NAME = "a letter of A-Z or a-z or a digit, followed by these and by . _ + - alone"
-LONGEST = 200  # characters of an id: files are named after it
+LONGEST = 200  # the most characters of an id, after which files are named
 Name = Annotated[str, text(NAME, RIGHT_NAME, 80)]
 Id = Annotated[str, text(NAME, RIGHT_NAME, LONGEST)]
 Sha256 = Annotated[str, text("^[0-9a-f]{64}$", "64 hexadecimal digits in small letters")]
@@ -58,11 +58,11 @@ Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 LegacySeed = Annotated[int, Field(ge=0, lt=2**32)]  # of NumPy's RandomState
 Groups = Annotated[int, Field(ge=2, le=10_000)]  # of a jackknife
-MOST_IMAGES = 10_000_000  # of one set: five times more than the largest published ones
+MOST_IMAGES = 10_000_000  # of one set: five times as many as the largest published set has
 
 
 def _one_line(value: Path | str) -> Path | str:
-    """Refuse a line break and the like in a path: messages are of one line."""
+    """Refuse control characters, such as line breaks, in a path: a message is one line."""
     if CONTROL.search(str(value)):
         raise ValueError(f"text without control characters is needed, not {shown(str(value))}")
     return value
@@ -77,12 +77,12 @@ def _expand(path: Path) -> Path:
 
 
 UserPath = Annotated[Path, AfterValidator(_one_line), AfterValidator(_expand)]
-# A path, or something else.
+# A path, or another text, such as an id on a hub.
 UserText = Annotated[str, AfterValidator(_one_line), AfterValidator(os.path.expanduser)]
 
 
 def nearest_names(name: object, names: Iterable[str]) -> str:
-    """Return a sentence that lists the right names, the closest first when one is close."""
+    """Return a sentence that lists the known names; if one of them is close, it is named first."""
     known = sorted(names)
     if not known:
         return "none is defined"
@@ -99,7 +99,7 @@ def _known(names: Iterable[str]) -> str:
 
 
 def _unknown(keys: Sequence[object], known: Sequence[str]) -> str:
-    """Return a sentence that names unknown keys; of several, the known ones come once, last."""
+    """Return a sentence that names the unknown keys, and then once all known keys."""
     if len(keys) == 1:
         return f"unknown key {shown(keys[0])}: {nearest_names(keys[0], known)}"
     meant = ((shown(key), _meant(key, known)) for key in keys[:MOST_TOLD])
@@ -108,7 +108,7 @@ def _unknown(keys: Sequence[object], known: Sequence[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: on one line, and cut if it is long."""
+    """Return a value as a message shows it: on one line, and cut if it is long."""
     try:
         line = repr(value[:1000]) if isinstance(value, str) else reprlib.repr(value)
     except ValueError:  # an integer of thousands of digits
@@ -140,14 +140,14 @@ class StrictModel(BaseModel):
         return value
 
 
-Mismatch = tuple[tuple[str | int, ...], str, object]  # where, what is needed, what is there
+Mismatch = tuple[tuple[str | int, ...], str, object]  # place, what is needed, what was found
 
 
 def _mismatches(kind: Any, value: Any) -> Iterator[Mismatch]:
     """Yield what pydantic would convert silently to the type `kind`, or refuse without a remedy.
 
-    True is no number, and 1 is neither a truth value nor a text. "1" is no integer; where a
-    fraction may stand it is a number, since YAML 1.1 reads 1e-3 as a text.
+    True is no number, and 1 is neither a truth value nor a text. The text "1" is no integer, but it
+    may stand for a float, since YAML 1.1 reads 1e-3 as a text.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
@@ -170,7 +170,7 @@ def _mismatches(kind: Any, value: Any) -> Iterator[Mismatch]:
 
 
 def _of_items(arguments: tuple[Any, ...], value: Any) -> Iterator[Mismatch]:
-    """Yield the mismatches of a sequence, or of a single item that stands for a list of one."""
+    """Yield the mismatches in a sequence; a single item stands for a list of one item."""
     if not isinstance(value, list | tuple):
         yield from _mismatches(arguments[0], value)
         return
@@ -183,7 +183,7 @@ def _of_items(arguments: tuple[Any, ...], value: Any) -> Iterator[Mismatch]:
 def _of_entries(arguments: tuple[Any, ...], value: Mapping[Any, Any]) -> Iterator[Mismatch]:
     name, kind = arguments
     for key, item in value.items():
-        if name is not int:  # of records: JSON has text alone
+        if name is not int:  # in records, since the keys of JSON are texts
             for _, _, found in _mismatches(name, key):
                 yield (), "a text as name (put it in quotes)", found
         for place, needed, found in _mismatches(kind, item):
@@ -191,7 +191,7 @@ def _of_entries(arguments: tuple[Any, ...], value: Mapping[Any, Any]) -> Iterato
 
 
 def _needed(kind: Any, value: Any) -> str:
-    """Return what is needed in place of a value that is not of a plain type; empty: it may do."""
+    """Return what is needed instead of a value for a plain type; empty if the value will do."""
     if kind is bool:
         return "" if isinstance(value, bool) else "true or false"
     if kind is int:
@@ -217,20 +217,20 @@ def _needed_text(kind: Any, value: Any) -> str:
 
 
 def explain(error: ValidationError, content: Any) -> str:
-    """Return one line: where a key is wrong, what is wrong, what would be right.
+    """Return one line: which key is wrong, what is wrong, what would be right.
 
-    Of unknown and of missing keys it names all, of other mistakes the first.
+    It names all unknown or missing keys, but only the first of other mistakes.
 
     Args:
-        error: what pydantic says.
-        content: the data that it was asked to check.
+        error: error that pydantic raised.
+        content: data that pydantic checked.
     """
     details = error.errors()
     keys = [detail for detail in details if detail["type"] in ("missing", "unknown_key")]
     told = keys if keys and keys[0] is details[0] else details[:1]
     lines = "; ".join(_line(detail, content) for detail in told[:MOST_TOLD])
     line = lines + _more(len(details) - len(told[:MOST_TOLD]))
-    # names may hold line breaks and worse
+    # names may contain line breaks and other control characters
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
@@ -244,7 +244,7 @@ def _line(detail: ErrorDetails, content: Any) -> str:
 
 
 def _path(detail: ErrorDetails, content: Any) -> list[str]:
-    """Return the location without the tags of unions, which stand in no file."""
+    """Return the location of a mistake, without the tags of unions, which are not in the file."""
     path = []
     for part in detail["loc"]:
         try:

@@ -20,13 +20,13 @@ def read_yaml(text: str) -> Any:
     """Return what YAML or JSON text says, by the safe loader.
 
     Raises:
-        yaml.YAMLError: it is neither, or a key stands twice in one mapping: of these the usual
-            loaders take the last, without a word.
-        ValueError: a tag does not fit what it stands at, or an integer is too long.
-        RecursionError: it is nested too deeply.
+        yaml.YAMLError: the text is neither, or a key stands twice in one mapping, where the usual
+            loaders silently take the last.
+        ValueError: a tag does not fit its value, or an integer is too long.
+        RecursionError: the text is nested too deeply.
     """
     if text.lstrip().startswith("{"):
-        try:  # which may be indented by tabs, unlike YAML
+        try:  # JSON may be indented by tabs, and YAML may not
             return json.loads(text, object_pairs_hook=_unique)
         except json.JSONDecodeError:
             pass
