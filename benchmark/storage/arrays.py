@@ -1,7 +1,7 @@
 """Arrays on disk that are read and written a block at a time, with a checksum against damage.
 
-The checksum is the SHA-256 of all bytes before it. It stands behind the data, where readers of .npy
-do not look. Prepared images have theirs in the manifest of their data set instead.
+The checksum is the SHA-256 of all bytes before it. It follows the data at the end of the file,
+which readers of .npy ignore. Prepared images have theirs in the manifest of their data set instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SupportsWrite(Protocol):
     """A file, or whatever else bytes can be written to."""
 
     def write(self, data: bytes, /) -> object:
-        """Write them."""
+        """Write `data`."""
 
 
 def write_blocks(
@@ -37,9 +37,9 @@ def write_blocks(
 
     Args:
         path: the file.
-        blocks: successive parts of the array, as their values follow each other in memory.
-        shape: of the whole array.
-        dtype: of the whole array and of each block.
+        blocks: successive parts of the array, in C order.
+        shape: shape of the whole array.
+        dtype: type of the whole array and of each block.
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         hashing = _Hashing(file)
@@ -56,9 +56,9 @@ def write_into(
 
     Args:
         file: an open binary file.
-        blocks: successive parts of the array, as their values follow each other in memory.
-        shape: of the whole array.
-        dtype: of the whole array and of each block.
+        blocks: successive parts of the array, in C order.
+        shape: shape of the whole array.
+        dtype: type of the whole array and of each block.
     """
     descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
     header = {"descr": descr, "fortran_order": False, "shape": shape}
@@ -124,12 +124,12 @@ def is_intact(path: Path) -> bool:
 def read_blocks(path: Path, rows: range, size: int) -> Iterator[NDArray[Any]]:
     """Yield successive rows of the array in an .npy file, `size` at a time.
 
-    A memory map would keep everything in memory that has been read.
+    Unlike a memory map, this does not keep in memory what has been read.
 
     Args:
         path: the file, with an array of shape N×….
-        rows: which of the N rows.
-        size: rows in a block; the last block may have fewer.
+        rows: the rows to read.
+        size: number of rows in a block; the last block may have fewer.
 
     Yields:
         Blocks of shape size×….
@@ -144,7 +144,7 @@ def read_blocks(path: Path, rows: range, size: int) -> Iterator[NDArray[Any]]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Compare the bytes of a file with the SHA-256 behind them, if there is one."""
+    """Tell whether a file has the SHA-256 that stands at its end, or has none there."""
     left = path.stat().st_size - TRAILER
     with path.open("rb") as file:
         file.seek(max(left, 0))

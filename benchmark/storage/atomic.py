@@ -16,17 +16,17 @@ from benchmark.storage.locks import Lock, lock
 FULL = {errno.ENOSPC, errno.EDQUOT}
 FULL_DISK = "the disk is full: make room and run the command again"
 PROBE = bytes(2**20)  # written to find out whether the disk is full
-# What fsync answers, mostly for folders, on file systems that cannot do it.
+# Errors of fsync on file systems that do not support it, mostly for folders.
 NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with its own line ends."""
+    """Write `text` as UTF-8, atomically, with its line ends unchanged."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data`; a reader sees the old file or the new one."""
+    """Write `data` atomically: a reader sees the old file or the new one."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
@@ -40,7 +40,8 @@ def atomic_path(path: Path, rename: Callable[[Path], str] | None = None) -> Iter
 
     Args:
         path: the file that is to appear.
-        rename: returns, for the written file, the name that it gets instead of that of `path`.
+        rename: function that takes the written file and returns its name, which otherwise is that
+            of `path`.
 
     Yields:
         An empty file in the same folder to write to. It has the suffix of `path`, because some
@@ -66,9 +67,10 @@ def atomic_path(path: Path, rename: Callable[[Path], str] | None = None) -> Iter
 
 
 def flush(path: Path) -> None:
-    """Hand `path`, a file or a folder, to the disk, so that a power cut cannot undo the rename.
+    """Have `path`, a file or a folder, written to the disk, so that a power cut undoes no rename.
 
-    On a file system that cannot do so, as some network file systems for folders, nothing happens.
+    Nothing happens on a file system that does not support this, as some network file systems do not
+    for folders.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -82,7 +84,7 @@ def flush(path: Path) -> None:
 
 @contextlib.contextmanager
 def _new_file_beside(path: Path) -> Iterator[Path]:
-    """Yield a file of a new name, which is locked for as long as this process works on it."""
+    """Yield a new file beside `path`, which is locked until the block ends."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
@@ -106,9 +108,9 @@ def _create(path: Path) -> tuple[Path, int]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the unfinished files of `path` that no process locks: their writers were killed.
+    """Remove the unfinished files of `path` that no process has locked: their writers were killed.
 
-    Without locks a writer cannot be told from a killed one, and nothing is removed.
+    On a file system without locks nothing is removed, since a writer may still be alive.
     """
     unfinished = f".{glob.escape(path.stem)}-{'[0-9a-f]' * 8}{glob.escape(path.suffix)}"
     for leftover in path.parent.glob(unfinished):
@@ -118,7 +120,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _is_full(error: Exception, temporary: Path) -> bool:
-    """Tell whether a full disk is behind `error`; many libraries raise other errors for it."""
+    """Tell whether a full disk caused `error`: many libraries raise other errors for it."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     try:
@@ -131,7 +133,7 @@ def _is_full(error: Exception, temporary: Path) -> bool:
 
 
 def cannot_write(path: Path, error: OSError) -> BenchmarkError:
-    """Return an error that says why a file cannot be written, and what to do."""
+    """Return the error that says why a file cannot be written, and what to do."""
     if error.errno in FULL:
         return BenchmarkError(f"{path}: {FULL_DISK}")
     why = f"cannot be written: {error.strerror}: choose a folder that can be written"

@@ -28,13 +28,15 @@ READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 def cached(
     compute: Callable[[NDArray[Any]], _T], features: NDArray[Any], folder: Path, kind: type[_T]
 ) -> _T:
-    """Return `compute(features)`, computed once for equal features by an equal module.
+    """Return `compute(features)` from the cache, or compute and store it.
+
+    The stored result is found for equal features and an unchanged module of `compute`.
 
     Args:
-        compute: a function of a module.
-        features: N×d.
-        folder: where results are kept.
-        kind: the dataclass of arrays that `compute` returns.
+        compute: function at the top level of a module.
+        features: features, N×d.
+        folder: folder of the stored results.
+        kind: dataclass of arrays that `compute` returns.
     """
     path = folder / f"{_identity(compute, features)}.npz"
     with entry_locked(path) as writable:
@@ -51,9 +53,9 @@ def cached(
 
 @contextlib.contextmanager
 def entry_locked(path: Path) -> Iterator[bool]:
-    """Hold the lock of an entry of a cache, and yield whether the cache can be written.
+    """Hold the lock of a cache entry, and yield whether the cache can be written.
 
-    On a file system without locks two processes may make the same entry, each the whole of it.
+    On a file system without locks two processes may both compute the entry, and each writes it all.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -77,7 +79,7 @@ def say_not_cached(path: Path) -> None:
 
 
 def _read(path: Path, kind: type[_T]) -> _T | None:
-    """Return the stored result, or None if there is none or it is damaged (a zip has checksums)."""
+    """Return the stored result; None if there is none, or its checksums show that it is damaged."""
     if not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""What files hold, told by a hash: of many files, only those that have changed are read again."""
+"""One hash of the contents of many files, for which only changed files are read again."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import CACHE
 
-MANY = 1000  # files: to read more of them takes a while, so that it is said
+MANY = 1000  # files: a message says that more than these are being read, which takes a while
 READERS = 8  # threads, which mostly wait for the disk
-# A file that was written less than so many seconds ago may be written again within the same tick
-# of the file system's clock, so that its times do not tell.
+# Seconds since its last change after which the state of a file is stored. Before, it may change
+# again within one tick of the file system's clock, which its times would not show.
 SETTLED = 2.0
 
-_Entry = tuple[str, list[int]]  # hash of the content, and what tells that the file is the same
+_Entry = tuple[str, list[int]]  # hash of the content, and the state of the file
 
 
 def contents(folder: Path, files: Sequence[str], results: Path) -> str:
-    """Return one hash of the names and contents of some files; links are followed.
+    """Return one hash of the names and contents of files; links are followed.
 
-    If there is only one file, such as one of weights, its suffix alone stands for its name.
+    If there is only one file, such as a file of weights, only its suffix counts, not its name.
 
     Hashes are stored in `results`/.cache with each file's size, times and inode. A file is read
     again only when one of these has changed.
 
     Args:
-        folder: where the files lie.
+        folder: folder of the files.
         files: their paths relative to it.
         results: folder of all runs.
     """
     place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     cache = results / CACHE / "contents" / f"{place}.json"
     known = _read(cache)
-    found = _look(folder, files, known)
+    found = _entries(folder, files, known)
     if (all_known := known | found) != known:  # other models may have files in the same folder
-        _keep(cache, all_known)
+        _store(cache, all_known)
     digest = hashlib.sha256()
     for name in sorted(files):
         told = name if len(files) > 1 else Path(name).suffix
@@ -50,7 +50,7 @@ def contents(folder: Path, files: Sequence[str], results: Path) -> str:
     return digest.hexdigest()
 
 
-def _look(folder: Path, files: Sequence[str], known: dict[str, _Entry]) -> dict[str, _Entry]:
+def _entries(folder: Path, files: Sequence[str], known: dict[str, _Entry]) -> dict[str, _Entry]:
     states = {name: _state(folder / name) for name in files}
     nothing: _Entry = ("", [])
     found = {n: known[n] for n in files if states[n] and known.get(n, nothing)[1] == states[n]}
@@ -64,6 +64,7 @@ def _look(folder: Path, files: Sequence[str], known: dict[str, _Entry]) -> dict[
 
 
 def _state(path: Path) -> list[int]:
+    """Return what changes with a file: its size, times and place; empty if it is missing."""
     try:
         found = path.stat()
     except OSError:
@@ -72,7 +73,7 @@ def _state(path: Path) -> list[int]:
 
 
 def _hash(path: Path) -> str:
-    """Return the hash of a file, or the reason why it cannot be read: its job will say so."""
+    """Return the hash of a file, or why it cannot be read, which its job will report."""
     if not path.is_file():
         return "no regular file"
     try:
@@ -84,14 +85,14 @@ def _hash(path: Path) -> str:
 
 def _read(cache: Path) -> dict[str, _Entry]:
     try:
-        kept = json.loads(cache.read_text(encoding="utf-8"))
-        return {name: (str(code), list(state)) for name, (code, state) in kept.items()}
+        stored = json.loads(cache.read_text(encoding="utf-8"))
+        return {name: (str(code), list(state)) for name, (code, state) in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: read all again
         return {}
 
 
-def _keep(cache: Path, found: dict[str, _Entry]) -> None:
-    """Write what is known of files that are not being written; a cache need not be writable."""
+def _store(cache: Path, found: dict[str, _Entry]) -> None:
+    """Store the entries of settled files; a cache that cannot be written stays as it is."""
     latest = (time.time() - SETTLED) * 1e9
     settled = {n: e for n, e in found.items() if e[1] and max(e[1][1], e[1][2]) < latest}
     try:

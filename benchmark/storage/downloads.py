@@ -1,7 +1,7 @@
-"""Files from the net: over TLS alone, and checked against a hash that was known before.
+"""Downloads: only over TLS, and only of files whose hash is known before.
 
-The library pooch compares hashes too, but it also fetches by http and ftp, and it reads on whatever
-the size of an answer, so that what is here would be needed all the same.
+The library pooch compares hashes too, but it also accepts http and ftp, and it reads an answer of any
+size, so it could not replace this module.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 
 def fetch(url: str, size: int, path: Path) -> None:
-    """Write what an https address holds to `path`, with progress.
+    """Download an https address to `path`, and show the progress.
 
     Raises:
-        OSError: the address, or one that it leads to, is not https or does not answer, or holds
-            more than `size` bytes.
+        OSError: the address, or one to which it redirects, is not https or does not answer, or it
+            has more than `size` bytes.
     """
     from benchmark.core.progress import track
 
@@ -69,12 +69,12 @@ def check_hub() -> None:
 
 
 class Download(NamedTuple):
-    """What is on the net alone.
+    """Something that must be downloaded.
 
     Attributes:
-        addresses: any of which would do.
-        remedy: what would do instead, as the end of a sentence.
-        refused: why it will not be downloaded, whatever answers; empty: it will.
+        addresses: addresses, of which any one will do.
+        remedy: what to do instead, as the end of a sentence.
+        refused: why it is not downloaded even if an address answers; empty if it is.
     """
 
     addresses: tuple[str, ...]
@@ -83,11 +83,11 @@ class Download(NamedTuple):
 
 
 def from_hub(remedy: str, check: Callable[[], None] = lambda: None) -> Download:
-    """Return a download from the Hugging Face hub, as its client is set up.
+    """Return a download from the Hugging Face hub, with the settings of the hub's client.
 
     Args:
-        remedy: what would do instead.
-        check: raises BenchmarkError if it is refused for a reason of its own.
+        remedy: what to do instead, as the end of a sentence.
+        check: function that raises BenchmarkError if this download is refused.
     """
     from huggingface_hub import constants
 
@@ -101,7 +101,7 @@ def from_hub(remedy: str, check: Callable[[], None] = lambda: None) -> Download:
 
 
 def check_blob(path: Path) -> Path:
-    """Return a file of the hub's cache; if the hub named it by its SHA-256, check that first.
+    """Return a file of the hub's cache; if it is named after its SHA-256, that is checked first.
 
     Raises:
         BenchmarkError: the file has another SHA-256. It is removed.

@@ -19,7 +19,7 @@ class Lock(Enum):
 
     HELD = "held by this process, until it closes the file or ends in whatever way"
     BUSY = "held by another process"
-    NONE = "not to be had: the file system has no locks"
+    NONE = "unavailable: the file system has no locks"
 
 
 def lock(file: int, wait: bool = True) -> Lock:

@@ -1,6 +1,6 @@
-"""What lies in a .npz file, told from the headers of its arrays alone: no array is read.
+"""What a .npz file contains, as the headers of its arrays tell; the arrays are not read.
 
-Layouts were read from the code of the programs that write them.
+The layouts are those of the code of the programs that write them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 
 from benchmark.core.errors import BenchmarkError
 
-# Arrays of features or images, by name, where others lie beside them: the images of
+# Names of the array of images or features in files with other arrays: the images of
 # guided-diffusion and of `np.savez`, the features of dgm-eval (beside model and hparams), of
 # score_sde (beside logits) and of clean-fid.
 MAIN = ("arr_0", "reps", "pool_3", "feats")
-# guided-diffusion's statistics are of the TensorFlow graph whose resize torch-fidelity copies.
+# The statistics of guided-diffusion come from a TensorFlow graph, whose resizing torch-fidelity
+# copies.
 OF_GUIDED_DIFFUSION = frozenset({"mu", "sigma", "mu_s", "sigma_s"})
 ITS_EXTRACTOR = "inception-v3-torch-fidelity"
 
@@ -27,7 +28,7 @@ NPY, NPZ = b"\x93NUMPY", b"PK"  # how the files begin
 
 
 class Header(NamedTuple):
-    """What stands before the data of an array."""
+    """The header of an array in the .npy format."""
 
     shape: tuple[int, ...]
     fortran_order: bool
@@ -35,24 +36,24 @@ class Header(NamedTuple):
 
     @property
     def are_images(self) -> bool:
-        """Whether it has the form of images."""
+        """Whether the array has the type and shape of images."""
         return self.dtype == np.uint8 and len(self.shape) == 4 and self.shape[3] == 3
 
     @property
     def is_fact(self) -> bool:
-        """Whether it is one number or text."""
+        """Whether the array is one number or text."""
         return not self.shape and not self.dtype.hasobject
 
 
 class Layout(NamedTuple):
-    """What of a file is read.
+    """Which arrays of a file are read.
 
     Attributes:
-        has_moments: whether it holds the statistics `mu` and `sigma`.
+        has_moments: whether the file has the statistics `mu` and `sigma`.
         array: name of the images or features; None: there are none.
-        facts: single numbers and texts, by name.
-        extractor: that the statistics are of, where their layout tells.
-        unread: names of all else.
+        facts: names of single numbers and texts.
+        extractor: extractor that made the statistics, where the layout tells it.
+        unread: names of all other arrays.
     """
 
     has_moments: bool
@@ -63,11 +64,11 @@ class Layout(NamedTuple):
 
 
 def check_kind(path: Path) -> None:
-    """Refuse a file that is no .npy or .npz by its content, and a pickle within a .npy.
+    """Refuse a file whose content is neither .npy nor .npz, and a .npy that holds a pickle.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: with the reason.
+        ValueError: the file is refused; the message says why.
     """
     with path.open("rb") as file:
         start = file.read(len(NPY))
@@ -94,20 +95,21 @@ def headers(path: Path) -> dict[str, Header]:
 
 
 def read_array_header(file: IO[bytes]) -> Header:
-    """Read the header of an array, after which its data follow."""
+    """Read the header of an array, so that the file stands at the array's data."""
     if np.lib.format.read_magic(file) == (1, 0):
         return Header(*np.lib.format.read_array_header_1_0(file))
     return Header(*np.lib.format.read_array_header_2_0(file))
 
 
 def layout(path: Path, found: Mapping[str, Header]) -> Layout:
-    """Return what of a file is read.
+    """Return which arrays of a file are read.
 
-    Beside statistics only images are read: all metrics but the distance need them. Arrays of
+    Besides statistics only images are read, which all metrics but the distance need. Arrays of
     objects are never read: they are pickles, which may run any code.
 
     Raises:
-        BenchmarkError: neither statistics nor one array that can be told from the others.
+        BenchmarkError: the file has no statistics, and no array of which it is clear that it is
+            meant.
     """
     has_moments = {"mu", "sigma"} <= found.keys()
     facts = [name for name, header in found.items() if header.is_fact]
@@ -143,7 +145,7 @@ def _only_array(path: Path, found: Mapping[str, Header]) -> str:
 
 
 def _is_covariance(header: Header, all_of_file: Iterable[Header]) -> bool:
-    """Tell whether an array is square and a mean of as many fractions lies beside it."""
+    """Tell whether an array is a square of floats, and a vector of as many lies beside it."""
     mean = header.shape[:1]
     beside = any(other.shape == mean and other.dtype.kind == "f" for other in all_of_file)
     return header.shape == 2 * mean and header.dtype.kind == "f" and beside

@@ -1,4 +1,4 @@
-"""Where a run keeps its files. The workflow and the commands both ask here."""
+"""The paths of a run's files, for the workflow and for the commands."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PLOTS = (
     "samples-overview",
     "timeline",
 )
-CACHE = ".cache"  # beside the runs: what several runs can use
-HELD_OUT = "held-out"  # the control that needs no making
-ALL_CONTROLS = "controls"  # before a data set's name: all its controls together
+CACHE = ".cache"  # folder beside the runs, for what several runs can use
+HELD_OUT = "held-out"  # the control that is not made: real images
+ALL_CONTROLS = "controls"  # prefix of a data set's name: all its controls together
 TABLE_FORMATS = ("csv", "md", "tex")
 
 
@@ -30,7 +30,7 @@ class Run:
     root: Path
 
     def config(self, content: str) -> Path:
-        """The config with all defaults filled in, named after its content."""
+        """File of the config with all defaults filled in, named after its content."""
         return self.root / f"config-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
 
     def data(self, dataset: str) -> Path:
@@ -50,11 +50,11 @@ class Run:
         return self.root / "models" / f"{training}.safetensors"
 
     def state(self, spec_hash: str) -> Path:
-        """Folder in which a long job keeps what it needs to continue."""
+        """Folder in which a long job saves what it needs to continue."""
         return self.root / "state" / spec_hash
 
     def lock(self, kind: str, name: str) -> Path:
-        """Lock file of a job, held by the process that does it, so that no other does it too."""
+        """Lock file of a job. The process that does the job holds it, so that no other does."""
         return self.root / "locks" / f"{kind}-{name}.lock"
 
     def samples(self, cell: str) -> Path:
@@ -62,7 +62,7 @@ class Run:
         return self.root / "samples" / cell / "samples.npy"
 
     def shard(self, kind: str, cell: str, part: str) -> Run:
-        """Where a part of a cell, as 0-1000, keeps the files of one kind until all are merged."""
+        """Folder of a part of a cell, as 0-1000, with one kind of files until all are merged."""
         return Run(self.root / "samples" / cell / "shards" / kind / part)
 
     def grid(self, cell: str) -> Path:
@@ -70,11 +70,11 @@ class Run:
         return self.root / "samples" / cell / "grid.png"
 
     def chain(self, cell: str) -> Path:
-        """Picture of the way from noise to image."""
+        """Picture of some samples on their way from noise to image, one in a row."""
         return self.root / "samples" / cell / "chain.png"
 
     def movie(self, cell: str) -> Path:
-        """Picture of the way from noise to image, with a row for each step of a short one."""
+        """Picture of some samples on their way from noise to image, with a row for each frame."""
         return self.root / "samples" / cell / "movie.png"
 
     def features(self, extractor: str, name: str) -> Path:
@@ -103,7 +103,7 @@ class Run:
         return [self.root / "tables" / f"{table}.{suffix}" for suffix in TABLE_FORMATS]
 
     def comparison(self, suffix: str) -> Path:
-        """How this run compares with another."""
+        """The comparison of this run with another one."""
         return self.root / f"comparison.{suffix}"
 
     def plot(self, name: str) -> Path:

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from benchmark.storage.paths import Run
 
 _SMALLEST_TILE = 64  # small images are enlarged by whole pixels, so that they can be seen
-_GAP = 2
+_GAP = 2  # pixels between two tiles
 GRID_IMAGES, GRID_COLUMNS = 64, 8
 FFMPEG = "install imageio-ffmpeg again, or name one that works in IMAGEIO_FFMPEG_EXE"
 CHAIN_FRAMES = 10  # columns of the picture from noise to image
 
 
 def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
-    """Draw the first samples of a cell, and the way of some from noise.
+    """Draw the first samples of a cell, and some samples on their way from noise to image.
 
     Args:
-        run: where the samples are, and the pictures will be.
-        name: of the cell.
-        frames: of the movie, uint8 frames×n×H×W×3.
+        run: run that has the samples and gets the pictures.
+        name: id of the cell.
+        frames: frames of the movie, uint8 frames×n×H×W×3.
     """
     save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
     save_chain(frames, run.chain(name))
@@ -89,8 +89,8 @@ def save_film(pictures: Sequence[Image.Image], milliseconds: int, path: Path) ->
     """Write pictures as MP4 (H.264), atomically; the same pictures give the same bytes.
 
     Args:
-        pictures: RGB, of one size, which is even.
-        milliseconds: for which each is shown.
+        pictures: pictures in RGB, all of the same size, with even height and width.
+        milliseconds: how long each picture is shown.
         path: the file.
 
     Raises:

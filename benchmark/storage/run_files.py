@@ -1,8 +1,8 @@
-"""Files of a run, from its folder or from a bundle: one file that is checked before it is trusted.
+"""The files of a run, from its folder or from a bundle, which is checked before it is used.
 
-A bundle is a zip whose first entry, `bundle.json`, names every other with its size and SHA-256.
-Entries are stored, not compressed: the same files give the same bytes with every zlib, and none
-can grow when it is read. Nothing is ever unpacked to the disk.
+A bundle is a zip whose first entry, `bundle.json`, names every other one with its size and SHA-256.
+Entries are stored, not compressed: the same files give the same bytes with every version of zlib,
+and no entry can grow when it is read. Entries are never unpacked to the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONTENTS = "bundle.json"
 VERSION = 1
 LARGEST_FILE = 2**30  # bytes of a bundle: pictures and records, no arrays
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can state
-# What the standard library raises for zips and lists that are no such; OSError for a place to seek.
+# Errors of the standard library for damaged zips and manifests; OSError for an impossible position.
 _BROKEN = (zipfile.BadZipFile, struct.error, EOFError, ValueError, RuntimeError, OSError)
 
 
@@ -37,7 +37,7 @@ class RunFiles(Protocol):
     """The files of a run, by their paths in it with `/` between the parts."""
 
     def matching(self, pattern: str) -> list[str]:
-        """Return the files that a pattern fits, as `plots/*.png`, in order of their parts."""
+        """Return the files that match a pattern, as `plots/*.png`, sorted by their parts."""
 
     def read(self, name: str) -> bytes:
         """Return the content of one of them."""
@@ -57,13 +57,13 @@ def open_run(path: Path) -> RunFiles:
 
 
 class _Folder:
-    """A run as it was made."""
+    """The folder of a run."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def matching(self, pattern: str) -> list[str]:
-        """Return the files that a pattern fits; hidden ones are not finished."""
+        """Return the files that match a pattern, without hidden ones, which are unfinished."""
         found = [path.relative_to(self.root) for path in self.root.glob(pattern) if path.is_file()]
         return [path.as_posix() for path in sorted(found) if not path.name.startswith(".")]
 
@@ -73,14 +73,14 @@ class _Folder:
 
 
 class _Entry(StrictModel):
-    """What is known of a file before it is read."""
+    """What the manifest says of a file."""
 
     sha256: str
     size: int
 
 
 class _Manifest(StrictModel):
-    """What a bundle holds."""
+    """The list of the files in a bundle."""
 
     version: int
     files: dict[str, _Entry]
@@ -101,7 +101,7 @@ class Archive:
                 self._read(archive, name)
 
     def matching(self, pattern: str) -> list[str]:
-        """Return the files that a pattern fits."""
+        """Return the files that match a pattern."""
         depth = len(PurePosixPath(pattern).parts)
         paths = sorted(PurePosixPath(name) for name in self.files)
         return [str(p) for p in paths if len(p.parts) == depth and p.match(pattern)]
@@ -113,7 +113,7 @@ class Archive:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
-        """Yield the zip; what a damaged one raises says that it is broken."""
+        """Yield the zip; errors of a damaged one are raised as BenchmarkError."""
         with self.path.open("rb") as file:
             try:
                 with zipfile.ZipFile(file) as archive:
@@ -122,7 +122,7 @@ class Archive:
                 raise self._broken(" ".join(str(error).split())) from None
 
     def _check_entries(self, archive: zipfile.ZipFile) -> None:
-        """Refuse what `write_archive` never writes, before anything is read."""
+        """Refuse entries that `write_archive` never writes, before any entry is read."""
         entries = archive.infolist()
         names: set[str] = set()
         for entry in entries:
@@ -194,5 +194,5 @@ def _entry(data: bytes) -> _Entry:
 
 
 def _is_plain(name: str) -> bool:
-    """Tell whether a name is a relative path that leads nowhere but down, on every system."""
+    """Tell whether a name is a relative path that stays within its folder, on every system."""
     return not re.search(r"[\\:\x00-\x1f]", name) and not {"", ".", ".."} & set(name.split("/"))
