@@ -1,4 +1,4 @@
-"""What else used a machine while something was timed, and whether the times still say something."""
+"""What else used a machine while something was timed, and whether the times are valid."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from pydantic import Field
 from benchmark.core.cores import control_groups
 from benchmark.core.strict_model import Count, NotNegative, StrictModel
 
-# Every operation of a network waits for its slowest thread, so other work makes a time longer by as
-# much as the part of a core that it takes. A tenth is what `compare` lets pass of a time.
+# The cores that other work may take. Every operation of a network waits for its slowest thread, so
+# a time grows by the part of a core that other work takes; `compare` tolerates a tenth of a time
+# too.
 _BUSY = 0.1
-TICK = 0.01  # seconds: systems count the work of a core by looking at it a hundred times a second
+TICK = 0.01  # seconds: the system looks at each core a hundred times a second to count its work
 CPUS = Path("/sys/devices/system/cpu")
+# Errors of a machine that does not tell something.
 UNTOLD = (psutil.Error, OSError, ValueError, AttributeError, NotImplementedError)
 
 
 class Activity(StrictModel):
-    """What was taken from a job in a span of time; null: the machine does not tell."""
+    """What a job lost to others in a span of time; null: the machine does not tell it."""
 
     seconds: NotNegative = Field(description="Wall time of the span")
     others: NotNegative | None = Field(
@@ -61,21 +63,21 @@ class Contention(StrictModel):
 
     @property
     def told(self) -> bool:
-        """Whether it is known what other processes did."""
+        """Whether it is known how many cores other processes used."""
         return self.during.others is not None
 
     @property
     def taken(self) -> float:
-        """Cores that the job lost, as far as the machine tells."""
+        """How many cores the job lost, as far as the machine tells."""
         found = (self.during.others, self.during.stolen, self.during.throttled)
         return math.fsum(cores for cores in found if cores is not None)
 
     @property
     def busy(self) -> str:
-        """Why a time says nothing about the work that was timed; empty: nothing speaks against it.
+        """Why the time is not valid; empty if nothing speaks against it.
 
-        Others may take a tenth of a core, two standard errors of the system's own count, and the
-        cores that the job does not need.
+        Other work may take a tenth of a core and the cores that the job does not need, and besides
+        two standard errors of the system's count.
         """
         span = self.during
         allowed = (_BUSY + self.cores - self.needed) * span.seconds
@@ -97,39 +99,39 @@ class Contention(StrictModel):
 
 
 def busiest(found: Sequence[Contention]) -> str:
-    """Return why a time that has several parts says nothing; empty: nothing speaks against it.
+    """Return why a time that has several parts is not valid; empty if nothing speaks against it.
 
-    One busy part is enough, and the busiest one is named.
+    One busy part is enough; the reason is that of the busiest one.
     """
     busy = [each for each in found if each.busy]
     return max(busy, key=lambda each: each.taken).busy if busy else ""
 
 
 class Counters(NamedTuple):
-    """What the system has counted up to some time, in seconds; None: it does not tell."""
+    """What the system has counted until some time, in seconds; None: it does not tell it."""
 
     time: float
-    busy: float | None = None  # of the job's cores, whoever used them
-    own: float | None = None  # of the job's processes
-    stolen: float | None = None  # from the job's cores
-    throttled: float | None = None  # of all cores together
-    overheated: float | None = None  # of the core that was so the longest
+    busy: float | None = None  # work of the job's cores, for all processes
+    own: float | None = None  # work of the job's processes
+    stolen: float | None = None  # from the job's cores, by the host
+    throttled: float | None = None  # by quotas, from all cores together
+    overheated: float | None = None  # of the core that was overheated the longest
 
 
 class GpuUse(NamedTuple):
-    """Who uses a GPU; None: it is not told."""
+    """How much a GPU is used; None: it is not known."""
 
-    used: float | None = None  # share of the last second
-    others: int | None = None  # processes besides this one
+    used: float | None = None  # share of the last second in which it was busy
+    others: int | None = None  # number of other processes
 
 
 class Watch:
-    """Watches what else uses the machine: from now to `begin`, and from there to `found`.
+    """Watches what else uses the machine: until `begin`, and from there until `found`.
 
     Args:
-        root: the process whose work, and that of all that it starts, is the job's; None: this one.
-        gpu: tells who uses the job's GPU; None: the job is done by the processor.
-        read: reads the counters; None: those of this machine.
+        root: id of the job's process, whose descendants also belong to the job; None: this one.
+        gpu: function that tells how much the job's GPU is used; None: the job runs on the CPU.
+        read: function that reads the counters; None: read those of this machine.
     """
 
     def __init__(
@@ -148,14 +150,14 @@ class Watch:
         self._begin: Counters | None = None
 
     def begin(self) -> None:
-        """Begin the timed part; only the first call counts."""
+        """Mark the start of the timed part; only the first call counts."""
         if self._begin is None:
             self._load = load_average()
             self._gpu_others += [self._gpu().others] if self._gpu else []
             self._begin = self._read()
 
     def found(self) -> Contention:
-        """End the timed part, which may end later too, and return what was seen."""
+        """Return what was seen until now in the timed part; it may be called again later."""
         self.begin()
         assert self._begin is not None
         now = self._read()
@@ -173,9 +175,9 @@ class Watch:
 
 
 def activity(first: Counters, last: Counters) -> Activity:
-    """Return what was taken from a job between two readings of the counters.
+    """Return what a job lost to others between two readings of the counters.
 
-    Counters of work that stand still while the job works, as in some sandboxes, tell nothing.
+    In some sandboxes the counters of work stand still while the job works: they then tell nothing.
     """
     seconds = last.time - first.time
     busy, own = _passed(first.busy, last.busy), _passed(first.own, last.own)
@@ -206,14 +208,14 @@ def usable_cpus() -> list[int]:
 
 
 def load_average() -> float | None:
-    """Return how many processes wanted to run, a mean over the last minute."""
+    """Return how many processes wanted to run, a mean over the last minute; None: unknown."""
     with contextlib.suppress(*UNTOLD):
         return round(psutil.getloadavg()[0], 2)
     return None
 
 
 def frequency() -> float | None:
-    """Return the present frequency of the processor in MHz."""
+    """Return the present frequency of the processor in MHz; None: unknown."""
     with contextlib.suppress(*UNTOLD):
         if found := psutil.cpu_freq():
             return round(found.current) or None
@@ -224,8 +226,8 @@ def counters(root: psutil.Process, cpus: Sequence[int]) -> Counters:
     """Read all counters.
 
     Args:
-        root: of the job's processes.
-        cpus: the numbers of the cores that they may use.
+        root: process of the job, whose descendants belong to it too.
+        cpus: numbers of the cores that the job may use.
     """
     busy, stolen = _work_of_cores(cpus)
     return Counters(
@@ -239,7 +241,7 @@ def counters(root: psutil.Process, cpus: Sequence[int]) -> Counters:
 
 
 def _work_of_cores(cpus: Sequence[int]) -> tuple[float | None, float | None]:
-    """Return the seconds for which cores have worked, and those that were stolen from them."""
+    """Return for how many seconds cores have worked, and how many were stolen from them."""
     with contextlib.suppress(*UNTOLD):
         listed = psutil.cpu_times(percpu=True)  # without the cores that are switched off
         times = dict(zip(_listed_cores() or range(len(listed)), listed, strict=True))
@@ -253,7 +255,7 @@ def _work_of_cores(cpus: Sequence[int]) -> tuple[float | None, float | None]:
 
 
 def _listed_cores() -> list[int]:
-    """Return the kernel's numbers of the cores that psutil lists, in its order; none: no Linux."""
+    """Return the kernel's numbers of the cores that psutil lists, in its order; empty: no Linux."""
     try:
         lines = Path(getattr(psutil, "PROCFS_PATH", "/proc"), "stat").read_text().splitlines()
     except OSError:
@@ -262,9 +264,9 @@ def _listed_cores() -> list[int]:
 
 
 def _work_of_processes(root: psutil.Process) -> float | None:
-    """Return the seconds for which the processors have worked for a process and its descendants.
+    """Return for how many seconds cores have worked for a process and its descendants.
 
-    Those that have ended and were waited for are counted by the one that started them.
+    A descendant that has ended is counted by the process that started it and waited for its end.
     """
     total = 0.0
     with contextlib.suppress(*UNTOLD):
@@ -281,13 +283,13 @@ def _work_of_processes(root: psutil.Process) -> float | None:
 
 
 def _throttled(groups: Iterable[Path]) -> float | None:
-    """Return the seconds that quotas have withheld: of this control group, or one around it."""
+    """Return the seconds that the quota of a control group has withheld, the most of all groups."""
     found = [seconds for group in groups for seconds in _throttled_in(group / "cpu.stat")]
     return max(found, default=None)
 
 
 def _throttled_in(stat: Path) -> Iterator[float]:
-    """Yield what a file `cpu.stat` tells: in microseconds, or in the first version nanoseconds."""
+    """Yield the seconds in a file `cpu.stat`, which has nanoseconds in version 1 of cgroups."""
     with contextlib.suppress(*UNTOLD):
         told = dict(line.split() for line in stat.read_text().splitlines())
         yield from (
@@ -298,7 +300,7 @@ def _throttled_in(stat: Path) -> Iterator[float]:
 
 
 def _overheated(cpus: Sequence[int]) -> float | None:
-    """Return the seconds for which the core that was too hot the longest was slowed down."""
+    """Return for how many seconds the core that was too hot the longest was slowed down."""
     found = []
     for cpu in cpus:
         for part in ("core", "package"):

@@ -12,12 +12,12 @@ from benchmark.storage.paths import Run
 
 
 class Draft:
-    """A record that is begun with its job, so that it knows when that was.
+    """A record in progress. It is made when its job starts, and takes the time from then on.
 
     Args:
-        kind: of the record.
-        name: of what the job makes.
-        spec: all that this depends on.
+        kind: kind of the record.
+        name: name of what the job makes.
+        spec: all that the result depends on.
     """
 
     def __init__(self, kind: Kind, name: str, spec: Mapping[str, Any]) -> None:
@@ -25,10 +25,10 @@ class Draft:
         self.kind, self.name, self.spec = kind, name, dict(spec)
 
     def record(self, work: Work | None = None, **found: Any) -> Record:
-        """Return the record of the job, which ends here.
+        """Return the record of the job, which ends now.
 
         Args:
-            work: how it has computed; None: on one thread.
+            work: how the job computed; None: on one thread.
             found: further fields of the record.
         """
         return Record(
@@ -41,7 +41,7 @@ class Draft:
         )
 
     def write(self, run: Run, work: Work | None = None, **found: Any) -> Record:
-        """Write the record of the job, which ends here, to its place in a run, and return it."""
+        """Write the record of the job, which ends now, to its place in a run, and return it."""
         record = self.record(work, **found)
         record.write(run.record(self.kind, self.name))
         return record

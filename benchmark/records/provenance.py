@@ -36,7 +36,7 @@ _LIBRARIES = (
 
 
 def _check_moment(text: str) -> str:
-    """Refuse what no date and time can be read from; that says what is wrong with it."""
+    """Refuse a text that is no date and time; the error of `fromisoformat` says what is wrong."""
     datetime.fromisoformat(text)
     return text
 
@@ -85,12 +85,13 @@ class JobRun(StrictModel):
 
 
 class Stopwatch:
-    """When a stage started and for how long it has run, for its provenance.
+    """Measures when a stage started and for how long it has run.
 
-    The first one of a program, once it is told when that was `created`, knows its start-up too.
+    If `created` is set, the first one of a program also measures how long the program took to
+    start.
     """
 
-    created: ClassVar[float | None] = None
+    created: ClassVar[float | None] = None  # when the program was created, in seconds since boot
 
     def __init__(self) -> None:
         self.startup, Stopwatch.created = self.since_created(), None
@@ -108,7 +109,7 @@ class Stopwatch:
 
 
 def created(pid: int) -> float | None:
-    """Return when a process was created, in seconds since boot; None where nothing tells it."""
+    """Return when a process was created, in seconds since boot; None: unknown."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return None
@@ -179,7 +180,7 @@ def _gpu() -> tuple[str | None, str | None]:
 
 
 def _first_line(command: list[str], cwd: Path | None = None) -> str | None:
-    """Return the first line that a command prints, perhaps empty; None: it fails."""
+    """Return the first line that a command prints, which may be empty; None: it failed."""
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

@@ -24,12 +24,12 @@ class Published:
     note: str
 
 
-Key = tuple[str, str, str, str, str]  # what the columns of `_KEY` hold
-_KEY = ["model", "schedule", "sampler", "steps", "weights"]  # the model stands for its family
+Key = tuple[str, str, str, str, str]  # values of the columns `_KEY`
+_KEY = ["model", "schedule", "sampler", "steps", "weights"]  # `model` holds the family
 
 
 def read_published(path: Path | None) -> dict[Key, Published]:
-    """Read the published figures, by family, schedule, sampler, steps and weights.
+    """Read the published figures, by family, schedule, sampler, steps and weights; None: none.
 
     Raises:
         BenchmarkError: the file cannot be read, a column is missing, or a line has too many.
@@ -55,13 +55,13 @@ def read_published(path: Path | None) -> dict[Key, Published]:
 
 
 def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
-    """Return the row of the report that a cell repeats."""
+    """Return the row of the report that a cell repeats, if there is one."""
     key = key_of(cell) if cell else None
     return published.get(key) if key else None
 
 
 def key_of(cell: Cell) -> Key | None:
-    """Return what tells the row of the report that a cell repeats, if it is sampled."""
+    """Return the key of the report's row that a cell repeats; None: it is not sampled."""
     if cell.weights == "elsewhere":
         return None
     schedule, sampler, steps = cell.sampling

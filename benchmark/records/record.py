@@ -36,8 +36,8 @@ Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "re
 
 _AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
 
-# Of the reasons why a GPU's clock is held back, those that are not the same on every day. That the
-# limit of its power is reached is usual under load.
+# Reasons for a slow GPU clock that make a time invalid, in NVML's words. That the GPU reaches its
+# power limit is not among them, since this is normal under load.
 TOO_HOT = {
     "hw_slowdown",
     "sw_thermal_slowdown",
@@ -45,10 +45,10 @@ TOO_HOT = {
     "hw_power_brake_slowdown",
 }
 
-# Values of records that are times of work, so they are above 0.
+# Names of values that are times of work, which must be above 0.
 TIMES = ("sample_seconds", "train_seconds", "train_seconds_per_step")
 
-SIZED = "distance_at_"  # begins the names of distances of fewer images than all
+SIZED = "distance_at_"  # prefix of the names of distances of fewer images than all
 
 
 def distance_at(n: int) -> str:
@@ -198,7 +198,7 @@ class Record(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _read_earlier_facts(cls, content: Any) -> Any:
-        """Take what versions up to schema 3 kept in one dictionary."""
+        """Convert the one dictionary, `facts`, of records up to schema 3."""
         has_facts = isinstance(content, dict) and "facts" in content
         return from_facts(content) if has_facts else content
 
@@ -231,19 +231,19 @@ class Record(StrictModel):
 
     @property
     def ran(self) -> Sequence[Provenance | JobRun]:
-        """When its job ran, or all of them."""
+        """When the job of the record ran; of a merged record, when each of its jobs ran."""
         return self.jobs or [self.provenance]
 
     @property
     def busy(self) -> str:
-        """Why its times say nothing of what was timed; empty: nothing speaks against them."""
+        """Why the times of the record are not valid; empty if nothing speaks against them."""
         held = {*((self.timing and self.timing.gpu_throttled) or ())} & TOO_HOT
         heat = f"GPU clock held back: {', '.join(sorted(held))}" if held else ""
         return ", ".join(filter(None, (busiest(self.contention), heat)))
 
     @property
     def busy_is_told(self) -> bool:
-        """Whether it is known of all of its times what else the machine did."""
+        """Whether it is known for all of its times what else used the machine."""
         return bool(self.contention) and all(part.told for part in self.contention)
 
     def write(self, path: Path) -> None:

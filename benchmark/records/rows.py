@@ -18,9 +18,9 @@ from benchmark.storage.paths import HELD_OUT
 
 _FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 TIMED_ALIKE = {"cpu", "cores", "threads", "precision", "compiled", "device", "gpu"}
-# what a comparison calls the distance, the time of an image and that of a step of training
+# Names in a comparison of the distance, of the time of an image and of that of a training step.
 FRECHET, TIME, TRAINING = "fd", "time", "training"
-STEP = "train_seconds_per_step"  # in the record of a training
+STEP = "train_seconds_per_step"  # its name in the record of a training
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Row:
 
     @property
     def busy(self) -> str:
-        """Why the seconds per image say nothing of the sampler; empty: nothing speaks against."""
+        """Why the seconds per image are not valid; empty if nothing speaks against them."""
         return self.sample.busy if self.sample else ""
 
     @property
@@ -80,7 +80,7 @@ class Row:
 
     @property
     def is_floor(self) -> bool:
-        """Whether these are the held-out images."""
+        """Whether this is the row of the held-out images, whose distance is the floor."""
         return self.control is not None and self.control.kind == HELD_OUT
 
 
@@ -91,7 +91,7 @@ def seconds_per_image(timings: Iterable[Timing]) -> Value:
 
 
 def seconds_per_step(training: Record) -> Value | None:
-    """Return the median of a training's laps; records before schema 3 know their mean alone."""
+    """Return the median of a training's laps; records before schema 3 have only the mean."""
     if training.step_laps:
         seconds, steps = zip(*training.step_laps, strict=True)
         return median_rate(seconds, steps)
@@ -99,7 +99,7 @@ def seconds_per_step(training: Record) -> Value | None:
 
 
 def collect(records: Iterable[Record]) -> list[Row]:
-    """Join the records by cell, in the order of the tables; controls come last, real ones first."""
+    """Join the records by cell, in the order of the tables, in which controls come last."""
     found = pd.DataFrame([(r.kind, r.id, r) for r in records], columns=["kind", "id", "record"])
     found = found.drop_duplicates(["kind", "id"], keep="last")
     by_kind = found.pivot(index="id", columns="kind", values="record")
@@ -155,7 +155,8 @@ def in_table(rows: Iterable[Row], name: str) -> list[Row]:
 def is_frechet(record: Record | None, column: str) -> bool:
     """Tell whether a column of a metrics record is the Fréchet distance.
 
-    The config gives the column its name; its kind stands in the record's specification.
+    The config chooses the name of the column; the record's specification has the kind of its
+    metric.
     """
     return record is not None and metric_options(record, column)["kind"] in ("frechet", "fd")
 
@@ -210,7 +211,7 @@ def trained_alike(training: Record) -> dict[str, object]:
 
 
 def name_of(cell: Cell) -> str:
-    """Name a cell for readers; the sampler goes without saying where it has the family's name."""
+    """Return a cell's name for readers, without the sampler if that has the name of the family."""
     if cell.weights == "elsewhere":
         return cell.model
     schedule, sampler, steps = cell.sampling
@@ -219,7 +220,7 @@ def name_of(cell: Cell) -> str:
 
 
 def rank_of(cell: Cell) -> int:
-    """Return the place of a cell's family among all; what the report has not comes last."""
+    """Return the position of a cell's family; those that the report does not have come last."""
     return _FAMILIES.index(cell.family) if cell.family in _FAMILIES else len(_FAMILIES)
 
 

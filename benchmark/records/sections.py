@@ -1,6 +1,6 @@
-"""What a record says of its job besides figures, by the kind of the record.
+"""The sections of a record: what it says of its job besides figures, one class for each kind.
 
-Up to schema 3 all of it stood in one dictionary, `facts`, which `from_facts` still reads.
+Up to schema 3 all of this stood in one dictionary, `facts`, which `from_facts` still reads.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pydantic import Field
 
 from benchmark.core.strict_model import Count, Name, StrictModel, shown
 
-# Began the names of facts that earlier versions kept: the share of accused in a part of a control,
-# and why a value could not be computed.
+# Prefixes of names in the `facts` of earlier versions: for the share of accused images in a part of
+# a control, and for the reason why a value could not be computed.
 _PART, _REASON = "accused_of_", "no_"
 
 
@@ -31,7 +31,7 @@ class Prepared(StrictModel):
 
 
 class Trained(StrictModel):
-    """What was trained, on what."""
+    """What was trained, and on which data."""
 
     models: list[Name] = Field(description="That are sampled with these weights")
     schedule: Name | None = None
@@ -60,14 +60,14 @@ class MadeControls(StrictModel):
 
 
 class Embedded(StrictModel):
-    """What features were made with."""
+    """How features were made."""
 
     extractor: Name
     from_cache: bool = Field(description="Whether they were known from an earlier run")
 
 
 class JudgedAgainst(StrictModel):
-    """What the figures of a cell or a control are of."""
+    """What the images of a cell or a control were compared with."""
 
     dataset: Name | None = None
     few: Count | None = Field(
@@ -119,7 +119,7 @@ def from_facts(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a record of schema 3 or earlier with its facts in their sections.
 
     Raises:
-        ValueError: they are no mapping.
+        ValueError: the facts are no mapping.
     """
     facts = content["facts"]
     if not isinstance(facts, dict):

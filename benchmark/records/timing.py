@@ -14,12 +14,12 @@ class Lap(NamedTuple):
     """A part of a batch that was timed."""
 
     seconds: float
-    images: float  # as many as would take its share of the batch's network evaluations
+    images: float  # of the batch, in proportion to the network evaluations of this part
     batch: int  # images of the batch
 
 
 class Timing(StrictModel):
-    """What the sampler alone took, after warm-up, with the device synchronised."""
+    """How long the sampler alone took, after warm-up, with the device synchronised."""
 
     warmup_batches: int = Field(ge=0)
     batch: Count = Field(description="Images in the first batch")
@@ -58,7 +58,7 @@ class Timing(StrictModel):
 
     @property
     def batches(self) -> int | str:
-        """Images in each batch, but for a smaller last one; where that changed, all sizes."""
+        """Images in each batch, except a smaller last one; if the number changed, all numbers."""
         sizes = sorted({*(self.batch_images[:-1] or self.batch_images)})
         return self.batch if len(sizes) == 1 else " + ".join(map(str, sizes))
 
@@ -69,7 +69,7 @@ class Timing(StrictModel):
 
     @property
     def laps(self) -> list[Lap]:
-        """The parts of all batches in the order of time; where none are told, the batches."""
+        """The laps of all batches in the order of time; a record without laps has whole batches."""
         whole = [[(seconds, 1)] for seconds in self.batch_seconds]
         return [
             Lap(seconds, images * evaluations / sum(n for _, n in laps), images)
