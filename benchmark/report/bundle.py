@@ -8,7 +8,8 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_records
 from benchmark.storage.run_files import SUFFIX, open_run, write_archive
 
-# No weights, no arrays. A data set's manifest names its licence and whom to credit.
+# What a bundle contains: no weights and no arrays. The manifest of a data set names its licence and
+# whom to credit.
 CONTENT = (
     "config-*.json",
     "data/*/manifest.json",
@@ -29,8 +30,8 @@ def pack(run: Path, file: Path | None = None) -> Path:
     """Write a bundle of a run folder and return its path; the same files give the same bytes.
 
     Args:
-        run: the folder; its records are read, so that only a run is packed.
-        file: what is written, by default the folder's name with `.zip` beside it.
+        run: run folder. Its records are read, so that no other folder is packed.
+        file: path of the bundle; by default that of the folder with `.zip`.
 
     Raises:
         BenchmarkError: the folder is no run, a record cannot be read, `file` has another suffix or
@@ -50,13 +51,13 @@ def pack(run: Path, file: Path | None = None) -> Path:
 
 
 def output_folder(run: Path, output: Path | None) -> Path:
-    """Return the folder in which tables and plots of a run are written.
+    """Return the folder into which tables and plots of a run are written.
 
-    That is `output`, else the run's own; for a bundle the folder of its name beside it, unless
-    that is a run itself.
+    This is `output` if it is given, else the run folder; for a bundle it is the folder beside the
+    bundle that has its name without the suffix, unless that folder is itself a run.
 
     Raises:
-        BenchmarkError: a bundle beside a run of its name, or without the suffix of bundles.
+        BenchmarkError: a run of the bundle's name lies beside it, or the bundle has no suffix.
     """
     if output is not None or not run.is_file():
         return output or run

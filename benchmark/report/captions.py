@@ -53,7 +53,7 @@ def results_caption(
 
 
 def _skipped(rows: Sequence[Row]) -> list[str]:
-    """Say how many images of a data set could not be read and were left out, if any."""
+    """Return how many images of each data set were left out because they could not be read."""
     counts = {row.dataset: row.data.values.get("bad_images") for row in rows if row.data}
     return [
         f"Of {name}, {count.value:.0f} unreadable image{'s' * (count.value != 1)} left out."
@@ -73,7 +73,7 @@ def _protocol_line(protocol: Protocol) -> str:
 
 
 def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
-    """Say what floor, marks and letters mean, where there are any."""
+    """Return what floor, marks and letters mean, if the table has them."""
     lines = [
         f"{FEW}: of fewer than {few} images, whose covariance says little; the bias dominates."
         for few in sorted({row.few or 0 for row in rows})
@@ -93,7 +93,7 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
 
 
 def _controls(rows: Sequence[Row]) -> list[str]:
-    """Say what the controls are, and which of them the distance has noticed."""
+    """Return what the controls are, and which of them the distance tells from real images."""
     texts = {row.control.kind: row.control.text for row in rows if row.control}
     said = "; ".join(f"{kind.replace('-', ' ')}: {text}" for kind, text in texts.items())
     lines = [f"Controls: {said}."] if texts else []
@@ -112,7 +112,7 @@ def _controls(rows: Sequence[Row]) -> list[str]:
 
 
 def _busy_lines(jobs: Sequence[Record]) -> list[str]:
-    """Say what the mark of times means, where there is one, and of which times nothing is known."""
+    """Return what the mark of times means, if there is one, and which times may lack it."""
     timed = list({(job.kind, job.id): job for job in jobs if job.timing or job.curve}.values())
     lines = [
         f"{BUSY}: others took a tenth of a core or more while this was timed, or the machine was "
@@ -126,13 +126,13 @@ def _busy_lines(jobs: Sequence[Record]) -> list[str]:
 
 
 def machines_line(provenances: Iterable[Provenance]) -> str:
-    """Name the machines that ran the jobs, and the precision of their numbers."""
+    """Return the machines that ran the jobs, and the precision of their numbers."""
     machines = sorted({(p.gpu or f"{p.cpu}, {p.cores} cores", p.precision) for p in provenances})
     return "Machine: " + "; ".join(f"{name}, {precision}" for name, precision in machines) + "."
 
 
 def _sharing(cells: Sequence[Cell]) -> list[str]:
-    """Say which models sample the same network, and so repeat one training time."""
+    """Return which models sample from the same network, and so repeat one training time."""
     models: dict[str, list[str]] = {}
     for cell in cells:
         if cell.trained_as:
@@ -145,8 +145,10 @@ def _sharing(cells: Sequence[Cell]) -> list[str]:
 
 
 def _checkpoints(rows: Sequence[Row]) -> list[str]:
-    """Say which weights came ready."""
-    users: dict[tuple[str, str], dict[str, None]] = {}  # of each file, in the order of the rows
+    """Return which files of ready weights were sampled."""
+    users: dict[
+        tuple[str, str], dict[str, None]
+    ] = {}  # models of each file, in the order of the rows
     for row in rows:
         if row.cell and row.sample and row.sample.checkpoint:
             checkpoint = row.sample.checkpoint
@@ -158,8 +160,8 @@ def _checkpoints(rows: Sequence[Row]) -> list[str]:
 
 
 def _choices(rows: Sequence[Row]) -> list[str]:
-    """Say what of a checkpoint's settings its rows do not follow."""
-    models: dict[str, dict[str, None]] = {}  # of each setting, in the order of the rows
+    """Return which settings of a checkpoint its rows do not follow."""
+    models: dict[str, dict[str, None]] = {}  # models of each setting, in the order of the rows
     for row in rows:
         if row.cell and row.sample and row.sample.checkpoint:
             for choice in row.sample.checkpoint.choices:
@@ -171,7 +173,7 @@ def _choices(rows: Sequence[Row]) -> list[str]:
 
 
 def _elsewhere(rows: Sequence[Row]) -> list[str]:
-    """Say which images were made elsewhere."""
+    """Return which images were made elsewhere."""
     return [
         f"{row.cell.model} (seed {row.cell.seed}): {row.cell.samples} of the "
         f"{gathered.images_in_folder} images in {gathered.folder}, made elsewhere."
@@ -181,7 +183,7 @@ def _elsewhere(rows: Sequence[Row]) -> list[str]:
 
 
 def missing_lines(named: Iterable[tuple[str, Record | None]]) -> list[str]:
-    """Say once for each reason which values could not be computed, and of which rows."""
+    """Return a line for each reason: the values that could not be computed, and their rows."""
     groups: dict[tuple[str, str], list[str]] = {}  # names of rows, by values and reason
     for name, record in named:
         missing = record.missing if record else {}

@@ -1,4 +1,4 @@
-"""What `config/reference/claims.yaml` may say: claims, and the tests that they name."""
+"""The form of `config/reference/claims.yaml`: the report's claims, and the tests of each claim."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from benchmark.report.measures import (
 
 
 class Claims(StrictModel):
-    """What the report claims."""
+    """The claims of the report, and the rows of its tables to which they refer."""
 
     cells: dict[str, Reported]
     claims: list[Claim] = Field(min_length=1)
@@ -53,7 +53,7 @@ def read_claims(path: Path) -> Claims:
     """Read claims.
 
     Raises:
-        BenchmarkError: the file cannot be read, or is not of this form.
+        BenchmarkError: the file cannot be read, or does not have this form.
     """
     try:
         content = read_yaml(path.read_text(encoding="utf-8"))
@@ -67,14 +67,14 @@ def read_claims(path: Path) -> Claims:
 
 
 class Claim(StrictModel):
-    """A sentence, and the tests that must all be passed."""
+    """A sentence of the report, and the tests that must all pass for it to hold."""
 
     text: str
     tests: list[Test] = Field(min_length=1)
 
 
 class Reported(StrictModel):
-    """What tells a row of the report from the others."""
+    """A row of the report's tables."""
 
     weights: Literal["from-scratch", "pretrained"]
     family: str
@@ -84,26 +84,26 @@ class Reported(StrictModel):
 
     @property
     def key(self) -> Key:
-        """What finds the cells that repeat this row."""
+        """The key by which the cells that repeat this row are found."""
         return (self.family, self.schedule, self.sampler, str(self.steps), self.weights)
 
 
 class _TwoCells(StrictModel):
-    """A test of two cells of the report, named as in `cells` of the claims."""
+    """A test that compares two rows of the report, by their names in `cells` of the claims."""
 
     cell: str
     other: str
 
 
 class Range(StrictModel):
-    """Bounds of a ratio."""
+    """The range in which a claim wants a ratio."""
 
     at_least: float | None = Field(default=None, gt=0)
     at_most: float | None = Field(default=None, gt=0)
 
     @property
     def wanted(self) -> str:
-        """Return the range for readers."""
+        """The words for the range that the claim wants."""
         low, high = (x and f"{x:.3g}" for x in (self.at_least, self.at_most))
         return (
             f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
@@ -117,13 +117,13 @@ class Range(StrictModel):
 
 
 class CloserTest(_TwoCells):
-    """The distance of `cell` is below that of `other`, both of as many images."""
+    """The distance of `cell` is below that of `other`, at equal numbers of images."""
 
     test: Literal["closer"]
     wanted: ClassVar[str] = "below 0"
 
     def measure(self, lookup: Lookup) -> str:
-        """Return what is measured, for readers."""
+        """Return the words for what is measured."""
         return f"distance: {lookup.text(self.cell)} − {lookup.text(self.other)}"
 
     def measured(self, lookup: Lookup) -> Measurement:
@@ -134,12 +134,12 @@ class CloserTest(_TwoCells):
 
 
 class DistanceTest(_TwoCells, Range):
-    """The distance of `cell` is so many times that of `other`, both of as many images."""
+    """The ratio of the distance of `cell` to that of `other`, at equal numbers of images."""
 
     test: Literal["distance"]
 
     def measure(self, lookup: Lookup) -> str:
-        """Return what is measured, for readers."""
+        """Return the words for what is measured."""
         return f"distance: {lookup.text(self.cell)} / {lookup.text(self.other)}"
 
     def measured(self, lookup: Lookup) -> Measurement:
@@ -149,13 +149,13 @@ class DistanceTest(_TwoCells, Range):
 
 
 class NoiseTest(Range):
-    """The distance of `cell` is so large a share of that of random pixels."""
+    """The ratio of the distance of `cell` to that of random pixels, at equal numbers of images."""
 
     test: Literal["noise"]
     cell: str
 
     def measure(self, lookup: Lookup) -> str:
-        """Return what is measured, for readers."""
+        """Return the words for what is measured."""
         return f"distance: {lookup.text(self.cell)} / random pixels"
 
     def measured(self, lookup: Lookup) -> Measurement:
@@ -166,12 +166,12 @@ class NoiseTest(Range):
 
 
 class TimeTest(_TwoCells, Range):
-    """An image of `cell` takes so many times as long as one of `other`."""
+    """The ratio of the time for an image of `cell` to that for an image of `other`."""
 
     test: Literal["time"]
 
     def measure(self, lookup: Lookup) -> str:
-        """Return what is measured, for readers."""
+        """Return the words for what is measured."""
         return f"seconds an image: {lookup.text(self.cell)} / {lookup.text(self.other)}"
 
     def measured(self, lookup: Lookup) -> Measurement:
@@ -183,7 +183,7 @@ class TimeTest(_TwoCells, Range):
 class SizeTest(_TwoCells):
     """An image of `cell` takes less time than one of `other`, mostly because it is smaller.
 
-    The ratio of the pixels explains the share `explains` of the ratio of times, in logarithms.
+    The logarithm of the ratio of pixels is at least the share `explains` of that of the times.
     """
 
     test: Literal["size"]
@@ -191,11 +191,11 @@ class SizeTest(_TwoCells):
 
     @property
     def wanted(self) -> str:
-        """Return the range for readers."""
+        """The words for the range that the claim wants."""
         return f"above 1, and by {self.explains:.0%} or more explained by the number of pixels"
 
     def measure(self, lookup: Lookup) -> str:
-        """Return what is measured, for readers."""
+        """Return the words for what is measured."""
         return f"seconds an image: {lookup.text(self.other)} / {lookup.text(self.cell)}"
 
     def measured(self, lookup: Lookup) -> Measurement:
@@ -222,19 +222,19 @@ class CopiesTest(StrictModel):
 
     @property
     def wanted(self) -> str:
-        """Return the range for readers."""
+        """The words for the range that the claim wants."""
         return f"at most {self.limit:g}"
 
     def measure(self, lookup: Lookup) -> str:
-        """Return what is measured, for readers."""
+        """Return the words for what is measured."""
         return f"share of {self.family} samples accused of being copies"
 
     def measured(self, lookup: Lookup) -> Measurement:
-        """Measure the share, once planted copies were found.
+        """Measure the share of accused samples, if planted copies were found.
 
         Raises:
-            UndecidedError: some are accused, though fewer than `limit`; or copies that were planted
-                were not found, so that to find none says nothing.
+            UndecidedError: planted copies were not found, so that finding none proves nothing; or
+                some samples are accused, though the share is below `limit`.
         """
         rows = lookup.family(self.family)
         for dataset in sorted({row.dataset for row in rows}):
@@ -252,7 +252,7 @@ class CopiesTest(StrictModel):
 
 
 class Either(StrictModel):
-    """One of several lists of tests is passed as a whole."""
+    """At least one of several lists of tests passes as a whole."""
 
     test: Literal["either"]
     either: list[list[Plain]] = Field(min_length=1)

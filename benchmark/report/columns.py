@@ -1,4 +1,4 @@
-"""What several tables share: the columns that say what a row is, and those of a record's values."""
+"""Columns of several tables: those that identify a row, and those of a record's values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IDENTITY = [
 
 
 def identity_entries(row: Row, label: str, record: Record | None) -> dict[str, TableEntry]:
-    """Return the entries of `IDENTITY`; a control has a name, a data set and a number of images."""
+    """Return the entries of the columns `IDENTITY`; a control has label, data set and n alone."""
     n_fake = record.protocol.n_fake if record and record.protocol else None
     if row.cell is None:
         return {"label": label, "dataset": row.dataset, "samples": n_fake}
@@ -41,7 +41,7 @@ def identity_entries(row: Row, label: str, record: Record | None) -> dict[str, T
 
 
 def row_labels(rows: Iterable[Row]) -> Callable[[Row], str]:
-    """Name rows by family, and by model too where a family has several in this table."""
+    """Return a function that names rows by family, and by model if a family has several."""
     models = {(row.cell.family, row.cell.model) for row in rows if row.cell}
     families = [family for family, _ in models]
 
@@ -58,7 +58,7 @@ def row_labels(rows: Iterable[Row]) -> Callable[[Row], str]:
 
 
 def named_values(record: Record | None) -> dict[str, TableEntry]:
-    """Return the values of a record by the keys of their columns, in which some may be missing."""
+    """Return the values of a record by the keys of their columns; None for a missing value."""
     if record is None:
         return {}
     keys = [*record.values, *(key for key in record.missing if not is_sized(key))]
@@ -73,13 +73,13 @@ def value_columns(records: Sequence[Record | None]) -> list[Column]:
 
 
 def heading_of(name: str) -> str:
-    """Write out a metric's name; three letters are an acronym, as KID."""
+    """Return the heading for a metric's name; up to three letters are an acronym, as KID."""
     known = {"data_copying": "C_T", "authenticity": "AuthPct", "closest_p": "p"}
     return known.get(name) or (name.upper() if len(name) <= 3 else name.replace("_", " "))
 
 
 def title_of_value(record: Record | None, key: str) -> str:
-    """Return what a value is called above its column."""
+    """Return the heading of a value of a record."""
     assert record
     if record.protocol and is_sized(key):
         return f"{record.protocol.label} (n = {key.removeprefix(SIZED)})"

@@ -1,4 +1,4 @@
-"""Compare runs: the same cells side by side, and only figures that can be compared."""
+"""Compare runs cell by cell, and only figures that were measured in the same way."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Figure:
     """A metric of one cell in two runs.
 
     Attributes:
-        cell: its id.
-        metric: its key, as for `--metric`.
-        base: in the first run.
-        other: in the other run.
-        difference: other − base, with its interval where both have one.
-        mark: what the difference says.
+        cell: id of the cell.
+        metric: key of the metric, as for `--metric`.
+        base: value in the first run.
+        other: value in the other run.
+        difference: other − base, with an interval if both have one.
+        mark: what the difference means.
         why: the conditions that differ, or why nothing can be told.
     """
 
@@ -55,7 +55,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ComparedPair:
-    """One run against the first.
+    """The comparison of one run with the first run.
 
     Attributes:
         base: label of the first run.
@@ -65,9 +65,9 @@ class ComparedPair:
             and how many both have.
         missing: cells that only the first run has.
         new: cells that only the other has.
-        untold: labels of the runs with times of which it is not told whether the machine was busy.
-        figures: of the cells that both have; `changed` leaves some out.
-        counts: how often each mark was given, to all figures.
+        untold: labels of runs with times for which it is not known whether the machine was busy.
+        figures: figures of the cells that both have; `changed` leaves some out.
+        counts: how many of all figures have each mark.
     """
 
     base: str
@@ -83,15 +83,15 @@ class ComparedPair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs against the first.
+    """The comparison of several runs with the first run.
 
     Attributes:
-        pairs: one for each run but the first.
-        metrics: the name to show of each metric that was compared, by its key.
-        higher: the metrics of which more is better.
-        thresholds: by metric.
-        status: the exit status. 1: a figure is worse. 2: none is, but one is not comparable, or a
-            pair has nothing to compare, or nothing of a metric that was asked for by name.
+        pairs: one for each run except the first.
+        metrics: shown name of each compared metric, by its key.
+        higher: keys of the metrics of which more is better.
+        thresholds: threshold of each metric, by its key.
+        status: exit status. 1: a figure is worse. 2: none is worse, but one is not comparable, or
+            nothing could be compared in a pair, or nothing of a metric that the user named.
     """
 
     pairs: list[ComparedPair]
@@ -105,9 +105,9 @@ def compare_runs(runs: Sequence[Path], metrics: str = "", thresholds: str = "") 
     """Compare each run with the first.
 
     Args:
-        runs: folders or bundles, two at least.
-        metrics: names with commas between them, as `fd,time`; empty: all.
-        thresholds: as `fd=0.5,time=10%`.
+        runs: folders or bundles, at least two.
+        metrics: names of metrics with commas between them, as `fd,time`; empty: all.
+        thresholds: largest differences that do not matter, as `fd=0.5,time=10%`.
 
     Raises:
         BenchmarkError: a run cannot be read or is named twice, or a metric or a threshold is
@@ -139,10 +139,10 @@ def compare_runs(runs: Sequence[Path], metrics: str = "", thresholds: str = "") 
 
 
 def labels(runs: Sequence[Path]) -> list[str]:
-    """Return what the runs are called: by their last part, or as given where two share it.
+    """Return the names of the runs: the last parts of their paths, or, if two are equal, the paths.
 
     Raises:
-        BenchmarkError: fewer than two, or one of them twice.
+        BenchmarkError: there are fewer than two runs, or one of them is given twice.
     """
     if len(runs) < 2:
         raise BenchmarkError(f"compare: {len(runs)} run: give two or more")
@@ -183,7 +183,7 @@ def judge_change(base: Measured, other: Measured, threshold: Threshold) -> tuple
 
 
 def changed(comparison: Comparison) -> Comparison:
-    """Return a comparison without the figures that are the same or of which nothing can be told."""
+    """Return a comparison without the figures that are marked `same` or `cannot tell`."""
     pairs = [
         replace(pair, figures=[f for f in pair.figures if f.mark not in _UNCHANGED])
         for pair in comparison.pairs
@@ -200,7 +200,7 @@ def _status(pairs: Iterable[ComparedPair], asked: frozenset[str]) -> int:
     return 2 if "not comparable" in marks or any(not d or asked - d for d in done) else 0
 
 
-Side = tuple[str, list[Record], Cells]  # its label and what it holds
+Side = tuple[str, list[Record], Cells]  # label, records and figures of a run
 
 
 def _pair(
@@ -234,7 +234,7 @@ def _pair(
 
 
 def _rank(key: str) -> tuple[bool, bool, bool, bool]:
-    """Order metrics: the distance, its like, memorisation, time, that of training."""
+    """Order metrics: the distance, other metrics, memorisation, time, time of training."""
     return (key == TRAINING, key == TIME, key in COPYING, key != FRECHET)
 
 
@@ -268,14 +268,14 @@ def _figure(
 
 
 def _busy(base: Measured, other: Measured) -> str:
-    """Say in which of two runs the machine was busy, and with what."""
+    """Return in which of two runs the machine was busy, and with what; empty: in none."""
     sides = ((base.busy, "first run"), (other.busy, "other run"))
     found = [f"{why} ({run})" for why, run in sides if why]
     return f"machine was busy: {', '.join(found)}" if found else ""
 
 
 def _differing(base: Mapping[str, object], other: Mapping[str, object]) -> str:
-    """Say which conditions differ, and both values."""
+    """Return the conditions that differ, with both values; empty: none."""
     return "; ".join(
         f"{name}: {shortened(base.get(name))} against {shortened(other.get(name))}"
         for name in dict.fromkeys([*base, *other])

@@ -1,4 +1,4 @@
-"""A comparison of runs for a terminal, as Markdown, as a page and for machines."""
+"""A comparison of runs as text for a terminal, as Markdown, as an HTML page and as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.core.closure import TEMPLATES
 from benchmark.report.compare import COMPARED, ComparedPair, Comparison, Figure
 from benchmark.report.formats import Column, Table, TableEntry, markdown_escape, to_markdown
 
-_PIPE_WIDTH = 1000  # characters: where the output is no terminal, a row stays one line
+_PIPE_WIDTH = 1000  # characters, so that a row stays one line where the output is no terminal
 STYLES = {"better": "green", "worse": "bold red", "not comparable": "yellow"}
 EXPLAINED = (
     "Differences are the other run minus the first; [a, b] is a 95 % interval. Same: identical, or "
@@ -29,7 +29,7 @@ EXPLAINED = (
 
 @dataclass(frozen=True)
 class Section:
-    """What is shown of one pair of runs."""
+    """What is shown of the comparison of two runs."""
 
     title: str
     lines: list[str]
@@ -37,7 +37,7 @@ class Section:
 
 
 def sections(comparison: Comparison) -> list[Section]:
-    """Return what is shown, pair by pair: the environment first, then a table for each metric."""
+    """Return what is shown of each pair: first the environment, then a table for each metric."""
     return [
         Section(
             title=f"{pair.other} against {pair.base}",
@@ -49,7 +49,7 @@ def sections(comparison: Comparison) -> list[Section]:
 
 
 def to_text(comparison: Comparison) -> str:
-    """Return lines and tables for this terminal, or as wide as a pipe takes."""
+    """Return lines and tables as wide as this terminal, or unlimited for a pipe."""
     console = Console()
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
@@ -67,7 +67,7 @@ def to_text(comparison: Comparison) -> str:
 
 
 def to_page(comparison: Comparison) -> str:
-    """Return one page of HTML that needs nothing else."""
+    """Return one HTML page that needs no other files."""
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True
     )
@@ -80,7 +80,7 @@ def to_page(comparison: Comparison) -> str:
 
 
 def to_document(comparison: Comparison) -> str:
-    """Return Markdown."""
+    """Return the comparison as Markdown."""
     parts = []
     for section in sections(comparison):
         parts += [f"## {markdown_escape(section.title)}\n", *map(_paragraph, section.lines)]
@@ -89,7 +89,7 @@ def to_document(comparison: Comparison) -> str:
 
 
 def to_json(comparison: Comparison) -> str:
-    """Return all of it at full precision; null says that there is no such value."""
+    """Return the comparison as JSON at full precision; null stands for a missing value."""
     return (
         json.dumps(to_jsonable_python(comparison), indent=1, sort_keys=True, ensure_ascii=False)
         + "\n"
@@ -105,7 +105,7 @@ COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
 
 
 def _lines(pair: ComparedPair) -> Iterator[str]:
-    """Say how it ended, what the two do not share, and whether they were made the same way."""
+    """Yield how many figures have which mark, and what differs between the two runs."""
     counts = [f"{number} {mark}" for mark, number in pair.counts.items()]
     yield f"Figures: {', '.join(counts) or 'none'}."
     if not pair.counts.keys() & set(COMPARED):

@@ -10,9 +10,10 @@ import pandas as pd
 
 from benchmark.records.record import Record
 
+# Fields of the provenance that do not describe the machine, or are compared one by one.
 NOT_OF_A_MACHINE = {"started", "wall_seconds", "startup_seconds", "libraries"}
 
-# differ by the kind of job in one run
+# Fields of the provenance that differ between the kinds of jobs of one run.
 OF_A_JOB = ("device", "threads", "processes", "precision", "compiled")
 
 HASH = 12  # characters of a hash that are shown
@@ -38,7 +39,7 @@ def changes(base: Sequence[Record], other: Sequence[Record]) -> list[Change]:
 
 
 def _facts(records: Iterable[Record]) -> dict[str, str]:
-    """Return what the jobs of a run say of their machine and code, each value once."""
+    """Return the machine and the code of the jobs of a run: all values of each field, each once."""
     found: dict[str, set[str]] = {}
     for record in records:
         facts = record.provenance.model_dump(exclude=NOT_OF_A_MACHINE)
@@ -49,7 +50,10 @@ def _facts(records: Iterable[Record]) -> dict[str, str]:
 
 
 def differing_specs(base: Sequence[Record], other: Sequence[Record]) -> dict[str, tuple[int, int]]:
-    """Return how many of the jobs that both have differ in their specification, of how many."""
+    """Return by kind how many of the jobs that both runs have differ in their specification.
+
+    The second number of a kind is that of all jobs that both have.
+    """
     ours, theirs = (
         pd.DataFrame([(r.kind, r.id, r.spec_hash) for r in run], columns=["kind", "id", "spec"])
         for run in (base, other)
@@ -61,7 +65,7 @@ def differing_specs(base: Sequence[Record], other: Sequence[Record]) -> dict[str
 
 
 def shortened(value: object) -> str:
-    """Write a value; of a hash only as much as tells it apart."""
+    """Return a value as text; of a hash only the first characters."""
     if value is None:
         return "none"
     text = str(value)

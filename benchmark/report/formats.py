@@ -1,4 +1,4 @@
-"""A table as CSV, Markdown and LaTeX: full precision in the first, rounded in the other two."""
+"""A table as CSV, at full precision, and as Markdown and LaTeX, where numbers are rounded."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pandas as pd
 
 from benchmark.core.values import Value
 
-FEW = "†"  # of fewer images than their covariance needs
-BUSY = "‡"  # a time that was taken while the machine was busy
-LINES_ON_A_PAGE = 35  # of LaTeX
-LETTERS_ACROSS = 130  # that can still be read in a line of a page's width
+FEW = "†"  # marks a distance of fewer images than the covariance needs
+BUSY = "‡"  # marks a time that was taken while the machine was busy
+LINES_ON_A_PAGE = 35  # the most lines of a LaTeX table that fit on one page
+LETTERS_ACROSS = 130  # the most letters in a line of a page's width that can still be read
 LETTERS_PER_CM = 6
+# Begins a box that shrinks a table to the width of a line if it is wider.
 FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
@@ -34,11 +35,17 @@ TableEntry = str | int | float | Value | Marked | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in the CSV, and in Markdown and LaTeX, where None leaves it out.
+    """A column of a table.
 
-    LaTeX leaves it out too where it is not for print, since a page is narrow; there the texts of a
-    column with a `width` are broken into lines. Values that span powers of ten, as times do, are
-    rounded to three digits each, and not to as many decimals as the others.
+    Attributes:
+        key: name of the column in the CSV.
+        heading: its name in Markdown and LaTeX, from which None leaves the column out.
+        number: whether its entries are aligned to the right.
+        group: words above the headings of neighbouring columns.
+        width: width in LaTeX, to which texts are broken into lines.
+        printed: whether the column is in LaTeX too, whose pages are narrow.
+        spans_powers: whether values span powers of ten, as times do. Then each is rounded to three
+            digits, and otherwise all to the same number of decimals.
     """
 
     key: str
@@ -52,7 +59,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table before it takes a format; a row maps the columns' keys to their entries."""
+    """A table in no format yet; each row maps the keys of columns to entries."""
 
     name: str
     caption: list[str]
@@ -61,12 +68,12 @@ class Table:
 
     @property
     def shown(self) -> list[Column]:
-        """The columns of Markdown, of which LaTeX has the printed ones."""
+        """The columns of Markdown; LaTeX has those of them that are `printed`."""
         return [column for column in self.columns if column.heading is not None]
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The entries as they were given, with None where one is missing."""
+        """The entries as they were given, and None for a missing one."""
         keys = list(dict.fromkeys(column.key for column in self.columns))
         entries = pd.DataFrame(self.rows, columns=keys, dtype=object)
         return entries.where(entries.notna(), None)
@@ -78,7 +85,7 @@ class Table:
 
 
 def to_csv(table: Table) -> str:
-    """Return all columns at full precision; uncertainties stand in columns of their own."""
+    """Return all columns as CSV at full precision; uncertainties have columns of their own."""
     parts: dict[str, list[TableEntry]] = {}
     for column in table.columns:
         parts |= _parts(column.key, table.frame[column.key])
@@ -86,7 +93,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return the caption and a pipe table."""
+    """Return the caption and a table in Markdown."""
     texts = table.texts()
     columns = [_markdown_column(column, texts[i]) for i, column in enumerate(table.shown)]
     lines = [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
@@ -97,8 +104,8 @@ def to_markdown(table: Table) -> str:
 def to_latex(table: Table) -> str:
     r"""Return a table for `\input`, no wider than the line.
 
-    It is turned by 90° if it would be illegible across a page, and goes over several pages if it
-    is longer than one. It needs booktabs, graphicx, longtable, lscape and rotating.
+    It is turned by 90° if it is too wide to be read on an upright page, and spans several pages if
+    it is longer than one. It needs booktabs, graphicx, longtable, lscape and rotating.
     """
     printed = [c for c in table.columns if c.printed and table.frame[c.key].any()]
     table = replace(table, columns=printed or table.columns)
@@ -129,7 +136,7 @@ def to_latex(table: Table) -> str:
 
 
 def markdown_escape(text: str) -> str:
-    """Return text that Markdown prints as it is, on one line."""
+    """Return text that Markdown shows unchanged, on one line."""
     return re.sub(r"([\\|*_`<\[\]])", r"\\\1", " ".join(text.splitlines()))
 
 
@@ -151,7 +158,7 @@ LATEX = {
 
 
 def latex_escape(text: str) -> str:
-    """Return text that LaTeX prints as it is, on one line."""
+    """Return text that LaTeX prints unchanged, on one line."""
     return "".join(LATEX.get(character, character) for character in " ".join(text.splitlines()))
 
 
@@ -164,7 +171,7 @@ def significant(number: float, digits: int = 3) -> str:
 
 
 def _parts(key: str, entries: Iterable[TableEntry]) -> dict[str, list[TableEntry]]:
-    """Return the columns of the CSV for a column: its values, and their uncertainties if known."""
+    """Return the columns of the CSV for one column: values, and any uncertainties."""
     plain = [_unmarked(entry) for entry in entries]
     values = [entry if isinstance(entry, Value) else None for entry in plain]
     found: dict[str, list[TableEntry]] = {
@@ -178,7 +185,7 @@ def _parts(key: str, entries: Iterable[TableEntry]) -> dict[str, list[TableEntry
 
 
 def _markdown_column(column: Column, texts: Iterable[str]) -> list[str]:
-    """Return the cells of a column, all equally wide: its head, the rule below it and its texts."""
+    """Return the lines of a column, all equally wide: its head, the rule below it and its texts."""
     head = f"{column.group} {column.heading}".strip()
     cells = [markdown_escape(text) or "–" for text in texts]
     width = max(map(len, [head, *cells, "---:"]))
@@ -188,7 +195,7 @@ def _markdown_column(column: Column, texts: Iterable[str]) -> list[str]:
 
 
 def _letters(table: Table) -> int:
-    """Return about how many letters a line of a table has in LaTeX."""
+    """Return roughly how many letters a line of a table has in LaTeX."""
     texts = table.texts()
     return sum(
         LETTERS_PER_CM * int(column.width.removesuffix("cm"))
@@ -224,7 +231,7 @@ def _texts(column: Column, entries: Sequence[TableEntry]) -> list[str]:
 
 
 def _text(entry: TableEntry, decimals: int | None) -> str:
-    """Return the text of an entry; decimals: of a value, None: as many as give three digits."""
+    """Return the text of an entry; `decimals` is for values, None: as many as give three digits."""
     if entry is None:
         return ""
     if isinstance(entry, Marked):
@@ -254,9 +261,9 @@ def _minus(text: str) -> str:
 
 
 def _decimals(entries: Iterable[TableEntry]) -> int:
-    """Return the decimals that give a column's median four significant digits.
+    """Return the number of decimals that gives a column's median four significant digits.
 
-    Where a value is smaller than its uncertainty, that counts: a share of 0 has an interval too.
+    If a value is smaller than its uncertainty, the uncertainty counts: a share of 0 has one too.
     """
     found = [entry for entry in map(_unmarked, entries) if isinstance(entry, Value)]
     sizes = [size for size in map(_size, found) if size]

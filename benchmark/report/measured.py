@@ -1,4 +1,4 @@
-"""The figures of a run that a comparison sets side by side, by cell and metric."""
+"""The figures of a run for a comparison, by cell and metric."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmark.records.rows import (
     trained_alike,
 )
 
-# Figures of memorisation of which less is better; the others have no better end.
+# Figures of memorisation of which less is better; of the others neither more nor less is better.
 COPYING = ("accused_share", "closer_share")
 
 
@@ -31,12 +31,12 @@ class Measured:
     """A figure of one cell.
 
     Attributes:
-        value: what was found.
-        name: what is shown for it.
-        higher_is_better: which end is the better one; None: its kind of metric is not known here.
-        conditions: what must be equal where it is compared.
-        busy: why it says nothing of what was timed; empty: nothing speaks against it.
-        told: whether it is known that nothing does.
+        value: measured value.
+        name: name of the metric for readers.
+        higher_is_better: whether more is better; None: this version does not know the metric.
+        conditions: what must be equal in two runs whose figures are compared.
+        busy: why a time is not valid; empty if nothing speaks against it.
+        told: whether it is known what else used the machine.
     """
 
     value: Value
@@ -89,7 +89,7 @@ def _copying(record: Record | None) -> dict[str, Measured]:
 
 
 def _time(row: Row) -> dict[str, Measured]:
-    """Return the seconds per image; steps and sampler are equal where the id of a cell is."""
+    """Return the seconds per image; cells of equal id have equal steps and samplers."""
     if row.cell is None or row.sample is None or row.sample.timing is None or not row.seconds:
         return {}
     conditions = {

@@ -1,4 +1,4 @@
-"""What the tests of claims measure: rows are looked up, and numbers set against bounds."""
+"""What the tests of claims measure: they look up rows, and compare numbers with bounds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 class UndecidedError(Exception):
-    """Ends a test that says nothing, with the reason."""
+    """A test cannot be decided; the message says why."""
 
     def __init__(self, why: str, verdict: Verdict = Verdict.CANNOT_TELL) -> None:
         super().__init__(why)
@@ -39,21 +39,21 @@ class UndecidedError(Exception):
 
 @dataclass(frozen=True)
 class Lookup:
-    """Finds the rows that tests are about.
+    """Finds the rows of a run to which a test refers.
 
     Attributes:
         rows: all rows of the run.
-        keys: the rows of the report, by the names that tests use.
+        keys: keys of the report's rows, by their names in tests.
     """
 
     rows: Sequence[Row]
     keys: dict[str, Key]
 
     def cells(self, name: str) -> list[Row]:
-        """Return the rows of a cell of the report: one for each seed.
+        """Return the rows of the cells that repeat a row of the report, one for each seed.
 
         Raises:
-            UndecidedError: it was not run, or by several models.
+            UndecidedError: no cell repeats it, or cells of several models do.
         """
         found = [row for row in self.rows if row.cell and key_of(row.cell) == self.keys[name]]
         if not found:
@@ -64,7 +64,7 @@ class Lookup:
         return found
 
     def family(self, name: str) -> list[Row]:
-        """Return all cells of a family in which copies were looked for.
+        """Return the rows of all cells of a family in which copies were searched for.
 
         Raises:
             UndecidedError: there are none.
@@ -79,10 +79,10 @@ class Lookup:
         return found
 
     def control(self, kind: str, dataset: str) -> Row:
-        """Return a control of a data set.
+        """Return the row of a control of a data set.
 
         Raises:
-            UndecidedError: it was not judged.
+            UndecidedError: the control was not evaluated.
         """
         for row in self.rows:
             if row.control and (row.control.kind, row.dataset) == (kind, dataset):
@@ -90,7 +90,7 @@ class Lookup:
         raise UndecidedError(f"the control {kind!r} is missing: name it in evaluation.controls")
 
     def text(self, name: str) -> str:
-        """Name a cell of the report as readers know it."""
+        """Return the name of a row of the report for readers."""
         family, schedule, _, steps, weights = self.keys[name]
         ready = "pretrained " if weights == "pretrained" else ""
         return f"{ready}{family} {schedule} {steps}"
@@ -98,16 +98,16 @@ class Lookup:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A number that a test is about, and the bounds between which the claim wants it.
+    """A measured number, and the bounds between which a claim wants it.
 
     Attributes:
-        value: with its 95 % interval.
-        low: lower bound, if any.
-        high: upper bound, if any.
-        rows: whose it is.
-        samples: of each cell, that made the interval as wide as it is.
-        n: the images of each side, where it compares distances.
-        relative: whether it is a ratio, whose interval is even in the logarithm.
+        value: the number with its 95 % interval.
+        low: lower bound, if there is one.
+        high: upper bound, if there is one.
+        rows: rows from which it was measured.
+        samples: number of samples of each cell, on which the width of the interval depends.
+        n: number of images of each side, if distances are compared.
+        relative: whether it is a ratio, whose interval is symmetric in the logarithm.
     """
 
     value: Value
@@ -119,10 +119,10 @@ class Measurement:
     relative: bool = False
 
     def verdict(self, tests: int) -> Verdict:
-        """Return where the interval lies: between the bounds, outside of them, or neither.
+        """Return the verdict: does the interval lie within the bounds, outside of them, or neither?
 
-        That one of several tests fails is likelier than that a given one does, so the interval that
-        must lie outside is wider.
+        By chance one of several tests fails more often than a single test, so the interval that
+        must lie outside is widened for the number of tests of the claim.
         """
         _, low, high = _ends(self.value)
         if (self.low is None or low >= self.low) and (self.high is None or high <= self.high):
@@ -133,7 +133,7 @@ class Measurement:
         return Verdict.CONTRADICTED if too_low or too_high else Verdict.CANNOT_TELL
 
     def settle(self, tests: int) -> float | None:
-        """Return the samples with which the verdict would be another, if it says nothing."""
+        """Return how many samples would decide the test; None: it is decided."""
         if self.verdict(tests) is not Verdict.CANNOT_TELL:
             return None
         middle, low, high = _ends(self.value)
@@ -145,14 +145,14 @@ class Measurement:
         return max(self._settle(bound, end) for bound, end in sides if bound is not None)
 
     def _end(self, end: float, tests: int) -> float:
-        """Return an end of the interval as it is for so many tests at once (Bonferroni)."""
+        """Return an end of the interval, widened for the number of tests (Bonferroni)."""
         middle = self._scaled(self.value.value)
         widening = NormalDist().inv_cdf(1 - 0.025 / tests) / Z95
         wider = middle + widening * (self._scaled(end) - middle)
         return math.exp(wider) if self.relative else wider
 
     def _settle(self, bound: float, end: float) -> float:
-        """Return the samples with which this end of the interval would lie at the bound."""
+        """Return with how many samples this end of the interval would lie at the bound."""
         middle = self._scaled(self.value.value)
         gap, width = self._scaled(bound) - middle, self._scaled(end) - middle
         return self.samples * (width / gap) ** 2 if gap else math.inf
@@ -162,7 +162,7 @@ class Measurement:
 
 
 class ShareMeasurement(Measurement):
-    """A share of samples, with Wilson's interval."""
+    """A measured share of samples, with Wilson's interval."""
 
     def _settle(self, bound: float, end: float) -> float:
         gap = self.value.value - bound
@@ -170,12 +170,12 @@ class ShareMeasurement(Measurement):
 
 
 def shared_distances(a: Sequence[Row], b: Sequence[Row]) -> tuple[int, Value, Value]:
-    """Return the largest number of images at which all are measured, and both distances at it.
+    """Return the largest number of images at which all rows have a distance, and both distances.
 
-    Each side is one cell or control; its seeds are put together.
+    The rows of a side are of one cell or control, and its seeds are averaged.
 
     Raises:
-        UndecidedError: they cannot be compared.
+        UndecidedError: the distances cannot be compared.
     """
     rows = [*a, *b]
     if missing := [row for row in rows if not row.distances]:
@@ -194,10 +194,10 @@ def shared_distances(a: Sequence[Row], b: Sequence[Row]) -> tuple[int, Value, Va
 def measured_distance_ratio(
     a: Sequence[Row], b: Sequence[Row], low: float | None, high: float | None
 ) -> Measurement:
-    """Return the ratio of two distances of as many images.
+    """Return the ratio of two distances at equal numbers of images.
 
     Raises:
-        UndecidedError: they cannot be compared.
+        UndecidedError: the distances cannot be compared.
     """
     n, first, second = shared_distances(a, b)
     if min(_ends(first)[1], _ends(second)[1]) <= 0:
@@ -211,7 +211,8 @@ def measured_time_ratio(
     """Return the ratio of two sampling times per image.
 
     Raises:
-        UndecidedError: they cannot be compared, the machine was busy, or they have no interval.
+        UndecidedError: the times cannot be compared, the machine was busy, or a time has no
+            interval.
     """
     rows = [*a, *b]
     if missing := [row for row in rows if not (row.sample and row.sample.timing)]:
@@ -231,12 +232,12 @@ def measured_time_ratio(
 
 
 def _seconds(rows: Iterable[Row]) -> Value:
-    """Return the seconds per image, all seeds together."""
+    """Return the seconds per image over all seeds."""
     return seconds_per_image(r.sample.timing for r in rows if r.sample and r.sample.timing)
 
 
 def accused_copies(row: Row) -> int | None:
-    """Return the number of samples accused of being copies, where they were looked for."""
+    """Return the number of samples accused of being copies; None: copies were not searched for."""
     found = row.retrieval.values.get("accused") if row.retrieval else None
     return int(found.value) if found else None
 
@@ -249,7 +250,7 @@ def _ends(value: Value) -> tuple[float, float, float]:
 
 
 def _check_alike(found: Sequence[dict[str, object]]) -> None:
-    """Raise UndecidedError with the first field that differs."""
+    """Raise UndecidedError if a field differs; it names the first one."""
     for name, first in found[0].items():
         if other := [fields[name] for fields in found if fields[name] != first]:
             raise UndecidedError(
@@ -258,7 +259,7 @@ def _check_alike(found: Sequence[dict[str, object]]) -> None:
 
 
 def _short(value: object) -> str:
-    """Return a value for a sentence; a hash is told by its start."""
+    """Return a value as a sentence shows it: of a hash only the start."""
     text = str(value)
     return text[:12] if len(text) == _SHA256 else text
 

@@ -37,13 +37,13 @@ def neighbours_table(rows: Sequence[Row]) -> Table:
 
 
 def _accused(row: Row) -> dict[str, TableEntry]:
-    """Return the numbers of the accused and the closest as whole ones."""
+    """Return how many samples are accused, and how many are closest, as integers."""
     values = row.retrieval.values if row.retrieval else {}
     return {key: int(values[key].value) for key in ("accused", "closest") if key in values}
 
 
 def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
-    """Say how to read the figures of memorisation, and why some are not given."""
+    """Return how to read the figures of memorisation, and why some are missing."""
     judged = [(label(row), row.retrieval.retrieved or Retrieved()) for row in rows if row.retrieval]
     lines = [
         "Nearest: Euclidean distance in feature space from each image to the nearest training "
@@ -61,7 +61,9 @@ def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[st
         for rate in dict.fromkeys(found.false_discovery_rate for _, found in judged)
         if rate is not None
     ]
-    blind: dict[int | None, list[str]] = {}  # of fewer copies than so many
+    blind: dict[
+        int | None, list[str]
+    ] = {}  # names of rows, by the number of copies below which none is accused
     for name, found in judged:
         blind.setdefault(found.least_accused, []).append(name)
     least = [f"{n} in {', '.join(names)}" for n, names in blind.items() if n not in (None, 1)]

@@ -95,7 +95,7 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
 
 
 def _distance_columns(rows: Sequence[Row]) -> list[Column]:
-    """Return the columns beside the Fréchet distance: of fewer images, of its floor and marks."""
+    """Return the columns beside the Fréchet distance: at fewer images, floor, seeds and letters."""
     label = next((row.protocol.label for row in rows if row.protocol), "")
     sizes = sorted({n for row in rows if row.cell for n in row.distances if n != row.cell.samples})
     sized = [Column(distance_at(n), f"{label} (n = {n})") for n in sizes]
@@ -105,7 +105,7 @@ def _distance_columns(rows: Sequence[Row]) -> list[Column]:
 def _distances(
     row: Row, rows: Sequence[Row], compared: Sequence[Compared]
 ) -> dict[str, TableEntry]:
-    """Return the entries of all columns that are made of Fréchet distances."""
+    """Return the entries of all columns that follow from Fréchet distances."""
     if row.metrics is None or row.protocol is None:
         return {}
     full = row.protocol.n_fake
@@ -137,7 +137,7 @@ def _costs(row: Row) -> dict[str, TableEntry]:
         }
     if row.sample and row.sample.timing and row.seconds:
         timing, machine = row.sample.timing, row.sample.provenance
-        evaluations = timing.network_evaluations  # of an adaptive solver a mean
+        evaluations = timing.network_evaluations  # a mean, if the solver is adaptive
         costs |= {
             "sample_seconds": _timed(Value(value=timing.seconds), row.sample),
             "seconds_per_image": _timed(row.seconds, row.sample),
@@ -157,5 +157,5 @@ def _timed(value: Value | None, record: Record) -> TableEntry:
 
 
 def _busy(record: Record) -> str:
-    """Say for machines what the mark says for readers."""
+    """Return for the CSV what the mark says to readers."""
     return record.busy or ("" if record.busy_is_told else "unknown")

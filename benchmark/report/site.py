@@ -1,4 +1,4 @@
-"""The report page of a run: one file that needs nothing else, made of records and pictures."""
+"""The report page of a run: one file that needs no others, made of records and pictures."""
 
 from __future__ import annotations
 
@@ -38,11 +38,10 @@ def write_site(
     """Write the page of a run, and the video beside it where a movie of 50 steps of DDIM exists.
 
     Args:
-        run: the run, a folder or a bundle; its records are read, and its pictures as far as there
-            are any.
-        reference: CSV of published figures to set beside ours.
-        output: what gets the page; by default the run's own folder.
-        claims: what is judged.
+        run: run folder or bundle, of which the records and any pictures are read.
+        reference: CSV of published figures, which stand beside ours.
+        output: folder that gets the page; by default that of the run.
+        claims: file of the claims that are judged.
 
     Returns:
         The files written.
@@ -95,11 +94,13 @@ def _tables(
     }
 
 
+# Fields of a record that say where data come from.
 SOURCE_FACTS = (
     *("origin", "licence", "attribution", "train_sha256", "held_out_sha256"),
     *("skipped_images", "conversions", "ignored_files"),
 )
 
+# Tables that have a place of their own on the page.
 OWN_PLACE = ("verdicts", "neighbours", "stages", "findings")
 
 
@@ -153,7 +154,7 @@ def _cell_bars(rows: Iterable[Row]) -> list[charts.ChartBar]:
 
 
 def _provenance(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
-    """Return what ran the jobs: each field with its different values."""
+    """Return the machines and the code of the jobs: all values of each field, each once."""
     machines = [record.provenance for record in records]
     fields: dict[str, list[str]] = {
         "CPU": [f"{m.cpu}, {m.cores} cores" for m in machines],

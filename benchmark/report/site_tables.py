@@ -1,4 +1,4 @@
-"""The tables and the verdicts as the page of a run shows them."""
+"""The tables and the verdicts, as the page of a run shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.report.measures import Verdict
 from benchmark.report.verdict_tables import evidence, samples
 from benchmark.report.verdicts import ClaimVerdict, Finding
 
-# Columns that are shown on demand.
+# Columns that the page shows only on demand.
 MORE = {
     "seed",
     "nearest_min",
@@ -29,9 +29,9 @@ MORE = {
     "report_n_fake",
 }
 
-_IDENTITY = ("schedule", "sampler", "steps")  # on a phone they stand below the first column
+_IDENTITY = ("schedule", "sampler", "steps")  # on a phone these stand below the first column
 
-# Published figures stand beside ours.
+# The column of ours behind which each published column stands.
 BESIDE = {"report_train_minutes": "train_minutes", "report_sample_minutes": "seconds_per_image"}
 
 
@@ -53,7 +53,7 @@ class Head:
 
 @dataclass(frozen=True)
 class _Item:
-    """An entry of a table: its text, what stands small below it, and what it is sorted by."""
+    """An entry of a table: its text, small text below it, and the text by which it is sorted."""
 
     text: str
     small: str
@@ -70,7 +70,7 @@ class Shown:
     rows: list[list[_Item]]
 
     def identity(self, row: list[_Item]) -> str:
-        """Return what tells a row from others of its name."""
+        """Return what distinguishes a row from others with the same name."""
         found = [item.text for head, item in zip(self.heads, row, strict=True) if head.identity]
         return ", ".join(filter(None, found))
 
@@ -82,7 +82,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class StatedTest:
-    """A test of a claim as the page shows it; its parts stand for each other."""
+    """A test of a claim, as the page shows it; of its parts one must pass."""
 
     verdict: Verdict
     found: str
@@ -92,7 +92,7 @@ class StatedTest:
 
 @dataclass(frozen=True)
 class StatedClaim:
-    """A claim as the page shows it."""
+    """A claim, as the page shows it."""
 
     number: int
     text: str
@@ -105,7 +105,7 @@ class StatedClaim:
 
 
 def shown_table(table: Table) -> Shown:
-    """Return a table with the published figures beside ours, and the less read columns marked."""
+    """Return a table with published figures beside ours, and with less important columns marked."""
     order = _beside(table.shown)
     aside = {c.key for c in order if table.frame[c.key].isin([None, ""]).all()}
     if any(column.key == "letters" for column in order):  # the metrics besides the distance
@@ -126,7 +126,7 @@ def shown_table(table: Table) -> Shown:
 
 
 def _beside(columns: Sequence[Column]) -> list[Column]:
-    """Put each published figure behind the column of ours that it belongs to."""
+    """Return the columns with each published one behind that of ours to which it belongs."""
     ours = [column for column in columns if not column.group]
     keys = [column.key for column in ours]
     distance = next(filter(_is_distance, keys), "")
@@ -173,7 +173,7 @@ def _stated(finding: Finding) -> StatedTest:
 
 
 def _decisive(claim: ClaimVerdict) -> str:
-    """Return what the first test found that has the verdict of the claim."""
+    """Return the result of the first test that has the same verdict as the claim."""
     tests = [part for finding in claim.findings for part in finding.parts or [finding]]
     same = [test for test in tests if test.verdict is claim.verdict] or tests
     return evidence(next((test for test in same if test.value), same[0]))

@@ -1,4 +1,4 @@
-"""The table of what each stage of a run took."""
+"""The table of the time and memory that each stage of a run took."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STAGE = [
 
 
 def stages_table(records: Sequence[Record]) -> Table:
-    """Return what each stage of the run took."""
+    """Return the time and memory that each stage of the run took."""
     caption = [
         "Wall time of the jobs of each stage, start-up included; jobs of one stage may run "
         "beside each other. While trainings and samplings are timed, it is watched whether the "

@@ -1,4 +1,4 @@
-"""How every figure looks and becomes files: fonts, colours and sizes stand only here."""
+"""The look of all figures, and how they are saved: fonts, colours and sizes stand only here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from benchmark.storage.atomic import atomic_path
 
 WIDTH = 7.2  # inches: two columns of a paper
-ROW = 0.27  # inches for one line of a chart that lists models
+ROW = 0.27  # inches: one line of a chart that lists models
 
-# Okabe and Ito's palette, told apart with every kind of colour blindness; without its yellow, which
-# is hard to see on white.
+# Okabe and Ito's palette, which readers with any colour blindness can distinguish, without its
+# yellow, which is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
@@ -60,17 +60,17 @@ def applied() -> AbstractContextManager[None]:
 
 
 def colour(index: int) -> str:
-    """Return a colour that differs from its neighbours; the palette repeats."""
+    """Return the colour of this number; the palette repeats."""
     return COLOURS[index % len(COLOURS)]
 
 
 def marker(index: int) -> str:
-    """Return a marker, so that nothing is told by colour alone."""
+    """Return the marker of this number, so that series differ not only in colour."""
     return MARKERS[index % len(MARKERS)]
 
 
 def line(index: int) -> str:
-    """Return a line style that differs from its neighbours."""
+    """Return the line style of this number; the styles repeat."""
     return LINES[index % len(LINES)]
 
 
@@ -84,7 +84,7 @@ def plain_log(axis: Axis) -> None:
 def save_figure(figure: Figure, path: Path) -> list[Path]:
     """Write a figure as PNG, SVG and PDF beside each other; return the three paths."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout is final: do not compute it once a format
+    figure.set_layout_engine("none")  # the layout is final: do not compute it again for each format
     paths = [path.with_suffix(f".{kind}") for kind in METADATA]
     for target, (kind, metadata) in zip(paths, METADATA.items(), strict=True):
         with atomic_path(target) as temporary:

@@ -1,6 +1,6 @@
 """Tables: our figures beside the published ones, as CSV, Markdown and LaTeX.
 
-Tables are pure functions of the records: the same records give the same bytes.
+Tables depend on the records alone: the same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def write_tables(
     """Write every table of a run in every format.
 
     Args:
-        run: the run, a folder or a bundle; only its records are read.
-        reference: CSV of published figures to set beside ours.
-        output: what gets the tables; by default the run's own folder.
-        claims: what is judged.
+        run: run folder or bundle, of which only the records are read.
+        reference: CSV of published figures, which stand beside ours.
+        output: folder that gets the tables; by default that of the run.
+        claims: file of the claims that are judged.
 
     Returns:
         The files written.

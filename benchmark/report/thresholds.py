@@ -1,4 +1,4 @@
-"""The metrics and thresholds that a comparison is asked for, as text on the command line."""
+"""Reads the options `--metric` and `--threshold` of the command `compare`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Threshold:
     relative: bool = False
 
     def of(self, base: Value) -> float:
-        """Return the threshold in the unit of a value."""
+        """Return the threshold for a value of the first run, in the unit of the value."""
         return self.amount * abs(base.value) if self.relative else self.amount
 
     def __str__(self) -> str:
         return f"{self.amount:.6g}" if not self.relative else f"{100 * self.amount:.6g}%"
 
 
-# The scatter within one run does not hold what differs from one run to the next: other work on the
-# machine, its temperature, where memory lies.
+# The interval of a time comes from the scatter within one run. It does not include what differs
+# between runs: other work on the machine, its temperature, the place of data in memory.
 DEFAULTS = dict.fromkeys((TIME, TRAINING), Threshold(0.1, relative=True))
 
 
 def known_metrics(measured: Sequence[tuple[str, Measured]]) -> dict[str, str]:
-    """Return the metrics of all runs by every name that they may be called, in small letters."""
+    """Return the keys of all metrics, by every name that is accepted, in small letters."""
     return {
         **{figure.name.lower(): key for key, figure in measured if key not in DEFAULTS},
         **{key.lower(): key for key, _ in measured},
@@ -46,12 +46,12 @@ def known_metrics(measured: Sequence[tuple[str, Measured]]) -> dict[str, str]:
 
 
 def chosen_metrics(text: str, known: Mapping[str, str]) -> frozenset[str]:
-    """Return the keys of the metrics that are asked for by name."""
+    """Return the keys of the metrics that a text such as `fd,time` names."""
     return frozenset(_find(part, known, "--metric") for part in _parts(text, "--metric"))
 
 
 def read_thresholds(text: str, known: Mapping[str, str]) -> dict[str, Threshold]:
-    """Return the threshold of each metric, from texts as `fd=0.5,time=10%`."""
+    """Return the threshold of each metric, from a text such as `fd=0.5,time=10%`."""
     found: dict[str, Threshold] = {}
     for part in _parts(text, "--threshold"):
         name, _, amount = part.partition("=")

@@ -21,7 +21,9 @@ _CLAIMS = [
     VERDICT,
     Column("data", "judged on", number=False, width="3cm"),
     Column("report_data", "the report's data", number=False, width="3cm"),
-    Column("found", "found", number=False, printed=False),  # the findings, each in its line
+    Column(
+        "found", "found", number=False, printed=False
+    ),  # the table of findings has a line for each
     SETTLE,
 ]
 FINDINGS = [
@@ -62,7 +64,7 @@ def verdicts_table(judged: Sequence[ClaimVerdict], published: dict[Key, Publishe
 
 
 def findings_table(judged: Sequence[ClaimVerdict]) -> Table:
-    """Return a line for each test of each claim; tests that stand for each other follow theirs."""
+    """Return a line for each test of each claim; alternatives follow the test that has them."""
     rows = [
         {"claim": claim.number, **line}
         for claim in judged
@@ -88,14 +90,14 @@ def _lines(finding: Finding, number: str = "") -> Iterator[dict[str, TableEntry]
 
 
 def summary(findings: Iterable[Finding]) -> list[str]:
-    """Return what tests found, and why others found nothing, each once."""
+    """Return what tests found, and why other tests found nothing, without repetitions."""
     plain = [part for finding in findings for part in finding.parts or [finding]]
     found = [evidence(finding) for finding in plain if finding.value]
     return list(dict.fromkeys([*found, *(f.why for f in plain if f.why)]))
 
 
 def evidence(finding: Finding) -> str:
-    """Return what a test found, in a line."""
+    """Return what a test found, in one line."""
     if finding.value is None:
         return f"{finding.measure}: {finding.why}"
     few = max((row.few or 0 for row in finding.rows), default=0)
@@ -105,7 +107,7 @@ def evidence(finding: Finding) -> str:
 
 
 def interval(value: Value) -> str:
-    """Return a value and its interval, the larger end with three digits but at most 3 decimals."""
+    """Return a value and its interval: three digits of the larger end, but at most 3 decimals."""
     assert value.low is not None
     assert value.high is not None
     largest = significant(max(abs(value.low), abs(value.high)))

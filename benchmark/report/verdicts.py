@@ -1,6 +1,6 @@
-"""The verdict of a run on each claim of the report: pure functions of the rows.
+"""The verdict of a run on each claim of the report, computed from the rows alone.
 
-A claim is data (`config/reference/claims.yaml`): a sentence and the tests that must all pass. A
+A claim is a sentence and the tests that must all pass, read from `config/reference/claims.yaml`. A
 test asks whether a 95 % interval lies wholly inside a range, wholly outside of it, or neither.
 """
 
@@ -18,19 +18,19 @@ from benchmark.report.measures import Lookup, UndecidedError, Verdict
 
 @dataclass(frozen=True)
 class Finding:
-    """What one test of a claim found.
+    """The result of one test of a claim.
 
     Attributes:
-        measure: what was measured.
-        wanted: where the claim wants it.
-        verdict: of this test alone.
-        value: what was measured, with its 95 % interval.
-        n: the images of each side, where distances were compared.
-        settle: the samples of each cell with which the interval, if it shrinks as 1/√n and stays
-            where it is, would lie on one side; None where it does, or where samples do not help.
+        measure: words for what was measured.
+        wanted: words for the range in which the claim wants it.
+        verdict: verdict of this test alone.
+        value: measured number with its 95 % interval.
+        n: number of images of each side, if distances were compared.
+        settle: number of samples of each cell that would decide the test, if the interval shrinks
+            as 1/√n and its middle stays; None: it is decided, or more samples would not help.
         why: why there is no value.
-        parts: what was found, where several tests stand for each other.
-        rows: what was judged.
+        parts: results of the alternatives, of which one must pass.
+        rows: rows that were judged.
     """
 
     measure: str
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """A claim with what its tests found."""
+    """A claim with the results of its tests."""
 
     number: int
     text: str
@@ -54,12 +54,12 @@ class ClaimVerdict:
 
     @property
     def verdict(self) -> Verdict:
-        """Contradicted if one test is, reproduced if all are."""
+        """The verdict: contradicted if one test is, reproduced if all tests are."""
         return all_of(finding.verdict for finding in self.findings)
 
     @property
     def settle(self) -> float | None:
-        """The samples of each cell with which the tests that say nothing would be settled."""
+        """The number of samples of each cell that would decide all undecided tests."""
         needed = [f.settle for f in self.findings if f.settle is not None]
         return max(needed, default=None) if self.verdict is Verdict.CANNOT_TELL else None
 
@@ -76,7 +76,7 @@ def judge(claims: Claims, rows: Sequence[Row]) -> list[ClaimVerdict]:
 
 
 def run(test: Test, lookup: Lookup, tests: int = 1) -> Finding:
-    """Do one of the tests of a claim, of which there are `tests` in all."""
+    """Do one test of a claim that has `tests` tests in all."""
     if isinstance(test, Either):
         return _run_either(test, lookup, tests)
     blank = Finding(test.measure(lookup), test.wanted, Verdict.CANNOT_TELL)
@@ -95,7 +95,7 @@ def run(test: Test, lookup: Lookup, tests: int = 1) -> Finding:
 
 
 def all_of(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the verdict on what several tests must all show."""
+    """Return the verdict of several tests that must all pass."""
     found = set(verdicts)
     if Verdict.CONTRADICTED in found:
         return Verdict.CONTRADICTED
@@ -103,7 +103,7 @@ def all_of(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def any_of(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the verdict on what one of several tests must show."""
+    """Return the verdict of several tests of which one must pass."""
     found = set(verdicts)
     if Verdict.REPRODUCED in found:
         return Verdict.REPRODUCED
@@ -111,7 +111,7 @@ def any_of(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def _run_either(test: Either, lookup: Lookup, tests: int) -> Finding:
-    """Ask every alternative, each a list of tests."""
+    """Do the tests of all alternatives, each of which is a list of tests."""
     tried = [
         ClaimVerdict(0, "", tuple(run(t, lookup, tests) for t in together))
         for together in test.either
