@@ -1,4 +1,4 @@
-"""Images: sources behind one interface, and one prepared format on disk."""
+"""Images: sources, which share one interface, and one format of prepared images on disk."""
 
 from benchmark.data.prepared import Dataset, Manifest, load_dataset
 

@@ -1,4 +1,4 @@
-"""Colours of image files to sRGB: profiles are applied, what cannot be applied is named."""
+"""Conversion of image files to sRGB: profiles are applied, and what cannot be applied is named."""
 
 from __future__ import annotations
 
@@ -10,31 +10,48 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
-# The largest difference from sRGB, in grey levels, of a profile that is taken for sRGB. Files hold
+# The largest difference from sRGB, in grey levels, of a profile that counts as sRGB. Files contain
 # many versions of it, whose tables are rounded differently; their pixels stay as they are.
 _SAME = 2
-INTEROPERABILITY, ADOBE_RGB = 0xA005, "R03"  # of EXIF: cameras name Adobe RGB there
-PNG_GAMMA = 1 / 2.2  # what PNG files of sRGB declare
+INTEROPERABILITY, ADOBE_RGB = 0xA005, "R03"  # EXIF tag, and its value in photographs in Adobe RGB
+PNG_GAMMA = 1 / 2.2  # the gamma of a PNG file in sRGB
 PNG_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue
-# How a PNG file (cICP) and an AVIF file (nclx) name primaries and transfer function, by the numbers
-# of ITU-T H.273, and how a JPEG 2000 file holds a colour profile. Pillow reads none of the three.
+# Where a PNG file (cICP) and an AVIF file (nclx) have the numbers of ITU-T H.273 for primaries and
+# transfer function, and where a JPEG 2000 file has a colour profile. Pillow reads none of the
+# three.
 _CODES = {
     "PNG": re.compile(rb"\x00\x00\x00\x04cICP(.)(.)", re.DOTALL),
     "AVIF": re.compile(rb"colrnclx\x00(.)\x00(.)", re.DOTALL),
 }
 _JPEG_2000_PROFILE = re.compile(rb"(.{4})colr\x02..", re.DOTALL)
-_SRGB_PRIMARIES = {1, 2}  # of BT.709, as sRGB's, and unspecified
-_SRGB_TRANSFERS = {1, 2, 6, 13, 14, 15}  # sRGB's, unspecified, and those of video, shown as sRGB's
-_PIXELS = {"PNG": b"IDAT", "AVIF": b"mdat", "JPEG2000": b"jp2c"}  # what begins them in a file
-SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}  # of profiles, by mode of the pixels
+_SRGB_PRIMARIES = {1, 2}  # those of BT.709, which are sRGB's, and unspecified
+_SRGB_TRANSFERS = {
+    1,
+    2,
+    6,
+    13,
+    14,
+    15,
+}  # those of sRGB and of video, which is shown as sRGB, and unspecified
+_PIXELS = {
+    "PNG": b"IDAT",
+    "AVIF": b"mdat",
+    "JPEG2000": b"jp2c",
+}  # what precedes the pixels in a file
+SPACES = {
+    "RGB": "RGB ",
+    "L": "GRAY",
+    "CMYK": "CMYK",
+}  # colour space of a profile, by the mode of the pixels
 
 
 class Declared(NamedTuple):
-    """What a file says of its colours that Pillow does not read.
+    """What a file declares of its colours that Pillow does not read.
 
     Attributes:
-        codes: numbers of the primaries and the transfer function in ITU-T H.273; none: not told.
-        profile: the content of an ICC profile; empty: there is none.
+        codes: numbers of the primaries and the transfer function in ITU-T H.273; None: not
+            declared.
+        profile: content of an ICC profile; empty: there is none.
     """
 
     codes: tuple[int, int] | None = None
@@ -42,7 +59,7 @@ class Declared(NamedTuple):
 
 
 def declared(image: Image.Image) -> Declared:
-    """Return what the file of an image, opened but not loaded, says of its colours."""
+    """Return what the file of an image, opened but not loaded, declares of its colours."""
     file = getattr(image, "fp", None)
     if file is None or image.format not in _PIXELS:
         return Declared()
@@ -61,15 +78,15 @@ def declared(image: Image.Image) -> Declared:
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]:
-    """Convert the colours of an image by its ICC profile, by Little CMS and in its first intent.
+    """Convert an image to sRGB with its ICC profile, by Little CMS with the perceptual intent.
 
     Args:
-        image: RGB, L or CMYK, 8 bits.
-        profile: the content of the ICC profile.
+        image: image in RGB, L or CMYK with 8 bits.
+        profile: content of the ICC profile.
 
     Returns:
-        The image, RGB if it was converted and unchanged if not, and the name of what was done:
-        nothing where the profile is sRGB's.
+        The image, in RGB if it was converted and else unchanged, and the name of what was done,
+        which is nothing if the profile is that of sRGB.
     """
     if image.mode == "L" and _space(profile) == SPACES["RGB"]:
         image = image.convert("RGB")
@@ -85,10 +102,15 @@ def to_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, list[str]]
 
 
 def unapplied(image: Image.Image, stated: Declared) -> list[str]:
-    """Name what a file without a profile says of its colours and no reader here applies."""
+    """Return the names of declared properties of colours that are not applied to the pixels.
+
+    Args:
+        image: image from a file without a profile.
+        stated: what the file declares besides.
+    """
     names = []
     info = image.info
-    if stated.codes is not None:  # which count more than the others
+    if stated.codes is not None:  # they take precedence over the rest
         primaries, transfer = stated.codes
         if primaries not in _SRGB_PRIMARIES or transfer not in _SRGB_TRANSFERS:
             names.append(f"colour codes {primaries}/{transfer} not applied")
@@ -99,7 +121,7 @@ def unapplied(image: Image.Image, stated: Declared) -> list[str]:
         if not np.allclose(primaries, PNG_PRIMARIES, atol=0.01):
             names.append("primaries not applied")
     exif = image.getexif()
-    # where there is none, Pillow 11.0 raises KeyError
+    # Pillow 11.0 raises KeyError if the tag is missing
     is_there = INTEROPERABILITY in exif.get_ifd(ExifTags.IFD.Exif)
     if is_there and exif.get_ifd(INTEROPERABILITY).get(1) == ADOBE_RGB:
         names.append("Adobe RGB of EXIF not applied")
@@ -108,7 +130,7 @@ def unapplied(image: Image.Image, stated: Declared) -> list[str]:
 
 @functools.lru_cache(maxsize=64)
 def _transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransform | None]:
-    """Return a profile's name and the way from it to sRGB, None if there is none to go.
+    """Return a profile's name and the conversion from it to sRGB, which is None for sRGB itself.
 
     Raises:
         ImageCms.PyCMSError, OSError, ValueError: the profile is damaged, or not one for this mode.
@@ -116,7 +138,7 @@ def _transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransfo
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if _space(profile) != SPACES[mode]:
         raise ValueError("a profile of other colours")
-    # Little CMS would interpolate greys between a few, by up to 10 levels beside their value.
+    # Otherwise Little CMS interpolates greys between a few of them, with errors of up to 10 levels.
     flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
     srgb = ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=flags)
@@ -131,7 +153,7 @@ def _transform(profile: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransfo
 
 @functools.lru_cache(maxsize=64)
 def _space(profile: bytes) -> str:
-    """Return the colour space that a profile is of, as `RGB `; "" of a damaged one."""
+    """Return the colour space of a profile, as `RGB `; empty if it is damaged."""
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
     except OSError:
@@ -139,7 +161,7 @@ def _space(profile: bytes) -> str:
 
 
 def _probe(mode: str) -> Image.Image:
-    """Return colours that cover the whole range: all greys, or a cube of 17 levels a channel."""
+    """Return an image of colours from the whole range: all greys, or 17 levels in each channel."""
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     levels = np.linspace(0, 255, 17).round().astype(np.uint8)

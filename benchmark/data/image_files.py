@@ -1,4 +1,4 @@
-"""Images that are files of a folder: which are drawn, whether they can be read, and opening one."""
+"""Image files in a folder: which of them are drawn, whether they can be read, and opening one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.data.sources.base import Candidates, Item, drawn
 
 
 def file_candidates(folder: Path, files: Sequence[str], seed: int) -> Candidates:
-    """Offer image files, given by their paths relative to `folder`."""
+    """Return image files, by their paths relative to `folder`, as candidates of a data set."""
 
     def read(indices: Sequence[int]) -> Iterator[Item]:
         for index in indices:
@@ -28,14 +28,14 @@ def file_candidates(folder: Path, files: Sequence[str], seed: int) -> Candidates
 
 
 def open_file(path: Path) -> Image.Image:
-    """Open an image file; a pipe, which would block for ever, is refused."""
+    """Open an image file; refuse a pipe, from which reading might never end."""
     if problem := flaw(path):
         raise ValueError(problem)
     return Image.open(io.BytesIO(path.read_bytes()))
 
 
 def flaw(path: Path) -> str:
-    """Return why a file cannot be an image, as far as that is told without opening it, or ""."""
+    """Return why a file cannot be an image, as known without opening it; empty if it can be."""
     try:
         found = path.stat()
     except OSError:
@@ -46,14 +46,14 @@ def flaw(path: Path) -> str:
 
 
 def check_images(at: str, folder: Path, seed: int, wanted: int, skip: bool = False) -> None:
-    """Refuse a folder that lacks images, told by what is drawn first from it.
+    """Refuse a folder that does not have the images that will be drawn from it.
 
     Args:
-        at: the key that names it.
-        folder: with the images.
-        seed: by which they are drawn.
-        wanted: how many are needed.
-        skip: others are drawn in place of bad ones.
+        at: config key that names the folder.
+        folder: folder of the images.
+        seed: seed by which images are drawn.
+        wanted: how many images are needed.
+        skip: whether other images are drawn instead of bad ones.
 
     Raises:
         BenchmarkError: the folder is missing or holds too few images, or one of those that are
@@ -78,5 +78,5 @@ def check_images(at: str, folder: Path, seed: int, wanted: int, skip: bool = Fal
 
 
 def _printable(name: str) -> str:
-    """Return a name that JSON can hold: file names may be any bytes."""
+    """Return a file name, which may be any bytes, as a text that JSON can hold."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

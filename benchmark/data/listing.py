@@ -1,4 +1,4 @@
-"""Which files of a folder are read: one listing for every command that is given a folder."""
+"""Which files of a folder are read. All commands that take a folder list it in this way."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class Listing(NamedTuple):
     """The files of a folder.
 
     Attributes:
-        files: those that are read, as sorted paths relative to the folder, with forward slashes.
-        ignored: number of the others by kind: a suffix, or for example `hidden file`. A hidden
-            or system folder counts once; what is inside is neither read nor counted.
+        files: paths of the files that are read, relative to the folder, sorted, with forward
+            slashes.
+        ignored: number of other files by kind, which is a suffix or, for example, `hidden file`. A
+            hidden or system folder counts once; files in it are neither read nor counted.
     """
 
     files: list[str]
@@ -39,7 +40,7 @@ class Listing(NamedTuple):
 
 
 def image_files(folder: Path, key: str = "") -> Listing:
-    """List the image files below `folder`, told by their suffix in either case.
+    """List the image files below `folder`, which are recognised by their suffix in either case.
 
     Hidden files, system files and editors' backup files are never images, whatever their suffix.
     Links to files and folders are followed, each folder once, so that a loop of links ends.
@@ -95,22 +96,22 @@ def ignored_line(ignored: Mapping[str, int]) -> str:
 
 
 def tell_ignored(origin: object, ignored: dict[str, int]) -> None:
-    """Print to stderr which files of `origin` were ignored, if any were."""
+    """Print to stderr how many files of `origin` were ignored, if any were."""
     if ignored:
         print(f"{origin}: files: {ignored_line(ignored)}", file=sys.stderr)
 
 
 def samples_of_cell(folder: Path) -> Path | None:
-    """Return the array of samples, if `folder` is that of a cell of a run, with its pictures."""
+    """Return the array of samples if `folder` is the folder of a cell in a run; None otherwise."""
     name, run = folder.resolve().name, Run(folder.resolve().parent.parent)
     return run.samples(name) if run.samples(name).is_file() and run.grid(name).is_file() else None
 
 
 def walk(folder: Path, key: str = "") -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Walk as `os.walk` does, through links too, but into each folder once, in a fixed order.
+    """Walk as `os.walk` does, also through links, but into each folder once, in a fixed order.
 
     Args:
-        folder: where the walk begins.
+        folder: folder in which the walk begins.
         key: of the config that names the folder; it begins the message of an error.
 
     Yields:
@@ -138,14 +139,14 @@ def walk(folder: Path, key: str = "") -> Iterator[tuple[Path, list[str], list[st
 
 
 def folder_kind(name: str) -> str:
-    """Return why a folder is ignored, "" for one that is not."""
+    """Return why a folder is ignored; empty if it is not."""
     if name.startswith("."):
         return "hidden folder"
     return "system folder" if name.lower() in SYSTEM_FOLDERS else ""
 
 
 def _file_kind(name: str, suffixes: frozenset[str]) -> str:
-    """Return why a file is ignored, "" for one that is not."""
+    """Return why a file is ignored; empty if it is not."""
     if name.startswith("."):
         return "hidden file"
     if name.lower() in SYSTEM_FILES:
@@ -157,7 +158,7 @@ def _file_kind(name: str, suffixes: frozenset[str]) -> str:
 
 
 def _refuse_results(folder: Path, files: list[str], key: str) -> None:
-    """Refuse folders of a run: their pictures are grids and plots, not images of a set."""
+    """Refuse a folder of a run's results, whose pictures are grids and plots."""
     within = {file.rpartition("/")[0] for file in files}
     cells = sorted(folder / place for place in within if samples_of_cell(folder / place))
     if cells:

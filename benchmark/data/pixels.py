@@ -1,4 +1,4 @@
-"""From whatever a file holds to 8-bit sRGB squares; every conversion is named, none is silent."""
+"""Conversion of any image file to an 8-bit sRGB square; every conversion that is done is named."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "area": Image.Resampling.BOX,
 }
-_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # EXIF tag and its values that ask for a turn
-# Tags of TIFF, and of each the value that matters here.
+_ORIENTATION, _TURNED = 0x0112, range(2, 9)  # EXIF tag, and its values for turned images
+# Tags of TIFF, and the value of each that matters here.
 _BITS = 258
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _PLANAR, _SEPARATE = 284, 2
 _SAMPLE_FORMAT, _SIGNED = 339, 2
-# In the layout of a portable pixmap: the name of its decoder, and the value of white.
+# Finds the value of white in Pillow's description of a portable pixmap.
 _PORTABLE = re.compile(r"'ppm(?:_plain)?'.*\('\w+', (\d+)\)")
 _NO_RANGE = "32-bit or signed pixels have no known range: save the image with 8 or unsigned 16 bits"
 
 
 class _Stored(NamedTuple):
-    """How a file stores an image, which loading makes Pillow forget.
+    """How a file stores an image: what Pillow no longer knows once the image is loaded.
 
     Attributes:
-        layout: Pillow's list of tiles, with the names of their formats.
-        frames: of an animation, or pages.
-        is_turned: whether an EXIF orientation is to be applied; in TIFF files loading applies it.
-        colours: what the file says of them.
+        layout: Pillow's list of tiles, which names their formats.
+        frames: number of frames of an animation, or of pages.
+        is_turned: whether the EXIF orientation must be applied, which loading does for TIFF.
+        colours: what the file declares of its colours.
     """
 
     layout: str
@@ -48,22 +48,22 @@ class _Stored(NamedTuple):
 
 
 def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
-    """Read an image and convert it to 8-bit sRGB: the one rule for all commands.
+    """Read an image and convert it to 8-bit sRGB, in the same way for all commands.
 
     - A colour profile is applied, unless it is that of sRGB.
     - 16-bit grey is divided by 257, 12-bit grey by 4095/255; of 16-bit colour Pillow keeps the high
-      byte. Pixels of 32 bits, signed ones and fractions are refused: their range is not known. So
-      is colour of which Pillow would give the wrong bytes: 16 bits in uncompressed planes.
-    - Transparency is laid on white.
-    - Of an animation or of several pages the first is taken.
+      byte. Pixels that are 32-bit, signed or fractions are refused, since their range is not known.
+      16-bit colour in uncompressed planes is refused too, since Pillow reads the wrong bytes.
+    - Transparent pixels are blended with white.
+    - Of an animation the first frame is taken, and of several pages the first page.
     - The EXIF orientation is applied.
     - Palettes, grey, black-and-white and CMYK become RGB.
 
     Returns:
-        The image and the names of the conversions that it took.
+        The image, and the names of the conversions that were done.
 
     Raises:
-        ValueError: with the reason why the image cannot be read.
+        ValueError: the image cannot be read; the message says why.
     """
     try:
         with load() as image:
@@ -72,7 +72,7 @@ def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
             stored = _stored(image)
             image.load()
             return _convert(image, stored)
-    except UnidentifiedImageError as error:  # its text holds an address in memory
+    except UnidentifiedImageError as error:  # its text contains a memory address
         raise ValueError("not an image that Pillow knows, or damaged") from error
     except Exception as error:  # on damaged files Pillow's decoders raise almost anything
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
@@ -101,7 +101,7 @@ def _centre_crop(image: Image.Image, side: int) -> Image.Image:
 
 
 def _check_size(image: Image.Image) -> None:
-    """Refuse more pixels than Pillow's limit, beyond which it only warns."""
+    """Refuse more pixels than Pillow's limit, for which Pillow itself only warns."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise ValueError(
@@ -111,7 +111,7 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _check_samples(image: Image.Image) -> None:
-    """Refuse TIFF files of which Pillow gives wrong pixels: signed bytes and 16-bit planes."""
+    """Refuse TIFF files that Pillow reads wrongly: those of signed bytes or 16-bit planes."""
     tags = getattr(image, "tag_v2", {})
     if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
         raise ValueError(_NO_RANGE)
@@ -123,11 +123,11 @@ def _check_samples(image: Image.Image) -> None:
 
 
 def _stored(image: Image.Image) -> _Stored:
-    """Return what must be known of an image that is not loaded yet."""
+    """Return how the file stores an image that is not loaded yet."""
     layout = str(getattr(image, "tile", ""))
     frames = getattr(image, "n_frames", 1)
     colours = declared(image)
-    is_turned = image.getexif().get(_ORIENTATION) in _TURNED  # may load a PNG, so comes last
+    is_turned = image.getexif().get(_ORIENTATION) in _TURNED  # last, since it may load a PNG
     return _Stored(layout, frames, is_turned, colours)
 
 
@@ -166,7 +166,7 @@ def _convert(image: Image.Image, stored: _Stored) -> tuple[Image.Image, list[str
 
 
 def _depth(mode: str, layout: str) -> list[str]:
-    """Name more than 8 bits; Pillow gives 16-bit colour as 8-bit RGB, only the layout tells."""
+    """Return the name of a depth above 8 bits, which for colour only the layout tells."""
     if ";12" in layout:
         return ["12-bit"]
     maximum = _PORTABLE.search(layout)
@@ -175,13 +175,13 @@ def _depth(mode: str, layout: str) -> list[str]:
 
 
 def _is_black(image: Image.Image) -> bool:
-    """Tell whether no pixel is above 1, as where values of 8 bits were saved with 16."""
+    """Tell whether no pixel is above 1, as if 8-bit values were saved as 16-bit ones."""
     colours = image.convert("RGB") if image.mode in {"RGBA", "LA"} else image
     return int(np.asarray(colours).max()) <= 1
 
 
 def _named(mode: str) -> list[str]:
-    """Return what is said of the pixels' mode; nothing of RGB with or without transparency."""
+    """Return the name of the conversion from a mode of pixels to RGB; none for RGB itself."""
     if mode in {"RGB", "RGBA", "RGBX", "RGBa"}:
         return []
     known = {"1": "1-bit", "L": "greyscale", "LA": "greyscale", "La": "greyscale"}
@@ -189,7 +189,7 @@ def _named(mode: str) -> list[str]:
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the colours, in a mode that profiles are for, and any transparency."""
+    """Return the colours, in a mode to which profiles apply, and the transparency, if any."""
     if image.mode == "La":
         image = image.convert("LA")
     if image.has_transparency_data:
@@ -203,9 +203,9 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _from_wide(image: Image.Image, layout: str, white_is_zero: bool) -> Image.Image:
-    """Bring grey pixels of 12 or 16 bits to 8.
+    """Convert grey pixels of 12 or 16 bits to 8 bits.
 
-    Pillow gives 12 bits as 0 … 4095 and any range of a portable greymap as 0 … 65535, and does not
+    Pillow reads 12 bits as 0 … 4095 and any range of a portable greymap as 0 … 65535. It does not
     invert a 16-bit TIFF in which 0 is white.
     """
     if "16S" in layout or (image.mode == "I" and "I;16" not in layout and "ppm" not in layout):

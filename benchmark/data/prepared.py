@@ -22,13 +22,13 @@ from benchmark.storage.locks import lock
 IMAGES = "images.npy"
 MANIFEST = "manifest.json"
 CHECKED = ".checked.json"
-LISTED = 20  # names that a manifest lists of each kind; counts are complete
+LISTED = 20  # the most names of each kind that a manifest lists, whose counts are complete
 
 Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, 3)
 
 
 class Split(StrictModel):
-    """Rows start … stop-1 of the array, and the SHA-256 of their bytes."""
+    """The rows start … stop-1 of the array, with the SHA-256 of their bytes."""
 
     start: int
     stop: int
@@ -36,7 +36,7 @@ class Split(StrictModel):
 
 
 class Splits(StrictModel):
-    """Disjoint sets: no image of one has the pixels of an image of the other."""
+    """The two sets of a data set. No image of one has the same pixels as an image of the other."""
 
     train: Split
     held_out: Split
@@ -45,8 +45,9 @@ class Splits(StrictModel):
 class Duplicates(StrictModel):
     """Images with the same pixels, after crop and resize.
 
-    `kept`: groups of names within one set. `passed_over`: [left out, taken before] pairs; where
-    the source keeps duplicates these are held-out candidates that are in the training set.
+    `kept`: groups of names within one set. `passed_over`: pairs of the name that was left out and
+    the name taken before; if the source keeps duplicates, only held-out candidates that are also in
+    the training set are left out.
     """
 
     kept_groups: int
@@ -58,7 +59,7 @@ class Duplicates(StrictModel):
 class BadImages(StrictModel):
     """Images that could not be read and were left out because the config says so.
 
-    `all` names each with the reason.
+    `all` has the name of each, with the reason.
     """
 
     count: int
@@ -95,12 +96,12 @@ def load_dataset(folder: Path, verify: bool = False) -> Dataset:
     """Open prepared images.
 
     Args:
-        folder: what `prepare` wrote.
-        verify: also compare the SHA-256 of all pixels with the manifest's, unless this was done
-            since the file last changed. Callers that read pixels set it.
+        folder: folder that `prepare` wrote.
+        verify: whether to compare the SHA-256 of all pixels with that of the manifest, unless this
+            was done since the file last changed. Callers that read pixels set it.
 
     Raises:
-        BenchmarkError: with the file that is missing or does not fit.
+        BenchmarkError: a file is missing or does not fit the manifest.
     """
     manifest = read_manifest(folder / MANIFEST)
     path = folder / IMAGES
@@ -121,7 +122,7 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        BenchmarkError: it is missing, or no manifest.
+        BenchmarkError: the file is missing, or is no manifest.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -136,9 +137,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _verify(path: Path, sets: Mapping[str, Images], splits: Splits) -> None:
-    """Compare pixels with their SHA-256, unless the file is as it was when this was last done."""
+    """Compare pixels with their SHA-256, unless the file is unchanged since this was last done."""
     with path.open("rb") as file:
-        lock(file.fileno())  # of several jobs at once one reads
+        lock(file.fileno())  # so that of several jobs only one reads all pixels
         checked = _state(path, splits)
         note = path.with_name(CHECKED)
         if note.exists() and note.read_text() == checked:
@@ -156,7 +157,7 @@ def _verify(path: Path, sets: Mapping[str, Images], splits: Splits) -> None:
 
 
 def _state(path: Path, splits: Splits) -> str:
-    """Return what changes with a file's content: its times, of which the second cannot be set."""
+    """Return what changes with a file's content, such as its ctime, which no program can set."""
     found = path.stat()
     state = [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     return json.dumps([state, splits.model_dump()])

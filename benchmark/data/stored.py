@@ -1,4 +1,4 @@
-"""How an image file stores its pixels, as far as it changes what a distance measures."""
+"""How an image file is compressed, which changes its distance to other images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def stored_as(image: Image.Image) -> str:
 def _quality(table: tuple[int, ...]) -> str:
     """Return the quality (1 to 100) at which libjpeg has this luminance table, or the nearest one.
 
-    Cameras and some programs have tables of their own, whose quality is `about` the nearest.
+    Cameras and some programs have tables of their own; then the nearest quality is given as
+    `about`.
     """
     distances = np.abs(_luminance_tables() - np.array(table)).sum(axis=1)
     nearest = int(distances.argmin())
@@ -34,7 +35,7 @@ def _quality(table: tuple[int, ...]) -> str:
 def _luminance_tables() -> np.ndarray:
     """Return the luminance tables of the qualities 1 to 100, 100×64, as Pillow's libjpeg has them.
 
-    They come from files that are written here, in the order in which Pillow gives those of a file.
+    They are read from files that are written here, so that their order is that of `quantization`.
     """
     tables = []
     for quality in range(1, 101):

@@ -1,7 +1,7 @@
-"""Controls that are made: images of known quality, judged as samples are.
+"""Controls that are made: images of known quality, which are evaluated as samples are.
 
-They show what the figures notice. Each is a part in a file of its own: a class below `MadeControl`,
-named in a config's `evaluation.controls`.
+They show which defects the metrics notice. Each is a part in a file of its own: a subclass of
+`MadeControl`, which a config names in `evaluation.controls`.
 """
 
 from benchmark.core.parts import Parts

@@ -1,4 +1,4 @@
-"""What a control that is made is."""
+"""The base class of controls that are made."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmark.data.prepared import Images
 
 
 class MadeControl(StrictModel):
-    """Images of known quality that are made of the training images.
+    """Images of known quality that are made from the training images.
 
     Attributes:
-        kind: its name in a config.
-        parts: names of the sorts of images that alternate in it: image i is of part i modulo their
-            number. Empty: all are of one sort.
+        kind: name of the control in a config.
+        parts: names of the sorts of images that alternate in the control: image i belongs to part i
+            modulo the number of parts. Empty: all images are of one sort.
     """
 
     kind: str
@@ -32,8 +32,8 @@ class MadeControl(StrictModel):
         """Return the images, uint8 count×H×W×3.
 
         Args:
-            train: the training images, uint8 N×H×W×3, which stay as they are.
-            count: at most N // 2.
+            train: training images, uint8 N×H×W×3, which are not changed.
+            count: number of images, at most N // 2.
             rng: the only source of randomness.
         """
         raise NotImplementedError
@@ -45,10 +45,10 @@ def choose(
     """Return `count` of the training images, each at most once, as a new array.
 
     Args:
-        train: uint8 N×H×W×3.
-        count: how many.
-        rng: chooses them.
-        rows: from which they are chosen; None: all.
+        train: training images, uint8 N×H×W×3.
+        count: how many are chosen.
+        rng: generator that chooses them.
+        rows: numbers of the images from which they are chosen; None: all.
     """
     rows = np.arange(len(train)) if rows is None else rows
     return np.stack([train[row] for row in rng.choice(rows, count, replace=False)])

@@ -1,4 +1,4 @@
-"""Training images of which a whole sort is missing."""
+"""Training images without a whole part of their variety."""
 
 from __future__ import annotations
 

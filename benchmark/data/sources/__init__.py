@@ -1,4 +1,4 @@
-"""Where the images of a data set come from: a file for each source, found by its name."""
+"""Sources of the images of a data set, each in a file of its own."""
 
 from benchmark.core.parts import Parts
 from benchmark.data.sources.base import Source

@@ -1,4 +1,4 @@
-"""Cartoon faces, rendered from seeds: data that needs no download and no account."""
+"""Cartoon faces, drawn from seeds: data that need no download and no account."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 Colour = Annotated[str, text("^[0-9a-f]{6}$", "a colour of 6 hexadecimal digits in small letters")]
 
-TRIES = 5  # candidates for each image asked for, before a style counts as too small
+TRIES = 5  # candidates for each wanted image, after which the style has too few different images
 
 
 class Avatars(Source):
     """Faces of a DiceBear style.
 
     Image i depends on the style, its options, the seed, i and the resolution, and on nothing else.
-    Two numbers can give the same pixels; such an image is passed over, so that all images of both
-    sets are distinct.
+    Two numbers can give the same pixels; the second image is then left out, so that all images of
+    both sets are different.
     """
 
     source: Literal["avatars"] = "avatars"
@@ -65,7 +65,7 @@ class Avatars(Source):
         }
 
     def offer(self) -> Offer:
-        """Offer so many numbers that a style with enough distinct images does not run out."""
+        """Return several candidates for each wanted image, since some have equal pixels."""
         meta = _definition(self.style)["meta"]
         return Offer(
             train=Candidates(range(TRIES * (self.train + self.held_out)), self._read),
@@ -103,10 +103,10 @@ def style_names() -> list[str]:
 
 
 def check_options(style: str, options: dict[str, Any]) -> None:
-    """Refuse options and values that the style does not have; DiceBear itself ignores most.
+    """Refuse options and values that the style does not have, most of which DiceBear ignores.
 
     Raises:
-        ValueError: with the nearest right name.
+        ValueError: an option or value is not known; the message has the nearest known name.
     """
     from dicebear import Avatar, OptionsDescriptor, OptionsValidationError
 

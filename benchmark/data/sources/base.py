@@ -1,4 +1,4 @@
-"""What a source of images is: the fields that all share, and what it offers to `prepare`."""
+"""The base class of sources of images, and what a source offers to `prepare`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.storage.downloads import Download
 
 
 class Item(NamedTuple):
-    """One image that has not been read yet; `load` is called in a worker process."""
+    """An image that has not been read yet; `load` reads it in a worker process."""
 
     name: str
     load: Callable[[], Image.Image]
@@ -26,11 +26,11 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidates:
-    """Images that may be taken.
+    """Images that may be taken into a set.
 
     Attributes:
-        order: indices in the order in which they are tried.
-        read: gives the items of some ascending indices, in that order.
+        order: indices of the images, in the order in which they are tried.
+        read: function that yields the items of ascending indices, in that order.
     """
 
     order: Sequence[int]
@@ -43,14 +43,14 @@ class Offer:
 
     Attributes:
         train: candidates for the training set.
-        held_out: candidates for the held-out set; None where the source has no split of its own,
-            and the held-out set is what follows the training set in the order of `train`.
+        held_out: candidates for the held-out set; None: the source has no such split, and images
+            that follow the training set in the order of `train` are held out.
         origin: where the images come from, exactly enough to find them again.
-        licence: what may be done with them.
-        attribution: whom to name.
-        distinct: images with the pixels of an earlier one are passed over in every set.
-        skip_bad: an image that cannot be read is counted and passed over.
-        ignored: files that do not look like images, counted by suffix.
+        licence: what may be done with the images.
+        attribution: whom to credit.
+        distinct: whether an image is left out if an earlier one of either set has the same pixels.
+        skip_bad: whether an image that cannot be read is counted and left out.
+        ignored: number of files that are not images, by suffix.
     """
 
     train: Candidates
@@ -64,9 +64,10 @@ class Offer:
 
 
 class Source(StrictModel, abc.ABC):
-    """The fields of every source. A subclass adds `source`, a literal that is its name."""
+    """The base class of sources. A subclass adds the field `source`, a literal with its name."""
 
-    # Fields that say where files lie. Results depend on what the files hold, not on these.
+    # Fields that say where files are. Results depend on the contents of the files, not on these
+    # fields.
     places: ClassVar[frozenset[str]] = frozenset({"path"})
 
     resolution: int = Field(
@@ -78,14 +79,14 @@ class Source(StrictModel, abc.ABC):
 
     @abc.abstractmethod
     def offer(self) -> Offer:
-        """Find the images, reading none of them; raise BenchmarkError where there are none."""
+        """Find the images without reading them; raise BenchmarkError if there are none."""
 
     def unfetched(self) -> Download | None:
-        """Return what `offer` would have to download; None: nothing."""
+        """Return what `offer` would download; None: nothing."""
         return None
 
     def local_files(self) -> tuple[Path, list[str]] | None:
-        """Return a folder of the user's, and the files in it that are read; None: there is none.
+        """Return the user's folder, and the files in it that are read; None: there is none.
 
         Raises:
             BenchmarkError: the folder cannot be listed, or has no such files.
@@ -93,25 +94,25 @@ class Source(StrictModel, abc.ABC):
         return None
 
     def check_files(self, at: str) -> None:
-        """Refuse files of the user's that `offer` could not read; none is opened.
+        """Refuse files of the user that `offer` could not read, without opening them.
 
         Args:
-            at: the key of this source in the config.
+            at: config key of this source.
 
         Raises:
-            BenchmarkError: with the key and the file, or what is missing.
+            BenchmarkError: files are missing or bad; the message has the key.
         """
 
     def fit(self, image: Image.Image) -> Image.Image:
-        """Bring an RGB image to resolution × resolution; raise ValueError where it cannot be.
+        """Return an RGB image at resolution × resolution; raise ValueError if that is impossible.
 
-        An image of this size stays as it is; of others the largest centred square is resized.
+        An image of this size stays as it is; of another one the largest centred square is resized.
         """
         return fit_square(image, self.resolution, "centre", "lanczos")
 
 
 class Photographs(Source):
-    """The fields of sources that read image files."""
+    """The base class of sources that read image files."""
 
     crop: Literal["centre", "none"] | Annotated[int, Field(ge=1)] = Field(
         default="centre",

@@ -11,7 +11,7 @@ from benchmark.data.sources.hub_faces import HubFaces
 
 
 class CelebA(HubFaces):
-    """CelebA, aligned: 178×218, 162,770 images to train on, 19,867 for validation."""
+    """CelebA, aligned: 178×218, 162,770 images for training and 19,867 for validation."""
 
     source: Literal["celeba"] = "celeba"
     revision: Commit = Field(

@@ -11,7 +11,7 @@ from benchmark.data.sources.hub_faces import HubFaces
 
 
 class CelebAHQ(HubFaces):
-    """CelebA-HQ at 256×256: 28,000 images to train on, 2,000 for validation."""
+    """CelebA-HQ at 256×256: 28,000 images for training and 2,000 for validation."""
 
     source: Literal["celeba_hq"] = "celeba_hq"
     revision: Commit = Field(

@@ -22,7 +22,7 @@ class Folder(Photographs):
     attribution: str = Field(default="", description="Whom to name")
 
     def offer(self) -> Offer:
-        """List the images; no file is opened."""
+        """List the images, without opening them."""
         files, ignored = image_files(self.path, "path")
         return Offer(
             train=file_candidates(self.path, files, self.seed),
@@ -39,6 +39,6 @@ class Folder(Photographs):
         return self.path, image_files(self.path, "path").files
 
     def check_files(self, at: str) -> None:
-        """Refuse a folder that holds too few images, or empty ones among those that are drawn."""
+        """Refuse a folder that has too few images, or an empty one among those that are drawn."""
         wanted, skip = self.train + self.held_out, self.on_bad_image == "skip"
         check_images(f"{at}.path", self.path, self.seed, wanted, skip)

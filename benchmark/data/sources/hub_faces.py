@@ -28,8 +28,8 @@ COLUMN = "image"  # a struct of `bytes` and `path`, as the `datasets` library wr
 class HubFaces(Photographs, abc.ABC):
     """A data set on the hub as parquet files, with a training and a validation split.
 
-    Training images are drawn from its `train` split and held-out ones from its validation split.
-    A local copy is a folder of the same parquet files, or of images; those have no splits, so both
+    Training images are drawn from the split `train`, and held-out images from the validation split.
+    A local copy is a folder of the same parquet files, or of images; images have no splits, so both
     sets are drawn from all of them.
     """
 
@@ -44,7 +44,7 @@ class HubFaces(Photographs, abc.ABC):
     revision: str
 
     def offer(self) -> Offer:
-        """Find the local copy, or fetch the files that are not in the hub's cache yet."""
+        """Find the local copy, or download the files that are not in the hub's cache yet."""
         folder = self.path or self._download()
         found, others = list_files(folder, PARQUET, "path")
         shards = [folder / file for file in found]
@@ -65,7 +65,7 @@ class HubFaces(Photographs, abc.ABC):
         )
 
     def local_files(self) -> tuple[Path, list[str]] | None:
-        """Return the local copy, if there is one, and its parquet files, or else its images."""
+        """Return the folder of the local copy and the files in it; None: there is none."""
         if self.path is None:
             return None
         shards, _ = list_files(self.path, PARQUET, "path")
@@ -84,7 +84,7 @@ class HubFaces(Photographs, abc.ABC):
         )
 
     def unfetched(self) -> Download | None:
-        """Return the download of the data set, if it is not in the hub's cache."""
+        """Return the download of the data set; None: the hub's cache or a local copy has it."""
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -114,7 +114,7 @@ class HubFaces(Photographs, abc.ABC):
                 revision=self.revision,
                 allow_patterns=list(self.files),
             )
-        except Exception as error:  # the hub's client raises its own, its HTTP library's, the OS's
+        except Exception as error:  # the client raises errors of its own, of HTTP and of the system
             reason = str(error).strip().split("\n")[0].removeprefix("Got: ") or type(error).__name__
             raise BenchmarkError(
                 f"{self.repository} (revision {self.revision}) cannot be had from the Hugging Face "
@@ -127,12 +127,12 @@ class HubFaces(Photographs, abc.ABC):
 
 
 def _is_split(name: str, path: Path) -> bool:
-    """Tell whether a shard is of a split: `train-00000-of-00006.parquet`, `train/0000.parquet`."""
+    """Tell by its path, as `train-00000-of-00006.parquet`, whether a shard is of a split."""
     return re.search(rf"(^|/){name}[-/.]", path.as_posix()) is not None
 
 
 def _check_complete(shards: Sequence[Path]) -> None:
-    """Refuse a split of which files are missing: another set of images would be drawn from it."""
+    """Refuse a split with missing files, from which other images would be drawn."""
     for shard in shards:
         numbered = re.search(r"-of-(\d+)\.parquet$", shard.name)
         if numbered and int(numbered[1]) != len(shards):
