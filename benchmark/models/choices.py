@@ -1,4 +1,4 @@
-"""Settings of a checkpoint that are not followed, so that a reader learns of them."""
+"""Settings of a checkpoint that are not followed, which records and tables report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.core.strict_model import StrictModel
 
 
 class Choice(StrictModel):
-    """A setting that came with a checkpoint, and what was done in its place."""
+    """A setting of a checkpoint, and what was done instead."""
 
     setting: str = Field(description="Its name in the checkpoint")
     checkpoint: str = Field(description="Its value there")
@@ -19,7 +19,7 @@ class Choice(StrictModel):
 
     @classmethod
     def of(cls, setting: str, value: Any, here: str) -> Self:
-        """Return a choice of a value as it stands in a JSON file."""
+        """Return a choice for a value that was read from a JSON file."""
         return cls(
             setting=setting,
             checkpoint=value if isinstance(value, str) else json.dumps(value),

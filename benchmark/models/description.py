@@ -1,4 +1,4 @@
-"""What is known of ready weights: before they are read, and once they are."""
+"""What is known of ready weights before and after they are read."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Description:
     """What is known of ready weights before they are read.
 
     Attributes:
-        spec: of a network of ours; None: diffusers' own has to be built.
-        schedule: the process that it was trained for, as in a config.
-        prediction: what the network's output means.
+        spec: options of a network of this package; None: the network is diffusers' own.
+        schedule: schedule of the process for which it was trained, as in a config.
+        prediction: what the network predicts.
         clip: whether samplers confine x_0 to the range of images.
-        resolution: height and width of its images.
-        scheduler: its own scheduler, where it comes with one.
-        whole_times: whether the network knows no times between the T of the process.
-        choices: what was chosen among its files.
+        resolution: height and width of the images.
+        scheduler: scheduler of the checkpoint, if it has one.
+        whole_times: whether the network can only be given the T whole times of the process.
+        choices: settings of the checkpoint that were not followed when its files were chosen.
     """
 
     spec: Network | None
@@ -45,13 +45,13 @@ class Description:
     choices: tuple[Choice, ...] = ()
 
     def check_times(self, timesteps: Array) -> None:
-        """Refuse times that the network does not know.
+        """Refuse times for which the network has no embedding.
 
         Args:
-            timesteps: what a sampler gives to the network, of shape (steps,).
+            timesteps: times that a sampler gives to the network, of shape (steps,).
 
         Raises:
-            BenchmarkError: a time lies between two of those that the network has learnt.
+            BenchmarkError: a time lies between two times that the network has learnt.
         """
         if self.whole_times and (timesteps % 1).any():
             raise BenchmarkError(
@@ -60,7 +60,7 @@ class Description:
             )
 
     def choices_with(self, sampler: Sampler) -> list[Choice]:
-        """Return all settings of the checkpoint that a sampler of the grid does not follow."""
+        """Return all settings of the checkpoint that are not followed with a sampler."""
         if self.scheduler is None:
             return [*self.choices]
         process = self.schedule.process()
@@ -75,14 +75,14 @@ class Description:
         sha256: str,
         facts: dict[str, Any],
     ) -> Loaded:
-        """Return this with a network, and where its weights are from; see `Loaded`.
+        """Return this description with a network and the origin of its weights; see `Loaded`.
 
         Args:
-            network: with its weights.
-            choices: what was chosen when they were read.
-            name: of where the weights are from.
-            sha256: of the file of weights.
-            facts: for the record.
+            network: network with its weights.
+            choices: settings that were not followed when the weights were read.
+            name: an id on the hub, or the name of the file.
+            sha256: hash of the file of weights.
+            facts: what the record keeps of the origin.
         """
         known = {field.name: getattr(self, field.name) for field in fields(Description)}
         known["choices"] = self.choices + choices
@@ -95,9 +95,9 @@ class Loaded(Description):
 
     Attributes:
         network: maps (x: B×C×H×W in the range of the process, condition: B) to a prediction.
-        name: where the weights are from: an id on the hub, or the file's name.
-        sha256: of the file of weights.
-        facts: JSON for the record: revision on the hub, configuration.
+        name: origin of the weights: an id on the hub, or the name of the file.
+        sha256: hash of the file of weights.
+        facts: what the record keeps, as JSON: the revision on the hub and the configuration.
     """
 
     network: nn.Module
@@ -108,14 +108,14 @@ class Loaded(Description):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that can be built, with random weights, on the CPU.
+    """A network that can be built with random weights on the CPU.
 
     Attributes:
-        build: makes it.
-        schedule: of its process.
+        build: function that builds it.
+        schedule: schedule of its process.
         resolution: height and width of its images.
-        key: the same for networks of the same cost.
-        origin: where this is known from.
+        key: text that is equal for networks of equal cost.
+        origin: where the architecture is described.
     """
 
     build: Callable[[], nn.Module]
@@ -126,6 +126,6 @@ class Architecture:
 
     @classmethod
     def of(cls, network: Network, schedule: Schedule, resolution: int, origin: str) -> Architecture:
-        """Return that of a network of ours."""
+        """Return the architecture of a network of this package."""
         key = canonical_json(network.model_dump(mode="json"))
         return cls(lambda: network.build(resolution), schedule, resolution, key, origin)

@@ -1,4 +1,4 @@
-"""What diffusers' configuration files say, in this project's vocabulary."""
+"""Translates diffusers' configuration files into networks and schedules of this package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.models.hub import Pipeline
 from benchmark.models.networks.unet import UNet
 from benchmark.models.schedulers import SCORE_SDE_VE, Scheduler, read_scheduler
 
-# Defaults of UNet2DModel, for keys that older files leave out; a test compares them.
+# Defaults of UNet2DModel, for keys that older files leave out; a test compares them with diffusers.
 UNET_DEFAULTS: dict[str, Any] = {
     "sample_size": None,
     "in_channels": 3,
@@ -49,7 +49,7 @@ UNET_DEFAULTS: dict[str, Any] = {
     "num_class_embeds": None,
 }
 
-# What diffusers adds to the file of a moving average: how it was computed.
+# Keys that diffusers adds to the file of a moving average: how the average was computed.
 AVERAGING = {
     "decay",
     "min_decay",
@@ -60,7 +60,7 @@ AVERAGING = {
     "power",
 }
 
-# What `UNet` cannot be told: other values need diffusers' own network.
+# Keys for which `UNet` has no option: other values than the defaults need diffusers' own network.
 FIXED = (
     "center_input_sample",
     "time_embedding_dim",
@@ -69,7 +69,7 @@ FIXED = (
     "dropout",
     "act_fn",
 )
-SCALE_SHIFT = {"default": False, "scale_shift": True}  # of resnet_time_scale_shift
+SCALE_SHIFT = {"default": False, "scale_shift": True}  # values of resnet_time_scale_shift
 
 BETA_SCHEDULES = {
     "linear": "linear",
@@ -89,7 +89,7 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
     """Return what the two configuration files of a diffusers pipeline say.
 
     Raises:
-        BenchmarkError: the network or the schedule is none that can be sampled here.
+        BenchmarkError: the network or the schedule cannot be sampled here.
     """
     scheduler = read_scheduler(pipeline.scheduler, pipeline.scheduler_path)
     schedule, prediction = schedule_and_prediction(scheduler)
@@ -119,14 +119,14 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
 
 
 def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
-    """Return the options of our U-Net that make a UNet2DModel, or None where none do.
+    """Return the options with which our U-Net equals a UNet2DModel, or None if no options do.
 
     Args:
-        config: the content of its config.json.
-        path: of that file, for errors.
+        config: content of its config.json.
+        path: path of that file, for errors.
 
     Raises:
-        BenchmarkError: it describes another network, or a conditional one.
+        BenchmarkError: the file describes another network, or a conditional one.
     """
     _check_unconditional(UNET_DEFAULTS | config, path)
     _check_keys(config, path)
@@ -169,10 +169,10 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
 
 
 def _samples_by_blocks(config: dict[str, Any], attention: Sequence[bool]) -> bool | None:
-    """Tell whether residual blocks change the resolution, or None where no U-Net of ours does so.
+    """Tell whether residual blocks change the resolution; None: our U-Net cannot do the same.
 
-    The types downsample_type and upsample_type are those of levels that attend: the others are told
-    by the names of their blocks. The last level of either way does not change the resolution.
+    The keys downsample_type and upsample_type are only for levels with attention; the blocks of
+    other levels say it by their names. The last level in each direction keeps the resolution.
     """
     found = set()
     for way, backwards in (("down", 1), ("up", -1)):
@@ -198,7 +198,7 @@ def image_resolution(config: dict[str, Any], path: Path) -> int:
     """Return the height and width for which a UNet2DModel was trained.
 
     Raises:
-        BenchmarkError: its config says nothing of it, or says that they differ.
+        BenchmarkError: the config does not give them, or they differ.
     """
     size = config.get("sample_size")
     sides = size if isinstance(size, list) and size else [size]
@@ -214,7 +214,7 @@ def schedule_and_prediction(scheduler: Scheduler) -> tuple[Schedule, Prediction]
     """Return the schedule of a scheduler, and what its network predicts.
 
     Raises:
-        BenchmarkError: its process is none of ours.
+        BenchmarkError: this package has no such process.
     """
     settings, path = scheduler.settings, scheduler.path
     if scheduler.kind == SCORE_SDE_VE:
@@ -243,10 +243,10 @@ def _schedule(name: str, options: dict[str, Any], path: Path) -> Schedule:
 
 
 def _learns_times(pipeline: Pipeline, process: Process) -> bool:
-    """Tell whether a network has a table of embeddings, one for each time.
+    """Tell whether a network has a learned table of embeddings, one for each time.
 
     Raises:
-        BenchmarkError: it has none for some time of the process.
+        BenchmarkError: the table lacks a time of the process.
     """
     if pipeline.network.get("time_embedding_type") != "learned":
         return False

@@ -16,22 +16,27 @@ from benchmark.models.headers import WeightFiles
 from benchmark.models.hub import Pipeline
 from benchmark.models.tensors import fill, flat, read_shards
 
-# Names of attention's layers in checkpoints of diffusers before 0.13, and since.
+# Names of the layers of attention in checkpoints of diffusers before 0.13, and the names since
+# then.
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 def load_pipeline_network(
     described: Description, pipeline: Pipeline, files: WeightFiles
 ) -> tuple[nn.Module, tuple[Choice, ...]]:
-    """Return our U-Net where it can do what is configured, and diffusers' own where not.
+    """Return the network of a pipeline with its weights, and what was chosen among these.
+
+    It is our U-Net if that can do what is configured, and else diffusers' own.
 
     Raises:
-        BenchmarkError: the weights cannot be read, or do not fit what is configured.
+        BenchmarkError: the weights cannot be read, or do not fit the configuration.
     """
     content = read_shards(files)
     if not isinstance(content, dict):
         raise BenchmarkError(f"{files.path}: holds no dictionary of tensors: fetch the file again")
-    weights = _as_today({_renamed(name): tensor for name, tensor in flat(content).items()})
+    weights = _without_second_copy(
+        {_renamed(name): tensor for name, tensor in flat(content).items()}
+    )
     with torch.device("meta"):
         network = fresh_network(described, pipeline)
     choices = fill(network, weights, files.path, str(pipeline.network_path))
@@ -55,8 +60,8 @@ def _diffusers_network(config: dict[str, Any], path: Path) -> nn.Module:
     """Return the network of diffusers that a config.json describes, with fresh weights.
 
     Args:
-        config: the content of the file.
-        path: of the file, for errors.
+        config: content of the file.
+        path: path of the file, for errors.
 
     Raises:
         BenchmarkError: diffusers cannot build it.
@@ -65,18 +70,20 @@ def _diffusers_network(config: dict[str, Any], path: Path) -> nn.Module:
 
     try:
         network: nn.Module = UNet2DModel.from_config(config)  # type: ignore[no-untyped-call]
-    except Exception as error:  # whatever a value leads to that diffusers does not check
+    except (
+        Exception
+    ) as error:  # diffusers does not check values, so that these may lead to any error
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BenchmarkError(f"{path}: diffusers builds no network of it: {reason}") from None
     return network
 
 
 class _Sample(nn.Module):
-    """A UNet2DModel that returns a tensor, as all our networks do.
+    """A UNet2DModel that returns a tensor, as all networks of this package do.
 
     Args:
-        unet: of diffusers.
-        whole_times: it looks its times up in a table, and wants them as integers.
+        unet: network of diffusers.
+        whole_times: whether the network needs times as integers, since it looks them up in a table.
     """
 
     def __init__(self, unet: nn.Module, whole_times: bool) -> None:
@@ -90,8 +97,8 @@ class _Sample(nn.Module):
         return out
 
 
-def _as_today(weights: dict[str, Any]) -> dict[str, Any]:
-    """Return weights without the second copy of a Fourier embedding that diffusers once wrote."""
+def _without_second_copy(weights: dict[str, Any]) -> dict[str, Any]:
+    """Return weights without the second copy of a Fourier embedding that old diffusers wrote."""
     found = dict(weights)
     for name, tensor in weights.items():
         other = (

@@ -1,4 +1,4 @@
-"""Files of weights, and what is told of them without torch."""
+"""Files of weights, and what can be read of them without torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from safetensors import SafetensorError, safe_open
 
 from benchmark.core.errors import BenchmarkError
 
-SPEC = "spec"  # the key of our header: network, schedule, data and training as in the config
-OTHER = "give a file that `train` or `export` of this version wrote"  # said of other headers
-POINTER = b"version https://git-lfs.github.com/spec/"  # how the pointer of git-lfs begins
+SPEC = "spec"  # key of our header, for network, schedule, data and training as in the config
+# The remedy in messages about other headers.
+OTHER = "give a file that `train` or `export` of this version wrote"
+POINTER = b"version https://git-lfs.github.com/spec/"  # the beginning of a pointer of git-lfs
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class WeightFiles:
     """The files of a network's weights.
 
     Attributes:
-        path: of the file of weights, or of the index of several.
-        files: of weights, in the order of their names.
-        shards: which of the files, by name, has a tensor; None: there is one file of all.
+        path: path of the file of weights, or of the index of several files.
+        files: paths of the files of weights, in the order of their names.
+        shards: name of the file of each tensor, by the name of the tensor; None: there is one file.
     """
 
     path: Path
@@ -32,7 +33,7 @@ class WeightFiles:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Return the specification that one of our own files keeps of its training.
+    """Return the specification of its training that one of our own files has in its header.
 
     Raises:
         BenchmarkError: the file is missing, truncated, or not one of ours.
@@ -57,10 +58,10 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def check_dtypes(path: Path) -> None:
-    """Refuse a file of weights that is damaged, or holds integers, as far as its header tells.
+    """Refuse a file of weights whose header shows that it is damaged or holds integers.
 
     Raises:
-        BenchmarkError: the file is damaged, or a tensor, which is named, holds integers.
+        BenchmarkError: the file is damaged, or a tensor holds integers; the message names it.
     """
     if path.suffix != ".safetensors":
         return

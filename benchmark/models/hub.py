@@ -16,20 +16,21 @@ from benchmark.models.choices import Choice
 from benchmark.models.headers import WeightFiles, check_pointer
 from benchmark.models.hub_cache import HubSource, NotAskedError, fetch_into_cache, find_cached
 
-# Gives the local path of a file of the checkpoint, or None where the checkpoint has no such file.
+# Returns the local path of a file of the checkpoint, or None if the checkpoint has no such file.
 Find = Callable[[str], Path | None]
 
 _SHARD = re.compile(
     r"[\w-]+(?:\.[\w-]+)*\.(?:safetensors|bin)"
 )  # a file of weights that an index names
 INDEX = "model_index.json"
-# Folders of a network, the moving average of its weights first; and the top of the checkpoint.
+# Folders in which a network may lie: that of the moving average of its weights, that of the
+# weights, and the top folder of the checkpoint.
 EMA, UNET, TOP = "unet_ema/", "unet/", ""
 FOLDERS = (EMA, UNET, TOP)
 NETWORK_FILES = [f"{folder}config.json" for folder in FOLDERS]
 SCHEDULER_FILES = ["scheduler/scheduler_config.json", "scheduler_config.json"]
-# Pipelines of an unconditional network and its scheduler, and the scheduler into which some of them
-# turn any that they are given.
+# Pipelines that have only an unconditional network and a scheduler. Some of them convert every
+# scheduler to one class, which is named here.
 PIPELINES = {
     "DDPMPipeline": None,
     "DDIMPipeline": "DDIMScheduler",
@@ -38,15 +39,15 @@ PIPELINES = {
 }
 PARTS = {"unet", "scheduler"}
 NO_PART = [None, None]
-# Files of weights in the order in which diffusers prefers them; of several variants of one network
-# it takes none but the one that it is told, so that the others come last here.
+# Files of weights in the order in which diffusers prefers them. Variants come last here, since
+# diffusers reads one only if it is asked for it by name.
 WEIGHTS_FILES = [
     f"diffusion_pytorch_model{name}"
     for variant in ("", ".fp16", ".bf16")
     for suffix in ("safetensors", "bin")
     for name in (f".{suffix}.index{variant}.json", f"{variant}.{suffix}")
 ]
-# Parts that make images of latents, by which a model without an index is known to be a latent one.
+# Parts that turn latents into images. A model without an index that has one works on latents.
 DECODERS = ("vqvae", "vae", "movq")
 
 
@@ -55,12 +56,12 @@ class Pipeline:
     """The configuration of an unconditional diffusers pipeline.
 
     Attributes:
-        network: the content of the network's config.json.
-        network_path: of that file, for errors.
-        scheduler: the content of scheduler_config.json.
-        scheduler_path: of that file, for errors.
-        folder: of the network in the checkpoint: "unet/", "unet_ema/" or "".
-        choices: what was chosen among its files.
+        network: content of the network's config.json.
+        network_path: path of that file, for errors.
+        scheduler: content of scheduler_config.json.
+        scheduler_path: path of that file, for errors.
+        folder: folder of the network in the checkpoint: "unet/", "unet_ema/" or "".
+        choices: what was chosen among the files.
     """
 
     network: dict[str, Any]
@@ -74,19 +75,20 @@ class Pipeline:
 class Finder:
     """Finds the files of a checkpoint, in a folder or on the hub.
 
-    Files of the hub are kept in a cache. Where the hub cannot be asked for one more, a cache that
-    has a network, its weights and its scheduler counts as all that there is.
+    Files of the hub are stored in a cache. If the hub cannot be asked for a file, but the cache has
+    a network, its weights and its scheduler, the checkpoint is taken to have no files besides
+    these.
 
     Args:
-        spec: of the checkpoint.
-        cache: below which files of the hub are kept.
+        spec: what the config says of the checkpoint.
+        cache: folder of the cache.
         download: whether the hub may be asked.
 
     Attributes:
-        choices: whether the cache stands for the checkpoint.
+        choices: says so if the cache was taken for the whole checkpoint.
 
     Raises:
-        BenchmarkError: a folder has another part than a network and its scheduler.
+        BenchmarkError: a folder has a part besides a network and its scheduler.
     """
 
     def __init__(self, spec: HubSource, cache: Path, download: bool = True) -> None:
@@ -98,10 +100,10 @@ class Finder:
             _check_parts(folder)
 
     def __call__(self, name: str) -> Path | None:
-        """Return the local path of a file, or None where the checkpoint has no such file.
+        """Return the local path of a file, or None if the checkpoint has no such file.
 
         Raises:
-            BenchmarkError: the hub cannot be asked for it, and the cache has too little.
+            BenchmarkError: the hub cannot be asked, and the cache has no whole checkpoint.
         """
         if self._folder:
             local = self._folder / name
@@ -136,7 +138,8 @@ def read_pipeline(find: Find, source: str) -> Pipeline:
     """Read the configuration files of a pipeline, in their folders or beside each other.
 
     Raises:
-        BenchmarkError: one is missing or holds no JSON object, or it is another kind of pipeline.
+        BenchmarkError: a file is missing or holds no JSON object, or the pipeline is of another
+            kind.
     """
     named = _check_index(find, source)
     network = first_of(
@@ -171,7 +174,7 @@ def _check_index(find: Find, source: str) -> dict[str, str]:
     """Return the classes of the network and the scheduler that a pipeline's index names.
 
     Raises:
-        BenchmarkError: the pipeline is none of an unconditional network and its scheduler.
+        BenchmarkError: the pipeline has more than an unconditional network and its scheduler.
     """
     path = find(INDEX)
     if path is None:
@@ -180,7 +183,7 @@ def _check_index(find: Find, source: str) -> dict[str, str]:
                 raise BenchmarkError(_latent(source, part))
         return {}
     index = read_json(path)
-    # A part is [library, class]; of one that the pipeline goes without both are null.
+    # A part is [library, class]; both are null for a part that the pipeline does not have.
     parts = {k: v for k, v in index.items() if not k.startswith("_") and v not in (None, NO_PART)}
     for part in sorted(parts, key=lambda name: name not in DECODERS):
         if part in DECODERS:
@@ -205,10 +208,10 @@ def _check_index(find: Find, source: str) -> dict[str, str]:
 
 
 def _check_parts(folder: Path) -> None:
-    """Refuse a folder with a part beside the network and its scheduler, whatever its index says.
+    """Refuse a folder with a part besides the network and its scheduler, whatever its index says.
 
     Raises:
-        BenchmarkError: there is one, or a moving average of weights that nothing describes.
+        BenchmarkError: there is such a part, or a moving average of weights without a config.json.
     """
     for path in sorted(folder.iterdir()):
         if not path.is_dir() or path.name in PARTS or folder_kind(path.name):
@@ -237,10 +240,10 @@ def _latent(where: str, part: str) -> str:
 
 
 def first_of(find: Find, names: list[str], complaint: str) -> Path:
-    """Return the first file that there is.
+    """Return the first of several files that exists.
 
     Raises:
-        BenchmarkError: there is none of them, with this message.
+        BenchmarkError: none exists; the message is `complaint`.
     """
     for name in names:
         path = find(name)
@@ -253,7 +256,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object that a JSON file holds.
 
     Raises:
-        BenchmarkError: it holds no object.
+        BenchmarkError: the file cannot be read, or holds no object.
     """
     check_pointer(path)
     try:
@@ -268,16 +271,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def weight_files(find: Find, folder: str, source: str) -> WeightFiles:
-    """Return where the weights of a network are.
+    """Return the files of a network's weights.
 
     Args:
-        find: the files of the checkpoint.
-        folder: of the network, as a `Pipeline` has it.
-        source: of the checkpoint, for errors.
+        find: function that finds the files of the checkpoint.
+        folder: folder of the network, as in `Pipeline`.
+        source: name of the checkpoint, for errors.
 
     Raises:
-        BenchmarkError: there are none, or one that an index names is missing, or is a pointer of
-            git-lfs.
+        BenchmarkError: there are none, or a file that an index names is missing, or a file is a
+            pointer of git-lfs.
     """
     names = [f"{folder}{name}" for name in WEIGHTS_FILES]
     whole = " or ".join(f"{folder}diffusion_pytorch_model.{end}" for end in ("safetensors", "bin"))
@@ -302,5 +305,5 @@ def weight_files(find: Find, folder: str, source: str) -> WeightFiles:
 
 
 def _is_name(value: object) -> bool:
-    """Tell whether a value is the name of a file that cannot be outside of its folder."""
+    """Tell whether a value is a file name, which cannot lead out of its folder."""
     return isinstance(value, str) and _SHARD.fullmatch(value) is not None

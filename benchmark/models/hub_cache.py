@@ -1,4 +1,4 @@
-"""Files of the Hugging Face hub, which a cache keeps once they are downloaded."""
+"""Files of the Hugging Face hub, which are stored in a cache when they are downloaded."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from benchmark.storage.downloads import COMMIT, check_blob, check_hub
 
 
 class HubSource(Protocol):
-    """What a config says of a checkpoint on the hub, or in a folder."""
+    """What a config says of a checkpoint on the hub or in a folder."""
 
     @property
     def source(self) -> str:
-        """Return an id on the hub, or a folder."""
+        """The id on the hub, or the folder."""
 
     @property
     def revision(self) -> str:
-        """Return a commit, a branch or a tag."""
+        """A commit, a branch or a tag."""
 
     @property
     def sha256(self) -> str | None:
-        """Return that of its weights, if it is known."""
+        """The hash of the weights, if it is known."""
 
 
 class NotAskedError(BenchmarkError):
-    """The hub does not answer, or may not be asked for a revision that can change."""
+    """The hub does not answer, or is not asked, since the revision could change."""
 
 
 def revision_of(path: Path) -> str | None:
-    """Return the commit of a file from the hub, whose cache keeps it in the path."""
+    """Return the commit of a file in the hub's cache, in whose path it stands; None: unknown."""
     found = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix())
     return found[1] if found else None
 
 
 def fetch_into_cache(spec: HubSource, name: str, cache: Path) -> Path | None:
-    """Return a file of the hub once it is in the cache, or None where the hub has none.
+    """Download a file into the cache and return its path; None: the hub has no such file.
 
     Raises:
         NotAskedError: the hub cannot be asked.
-        BenchmarkError: the file is damaged, or the hub is not asked over TLS.
+        BenchmarkError: the file is damaged, or the address of the hub is not https.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -53,23 +53,23 @@ def fetch_into_cache(spec: HubSource, name: str, cache: Path) -> Path | None:
     check_hub()
     try:
         with _silent("huggingface_hub"):
-            # Asks once, where the download would try for half a minute to reach its hub.
+            # This asks only once, while the download tries for half a minute to reach the hub.
             with contextlib.suppress(EntryNotFoundError):
                 get_hf_file_metadata(hf_hub_url(spec.source, name, revision=spec.revision))
             found = hf_hub_download(
                 spec.source, name, revision=spec.revision, cache_dir=_folder(cache)
             )
-    except LocalEntryNotFoundError as error:  # the hub does not answer any more
+    except LocalEntryNotFoundError as error:  # the hub has stopped answering
         raise _unreachable(spec, error) from None
     except EntryNotFoundError:
         return None
-    except Exception as error:  # the client also lets out what its HTTP library raises
+    except Exception as error:  # errors of the HTTP library are not caught by the client
         raise _unreachable(spec, error) from None
     return check_blob(Path(found))
 
 
 def check_pinned(spec: HubSource) -> None:
-    """Refuse to download what may be another thing tomorrow.
+    """Refuse to download a revision that can change later.
 
     Raises:
         NotAskedError: neither the commit nor the hash of the weights is given.
@@ -82,13 +82,13 @@ def check_pinned(spec: HubSource) -> None:
 
 
 def find_cached(spec: HubSource, name: str, cache: Path) -> tuple[Path | None, bool]:
-    """Return a file of the hub's cache, and whether the cache knows that there is or is none."""
+    """Return a file in the hub's cache or None, and whether the cache knows if the hub has it."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
         found = try_to_load_from_cache(spec.source, name, _folder(cache), spec.revision)
-    except HFValidationError:  # no id that a hub could have
+    except HFValidationError:  # not a valid id
         return None, False
     return (Path(found) if isinstance(found, str) else None), found is not None
 
@@ -99,7 +99,7 @@ def _folder(cache: Path) -> Path:
 
 @contextlib.contextmanager
 def _silent(name: str) -> Iterator[None]:
-    """Keep a library's logger from saying what one error line says."""
+    """Silence a library's logger, whose messages an error of ours repeats in one line."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.CRITICAL)

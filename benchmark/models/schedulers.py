@@ -1,9 +1,9 @@
-"""The settings that scheduler files of diffusers have, and what becomes of each of them here.
+"""The settings in scheduler files of diffusers, and what is done with each of them here.
 
-A setting of the process, of what the network predicts or of clipping is followed. One that makes
-another process of it is refused. One that only shapes the steps of the checkpoint's own sampler is
-left to the sampler of the grid: `Scheduler.choices_with` says where the two differ. A key that is
-none of diffusers' is refused.
+Settings of the process, of the prediction and of clipping are followed. A setting for a process
+that is not known here is refused. Settings of the steps are those of the checkpoint's own sampler:
+the sampler of the grid takes its place, and `Scheduler.choices_with` tells where the two differ. A
+key that diffusers does not know is refused.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ _DDIM = _DDPM | {"set_alpha_to_one": True}
 _MULTISTEP = _BETAS | _PREDICTION | _THRESHOLD | _LINSPACE | _SOLVER
 _K = _LATENT_BETAS | _PREDICTION | _LINSPACE | _SIGMAS
 
-# The settings of each scheduler with their defaults, which diffusers takes for what a file leaves
-# out; a test compares them. They are the schedulers of which every network that they train can be
-# sampled here: those of other processes and of distilled networks are not among them.
+# The settings of each scheduler with diffusers' defaults, which hold for keys that a file leaves
+# out; a test compares them. Every network that was trained with one of these schedulers can be
+# sampled here: schedulers for other processes or for distilled networks are not among them.
 SCHEDULERS: dict[str, dict[str, Any]] = {
     "DDIMInverseScheduler": {k: v for k, v in _DDIM.items() if k not in _THRESHOLD},
     "DDIMParallelScheduler": _DDIM,
@@ -159,8 +159,8 @@ FOLLOWED = {
     "clip_sample_range",
     "sampling_eps",
 }
-# Settings that make another process of it, or that no sampler here follows: the one value at which
-# they do not, and why another is refused.
+# Settings that change the process, or that no sampler here follows: the only value that is
+# accepted, and why others are refused.
 REFUSED: dict[str, tuple[Any, str]] = {
     "trained_betas": (None, "only schedules that beta_schedule names are sampled"),
     "thresholding": (False, "only clip_sample is done; set it to false"),
@@ -169,9 +169,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "use_dynamic_shifting": (False, "only networks of diffusion are sampled, not of flow matching"),
     "shift_terminal": (None, "only networks of diffusion are sampled, not of flow matching"),
 }
-# Settings of a setting that is refused.
+# Settings without effect, since they belong to a setting that is refused.
 IDLE = {"dynamic_thresholding_ratio", "sample_max_value", "flow_shift", "time_shift_type"}
-# Settings of steps that samplers here have too, by the name of their option.
+# Settings of steps that samplers here have too, with the name of their option.
 OPTIONS = {
     "variance_type": "variance",
     "timestep_spacing": "spacing",
@@ -181,10 +181,10 @@ OPTIONS = {
     "correct_steps": "corrections",
     "eta": "eta",
 }
-# Settings of steps of which all samplers here do one and the same.
+# Settings of steps for which all samplers here use the same value.
 ALWAYS = {"steps_offset": 0, "set_alpha_to_one": True}
-# Settings of steps that are particular to a solver; a sampler here has them by the same name, or
-# not at all.
+# Settings of steps that only one solver has. A sampler here has an option of the same name, or
+# none.
 OTHERS = {
     "sigma_min",
     "sigma_max",
@@ -203,20 +203,20 @@ OTHERS = {
     "skip_prk_steps",
     "noise_sampler_seed",
 }
-# Settings that take the place of `timestep_spacing` where they are true, with their spacing.
+# Settings that replace `timestep_spacing` when they are true, with the name of their spacing.
 SPACINGS = {
     "use_karras_sigmas": "karras",
     "use_exponential_sigmas": "exponential",
     "use_beta_sigmas": "beta",
     "use_lu_lambdas": "lu",
 }
-# Two names of diffusers for one variance: it takes the logarithm and the exponential of it.
+# Two names of diffusers for the same variance, of which it computes one through the logarithm.
 _SAME = {"fixed_small_log": "fixed_small"}
 
 SCORE_SDE_VE = "ScoreSdeVeScheduler"
 FOLLOWED_BY_VE = {"sigma_min", "sigma_max"}
 
-# Keys that diffusers no longer knows: what a network predicted, and the library that computed.
+# Keys of old versions of diffusers: what the network predicts, and the library that computes.
 OLD = {"predict_epsilon", "tensor_format"}
 KNOWN = OLD.union(*SCHEDULERS.values())
 
@@ -226,10 +226,10 @@ class Scheduler:
     """A scheduler file of diffusers.
 
     Attributes:
-        kind: the class that diffusers makes of it.
-        path: of the file, for errors.
-        settings: of the class, with its defaults for those that the file leaves out.
-        foreign: what the file has of other classes, which this one does not read.
+        kind: name of its class in diffusers.
+        path: path of the file, for errors.
+        settings: settings of the class, with defaults for those that the file leaves out.
+        foreign: settings in the file that only other classes have.
     """
 
     kind: str
@@ -238,11 +238,11 @@ class Scheduler:
     foreign: Mapping[str, Any]
 
     def choices_with(self, sampler: Sampler, process: Process) -> list[Choice]:
-        """Return where a sampler does not take the steps of this scheduler.
+        """Return the settings of this scheduler that a sampler does not follow.
 
         Args:
-            sampler: of the grid.
-            process: that is sampled.
+            sampler: sampler of the grid.
+            process: process that is sampled.
         """
         found = [
             Choice.of(key, value, f"it is no setting of a {self.kind}, which does not read it")
@@ -253,7 +253,7 @@ class Scheduler:
             option, ours = _ours(key, sampler, process)
             theirs = SPACINGS.get(key) or _SAME.get(str(value), value)
             if key in OTHERS and value == usual[key] and not own:
-                continue  # the solver is another, whose options are no choice of the checkpoint's
+                continue  # a default of the checkpoint's solver, which no other solver has
             if ours is None and value != usual[key]:
                 found.append(
                     Choice.of(key, value, f"the grid's {sampler.kind} has no such setting")
@@ -270,11 +270,11 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
     """Return what a scheduler file says.
 
     Args:
-        config: the content of its scheduler_config.json.
-        path: of that file, for errors.
+        config: content of scheduler_config.json.
+        path: path of that file, for errors.
 
     Raises:
-        BenchmarkError: a class or a key that is not known, or a setting that cannot be followed.
+        BenchmarkError: the class or a key is not known, or a setting cannot be followed.
     """
     kind = str(config.get("_class_name"))
     if kind not in SCHEDULERS:
@@ -301,7 +301,7 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
 
 
 def _ours(key: str, sampler: Sampler, process: Process) -> tuple[str, Any]:
-    """Return the option of a sampler that is a setting of diffusers, and its value or None."""
+    """Return the sampler's option for a setting of diffusers, and its value; None: it has none."""
     if key in ALWAYS:
         return key, ALWAYS[key]
     if key in SPACINGS or key == "timestep_spacing":
@@ -312,7 +312,7 @@ def _ours(key: str, sampler: Sampler, process: Process) -> tuple[str, Any]:
 
 
 def _steps(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of steps that are in force."""
+    """Return the settings of steps that have an effect."""
     steps = {
         key: value
         for key, value in settings.items()
@@ -328,10 +328,10 @@ def _steps(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _prediction(given: Mapping[str, Any], path: Path) -> str:
-    """Return what a network predicts by the old name of the setting.
+    """Return what a network predicts, from the setting with the old name, `predict_epsilon`.
 
     Raises:
-        BenchmarkError: it is neither true nor false, or the new name says something else.
+        BenchmarkError: it is neither true nor false, or `prediction_type` contradicts it.
     """
     if not isinstance(given["predict_epsilon"], bool):
         raise BenchmarkError(

@@ -1,4 +1,4 @@
-"""Files of tensors that others wrote. Nothing in them is ever executed."""
+"""Reads files of tensors that others wrote. No code in them is ever executed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.models.choices import Choice
 from benchmark.models.headers import WeightFiles, check_pointer
 
-# The prefix of a moving average of weights.
+# Prefixes of the names of a moving average of weights.
 AVERAGE = re.compile(r"(?:^|[._])ema(?:[._]|$)", re.IGNORECASE)
 
 
@@ -27,13 +27,13 @@ def read_tensors(path: Path) -> Any:
     """Return what a .safetensors file or a file of `torch.save` holds, on the CPU.
 
     Raises:
-        BenchmarkError: the file is missing, truncated, or holds anything but tensors and plain
+        BenchmarkError: the file is missing or damaged, or holds more than tensors and plain
             containers of them.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with warnings.catch_warnings(action="ignore"):  # of pickle protocols; they are refused
+        with warnings.catch_warnings(action="ignore"):  # about pickle protocols, which are refused
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise BenchmarkError(f"{path}: no such file of weights: check the path") from None
@@ -41,7 +41,7 @@ def read_tensors(path: Path) -> Any:
         raise BenchmarkError(_refusal(path, str(error))) from None
     except SafetensorError as error:
         raise BenchmarkError(f"{path}: damaged weights ({error}): fetch the file again") from None
-    except Exception:  # the readers of torch raise what a damaged byte happens to lead to
+    except Exception:  # on a damaged file torch raises almost anything
         raise BenchmarkError(
             f"{path}: damaged weights, or none that torch.save wrote: fetch the file again"
         ) from None
@@ -65,7 +65,7 @@ def read_shards(files: WeightFiles) -> Any:
 
 
 def flat(weights: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return what nested dictionaries hold, by their keys with dots between."""
+    """Return the values of nested dictionaries by their keys, joined with dots."""
     found: dict[str, Any] = {}
     for key, value in weights.items():
         if isinstance(value, Mapping):
@@ -83,10 +83,10 @@ def is_weights(value: object) -> bool:
 def check_sha256(files: WeightFiles, expected: str | None) -> str:
     """Return the SHA-256 of a network's weights in hexadecimal.
 
-    That of several files is of their bytes one after the other, in the order of their names.
+    Several files are hashed one after the other, in the order of their names.
 
     Raises:
-        BenchmarkError: one cannot be read, or they have another hash than `expected`.
+        BenchmarkError: a file cannot be read, or the hash is not `expected`.
     """
     digest = hashlib.sha256()
     for path in files.files:
@@ -111,22 +111,22 @@ def check_sha256(files: WeightFiles, expected: str | None) -> str:
 def fill(
     network: nn.Module, weights: Mapping[str, Any], path: Path, described_by: str
 ) -> tuple[Choice, ...]:
-    """Give a network, which may have been built on the meta device, its weights as float32.
+    """Set the weights of a network, which may have been built on the meta device, as float32.
 
-    Names may have a prefix, as programs that train leave it there: `module.`, `_orig_mod.`, or the
-    key of a dictionary. Of two sets of weights the moving average is taken.
+    Names may have a prefix that training programs add: `module.`, `_orig_mod.`, or the key of a
+    dictionary. If there are several sets of weights, the moving average is taken.
 
     Args:
-        network: that gets the weights.
-        weights: by name, as `flat` returns them.
-        path: of their file, for errors.
-        described_by: what says which network it is, for errors.
+        network: network that gets the weights.
+        weights: tensors by name, as `flat` returns them.
+        path: path of their file, for errors.
+        described_by: name of what describes the network, for errors.
 
     Returns:
         What was chosen among the weights.
 
     Raises:
-        BenchmarkError: they do not fit; the first key that does not is named.
+        BenchmarkError: the weights do not fit the network; the message names the first wrong one.
     """
     expected = network.state_dict()
     tensors, choices = _chosen(weights, expected, path)
@@ -144,8 +144,8 @@ def fill(
 def _chosen(
     weights: Mapping[str, Any], expected: Mapping[str, Tensor], path: Path
 ) -> tuple[Mapping[str, Any], tuple[Choice, ...]]:
-    """Return one set of weights without its prefix, and what was chosen."""
-    # A name by which a set is found, so that it is the end of no other.
+    """Return one set of weights without its prefix, and what was chosen among several sets."""
+    # A name that stands once in each set of weights: no other name ends with it.
     mark = next(
         (name for name in expected if not any(n.endswith(f".{name}") for n in expected)), None
     )
@@ -175,7 +175,7 @@ def _chosen(
 def _check_fits(
     weights: Mapping[str, Any], expected: Mapping[str, Tensor], path: Path, described_by: str
 ) -> None:
-    """Refuse weights that are not those of a network, or not of its kind of numbers."""
+    """Refuse weights whose names, shapes or kinds of numbers are not those of a network."""
     for name, parameter in expected.items():
         if name not in weights:
             raise BenchmarkError(

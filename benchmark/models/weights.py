@@ -1,6 +1,6 @@
-"""Our own weight files: safetensors that say in their header what they are weights of.
+"""Our own weight files: safetensors whose header says for what network the weights are.
 
-The header has the SHA-256 of the tensors' bytes too, by which a damaged file is found.
+The header also has the SHA-256 of the tensors' bytes, by which a damaged file is recognised.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.models.headers import SPEC, read_header
 from benchmark.storage.atomic import write_bytes
 
-DIGEST = "sha256"  # the key of our header
-LENGTH = 8  # bytes of the header's length, with which a file begins
+DIGEST = "sha256"  # key of our header, for the hash
+LENGTH = 8  # bytes at the beginning of a file, which give the length of the header
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], spec: dict[str, Any]) -> None:
     """Write weights with the specification of their training; equal input gives equal bytes.
 
     Args:
-        path: the safetensors file.
-        weights: tensors of any shape by their names in the network.
-        spec: of the training, which is written as JSON into the header.
+        path: path of the safetensors file.
+        weights: tensors of any shape, by their names in the network.
+        spec: specification of the training, which is written into the header as JSON.
     """
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
     plain = save(contiguous, metadata={SPEC: canonical_json(spec)})
     start = _start(plain)
     header = json.loads(plain[LENGTH:start])
     header["__metadata__"][DIGEST] = hashlib.sha256(memoryview(plain)[start:]).hexdigest()
-    # The header is written here, because the library gives several keys no fixed order. Like the
-    # library we pad it to 8 bytes.
+    # The header is written here, because the library writes several keys in no fixed order. As by
+    # the library, it is padded to a multiple of 8 bytes.
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     write_bytes(path, len(text).to_bytes(LENGTH, "little") + text + plain[start:])
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return weights (tensors of the shapes they were saved with) and their training's spec.
+    """Return the weights, with the shapes that they had, and the specification of their training.
 
     Raises:
         BenchmarkError: the file is missing, damaged, or not one of ours.

@@ -1,6 +1,6 @@
-"""Formats of checkpoints, each in a file of its own: weights that are ready to be sampled.
+"""Formats of checkpoints, which contain ready weights; each format is a class in its own file.
 
-To add one, write a class below `CheckpointFormat` in a new file here. Its fields say where the
+To add one, write a subclass of `CheckpointFormat` in a new file here. Its fields say where the
 weights are; its methods `describe` and `load` read them.
 """
 

@@ -1,4 +1,4 @@
-"""What all formats of checkpoints share."""
+"""The base class of formats of checkpoints."""
 
 from __future__ import annotations
 
@@ -16,77 +16,77 @@ from benchmark.storage.downloads import Download
 
 
 class CheckpointFormat(StrictModel):
-    """Where ready weights are, as it stands in a config, and how they are read.
+    """Where ready weights are, as a config says it, and how they are read.
 
-    A config is read without torch, so that `load` alone imports it.
+    Configs are read without torch, so only `load` may import it.
 
     Attributes:
-        described_in: from what is known which network it is.
+        described_in: words for what describes the network.
     """
 
     described_in: ClassVar[str] = "its header"
 
     @abstractmethod
     def describe(self) -> Description | None:
-        """Return what the weights say of themselves, or None where that must be downloaded.
+        """Return what the files say of the network; None: they must be downloaded first.
 
         Raises:
-            BenchmarkError: a file is missing or damaged, or describes nothing that can be sampled.
+            BenchmarkError: a file is missing or damaged, or the network cannot be sampled.
         """
 
     @abstractmethod
     def load(self, cache: Path) -> Loaded:
-        """Load the weights on the CPU; what has to be fetched is kept below `cache`.
+        """Load the weights on the CPU; what is downloaded is stored in the folder `cache`.
 
         Raises:
-            BenchmarkError: a file cannot be fetched or read, is not the one that `sha256` names,
-                holds code, or does not fit what describes it.
+            BenchmarkError: a file cannot be downloaded or read, has another hash than `sha256`,
+                holds code, or does not fit the description of the network.
         """
 
     @abstractmethod
     def local_files(self) -> tuple[Path, list[str]]:
         """Return the folder of the weights on this machine, and the files in it that may be read.
 
-        Those in a hub's cache are not among them, nor what else lies in the folder.
+        Files in a hub's cache and unrelated files of the folder are not among them.
         """
 
     @property
     def places(self) -> frozenset[str]:
-        """The fields that say where files lie: samples depend on what the files hold, not on it."""
+        """The fields that say where files are: samples depend only on what the files contain."""
         return frozenset({"path"})
 
     def missing_file(self) -> Path | None:
-        """Return the file that the weights are read from, where it is described but not there."""
+        """Return the file of the weights if the config describes it but it does not exist yet."""
         return None
 
     def is_remote(self) -> bool:
-        """Tell whether the weights are on the net, and at most in a cache on this machine."""
+        """Tell whether the weights must be downloaded, if no cache has them."""
         return False
 
     def unfetched(self, cache: Path) -> Download | None:
-        """Return what `load` would have to download; None: nothing."""
+        """Return what `load` would download; None: nothing."""
         return None
 
     def check_process(self, at: str, found: Description, schedule: str, process: Process) -> None:
-        """Refuse weights whose network cannot be told the times of its process.
+        """Refuse weights whose network cannot embed the times or noise levels of their process.
 
         Args:
-            at: the key of the weights in the config, with which the message begins.
-            found: what `describe` returned.
-            schedule: the name of the schedule in the grid.
-            process: for which the weights were trained.
+            at: config key of the weights, with which the message begins.
+            found: result of `describe`.
+            schedule: name of the schedule in the grid.
+            process: process for which the weights were trained.
 
         Raises:
-            ValueError: with the process or the option that would be right.
+            ValueError: the network cannot; the message says which process or option would be right.
         """
         if found.spec is not None:
             found.spec.check_process(f"{at}: network", schedule, process)
 
     def architecture(self, cache: Path) -> Architecture:
-        """Return the network, as far as it is known on this machine; nothing is downloaded.
+        """Return the architecture of the network, without downloading anything.
 
         Raises:
-            BenchmarkError: with the reason why it is not known.
+            BenchmarkError: it is not known on this machine; the message says why.
         """
         found = self.describe()
         if found is None or found.spec is None:
@@ -95,7 +95,7 @@ class CheckpointFormat(StrictModel):
 
 
 class Hashed(CheckpointFormat):
-    """The fields of weights whose file may be told by its hash."""
+    """The base class of formats whose config may give the hash of the weights."""
 
     sha256: Sha256 | None = Field(
         default=None,

@@ -35,7 +35,8 @@ from benchmark.storage.paths import REFERENCE
 if TYPE_CHECKING:
     from torch import nn
 
-# Of a pipeline in a folder: what describes it and its parts, and all their weights.
+# The files of a pipeline in a folder: the descriptions of the pipeline and its parts, and all
+# weights.
 PIPELINE_FILES = [
     f"{folder}{name}"
     for folder in ("", "*/")
@@ -46,9 +47,9 @@ PIPELINE_FILES = [
         "diffusion_pytorch_model*",
     )
 ]
-# OWNER/NAME, or NAME alone: what else stands for a source can only be a folder.
+# OWNER/NAME or NAME, an id on the hub; any other source must be a folder.
 HUB_ID = re.compile(r"(?!.*(?:--|\.\.))(?:\w[\w.-]*/)?\w[\w.-]*")
-PUBLISHED = REFERENCE.parent / "networks"  # what some checkpoints on the hub say of their networks
+PUBLISHED = REFERENCE.parent / "networks"  # configurations of some checkpoints on the hub
 
 
 class DiffusersCheckpoint(Hashed):
@@ -63,7 +64,7 @@ class DiffusersCheckpoint(Hashed):
     )
 
     def describe(self) -> Description | None:
-        """Return what a folder says; None: only the hub knows."""
+        """Return what the files in a folder say; None: the files are on the hub."""
         folder = Path(self.source)
         if folder.is_dir():
             find = Finder(self, folder)
@@ -79,7 +80,7 @@ class DiffusersCheckpoint(Hashed):
         return None
 
     def load(self, cache: Path) -> Loaded:
-        """Load a folder, or what the hub has once it is in the cache."""
+        """Load the pipeline from a folder, or from the hub through the cache."""
         from benchmark.models.diffusers_weights import load_pipeline_network
         from benchmark.models.tensors import check_sha256
 
@@ -92,7 +93,7 @@ class DiffusersCheckpoint(Hashed):
             "revision": revision_of(files.path),
             "file": f"{pipeline.folder}{files.path.name}",
             "network": pipeline.network,
-            # Infinite numbers, which a file of diffusers may have, are none of JSON.
+            # Files of diffusers may contain infinite numbers, which JSON does not have.
             "scheduler": json.loads(json.dumps(pipeline.scheduler), parse_constant=str),
         }
         network, choices = load_pipeline_network(found, pipeline, files)
@@ -100,31 +101,31 @@ class DiffusersCheckpoint(Hashed):
         return found.loaded(network, choices, name=self.source, sha256=sha256, facts=facts)
 
     def local_files(self) -> tuple[Path, list[str]]:
-        """Return what describes the pipeline in a folder, and all of its weights."""
+        """Return the files in a folder that describe the pipeline, and those of all its weights."""
         folder = Path(self.source)
         found = {path for name in PIPELINE_FILES for path in folder.glob(name) if path.is_file()}
         return folder, sorted(path.relative_to(folder).as_posix() for path in found)
 
     @property
     def places(self) -> frozenset[str]:
-        """A source is a place if it is a folder; an id on the hub says what the weights are."""
+        """The field `source`, if it is a folder; an id on the hub identifies the weights."""
         return frozenset() if self.is_remote() else frozenset({"source"})
 
     def is_remote(self) -> bool:
-        """Tell whether the source is no folder."""
+        """Tell whether the source is not a folder."""
         return not Path(self.source).is_dir()
 
     def unfetched(self, cache: Path) -> Download | None:
-        """Return a download from the hub, if the cache lacks the weights or what describes them."""
+        """Return the download from the hub; None: a folder or the cache has all that is needed."""
         if not self.is_remote() or is_whole(Finder(self, cache, download=False)):
             return None
         return from_hub("give a local folder as source", functools.partial(check_pinned, self))
 
     def check_process(self, at: str, found: Description, schedule: str, process: Process) -> None:
-        """Do nothing: `describe` has held the network against its own scheduler."""
+        """Do nothing: `describe` has compared the network with its own scheduler."""
 
     def architecture(self, cache: Path) -> Architecture:
-        """Return the network that the files at hand, or else published ones, describe."""
+        """Return the network that files on this machine describe, or else those in `PUBLISHED`."""
         pipeline, origin = self._known(cache)
         found = describe_pipeline(pipeline)
 
@@ -137,7 +138,7 @@ class DiffusersCheckpoint(Hashed):
         return Architecture(build, found.schedule, found.resolution, key, origin)
 
     def _known(self, cache: Path) -> tuple[Pipeline, str]:
-        """Return the configuration as far as it is on this machine, and where it is from."""
+        """Return the configuration that is known on this machine, and words for its origin."""
         find = Finder(self, cache, download=False)
         if all(any(map(find, names)) for names in (NETWORK_FILES, SCHEDULER_FILES)):
             return read_pipeline(find, self.source), f"{self.source}, at hand"

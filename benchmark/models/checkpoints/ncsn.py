@@ -17,7 +17,7 @@ from benchmark.models.networks.refinenet import RefineNet
 
 
 class NcsnCheckpoint(Hashed):
-    """A checkpoint of ermongroup/ncsn, which holds weights and nothing that describes them."""
+    """A checkpoint of ermongroup/ncsn, which contains weights, but no description of them."""
 
     described_in: ClassVar[str] = "the config"
     kind: Literal["ncsn"] = "ncsn"
@@ -28,10 +28,11 @@ class NcsnCheckpoint(Hashed):
     sigma_max: float = Field(default=1.0, gt=0, le=1e6, description="The largest noise level")
 
     def describe(self) -> Description:
-        """Return what the config says of it; the file may be missing.
+        """Return what the config says of the weights; the file may be missing.
 
         Raises:
-            BenchmarkError: its noise levels make no schedule, or the file is a pointer of git-lfs.
+            BenchmarkError: the noise levels are no valid schedule, or the file is a git-lfs
+                pointer.
         """
         check_pointer(self.path)
         options = {
@@ -46,7 +47,7 @@ class NcsnCheckpoint(Hashed):
         return Description(self.network, schedule, "score", False, self.resolution)
 
     def load(self, cache: Path) -> Loaded:
-        """Load the network's state, the first of the list that the file holds."""
+        """Load the state of the network, which is the first in the list that the file contains."""
         import torch
 
         from benchmark.models.tensors import check_sha256, fill, is_weights, read_tensors
@@ -70,5 +71,5 @@ class NcsnCheckpoint(Hashed):
         return self.path.parent, [self.path.name] if self.path.is_file() else []
 
     def missing_file(self) -> Path | None:
-        """Return the file, which may come after the config."""
+        """Return the file if it does not exist yet."""
         return None if self.path.is_file() else self.path

@@ -25,18 +25,18 @@ class OwnCheckpoint(Hashed):
     path: UserPath = Field(description="A .safetensors file")
 
     def describe(self) -> Description:
-        """Return what its header says; raise BenchmarkError where that cannot be used."""
+        """Return what the header says; raise BenchmarkError if that cannot be used."""
         return _describe(self.path, read_header(self.path))
 
     def load(self, cache: Path, trusted: bool = False) -> Loaded:
         """Load the file.
 
         Args:
-            cache: is not used.
-            trusted: its header may name code, which is run.
+            cache: not used.
+            trusted: whether the header may name code, which is then run.
 
         Raises:
-            BenchmarkError: it cannot be read, has another hash, or does not fit its header.
+            BenchmarkError: the file cannot be read, has another hash, or does not fit its header.
         """
         import torch
 
@@ -59,7 +59,7 @@ class OwnCheckpoint(Hashed):
 
 
 def load_trained(path: Path) -> Loaded:
-    """Load what a run of this checkout trained; of a custom network, its code is run.
+    """Load weights that a run of this checkout trained; the code of a custom network is run.
 
     Raises:
         BenchmarkError: the file cannot be read, or does not fit what its header describes.
@@ -68,15 +68,15 @@ def load_trained(path: Path) -> Loaded:
 
 
 def _describe(path: Path, header: Mapping[str, Any], trusted: bool = False) -> Description:
-    """Return what the header of one of our own files says; `trusted`: it may name code.
+    """Return what the header of one of our own files says, which may name code if `trusted`.
 
     Raises:
         BenchmarkError: the header lacks something, or what it says cannot be used.
     """
     try:
         spec: Network = TypeAdapter(NETWORKS.union()).validate_python(header["network"])
-        # Older files name the start of annealed Langevin dynamics here. It is an option of that
-        # sampler, and nothing that the network learnt.
+        # Older files have the start of annealed Langevin dynamics here, which is now an option of
+        # that sampler.
         stated = {key: value for key, value in header["schedule"].items() if key != "start"}
         schedule = SCHEDULES.get(stated["kind"]).model_validate(stated)
         resolution = int(header["data"]["resolution"])

@@ -1,4 +1,4 @@
-"""The small ready networks that come with this package."""
+"""The small trained networks that come with this package."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class ZooCheckpoint(CheckpointFormat):
     name: Name = Field(description="A file of benchmark/zoo/")
 
     def describe(self) -> Description:
-        """Return what the header of its file says."""
+        """Return what the header of the file says."""
         return self._file().describe()
 
     def load(self, cache: Path) -> Loaded:
-        """Load its file."""
+        """Load the file of the network."""
         return self._file().load(cache)
 
     def local_files(self) -> tuple[Path, list[str]]:
-        """Return its file, if there is one of this name."""
+        """Return the file, if there is one of this name."""
         return self._at().local_files()
 
     def _file(self) -> OwnCheckpoint:
-        """Return its file; raise BenchmarkError with the nearest right name."""
+        """Return the file; raise BenchmarkError with the nearest known name."""
         names = {path.stem for path in ZOO.glob("*.safetensors")}
         if self.name not in names:
             raise BenchmarkError(f"no {self.name!r} in the zoo: {nearest_names(self.name, names)}")

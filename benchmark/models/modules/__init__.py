@@ -1,1 +1,1 @@
-"""Torch modules of the built-in networks, which are imported when one is built."""
+"""The torch modules of the built-in networks. A module is imported when its network is built."""

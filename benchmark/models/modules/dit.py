@@ -13,18 +13,18 @@ from benchmark.models.modules.embeddings import PositionalEmbedding, TimeEmbeddi
 if TYPE_CHECKING:
     from benchmark.models.networks.dit import DiT
 
-_TIME_WIDTH = 256  # of the sines and cosines of the time
+_TIME_WIDTH = 256  # number of sines and cosines of the time
 LAYER_NORM_EPS = 1e-6
 
 
 class DiTModule(nn.Module):
     """A network that predicts an image from a noisy image and its time.
 
-    All that a block adds is multiplied by gates that start at 0, and so is the prediction itself:
-    the fresh network predicts 0 (section 3.2, adaLN-Zero).
+    Gates, which start at 0, multiply all that a block adds, and the last layer starts at 0 too:
+    before training the network predicts 0 (section 3.2, adaLN-Zero).
 
     Args:
-        spec: the options.
+        spec: options of the network.
     """
 
     def __init__(self, spec: DiT) -> None:
@@ -91,7 +91,7 @@ class DiTBlock(nn.Module):
         return out
 
     def _attend(self, x: Tensor) -> Tensor:
-        """Let each token B×N×width look at all."""
+        """Return tokens B×N×width after each has attended to all."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         out: Tensor = self.project(
             F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
@@ -100,10 +100,10 @@ class DiTBlock(nn.Module):
 
 
 def position_embedding(rows: int, columns: int, width: int) -> Tensor:
-    """Return what is added to tokens for their place: N×width, the columns of a row in turn.
+    """Return the embedding of the positions of tokens, N×width, in the order of the rows.
 
-    One half is of sines and cosines of the column, the other of the row, as in the code of He et
-    al. 2022 (masked autoencoders), from which the paper has it.
+    One half has sines and cosines of the column, the other half those of the row, as in the code of
+    He et al. 2022 (masked autoencoders), which the paper follows.
     """
     wave = PositionalEmbedding(width // 2, freq_shift=0, flip_sin_to_cos=False)
     of_rows, of_columns = wave(torch.arange(rows)), wave(torch.arange(columns))

@@ -1,4 +1,4 @@
-"""What a U-Net knows of the time: its embedding, with the names and results of diffusers."""
+"""Embeddings of times and noise levels, with diffusers' names of parameters and results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FourierEmbedding(nn.Module):
 
 
 class TimeEmbedding(nn.Module):
-    """Two linear layers."""
+    """Two linear layers that follow an embedding of the time."""
 
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()

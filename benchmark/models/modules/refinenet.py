@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 INSTANCE_NORM_EPS = 1e-5  # also added to the variance of the channels' means
-POOL = 5  # pixels that chained pooling averages over
+POOL = 5  # side of the square of pixels that chained pooling averages
 
 
 class RefineNetModule(nn.Module):
-    """Four stages of residual blocks, of which four refinements collect the outputs.
+    """Four stages of residual blocks, and four refinements that combine their outputs.
 
     The second stage halves the resolution; the third and the fourth dilate instead.
 
     Args:
-        spec: the options.
+        spec: options of the network.
     """
 
     def __init__(self, spec: RefineNet) -> None:
@@ -47,7 +47,7 @@ class RefineNetModule(nn.Module):
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """Return the score of x: B×C×H×W in [0, 1] plus noise, H and W even, at each level: B.
 
-        Levels are counted from 0 for the largest noise.
+        Level 0 is that of the largest noise.
         """
         level = level.long()
         h = self.begin_conv(2 * x - 1)
@@ -65,9 +65,9 @@ class RefineNetModule(nn.Module):
 
 
 class InstanceNormPlus(nn.Module):
-    """Instance normalisation that keeps how the channels' means differ, appendix A.1.
+    """Instance normalisation that keeps the differences of the channels' means, appendix A.1.
 
-    Scale γ, weight of the means α and shift β belong to the noise level: γ (norm(x) + α m) + β.
+    It computes γ (norm(x) + α m) + β, where each noise level has a γ, an α and a β.
     """
 
     def __init__(self, channels: int, levels: int) -> None:
@@ -87,15 +87,15 @@ class InstanceNormPlus(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two normalised convolutions around which the input is added.
+    """Two normalised convolutions, to whose output the input is added.
 
     Args:
-        channels_in: of the input.
-        channels: of the output.
-        levels: noise levels.
-        dilation: of the 3×3 convolutions.
-        shortcut: takes the input around where it cannot be added as it is.
-        halve: average squares of 2×2 pixels at the end.
+        channels_in: channels of the input.
+        channels: channels of the output.
+        levels: number of noise levels.
+        dilation: dilation of the 3×3 convolutions.
+        shortcut: maps the input to the shape of the output; None: they have the same shape.
+        halve: whether to average squares of 2×2 pixels at the end.
     """
 
     def __init__(
@@ -139,10 +139,10 @@ class Refinement(nn.Module):
     """Adapt each input, fuse them at the resolution of the first, pool, and adapt once more.
 
     Args:
-        channels_in: of each input, the finest first.
-        channels: of the output.
-        levels: noise levels.
-        blocks_out: residual blocks at the end.
+        channels_in: channels of each input, the finest first.
+        channels: channels of the output.
+        levels: number of noise levels.
+        blocks_out: number of residual blocks at the end.
     """
 
     def __init__(

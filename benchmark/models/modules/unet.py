@@ -1,7 +1,7 @@
 """The U-Net with group normalisation and attention of Ho et al. 2020 (appendix B).
 
-Parameter names and results are those of diffusers' UNet2DModel, so its checkpoints load as they
-are; this module needs torch alone, where importing diffusers costs every process seconds.
+Names of parameters and results are those of diffusers' UNet2DModel, so its checkpoints can be
+loaded. This module only needs torch, while importing diffusers takes each process some seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class UNetModule(nn.Module):
     """A network that predicts an image from a noisy image and its time.
 
     Args:
-        spec: the options; all of them have their defaults in `UNet`.
+        spec: options of the network.
     """
 
     def __init__(self, spec: UNet) -> None:
@@ -81,13 +81,14 @@ class UNetModule(nn.Module):
 
 
 class Resnet(nn.Module):
-    """Two convolutions around which the input is added, with the time in between.
+    """Two convolutions with the time between them, to whose output the input is added.
 
     Args:
-        spec: the options of the network.
-        channels_in: of the input.
-        channels: of the output.
-        resample: changes the height and width of what is convolved and of the input alike.
+        spec: options of the network.
+        channels_in: channels of the input.
+        channels: channels of the output.
+        resample: function that changes height and width, both before the convolutions and on the
+            way around them.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A convolution of stride 2, of the features alone."""
+    """A convolution of stride 2, which ignores the time."""
 
     def __init__(self, spec: UNet, level: int) -> None:
         super().__init__()
@@ -169,7 +170,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Every pixel twice in height and width, then a convolution, of the features alone."""
+    """Doubles height and width by repeating pixels, then a convolution; it ignores the time."""
 
     def __init__(self, spec: UNet, level: int) -> None:
         super().__init__()
@@ -222,7 +223,7 @@ class UpLevel(Level):
         self.upsamplers = nn.ModuleList([] if level == 0 else [_upsampler(spec, level)])
 
     def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor]) -> Tensor:
-        """Return the level's output; takes what it needs from the end of `skips`."""
+        """Return the level's output; its inputs from the way down are removed from `skips`."""
         for resnet, attention in zip(self.resnets, self.attentions, strict=True):
             x = attention(resnet(torch.cat([x, skips.pop()], 1), emb))
         for upsample in self.upsamplers:
@@ -236,7 +237,8 @@ class Middle(nn.Module):
     def __init__(self, spec: UNet, channels: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(Resnet(spec, channels, channels) for _ in range(2))
-        # What is left out must not be made: it would take random numbers from the other weights.
+        # An attention that is not used must not be made: it would change the random numbers of
+        # other weights.
         count = 1 if spec.mid_attention else 0
         self.attentions = nn.ModuleList(
             Attention(spec, channels, spec.mid_attention_norm) for _ in range(count)
@@ -272,12 +274,12 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 def _divisor(spec: UNet) -> float:
-    """Return by what the sum of a block and its input is divided."""
+    """Return the number by which the sum of a block and its input is divided."""
     return math.sqrt(2) if spec.rescale_skips else 1
 
 
 def _skip_channels(spec: UNet) -> list[int]:
-    """Return the channels of all outputs on the way down, in their order."""
+    """Return the numbers of channels of all outputs on the way down, in order."""
     levels = [[width] * (spec.layers + 1) for width in spec.channels]
     return [spec.channels[0], *itertools.chain(*levels)][:-1]  # the coarsest is not halved
 
@@ -291,7 +293,10 @@ def _down_levels(spec: UNet) -> list[DownLevel]:
 
 
 def _up_levels(spec: UNet) -> list[UpLevel]:
-    """From the coarsest on; each has one block more than on the way down, for the halved output."""
+    """Return the levels from the coarsest to the finest.
+
+    Each has one block more than on the way down, for the output with half the resolution.
+    """
     skips = _skip_channels(spec)
     levels = []
     before = spec.channels[-1]

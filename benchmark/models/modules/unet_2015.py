@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from benchmark.models.networks.unet_2015 import UNet2015
 
 LOST = 4  # pixels of height and width that the two convolutions of a block lose
-_TIME_WIDTH = 128  # of the sines and cosines of the time
+_TIME_WIDTH = 128  # number of sines and cosines of the time
 
 
 class UNet2015Module(nn.Module):
     """A network that predicts an image from a noisy image and its time.
 
     Args:
-        spec: the options.
+        spec: options of the network.
     """
 
     def __init__(self, spec: UNet2015) -> None:
@@ -77,9 +77,9 @@ class UNet2015Block(nn.Module):
 
 
 def needed(side: int, levels: int) -> int:
-    """Return how many pixels the network must see for at least `side` pixels to come out.
+    """Return the side of the input for which the output has at least `side` pixels.
 
-    On no level does a pixel remain where the resolution is halved (section 2 of the paper).
+    It is one for which every side that is halved is even (section 2 of the paper).
     """
     coarse = side
     for _ in range(levels - 1):
@@ -91,14 +91,14 @@ def needed(side: int, levels: int) -> int:
 
 
 def mirrored(x: Tensor, height: int, width: int) -> Tensor:
-    """Continue B×C×H×W beyond its edges by mirroring it, as often as it takes (figure 2)."""
+    """Return B×C×H×W continued to B×C×height×width by mirroring it at its edges (figure 2)."""
     rows = _mirrored_indices(x.shape[2], height).to(x.device)
     columns = _mirrored_indices(x.shape[3], width).to(x.device)
     return x[:, :, rows][:, :, :, columns]
 
 
 def _mirrored_indices(side: int, wanted: int) -> Tensor:
-    """Return which pixels of `side` stand in a row of `wanted`, which has them in its middle."""
+    """Return the indices that continue `side` pixels to `wanted` pixels on both sides."""
     place = torch.arange(wanted) - (wanted - side) // 2
     period = max(2 * (side - 1), 1)
     place = place.remainder(period)

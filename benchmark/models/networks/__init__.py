@@ -1,6 +1,6 @@
-"""Networks, each in a file of its own: what a config says of one, and how it is built.
+"""Networks, each a class in a file of its own: its options in a config, and how it is built.
 
-To add one, write a class below `Network` in a new file here. Its options are its fields, and its
+To add one, write a subclass of `Network` in a new file here. Its fields are its options, and its
 method `build` makes the torch module.
 """
 

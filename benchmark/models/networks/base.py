@@ -1,4 +1,4 @@
-"""What all networks share."""
+"""The base class of networks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 class Network(StrictModel):
-    """The options of a network, as they stand in a config; `kind` is its name.
+    """The options of a network, as in a config; `kind` is its name.
 
-    A config is read without torch, so that `build` alone imports it.
+    Configs are read without torch, so only `build` may import it.
     """
 
     kind: str
 
     @abstractmethod
     def build(self, resolution: int) -> nn.Module:
-        """Return the network with fresh weights, drawn from torch's own generator.
+        """Return the network with random weights, drawn from torch's global generator.
 
         Its `forward(x, condition)` maps noisy images B×C×H×W, in the range of their process, and
-        what they are conditioned on, B, to B×C×H×W.
+        their times or noise levels, B, to B×C×H×W.
 
         Args:
-            resolution: H and W.
+            resolution: height and width of the images.
 
         Raises:
-            BenchmarkError: it does not work at this resolution, or cannot be made.
+            BenchmarkError: the network cannot have this resolution, or cannot be built.
         """
 
     @property
@@ -41,14 +41,14 @@ class Network(StrictModel):
         return 1
 
     def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images, which have 3 channels, that the network cannot take.
+        """Refuse a network that cannot take images of 3 channels at a resolution.
 
         Args:
-            at: the key of the network in the config, with which the message begins.
+            at: config key of the network, with which the message begins.
             resolution: height and width of the images.
 
         Raises:
-            ValueError: with what would fit.
+            ValueError: it cannot; the message says what would fit.
         """
         if resolution % self.multiple:
             raise ValueError(
@@ -57,22 +57,22 @@ class Network(StrictModel):
             )
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
-        """Refuse a process whose times the network cannot be told.
+        """Refuse a process whose times or noise levels the network cannot embed.
 
         Args:
-            at: the key of the network in the config, with which the message begins.
-            schedule: the name of the schedule.
-            process: that it makes.
+            at: config key of the network, with which the message begins.
+            schedule: name of the schedule.
+            process: process of the schedule.
 
         Raises:
-            ValueError: with the process or the option that would be right.
+            ValueError: the network cannot; the message says which process or option would be right.
         """
 
     def check_resolution(self, resolution: int) -> None:
-        """Refuse to be built for images of a resolution that the network cannot take.
+        """Refuse a resolution that the network cannot take when it is built.
 
         Raises:
-            BenchmarkError: with the resolutions that it can take.
+            BenchmarkError: it cannot; the message says which resolutions it can take.
         """
         if resolution % self.multiple:
             raise BenchmarkError(
@@ -81,26 +81,26 @@ class Network(StrictModel):
             )
 
     def users_code(self) -> str:
-        """Return which code of the user's own is run, as MODULE:FUNCTION; empty: none."""
+        """Return the user's function that builds the network, as MODULE:FUNCTION; empty: none."""
         return ""
 
     def modules(self, at: str) -> list[str]:
-        """Return the names of the modules that make it.
+        """Return the names of the modules that define the network.
 
         Args:
-            at: the key of the network in the config, with which messages begin.
+            at: config key of the network, with which messages begin.
 
         Raises:
-            BenchmarkError: a module of the user's is missing.
+            BenchmarkError: a module of the user is missing.
         """
         return [type(self).__module__]
 
 
 def check_positional(at: str, schedule: str, process: Process) -> None:
-    """Refuse a process that tells a network noise levels, where it embeds times.
+    """Refuse a process with noise levels for a network that embeds times.
 
     Raises:
-        ValueError: with what would do.
+        ValueError: the process has noise levels; the message says which network would do.
     """
     if process.conditioned_on == "sigma":
         raise ValueError(
@@ -110,6 +110,6 @@ def check_positional(at: str, schedule: str, process: Process) -> None:
 
 
 def check_channels(at: str, channels: int) -> None:
-    """Refuse a network of the user's choice for anything but images of 3 channels."""
+    """Refuse a network for images that do not have 3 channels."""
     if channels != 3:
         raise ValueError(f"{at}: images have 3 channels, image_channels is not 3")

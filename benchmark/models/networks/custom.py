@@ -1,4 +1,4 @@
-"""A network of the user's own, made by a function of theirs."""
+"""Networks of the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Custom(Network):
-    """A network of the user's own."""
+    """A network that a function of the user makes."""
 
     kind: Literal["custom"] = "custom"
     factory: Annotated[str, text(r"^\w+(\.\w+)*:\w+$", "MODULE:FUNCTION, as mine:network")] = Field(
@@ -38,13 +38,12 @@ class Custom(Network):
         return self
 
     def build(self, resolution: int) -> nn.Module:
-        """Call the user's function; raise BenchmarkError where it fails."""
+        """Call the user's function; raise BenchmarkError if it fails."""
         from torch import nn
 
         module, name = self.factory.split(":")
-        folders = [
-            str(folder) for folder in own_folders()
-        ]  # first, as where their code is compared
+        # The user's folders come first, as when the code of the modules is hashed.
+        folders = [str(folder) for folder in own_folders()]
         sys.path[:] = [*folders, *(path for path in sys.path if path not in folders)]
         try:
             network = getattr(importlib.import_module(module), name)(resolution, **self.options)
@@ -65,7 +64,7 @@ class Custom(Network):
         return self.factory
 
     def modules(self, at: str) -> list[str]:
-        """Return this module and the user's; raise BenchmarkError where that is missing."""
+        """Return this module and the user's; raise BenchmarkError if the latter is missing."""
         module, folders = self.factory.partition(":")[0], own_folders()
         if source_file(module, [*folders, *map(Path, sys.path)]) is None:
             raise BenchmarkError(

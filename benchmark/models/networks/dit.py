@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class DiT(Network):
     """The diffusion transformer (Peebles and Xie 2023, section 3.2) with adaLN-Zero blocks.
 
-    It works on pixels, where the paper's works on latents, and without classes.
+    It works on pixels and without classes, while that of the paper works on latents with classes.
     """
 
     kind: Literal["dit"] = "dit"
@@ -43,7 +43,7 @@ class DiT(Network):
         return self
 
     def build(self, resolution: int) -> nn.Module:
-        """Return the transformer with fresh weights, for images that its patches divide."""
+        """Return the transformer with random weights, for images that its patches divide."""
         from benchmark.models.modules.dit import DiTModule
 
         self.check_resolution(resolution)
@@ -55,7 +55,7 @@ class DiT(Network):
         return self.patch
 
     def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images of other channels, or that patches do not divide."""
+        """Refuse images that do not have 3 channels, or that patches do not divide."""
         check_channels(at, self.image_channels)
         if resolution % self.patch:
             raise ValueError(
@@ -64,5 +64,5 @@ class DiT(Network):
             )
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
-        """Refuse a process that tells noise levels, which a positional embedding cannot tell."""
+        """Refuse a process with noise levels, which a positional embedding cannot distinguish."""
         check_positional(at, schedule, process)

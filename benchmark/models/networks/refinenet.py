@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RefineNet(Network):
-    """NCSN's dilated RefineNet (Song and Ermon 2019, appendix A), conditioned on a level."""
+    """The dilated RefineNet of NCSN (Song and Ermon 2019, appendix A), given a noise level."""
 
     kind: Literal["refinenet"] = "refinenet"
     channels: int = Field(
@@ -26,7 +26,7 @@ class RefineNet(Network):
     image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
 
     def build(self, resolution: int) -> nn.Module:
-        """Return the RefineNet with fresh weights, for images of an even side."""
+        """Return the RefineNet with random weights, for images of even height and width."""
         from benchmark.models.modules.refinenet import RefineNetModule
 
         self.check_resolution(resolution)
@@ -38,12 +38,12 @@ class RefineNet(Network):
         return 2
 
     def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images of other channels, or of an odd side."""
+        """Refuse images that do not have 3 channels, or have an odd height and width."""
         check_channels(at, self.image_channels)
         super().check_fits(at, resolution)
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
-        """Refuse a process that has not as many noise levels as the network has embeddings."""
+        """Refuse a process whose number of noise levels is not that of the embeddings."""
         levels = process.length if process.conditioned_on == "level" else None
         if levels != self.levels:
             raise ValueError(

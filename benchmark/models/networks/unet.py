@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class UNet(Network):
     """The U-Net of Ho et al. 2020, with the options of diffusers' UNet2DModel.
 
-    All sequences go from the finest level to the coarsest.
+    All sequences are ordered from the finest level to the coarsest.
     """
 
     kind: Literal["unet"] = "unet"
@@ -121,7 +121,7 @@ class UNet(Network):
         return self
 
     def build(self, resolution: int) -> nn.Module:
-        """Return the U-Net with fresh weights, for images of a resolution that it can halve."""
+        """Return the U-Net with random weights, for a resolution that it can halve often enough."""
         from benchmark.models.modules.unet import UNetModule
 
         self.check_resolution(resolution)
@@ -133,12 +133,12 @@ class UNet(Network):
         return self.patch << len(self.channels) - 1
 
     def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images of other channels, or of a side that cannot be halved often enough."""
+        """Refuse images that do not have 3 channels, or cannot be halved often enough."""
         check_channels(at, self.image_channels)
         super().check_fits(at, resolution)
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
-        """Refuse to embed noise levels as times, or times as noise levels."""
+        """Refuse a process with noise levels if the network embeds times, and the reverse."""
         if (self.time_embedding == "fourier") != (process.conditioned_on == "sigma"):
             raise ValueError(
                 f"{at}.time_embedding: {self.time_embedding} cannot embed the times of the "

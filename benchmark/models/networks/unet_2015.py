@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class UNet2015(Network):
     """The U-Net of Ronneberger et al. 2015: no normalisation, no attention, no padding inside.
 
-    Its convolutions lose the border, so that it sees the image mirrored beyond its edges. It knew
-    no time: here an embedding of it is added once, after the first convolution.
+    Its convolutions lose the border, so the image is continued beyond its edges by mirroring it.
+    The network of the paper has no time: here its embedding is added after the first convolution.
     """
 
     kind: Literal["unet-2015"] = "unet-2015"
@@ -29,16 +29,16 @@ class UNet2015(Network):
     image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
 
     def build(self, resolution: int) -> nn.Module:
-        """Return the U-Net with fresh weights, for images of any side."""
+        """Return the U-Net with random weights, for images of any size."""
         from benchmark.models.modules.unet_2015 import UNet2015Module
 
         return UNet2015Module(self)
 
     def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images of other channels."""
+        """Refuse images that do not have 3 channels."""
         check_channels(at, self.image_channels)
         super().check_fits(at, resolution)
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
-        """Refuse a process that tells noise levels, which a positional embedding cannot tell."""
+        """Refuse a process with noise levels, which a positional embedding cannot distinguish."""
         check_positional(at, schedule, process)
