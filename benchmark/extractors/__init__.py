@@ -1,7 +1,7 @@
 """Feature extractors: images in, features out.
 
-Each is a part in a file of its own: a class below `Extractor`. Its facts need no torch; only
-loading its network does, which stands in `networks`.
+Each is a part in a file of its own: a subclass of `Extractor`. The class can be imported without
+torch; its network, a module in `networks`, needs torch.
 """
 
 from benchmark.core.parts import Parts

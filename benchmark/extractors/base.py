@@ -1,4 +1,4 @@
-"""What a feature extractor is, and how images become features."""
+"""The base class of feature extractors, and how images become features."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Embedder:
-    """A loaded feature network in two parts, so that large images can be made small one by one.
+    """A loaded feature network in two parts, so that large images can be resized one by one.
 
     Attributes:
-        preprocess: from uint8 B×3×H×W in [0, 255] to the network's input, float32 B×3×side×side.
-            Each image of a batch becomes what it becomes alone.
-        forward: from that input to features, float32 B×d.
+        preprocess: maps uint8 B×3×H×W in [0, 255] to the network's input, float32 B×3×side×side.
+            The result for an image does not depend on the rest of the batch.
+        forward: maps that input to features, float32 B×d.
     """
 
     preprocess: Callable[[torch.Tensor], torch.Tensor]
     forward: Callable[[torch.Tensor], torch.Tensor]
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the features, float32 B×d, of uint8 B×3×H×W."""
+        """Return the features, float32 B×d, of images, uint8 B×3×H×W."""
         return self.forward(self.preprocess(images))
 
 
 class Extractor(StrictModel):
-    """A network whose activations are compared in place of pixels.
+    """A network whose activations, the features, are compared instead of pixels.
 
     Attributes:
-        kind: its name in a config.
-        label: what the Fréchet distance of its features is called. FID is the name of one network.
-        dimension: of the features.
-        preprocessing: resize and scaling, part of the identity of the features.
-        weights: the file with the network's parameters.
-        has_classes: whether `logits` are defined, of which the Inception score is.
+        kind: name of the extractor in a config.
+        label: name of the Fréchet distance of its features, which is FID only for one network.
+        dimension: dimension of the features.
+        preprocessing: words for resizing and scaling, on which the features depend.
+        weights: file with the network's parameters.
+        has_classes: whether `logits` is defined, which the Inception score needs.
     """
 
     kind: str
@@ -63,29 +63,29 @@ class Extractor(StrictModel):
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Return the network's input, float32 B×3×side×side, for uint8 B×3×H×W in [0, 255].
 
-        Each image of a batch becomes what it becomes alone.
+        The result for an image does not depend on the rest of the batch.
         """
         raise NotImplementedError
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return what maps that input to features, float32 B×d, with the weights of a file."""
+        """Return the function from that input to features, float32 B×d; `file` has the weights."""
         raise NotImplementedError
 
     def classifier(self, file: Path) -> NDArray[np.float32]:
-        """Return the matrix, d×classes, of a weights file that maps features to class logits."""
+        """Return the matrix, d×classes, that maps features to class logits, from a weights file."""
         raise NotImplementedError
 
     def build(self, file: Path, device: torch.device) -> Embedder:
-        """Return preprocessing and network, with the weights of a file, on a device."""
+        """Return preprocessing and network on a device, with the weights of a file."""
         return Embedder(self.preprocess, self.network(file, device))
 
     def load(self, device: torch.device, cache: Path, weights_path: Path | None = None) -> Embedder:
         """Return the network, a function from uint8 B×3×H×W to float32 B×d on `device`.
 
         Args:
-            device: where it runs.
-            cache: folder that keeps downloaded weights.
-            weights_path: the weights file, if the user has named one.
+            device: device on which it runs.
+            cache: folder of downloaded weights.
+            weights_path: weights file, if the user named one.
 
         Raises:
             BenchmarkError: the weights are missing and cannot be downloaded, or are not the
@@ -99,9 +99,9 @@ class Extractor(StrictModel):
         """Return the class logits, N×classes, of features, N×d, for the Inception score.
 
         Args:
-            features: of this extractor.
-            cache: folder that keeps downloaded weights.
-            weights_path: the weights file, if the user has named one.
+            features: features of this extractor.
+            cache: folder of downloaded weights.
+            weights_path: weights file, if the user named one.
 
         Raises:
             BenchmarkError: the network has no such classes, or the weights are missing or not the
@@ -139,9 +139,9 @@ def fingerprint(data_sha256: str, extractor: Extractor, code: str) -> str:
     """Return the SHA-256 of all that the features of a data set depend on.
 
     Args:
-        data_sha256: of the images.
-        extractor: by which they are embedded.
-        code: a hash of the code that does it.
+        data_sha256: hash of the images.
+        extractor: extractor of the features.
+        code: hash of the code that computes the features.
     """
     identity = {
         "code": code,

@@ -1,4 +1,4 @@
-"""DINOv2, ViT-L/14 (Oquab et al. 2023), of FD-DINOv2 (Stein et al. 2023)."""
+"""DINOv2, ViT-L/14 (Oquab et al. 2023), the network of FD-DINOv2 (Stein et al. 2023)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DINOv2ViTL14(Extractor):
-    """DINOv2, ViT-L/14 (Oquab et al. 2023), of FD-DINOv2 (Stein et al. 2023)."""
+    """DINOv2, ViT-L/14 (Oquab et al. 2023), the network of FD-DINOv2 (Stein et al. 2023)."""
 
     kind: Literal["dinov2-vitl14"] = "dinov2-vitl14"
     label = "FD-DINOv2"
@@ -35,7 +35,7 @@ class DINOv2ViTL14(Extractor):
         return preprocess_dinov2(images)
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return what maps that to the normalised class token, float32 B×1024."""
+        """Return the function from that to the normalised class token, float32 B×1024."""
         from benchmark.extractors.networks.dinov2 import load_dinov2
 
         return load_dinov2(file, device)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights, which come with a package."""
+"""EfficientNet-Lite0 with ImageNet weights, which a Python package contains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EfficientNetLite0(Extractor):
-    """EfficientNet-Lite0 with ImageNet weights, which come with a package."""
+    """EfficientNet-Lite0 with ImageNet weights, which a Python package contains."""
 
     kind: Literal["efficientnet-lite0"] = "efficientnet-lite0"
     label = "FD-EffNetLite0"
@@ -35,7 +35,7 @@ class EfficientNetLite0(Extractor):
         return preprocess_efficientnet(images)
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return what maps that to the pooled features, float32 B×1280."""
+        """Return the function from that to the pooled features, float32 B×1280."""
         from benchmark.extractors.networks.efficientnet_lite0 import load_efficientnet
 
         return load_efficientnet(file, device)

@@ -1,8 +1,7 @@
-"""The 2015 Inception of the Fréchet Inception Distance, which three libraries feed differently.
+"""The 2015 Inception of the Fréchet Inception Distance, with three kinds of preprocessing.
 
-TensorFlow published it in 2015 and Heusel et al. (2017) used it. The libraries share the network
-and differ in how they resize uint8 images to its input and scale them: see the extractors below
-`Inception2015`.
+TensorFlow published the network in 2015, and Heusel et al. (2017) used it. Three libraries resize
+and scale images for it differently, and each way is a subclass of `Inception2015`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Inception2015(Extractor):
-    """What the three dialects share: the network, its weights and its classes."""
+    """What the three subclasses share: the network, its weights and its classes."""
 
     dimension = 2048
     weights = Weights(
@@ -40,7 +39,7 @@ class Inception2015(Extractor):
     has_classes = True
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return what maps B×3×299×299 in about [-1, 1] to the pool3 features, float32 B×2048."""
+        """Return what maps B×3×299×299 in about [-1, 1] to pool3 features, float32 B×2048."""
         from benchmark.extractors.networks.inception_2015 import load_inception_2015
 
         return load_inception_2015(file, device)

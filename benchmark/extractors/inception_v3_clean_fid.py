@@ -1,4 +1,4 @@
-"""The 2015 Inception as clean-fid feeds it: bicubic and antialiased."""
+"""The 2015 Inception with the preprocessing of clean-fid: bicubic and antialiased."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InceptionV3CleanFID(Inception2015):
-    """The 2015 Inception as clean-fid feeds it."""
+    """The 2015 Inception with the preprocessing of clean-fid."""
 
     kind: Literal["inception-v3-clean-fid"] = "inception-v3-clean-fid"
     label = "FID (clean-fid)"

@@ -1,4 +1,4 @@
-"""The 2015 Inception as pytorch-fid feeds it: bilinear, not antialiased."""
+"""The 2015 Inception with the preprocessing of pytorch-fid: bilinear, not antialiased."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InceptionV3FID(Inception2015):
-    """The 2015 Inception as pytorch-fid feeds it."""
+    """The 2015 Inception with the preprocessing of pytorch-fid."""
 
     kind: Literal["inception-v3-fid"] = "inception-v3-fid"
     label = "FID"

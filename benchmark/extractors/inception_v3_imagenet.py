@@ -35,7 +35,7 @@ class InceptionV3ImageNet(Extractor):
         return preprocess_inception_imagenet(images)
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return what maps that to the pooled features, float32 B×2048."""
+        """Return the function from that to the pooled features, float32 B×2048."""
         from benchmark.extractors.networks.inception_imagenet import load_inception_imagenet
 
         return load_inception_imagenet(file, device)

@@ -1,4 +1,4 @@
-"""The 2015 Inception as torch-fidelity feeds it: bilinear as in TensorFlow 1."""
+"""The 2015 Inception with the preprocessing of torch-fidelity: bilinear as in TensorFlow 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InceptionV3TorchFidelity(Inception2015):
-    """The 2015 Inception as torch-fidelity feeds it."""
+    """The 2015 Inception with the preprocessing of torch-fidelity."""
 
     kind: Literal["inception-v3-torch-fidelity"] = "inception-v3-torch-fidelity"
     label = "FID (torch-fidelity)"

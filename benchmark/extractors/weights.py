@@ -1,4 +1,4 @@
-"""Weight files: where they are looked for, and the proof that they are the published ones."""
+"""Weight files: where they are searched for, and the check that they are the published ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.storage.atomic import atomic_path
 from benchmark.storage.downloads import fetch
 
-ENVIRONMENT = "BENCHMARK_WEIGHTS"  # a folder of weight files
+ENVIRONMENT = "BENCHMARK_WEIGHTS"  # environment variable: a folder of weight files
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Weights:
     """A published weight file.
 
     Attributes:
-        file: its name.
-        sha256: of its content, in hexadecimal.
-        size: in bytes.
-        licence: under which it is published.
-        mirrors: https addresses, tried in turn.
-        package: an installed Python package that holds the file, and its folder in there.
+        file: name of the file.
+        sha256: hash of its content, in hexadecimal.
+        size: its size in bytes.
+        licence: licence under which it is published.
+        mirrors: https addresses, which are tried in this order.
+        package: installed Python package that contains the file, and the folder in the package.
     """
 
     file: str
@@ -36,18 +36,18 @@ class Weights:
     package: tuple[str, str] | None = None
 
     def is_missing(self, cache: Path) -> bool:
-        """Tell whether the file is nowhere on this machine where `locate` looks for it."""
+        """Tell whether the file is in none of the folders that `locate` searches."""
         return not any((folder / self.file).exists() for folder in _folders(self, cache))
 
 
 def locate(weights: Weights, cache: Path, path: Path | None = None) -> Path:
-    """Return the verified weight file.
+    """Return the path of the weight file, whose hash is checked.
 
-    That is `path` if given, else the first that exists of a file in $BENCHMARK_WEIGHTS, in its
-    package, in `cache`, else a download to `cache`.
+    This is `path` if it is given, else the first file found in $BENCHMARK_WEIGHTS, in its package
+    or in `cache`, else a download to `cache`.
 
     Raises:
-        BenchmarkError: it is nowhere and no mirror answers, or its hash is another.
+        BenchmarkError: the file is not found and no mirror answers, or its hash is wrong.
     """
     if path is not None:
         return verify(path, weights)
@@ -61,7 +61,7 @@ def verify(path: Path, weights: Weights) -> Path:
     """Return `path` if it holds the published weights.
 
     Raises:
-        BenchmarkError: it cannot be read or its SHA-256 is another.
+        BenchmarkError: the file cannot be read, or has another SHA-256.
     """
     try:
         with path.open("rb") as file:

@@ -1,1 +1,1 @@
-"""The networks of the extractors, in torch: imported when one is loaded."""
+"""The networks of the extractors, in torch. A module is imported when its network is loaded."""

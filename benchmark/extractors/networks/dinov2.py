@@ -1,7 +1,7 @@
 """DINOv2's vision transformer (Oquab et al. 2023; Dosovitskiy et al. 2021), up to the class token.
 
-Stein et al. (2023) propose the Fréchet distance of its features, FD-DINOv2; what is done to the
-images is what their program dgm-eval does by default.
+Stein et al. (2023) propose the Fréchet distance of its features, FD-DINOv2. The preprocessing of
+images is the default of their program dgm-eval.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Affine(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """A transformer block, normalised before each half; the layer scales are folded in."""
+    """A transformer block, normalised before each half. The weights contain the layer scales."""
 
     norm1: Affine
     qkv: Affine
@@ -63,7 +63,7 @@ class _Block(NamedTuple):
     contract: Affine
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map tokens, B×N×d."""
+        """Map tokens B×N×d to B×N×d."""
         x = x + self._attend(layer_norm(x, x.shape[-1:], *self.norm1, _EPS))
         y = linear(layer_norm(x, x.shape[-1:], *self.norm2, _EPS), *self.expand)
         return x + linear(gelu(y), *self.contract)
@@ -76,7 +76,7 @@ class _Block(NamedTuple):
 
 
 class Dinov2:
-    """The network from its published state dict."""
+    """The network, made from its published state dict."""
 
     def __init__(self, state: State) -> None:
         depth = sum(key.endswith("norm1.weight") for key in state)
@@ -99,7 +99,7 @@ class Dinov2:
 def resampled_positions(embedding: Tensor) -> Tensor:
     """Resample the position embedding, 1×(1 + side²)×d, from its training grid to 16×16.
 
-    The authors' code scales by 16.1/side, not by 16/side, and so must this.
+    The scale is 16.1/side and not 16/side, as in the code of the authors.
     """
     first, rest = embedding[:, :1], embedding[:, 1:]
     side = round(rest.shape[1] ** 0.5)
@@ -121,7 +121,7 @@ def _block(state: State, name: str) -> _Block:
 
 
 def _affine(state: State, name: str, scale: str | None = None) -> Affine:
-    """Return the layer's parameters, followed by the scaling of its outputs if one is named."""
+    """Return a layer's parameters, multiplied by the layer scale if one is named."""
     weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
     if scale is None:
         return Affine(weight, bias)

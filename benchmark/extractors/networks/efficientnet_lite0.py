@@ -18,7 +18,7 @@ from benchmark.extractors.networks.folding import State, fold, read_state_dict
 from benchmark.extractors.networks.resizing import antialiased
 
 _SIDE = 224
-CPU_PART = 4  # images at a time, whose activations stay in the cache: 1.5 times as fast as 64
+CPU_PART = 4  # images in one pass, whose activations fit into the cache: 1.5 times as fast as 64
 # Stride and number of the blocks of each stage.
 _STAGES = ((1, 1), (2, 2), (2, 2), (2, 3), (1, 3), (2, 4), (1, 1))
 
@@ -40,7 +40,7 @@ def preprocess_efficientnet(images: Tensor) -> Tensor:
 
 
 class Convolution(NamedTuple):
-    """A convolution with its normalisation folded in."""
+    """A convolution whose weights contain the batch normalisation that follows it."""
 
     weight: Tensor
     bias: Tensor
@@ -48,13 +48,13 @@ class Convolution(NamedTuple):
     groups: int
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Convolve x, B×C×H×W."""
+        """Convolve x, B×C×H×W, to B×C'×H/stride×W/stride."""
         padding = (self.weight.shape[-1] - 1) // 2
         return conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
 
 
 class _Block(NamedTuple):
-    """An inverted residual block: expand (but in the first), filter each channel, project."""
+    """An inverted residual block: expand (not in the first), filter each channel, project."""
 
     expand: Convolution | None
     depthwise: Convolution
@@ -62,14 +62,14 @@ class _Block(NamedTuple):
     residual: bool
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Map x, B×C×H×W."""
+        """Map x, B×C×H×W, to the output of the block."""
         y = x if self.expand is None else relu6(self.expand(x))
         y = self.project(relu6(self.depthwise(y)))
         return x + y if self.residual else y
 
 
 class EfficientNetLite0Network:
-    """The network from its published state dict."""
+    """The network, made from its published state dict."""
 
     def __init__(self, state: State) -> None:
         self.stem = _convolution(state, "_conv_stem", "_bn0", stride=2)
@@ -105,7 +105,7 @@ def _convolution(state: State, name: str, norm: str, stride: int = 1) -> Convolu
     weight, bias = fold(state, name, norm)
     groups = weight.shape[0] if weight.shape[1] == 1 else 1
     if stride == 2:
-        # SAME pads an even image by one more behind than in front. A kernel with zeros in front
-        # does the same with equal padding, and no padded copy of the image is made.
+        # SAME pads an even image by one pixel more at the end than at the beginning. A kernel with
+        # zeros at its beginning and equal padding gives the same result without a padded copy.
         weight = pad(weight, (1, 0, 1, 0)).contiguous(memory_format=torch.channels_last)
     return Convolution(weight, bias, stride, groups)

@@ -1,7 +1,7 @@
 """The 2015 Inception of the Fréchet Inception Distance.
 
-It differs from later Inceptions in that average pooling leaves out the padding and that the last
-block pools by the maximum.
+It differs from later Inceptions in two ways: average pooling does not count the padding, and the
+last block uses maximum pooling.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from benchmark.extractors.networks.folding import read_state_dict
 from benchmark.extractors.networks.inception_v3 import SIDE, InceptionV3
 from benchmark.extractors.networks.resizing import pillow
 
-RESIZED = 342  # the shorter side, from which the centre is cut
+RESIZED = 342  # the shorter side of the image from which the centre is cut
 
 
 def load_inception_imagenet(file: Path, device: torch.device) -> InceptionV3:
@@ -25,8 +25,8 @@ def load_inception_imagenet(file: Path, device: torch.device) -> InceptionV3:
 def preprocess_inception_imagenet(images: Tensor) -> Tensor:
     """Resize the shorter side to 342, cut the centre 299×299 and map to [-1, 1].
 
-    torchvision normalises by the mean and the deviation of ImageNet and its network maps the result
-    back to [-1, 1], which this leaves out.
+    torchvision normalises by the mean and the deviation of ImageNet, and its network maps the
+    result back to [-1, 1]. Both steps are left out here, since they cancel.
     """
     height, width = images.shape[2:]
     shorter = min(height, width)

@@ -1,6 +1,6 @@
 """Inception-v3 (Szegedy et al. 2016) up to its pooled features, for fast inference.
 
-The published networks share the layers and their names; they differ in how they pool.
+The published networks have the same layers with the same names, and differ only in their pooling.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d, max_pool2d
 
 from benchmark.extractors.networks.folding import State, fold
 
-# B×C×H×W to the same shape: 3×3, stride 1
+# Pooling of 3×3 pixels with stride 1, from B×C×H×W to the same shape.
 Pool: TypeAlias = Callable[[Tensor], Tensor]
 
 SIDE = 299
@@ -24,12 +24,12 @@ AUXILIARY = "AuxLogits."  # a second classifier, which only training uses
 
 
 class InceptionV3:
-    """The network from a published state dict.
+    """The network, made from a published state dict.
 
     Args:
-        state: the parameters.
-        pool: in the blocks that keep the resolution, but for the last.
-        last_pool: in the last block.
+        state: parameters of the network.
+        pool: pooling of the blocks that keep the resolution, except the last.
+        last_pool: pooling of the last block.
     """
 
     def __init__(self, state: State, pool: Pool, last_pool: Pool) -> None:
@@ -56,7 +56,7 @@ class InceptionV3:
         return x.mean((2, 3))
 
     def _chain(self, x: Tensor, *names: str) -> Tensor:
-        """Apply convolutions with ReLU one after the other; `/2` after a name is its stride."""
+        """Apply convolutions with ReLU in turn; a name that ends in `/2` stands for stride 2."""
         for entry in names:
             name, _, stride = entry.partition("/")
             weight, bias = self.layers[name]

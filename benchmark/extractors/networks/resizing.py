@@ -1,6 +1,7 @@
-"""Resizing to a square as each library does it: FID changes with it as with the images.
+"""Resizing of images as different libraries do it, on which the FID depends strongly.
 
-Parmar et al. (2022) compare them. All take uint8 B×3×H×W; the float ones keep fractions.
+Parmar et al. (2022) compare them. All functions take uint8 B×3×H×W; those that return float32 do
+not round.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-BAND = 2**19  # numbers of an image that are made float32 at a time where it shrinks a lot
-SPARSE = 4  # of an image that is so many times as high as its result, few rows are read
-CENTRE_ERROR = 0.01  # pixels, far above the rounding errors of the centre of an output row
+BAND = 2**19  # numbers that are converted to float32 at a time where an image shrinks a lot
+SPARSE = 4  # few rows are read of an image that is at least so many times as high as its result
+CENTRE_ERROR = 0.01  # pixels; the rounding error of the centre of an output row is far smaller
 
 
 def bilinear(images: Tensor, side: int) -> Tensor:
@@ -45,7 +46,7 @@ def _rows_between(height: int, side: int) -> list[int]:
 def _float_rows(images: Tensor, rows: list[int]) -> Tensor:
     """Return images as float32, channels_last, with all but the given rows zero.
 
-    Memory that is mapped takes room page by page as it is written, so the other rows take none.
+    Mapped memory takes space only for pages that are written, so the other rows take none.
     """
     pixels = images.permute(0, 2, 3, 1)
     x = torch.frombuffer(mmap(-1, 4 * pixels.numel()), dtype=torch.float32).view(pixels.shape)
@@ -57,7 +58,7 @@ def _float_rows(images: Tensor, rows: list[int]) -> Tensor:
 def bilinear_tf1(images: Tensor, side: int) -> Tensor:
     """Interpolate as `tf.image.resize_bilinear` of TensorFlow 1 does (torch-fidelity).
 
-    The centre of output pixel i lies at i·H/side: the image shifts to the lower right.
+    The centre of output pixel i is at i·H/side, so that the image shifts to the lower right.
 
     Returns:
         float32 B×3×side×side in [0, 255], channels_last.
@@ -72,7 +73,7 @@ def bilinear_tf1(images: Tensor, side: int) -> Tensor:
 
 
 def bicubic(images: Tensor, side: int) -> Tensor:
-    """Filter with the cubic (a = -1/2) widened where the image shrinks, as Pillow (clean-fid).
+    """Resize with a cubic filter (a = -1/2), widened where the image shrinks (clean-fid, Pillow).
 
     Returns:
         float32 B×3×side×side in [0, 255] (the cubic's overshoot is cut), channels_last.
@@ -81,10 +82,10 @@ def bicubic(images: Tensor, side: int) -> Tensor:
 
 
 def antialiased(images: Tensor, side: int, mode: Literal["bilinear", "bicubic"]) -> Tensor:
-    """Filter by torch's kernel `mode`, widened where the image shrinks.
+    """Resize with torch's filter `mode`, widened where the image shrinks.
 
-    Rows are narrowed in bands, as torch narrows them before it filters columns: the same numbers as
-    from the whole image at once, of which no copy in float32 is held.
+    As in torch, rows are filtered first and columns after them. The rows are filtered in bands,
+    which gives the same numbers and needs no copy of the whole image in float32.
 
     Returns:
         float32 B×3×side×side, channels_last.
@@ -104,7 +105,7 @@ def antialiased(images: Tensor, side: int, mode: Literal["bilinear", "bicubic"])
 
 
 def pillow(images: Tensor, height: int, width: int, resample: Image.Resampling) -> Tensor:
-    """Resize with Pillow itself, which rounds to whole grey levels after either axis.
+    """Resize with Pillow itself, which rounds to whole grey levels after each of the two axes.
 
     torch resizes uint8 differently: by up to 20 levels where one axis grows and the other shrinks
     (torch 2.15), and only on CPUs.
