@@ -1,1 +1,1 @@
-"""What a config says: its words, the grid of cells that it names, what is refused of it."""
+"""Configs: their keys, the grid of cells, the checks, and the jobs of a run."""

@@ -1,4 +1,4 @@
-"""From a config to the jobs of its run, each with all that it needs."""
+"""Makes the jobs of a run from its config, each with all that it needs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def sample_job(config: Grid, name: str) -> SampleJob:
     """Return the job that samples a cell.
 
     Raises:
-        BenchmarkError: its images were made elsewhere.
+        BenchmarkError: the images of the cell were made elsewhere.
     """
     cell = config.cell(name)
     schedule, sampler, _ = cell.sampling
@@ -153,20 +153,20 @@ def retrieve_job(config: Grid, name: str) -> RetrieveJob:
 
 
 def report_builder(rule: str) -> Callable[[Grid, str], ReportJob]:
-    """Return what makes the job of a part of the report, which has no name but its rule."""
+    """Return the function that makes the job of a rule of the report; it ignores the job's name."""
     writers = (f"benchmark.report.{rule}",)
     return lambda config, name: ReportJob(name=rule, run=config.run, writers=writers)
 
 
 def comparison_job(config: Grid, name: str) -> ReportJob:
-    """Return the job that compares the run with another one; its name is not asked."""
-    # which of two values is better
+    """Return the job that compares the run with another one; `name` is not used."""
+    # these say which of two values is better
     metrics = [type(metric).__module__ for metric in config.evaluation.metrics.values()]
     writers = ("benchmark.report.compare", "benchmark.report.compare_formats", *metrics)
     return ReportJob(name="comparison", run=config.run, writers=writers)
 
 
-# What makes the jobs of each rule.
+# The functions that make the jobs, by rule of the workflow.
 BUILDERS: dict[str, Callable[[Grid, str], Job]] = {
     "prepare": prepare_job,
     "controls": controls_job,

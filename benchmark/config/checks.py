@@ -1,6 +1,6 @@
-"""What is refused of parts of a config that do not go together.
+"""Checks that single parts of a config fit together.
 
-Each check raises ValueError, whose text begins with the key.
+Each check raises a ValueError whose text begins with the key.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from benchmark.models.description import Description
 if TYPE_CHECKING:
     from benchmark.config.schema import Training
 
-LEAST_IMAGES = 3  # from which the interval of a distance can be estimated
+LEAST_IMAGES = 3  # the fewest images for which the interval of a distance can be estimated
 
 
 def check_data(at: str, source: Source) -> None:
-    """Refuse splits that are too small for a distance."""
+    """Refuse a data set with too few images for a distance in one of its sets."""
     for split in ("train", "held_out"):
         if getattr(source, split) < LEAST_IMAGES:
             raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")
@@ -49,7 +49,7 @@ def check_plan(
     at: str,
     weights: Description | None,
 ) -> None:
-    """Refuse a schedule, a sampler, a number of steps or weights that cannot go together."""
+    """Refuse a schedule, a sampler, numbers of steps and weights that do not fit together."""
     try:
         process = schedule.process()
         for count in steps:
@@ -61,7 +61,7 @@ def check_plan(
 
 
 def known(at: str, name: str, *named: Iterable[str]) -> None:
-    """Refuse a name that is none of those named, with the nearest right one."""
+    """Refuse a name that is not among those that are `named`; the error has the nearest one."""
     names = set(itertools.chain(*named))
     if name not in names:
         raise ValueError(f"{at}: no {shown(name)}: {nearest_names(name, names)}")

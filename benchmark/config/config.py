@@ -1,4 +1,4 @@
-"""A config: what it says, checked, and the jobs of its run."""
+"""The config of a run, which is checked, and makes the jobs of the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.config.jobs.base import Job
 
 
 class Config(Grid):
-    """A run: what is trained, sampled and measured, and under which name it is kept."""
+    """The config of a run: what is trained, sampled and measured, and the name of the run."""
 
     @model_validator(mode="after")
     def _check(self) -> Config:
@@ -22,10 +22,10 @@ class Config(Grid):
         """Return a job of the run.
 
         Args:
-            rule: of the workflow.
-            name: of what it makes: a data set, a training, a cell, a control; empty: the report.
+            rule: name of the rule of the workflow.
+            name: name of what the job makes, such as a data set or a cell; empty: the report.
 
         Raises:
-            BenchmarkError: it makes nothing of this name.
+            BenchmarkError: the rule makes nothing of this name.
         """
         return BUILDERS[rule](self, name)

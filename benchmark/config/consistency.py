@@ -1,6 +1,6 @@
-"""Whether all that a config says goes together.
+"""Checks that a whole config fits together.
 
-Each check raises ValueError, whose text begins with the key.
+Each check raises a ValueError whose text begins with the key.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from benchmark.storage.paths import ALL_CONTROLS, HELD_OUT
 
 
 def check_config(config: Grid) -> None:
-    """Refuse what a config says that cannot go together.
+    """Refuse a config whose keys do not fit together.
 
     Raises:
-        ValueError: with the key.
+        ValueError: they do not; the message begins with the key.
     """
     for name, source in config.data.items():
         check_data(f"data.{name}", source)
@@ -54,7 +54,7 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
         known(f"{at}.schedule", schedule, config.schedules, SCHEDULES.names())
         known(f"{at}.sampler", sampler, config.samplers, SAMPLERS.names())
     for model, schedule in itertools.product(entry.model, entry.schedule):
-        _check_learns(config, model, schedule)
+        _check_model(config, model, schedule)
         for sampler in entry.sampler:
             sampled_with = config.schedule_of(model, schedule)
             described = config.described.get(model)
@@ -62,7 +62,7 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
 
 
 def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
-    """Refuse samples of unknown making, and a making for images that are there already."""
+    """Refuse a missing key of sampling, and such a key for images that were made elsewhere."""
     ready = config.models[model].images is not None
     for key in ("schedule", "sampler", "steps"):
         if not getattr(entry, key) and not ready:
@@ -78,7 +78,8 @@ def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
         )
 
 
-def _check_learns(config: Grid, model: str, schedule: str) -> None:
+def _check_model(config: Grid, model: str, schedule: str) -> None:
+    """Refuse a network, trained or ready, that does not fit the schedule."""
     trained = config.network_and_training(model)
     if trained is None:
         _check_described(config, model, schedule)
@@ -127,7 +128,7 @@ def _check_cells(config: Grid) -> None:
 
 
 def _check_case(config: Grid) -> None:
-    """Refuse names of files that differ in case alone: some file systems take them for one."""
+    """Refuse names of files that differ only in case, which some file systems ignore."""
     tables = dict.fromkeys(entry.table for entry in config.grid)
     ids = [*config.subjects, *map(config.controls_of, config.data), *config.data]
     kinds: dict[str, Iterable[str]] = {
@@ -176,7 +177,7 @@ def _check_subjects(config: Grid) -> None:
 
 
 def _check_metrics(config: Grid) -> None:
-    """Refuse metrics for which a cell or a control has too few images."""
+    """Refuse a metric for which a cell or a control has too few images."""
     dimension = EXTRACTORS.make(config.evaluation.extractor).dimension
     seen: set[Sizes] = set()
     for subject in config.subjects.values():

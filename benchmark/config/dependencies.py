@@ -1,4 +1,4 @@
-"""What makes a job run again: its parameters, its code, and what a user's files hold."""
+"""What makes a job run again: its parameters, its code, and the contents of the user's files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def code(job: Job) -> str:
     """Return one hash of all code that a job depends on.
 
     Raises:
-        BenchmarkError: a module of the user's is missing, or is no Python.
+        BenchmarkError: a module of the user is missing, or is not readable Python.
     """
     return digest(job.modules(), own_folders())
 
@@ -26,17 +26,18 @@ def code_by_module(job: Job) -> dict[str, str]:
 
 
 def compared(job: Job, results: Path, **more: object) -> str:
-    """Return all that a job depends on besides the outputs of others: one text of JSON.
+    """Return all that a job depends on besides the outputs of other jobs, as one text of JSON.
 
-    Snakemake compares parameters as a set of values without their names, and not all types of them.
+    It is one text, since Snakemake compares parameters as a set of values, without their names and
+    not with all types.
 
     Args:
-        job: of the workflow.
-        results: folder of all runs, in which hashes of files are kept.
-        more: that it depends on.
+        job: job of the workflow.
+        results: folder of all runs, in which hashes of files are stored.
+        more: further values on which the job depends.
 
     Raises:
-        BenchmarkError: a file or a module of the user's is missing.
+        BenchmarkError: a file or a module of the user is missing.
     """
     code = _digest(tuple(job.modules()), tuple(own_folders()))
     files = job.files()
@@ -52,5 +53,8 @@ def _digest(modules: tuple[str, ...], folders: tuple[Path, ...]) -> str:
 
 @functools.cache
 def hashed(folder: Path, files: tuple[str, ...], results: Path) -> str:
-    """Return a hash of what files hold, which may be too many to be inputs; looked at once."""
+    """Return one hash of the contents of files, which may be too many for inputs of a rule.
+
+    Each process computes it only once.
+    """
     return contents(folder, files, results)

@@ -11,7 +11,7 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.storage.paths import Run
 
 FLOAT_BYTES = 4
-FEATURES = "features"  # a kind of arrays; the others are kinds of images
+FEATURES = "features"  # a kind of arrays; all other kinds are of images
 
 
 class _Array(NamedTuple):
@@ -19,10 +19,10 @@ class _Array(NamedTuple):
 
     Attributes:
         kind: prepared images, samples, controls or features.
-        name: of the data set or the cell, or of all controls of a data set.
-        path: where it lies.
-        images: rows.
-        size: bytes.
+        name: name of the data set, of the cell, or of all controls of a data set.
+        path: path of the array.
+        images: number of its rows.
+        size: its size in bytes.
     """
 
     kind: str
@@ -33,7 +33,7 @@ class _Array(NamedTuple):
 
 
 def arrays(config: Config, run: Run) -> Iterator[_Array]:
-    """Yield every array of images and of features; pictures, tables and records are small."""
+    """Yield every array of images and features; all other files of a run are small."""
     extractor = EXTRACTORS.make(config.evaluation.extractor)
     for kind, name, path, images, side in _images(config, run):
         yield _Array(kind, name, path, images, images * 3 * side**2)

@@ -1,4 +1,4 @@
-"""The grid of a config: its cells, its trainings, and all that is judged."""
+"""The grid of a config: its cells, trainings and controls."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Grid(Keys):
         ]
 
     def cell(self, name: str) -> Cell:
-        """Return the cell with this id; raise BenchmarkError with the nearest right id."""
+        """Return the cell with this id; raise BenchmarkError with the nearest known id."""
         return look_up(name, {cell.id: cell for cell in self.cells}, "cell")
 
     def shard(self, name: str) -> int | None:
-        """Return how many images of a cell one job samples, or embeds; None: all.
+        """Return how many images of a cell one job samples or embeds; None: all.
 
-        The images do not depend on it, so that it is in no specification.
+        The images do not depend on this number, so no specification has it.
         """
         cell = self.cell(name)
         return next(entry.shard for other, entry in self._grid if other == cell)
@@ -90,7 +90,7 @@ class Grid(Keys):
 
     @cached_property
     def subjects(self) -> dict[str, Subject]:
-        """All that is judged, by name: the cells, and every control of the data that they use."""
+        """All that is evaluated, by name: the cells, and the controls of their data sets."""
         cells = {
             cell.id: Subject(cell.id, cell.dataset, cell.samples, cell=cell, array=cell.id)
             for cell in self.cells
@@ -100,7 +100,7 @@ class Grid(Keys):
         return cells | {subject.name: subject for subject in controls}
 
     def _controls(self, dataset: str) -> Iterator[Subject]:
-        """Yield the held-out images of a data set, and its made controls."""
+        """Yield the controls of a data set: the held-out images, and those that are made."""
         text = "real images that were never trained on, the floor at equal n"
         yield Subject(
             f"{HELD_OUT}-{dataset}",
@@ -122,10 +122,10 @@ class Grid(Keys):
             )
 
     def subjects_called(self, name: str) -> list[Subject]:
-        """Return the cell or the control called `name`, or all for `controls-` and a data set.
+        """Return the cell or control called `name`, or all controls of DATA for `controls-DATA`.
 
         Raises:
-            BenchmarkError: it is none of them.
+            BenchmarkError: there is nothing of this name.
         """
         groups = {name: [subject] for name, subject in self.subjects.items()}
         for subject in self.subjects.values():
@@ -140,16 +140,16 @@ class Grid(Keys):
     def control_count(self, dataset: str) -> int:
         """Return the number of images of a control: as many as the largest cell has.
 
-        They are no more than there are held-out images, and than half of the training images.
+        They are at most as many as the held-out images, and as half of the training images.
         """
         largest = max(cell.samples for cell in self.cells if cell.dataset == dataset)
         source = self.data[dataset]
         return min(largest, source.held_out, source.train // 2)
 
     def sizes(self, subject: Subject) -> list[int]:
-        """Return the numbers of images, fewer than all, at which a subject is measured too.
+        """Return the numbers of images, below its own, at which a subject is also measured.
 
-        Held-out images are measured at the size of every other subject.
+        Held-out images are also measured at the number of images of every other subject.
         """
         sizes = set(self.evaluation.sizes)
         if subject.is_held_out:
@@ -158,10 +158,10 @@ class Grid(Keys):
         return sorted(size for size in sizes if size < subject.count)
 
     def embedded(self, name: str) -> str:
-        """Return `name`, which is that of a cell, of a data set, or of all controls of one.
+        """Return `name` if a cell, a data set, or all controls of a data set have this name.
 
         Raises:
-            BenchmarkError: it is none of them.
+            BenchmarkError: there is nothing of this name.
         """
         controls = [self.controls_of(cell.dataset) for cell in self.cells]
         known = [*(cell.id for cell in self.cells), *self.data, *controls]
@@ -169,7 +169,7 @@ class Grid(Keys):
 
 
 def look_up(name: str, found: Mapping[str, _V], noun: str) -> _V:
-    """Return what is called `name`; raise BenchmarkError with the nearest right name."""
+    """Return the value called `name`; raise BenchmarkError with the nearest known name."""
     if name not in found:
         raise BenchmarkError(f"no {noun} {shown(name)}: {nearest_names(name, found)}")
     return found[name]

@@ -1,4 +1,4 @@
-"""All keys of a config file, and the parts that they name."""
+"""All keys of a config file, and the parts that these name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from benchmark.models.description import Description
 
 
 class Keys(StrictModel):
-    """What a config says, and what follows from it for a single model, schedule or sampler."""
+    """The keys of a config, and what follows from them for a single model, schedule or sampler."""
 
     run: Name = Field(description="The run's folder below results/")
     seed: Seed = Field(default=0, description="All randomness of training follows from it")
@@ -81,7 +81,7 @@ class Keys(StrictModel):
 
     @cached_property
     def described(self) -> dict[str, Description]:
-        """What ready weights say of themselves, by model; of those on a hub nothing is known."""
+        """The descriptions of ready weights, by model; weights on a hub have none yet."""
         found = {}
         for name, model in self.models.items():
             if model.weights is None:
@@ -95,21 +95,21 @@ class Keys(StrictModel):
         return found
 
     def schedule_of(self, model: str, name: str) -> Schedule:
-        """Return the schedule of a model's samples: ready weights have their own, if it is known.
+        """Return the schedule with which a model is sampled: that of ready weights, if it is known.
 
         Args:
-            model: its name.
-            name: of the schedule in the grid.
+            model: name of the model.
+            name: name of the schedule in the grid.
         """
         weights = self.described.get(model)
         return self.schedule(name) if weights is None else weights.schedule
 
     def ready(self, model: str, schedule: str) -> ReadyWeights:
-        """Return the weights of a model that came ready, and what the grid takes them for.
+        """Return the ready weights of a model, with the data and the schedule that they must fit.
 
         Args:
-            model: its name.
-            schedule: its name in the grid.
+            model: name of the model.
+            schedule: name of the schedule in the grid.
         """
         spec = self.models[model]
         assert spec.weights is not None
@@ -130,7 +130,7 @@ class Keys(StrictModel):
         return Computing(self.device, self.precision, self.compile)
 
     def missing_files(self) -> list[str]:
-        """Return a line for each file of weights that a run needs, but reading and planning not."""
+        """Return a line for each missing file of weights that must be there when the run starts."""
         missing = {
             name: model.weights.missing_file()
             for name, model in self.models.items()
@@ -143,7 +143,7 @@ class Keys(StrictModel):
         ]
 
     def network_and_training(self, model: str) -> tuple[Network, Training] | None:
-        """Return what is trained and how, or None where the model's weights are ready."""
+        """Return the network of a model and its training; None: its weights are ready."""
         spec = self.models[model]
         if spec.network is None or spec.training is None:
             return None

@@ -1,4 +1,4 @@
-"""Reading config files, and what the command line says beside them."""
+"""Reads config files, and the changes to them on the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     """Read and check a config file.
 
     Raises:
-        BenchmarkError: with the file, the path of the key, and the nearest right name.
+        BenchmarkError: the config is wrong; the message has the file, the key and the nearest
+            known name.
     """
     return parse_config({**read_config(path), **(overrides or {})}, str(path))
 
@@ -31,8 +32,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read a config file as plain data.
 
     Raises:
-        BenchmarkError: it cannot be read, is neither YAML nor JSON in UTF-8, is no mapping, or has
-            a key twice.
+        BenchmarkError: the file cannot be read, is neither YAML nor JSON in UTF-8, is no mapping,
+            or has a key twice.
     """
     try:
         data = path.read_bytes()
@@ -52,13 +53,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def merged(paths: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what config files say together, as Snakemake joins them: the later one wins.
+    """Return the content of several config files, joined as Snakemake does: the later one wins.
 
     Args:
-        paths: the files. They are read again, since Snakemake takes the last of two equal keys and
-            reads YAML 1.1.
-        overrides: what the command line says, by `--config`. Texts in it that YAML reads as a
-            number, a truth value or null become that: within braces Snakemake leaves them texts.
+        paths: paths of the files, which are read again here, since Snakemake reads them as YAML 1.1
+            and accepts a key that stands twice.
+        overrides: values of the option `--config`. Texts that YAML reads as a number, a truth value
+            or null are converted, since Snakemake does not do this within braces.
 
     Raises:
         BenchmarkError: a file cannot be read.
@@ -92,12 +93,12 @@ def _typed(value: Any) -> Any:
 
 
 def parse_config(content: Mapping[str, Any], origin: str = "config") -> Config:
-    """Check a config given as plain data; `origin` begins the error message."""
+    """Check a config that is given as plain data; error messages begin with `origin`."""
     try:
         return Config.model_validate(content)
     except ValidationError as error:
         raise BenchmarkError(f"{origin}: {explain(error, content)}") from None
-    except RecursionError:  # an anchor of YAML that holds itself
+    except RecursionError:  # an anchor of YAML that contains itself
         raise BenchmarkError(f"{origin}: it is nested without end: write it out") from None
 
 
@@ -105,7 +106,7 @@ def check_writable(folder: Path) -> None:
     """Refuse a results folder in which nothing can be written, before any job starts.
 
     Raises:
-        BenchmarkError: the folder, or the one in which it would be made, is not writable.
+        BenchmarkError: the folder, or that in which it would be made, is not writable.
     """
     for existing in (folder, *folder.parents):
         if os.path.lexists(existing):

@@ -1,4 +1,4 @@
-"""What a run needs from this machine and from the net, said before its first job starts.
+"""Checks before the first job of a run that this machine has, or can download, all that it needs.
 
 Nothing is downloaded here, and no code of the user is run.
 """
@@ -24,17 +24,17 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.storage.downloads import Download
 from benchmark.storage.paths import CACHE, Run
 
-SECONDS = 5  # within which an address must answer
+SECONDS = 5  # the longest wait for the answer of an address
 
 
 def check_folders(config: Config, run: Run) -> None:
-    """Refuse folders of images from which what is still to be read cannot be read.
+    """Refuse folders of images that have not been read yet and cannot be read.
 
-    Names, sizes and kinds of the files tell it; none is opened.
+    Only names, sizes and kinds of the files are looked at.
 
     Raises:
-        BenchmarkError: a folder is missing, holds too few images, or one that is empty or no file,
-            with the key that names the folder.
+        BenchmarkError: a folder is missing, or has too few images or an empty one; the message has
+            the config key of the folder.
     """
     for name in sorted({cell.dataset for cell in config.cells}):
         if not run.manifest(name).exists():
@@ -46,7 +46,7 @@ def check_folders(config: Config, run: Run) -> None:
 
 
 def lacking(config: Config, run: Run) -> list[str]:
-    """Return a line for each thing that a run will need and that is not there."""
+    """Return a line for each thing that a run needs and that is missing."""
     lines = [
         *config.missing_files(),
         *_modules(config, run),
@@ -54,16 +54,16 @@ def lacking(config: Config, run: Run) -> list[str]:
         *_unfetched(config, run),
         *_disk(config, run),
     ]
-    return list(dict.fromkeys(lines))  # several trainings lack one module
+    return list(dict.fromkeys(lines))  # several trainings may lack the same module
 
 
 def is_reachable(address: str) -> bool:
-    """Tell whether an https address answers, whatever it says, within a few seconds.
+    """Tell whether an https address gives any answer within a few seconds.
 
-    Where that cannot be told it is taken to be: a download then says by itself what is wrong.
+    If this cannot be found out, it counts as reachable: a failed download says what is wrong.
     """
     if any(proxy.startswith("socks") for proxy in urllib.request.getproxies().values()):
-        return True  # through which the hub's client goes, and the request below does not
+        return True  # the hub's client uses such a proxy, the request below cannot
     answered = threading.Event()
 
     def ask() -> None:
@@ -74,11 +74,11 @@ def is_reachable(address: str) -> bool:
         except HTTPError:
             answered.set()
         except (OSError, ValueError, HTTPException) as error:
-            # A certificate is an answer: the hub's client may know it.
+            # A certificate that is unknown here is an answer too: the hub's client may know it.
             if isinstance(getattr(error, "reason", error), ssl.SSLError):
                 answered.set()
 
-    # A name server that does not answer heeds no timeout, so that a thread waits for it.
+    # The search for the address of a name ignores the timeout, so a thread does it.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(SECONDS + 1)
@@ -86,7 +86,7 @@ def is_reachable(address: str) -> bool:
 
 
 def _modules(config: Config, run: Run) -> Iterator[str]:
-    """Yield which modules of custom networks are missing, or no Python, and have to be trained."""
+    """Yield the modules of networks still to be trained that are missing or not readable Python."""
     for training in config.trainings:
         if not run.weights(training).exists():
             try:
@@ -107,7 +107,7 @@ def _ffmpeg(config: Config) -> Iterator[str]:
 
 
 def _unfetched(config: Config, run: Run) -> Iterator[str]:
-    """Yield what must be downloaded and cannot be; each address is asked once."""
+    """Yield what must be downloaded but cannot be; each address is asked once."""
     reachable = functools.cache(is_reachable)
     for key, (addresses, remedy, refused) in _downloads(config, run):
         if refused:
@@ -118,7 +118,7 @@ def _unfetched(config: Config, run: Run) -> Iterator[str]:
 
 
 def _downloads(config: Config, run: Run) -> Iterator[tuple[str, Download]]:
-    """Yield what is on the net alone, each with the key of the config that asks for it."""
+    """Yield what must be downloaded, with the config key that asks for it."""
     cache = run.root.parent / CACHE
     for name in sorted({cell.dataset for cell in config.cells}):
         missing = config.data[name].unfetched()
@@ -138,11 +138,11 @@ def _downloads(config: Config, run: Run) -> Iterator[tuple[str, Download]]:
 
 
 def _disk(config: Config, run: Run) -> Iterator[str]:
-    """Yield a line if the arrays that are still to be written are larger than what is free."""
+    """Yield a line if the arrays that are still to be written are larger than the free space."""
     place = next(p for p in (run.root.absolute(), *run.root.absolute().parents) if p.exists())
     wanted = sum(array.size for array in arrays(config, run) if not array.path.exists())
     total, _, free = shutil.disk_usage(place)
-    if not total:  # some file systems do not tell
+    if not total:  # some file systems do not tell their size
         return
     if wanted > free:
         yield (

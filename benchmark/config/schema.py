@@ -1,4 +1,4 @@
-"""The words of a config file: what a training, a model, a block of the grid may say."""
+"""The sections of a config file: trainings, models, blocks of the grid and the evaluation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from benchmark.records.record import Sampling
 
 _V = TypeVar("_V")
 
-MOST_STEPS = 1_000_000  # of one way from noise to image
+MOST_STEPS = 1_000_000  # the most steps of a sampler
 
 
 def _as_list(value: Any) -> Any:
@@ -42,7 +42,7 @@ def _as_list(value: Any) -> Any:
 
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
-# It stands in tables and pictures: one line, and something to read.
+# The name stands in tables and pictures, so it must be one line of visible characters.
 _Family = Annotated[
     str,
     text(
@@ -67,15 +67,15 @@ else:
     Schedule, Sampler, Metric = SCHEDULES.union(), SAMPLERS.union(), METRICS.union()
 
 
-# What networks compute in. float32 is that of IEEE 754, on a GPU too.
+# The number formats in which networks compute. float32 is that of IEEE 754, on a GPU too.
 ComputePrecision = Literal["float32", "tf32", "bf16"]
 
-# The options of all losses. A training has those of the loss of its process.
+# The options of all losses; a training may only set those of the loss of its process.
 LOSS_OPTIONS = {name: (field.annotation, field) for name, field in loss_options().items()}
 
 
 class _Optimisation(StrictModel):
-    """How a network is optimised, whatever its loss."""
+    """The options of a training that do not depend on its loss."""
 
     steps: int | None = Field(
         default=None, ge=1, le=10**9, description="Optimiser steps; or give epochs"
@@ -140,9 +140,9 @@ class Training(_Learning):
 
 
 class Model(StrictModel):
-    """A row of the report: a family, its data, and a network to train or one that is ready.
+    """A model: its family and data, and a network to train, ready weights, or a folder of images.
 
-    Images that were made elsewhere are judged beside them, as those of a GAN may be.
+    The images of a folder were made elsewhere, for example by a GAN, and are only evaluated.
     """
 
     family: _Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
@@ -173,7 +173,7 @@ class Model(StrictModel):
 
 
 class Entry(StrictModel):
-    """A block of the grid: the product of all its lists."""
+    """A block of the grid, which stands for all combinations of the items in its lists."""
 
     table: Name = Field(description="The table in which these rows stand")
     model: Several[Name] = Field(description="Whose samples are drawn, or whose images are judged")
@@ -194,13 +194,13 @@ class Entry(StrictModel):
 
     @property
     def samplings(self) -> list[Sampling] | list[None]:
-        """The product of schedules, samplers and steps; of images made elsewhere None."""
+        """All combinations of schedules, samplers and steps; None for images made elsewhere."""
         product = itertools.product(self.schedule, self.sampler, self.steps)
         return [Sampling(*point) for point in product] or [None]
 
 
 class Evaluation(StrictModel):
-    """How samples are judged: by one Fréchet distance and any other metrics."""
+    """How samples are evaluated: by one Fréchet distance and any other metrics."""
 
     extractor: str = Field(
         default="efficientnet-lite0", description="Whose features of images are compared"

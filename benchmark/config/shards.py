@@ -1,4 +1,4 @@
-"""Parts of a cell that jobs of their own sample or embed, before `merge` makes one of them."""
+"""Shards: parts of a cell that separate jobs sample or embed, and that `merge` joins."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from benchmark.config.jobs.sample import SampleJob
     from benchmark.storage.paths import Run
 
-Sharded = Literal["sample", "features"]  # of the records of what is made in parts
+Sharded = Literal["sample", "features"]  # kinds of records of jobs that may work in shards
 
 
 def split(count: int, batch: int, size: int | None) -> list[range]:
-    """Return the parts of `count` images: whole batches of all, of at least `size` images each.
+    """Return the shards of `count` images: whole batches, with at least `size` images in each.
 
-    The last part may be smaller; without a size there is only one.
+    The last shard may be smaller. If `size` is None, there is only one.
     """
     step = count if size is None else -(-size // batch) * batch
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
 
 
 def shard_name(part: range) -> str:
-    """Return the name of a part: its first image, and the one behind its last."""
+    """Return the name of a shard: the number of its first image, and that after its last image."""
     return f"{part.start}-{part.stop}"
 
 
 def parse_shard(shard: str, count: int, batch: int) -> range:
-    """Return the images of the part called `shard`, as 0-1000.
+    """Return the images of the shard called `shard`, as 0-1000.
 
     Raises:
-        BenchmarkError: it is not a part of `count` images, or would begin or end within a batch.
+        BenchmarkError: it is no shard of `count` images, or begins or ends within a batch.
     """
     found = re.fullmatch(r"(\d+)-(\d+)", shard)
     part = range(*map(int, found.groups())) if found else range(0)
@@ -51,13 +51,13 @@ def parse_shard(shard: str, count: int, batch: int) -> range:
 def size_of(made: SampleJob | FeaturesJob, sampled: SampleJob, run: Run) -> int | None:
     """Return how many images of a cell each job makes; None: one job makes all.
 
-    What is done keeps the size that it was made in: its images do not depend on it, so a config
-    with another one makes nothing again.
+    A cell that is done keeps the size with which it was made. The images do not depend on the size,
+    so a config with another size makes nothing again.
 
     Args:
-        made: the job that makes all of them, samples or features.
-        sampled: the job that samples them.
-        run: whose records tell what is done.
+        made: job that makes all samples, or all features, of the cell.
+        sampled: job that samples the cell.
+        run: run whose records tell what is done.
     """
     try:
         samples, record = (read_record(run.record(job.kind, job.name)) for job in (sampled, made))

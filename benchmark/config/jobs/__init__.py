@@ -1,1 +1,1 @@
-"""What each job of the workflow is given: a frozen class a stage, made from the config once."""
+"""The jobs of the workflow: a frozen class for each stage, with all that the stage needs."""

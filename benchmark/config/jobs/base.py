@@ -1,4 +1,4 @@
-"""What all jobs have in common."""
+"""The base classes of jobs."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Files = tuple[Path, Sequence[str]]  # a folder, and paths in it
 
 @dataclass(frozen=True, kw_only=True)
 class Job(abc.ABC):
-    """All that one job of the workflow needs. Its stage is given it, and reads no config.
+    """All that one job of the workflow needs, so that its stage reads no config.
 
     Attributes:
-        name: of what the job makes.
+        name: name of what the job makes.
     """
 
     name: str
 
     @abc.abstractmethod
     def compared(self) -> dict[str, Any]:
-        """Return what makes the job run again when it changes, as JSON.
+        """Return what makes the job run again when it changes, as data for JSON.
 
-        Code, the contents of `files` and the outputs of other jobs are compared besides.
+        Besides this, code, the contents of `files` and the outputs of other jobs are compared.
         """
 
     @abc.abstractmethod
     def modules(self) -> list[str]:
-        """Return the modules with which its code begins: of its stage, and of its parts.
+        """Return the modules of its stage and parts; modules that they import are compared too.
 
         Raises:
-            BenchmarkError: a module of the user's is missing.
+            BenchmarkError: a module of the user is missing.
         """
 
     def files(self) -> Files | None:
@@ -48,19 +48,19 @@ class Job(abc.ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedJob(Job):
-    """A job that writes one record, of its own name.
+    """A job that writes one record, with the name of the job.
 
     Attributes:
-        kind: of the record.
+        kind: kind of the record.
     """
 
     kind: ClassVar[Kind]
 
     @abc.abstractmethod
     def spec(self) -> dict[str, Any]:
-        """Return the record's specification: all that the result depends on but files and code.
+        """Return the record's specification: all that the result depends on except files and code.
 
-        Where files lie, how many threads work and on which device changes nothing.
+        Paths of files, the number of threads and the device are not in it.
         """
 
     def compared(self) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class Computing(NamedTuple):
 
 
 def data_spec(source: Source) -> dict[str, Any]:
-    """Return all that the prepared images of a data set depend on, besides files.
+    """Return all that the prepared images of a data set depend on, except files.
 
-    Where files lie changes nothing: what they hold is told by `benchmark.storage.contents`.
+    Paths are not in it; the contents of files are compared by `benchmark.storage.contents`.
     """
     return {"data": source.model_dump(mode="json", exclude=set(source.places))}

@@ -17,11 +17,11 @@ class ControlsJob(RecordedJob):
     """Make all controls of a data set, in one array called `name`.
 
     Attributes:
-        dataset: its name.
-        source: of its images.
-        controls: in the order of the array.
-        count: images of each.
-        seed: of the run.
+        dataset: name of the data set.
+        source: source of its images.
+        controls: controls in the order of the array.
+        count: number of images of each control.
+        seed: seed of the run.
     """
 
     kind = "controls"

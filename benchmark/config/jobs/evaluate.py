@@ -19,12 +19,13 @@ class EvaluateJob(Job):
     """Compute all metrics, and write a record for each subject.
 
     Attributes:
-        subjects: that are judged.
-        sizes: by the name of each, the numbers of images, fewer than all, at which the Fréchet
-            distance is measured too.
-        extractor: whose features are compared.
-        metrics: by the names of their columns.
-        few: number of images below which a distance is marked; None: as the extractor needs.
+        subjects: cells and controls that are evaluated.
+        sizes: numbers of images, below that of a subject, at which the Fréchet distance is also
+            measured, by the name of the subject.
+        extractor: extractor of the features that are compared.
+        metrics: metrics by the names of their columns.
+        few: number of images below which a distance is marked; None: as many as the extractor
+            needs.
     """
 
     subjects: tuple[Subject, ...]
@@ -34,7 +35,7 @@ class EvaluateJob(Job):
     few: int | None
 
     def spec_of(self, subject: Subject) -> dict[str, Any]:
-        """Return all that the figures of a subject depend on, besides its images."""
+        """Return all that the figures of a subject depend on, except its images."""
         metrics = {name: metric.model_dump(mode="json") for name, metric in self.metrics.items()}
         return {
             "subject": subject.name,

@@ -19,12 +19,13 @@ class FeaturesJob(RecordedJob):
     """Embed the images of a cell, of all controls of a data set, or of a data set.
 
     Attributes:
-        extractor: whose features they get.
-        batch: images that are embedded together.
-        device: as in the config.
+        extractor: extractor of the features.
+        batch: number of images that are embedded together.
+        device: device as the config names it.
         is_data: whether `name` is a data set.
-        cell: of this name; None: it is none.
-        shard: images of each shard; None: one job embeds all. The features do not depend on it.
+        cell: cell of this name; None: it is no cell.
+        shard: number of images of each shard, on which the features do not depend; None: one job
+            embeds all images.
     """
 
     kind = "features"
@@ -36,11 +37,11 @@ class FeaturesJob(RecordedJob):
     shard: int | None
 
     def array(self, run: Run) -> Path:
-        """Return where the features lie in a run, or in the folder of a shard."""
+        """Return the path of the features in a run, or in the folder of a shard."""
         return run.features(self.extractor.kind, self.name)
 
     def spec(self) -> dict[str, Any]:
-        """Return what the features depend on, besides the images."""
+        """Return all that the features depend on, except the images."""
         return {"name": self.name, "extractor": self.extractor.kind, "batch": self.batch}
 
     def modules(self) -> list[str]:

@@ -19,10 +19,10 @@ class GatherJob(RecordedJob):
     """Gather the images of a cell.
 
     Attributes:
-        cell: what they are judged as.
-        source: of the data set that they are judged by, to whose size they are brought.
-        folder: where they lie.
-        key: of the folder in the config.
+        cell: cell whose samples the images are.
+        source: source of the data set with which they are compared, to whose size they are resized.
+        folder: folder of the images.
+        key: config key of the folder.
     """
 
     kind = "sample"
@@ -32,11 +32,11 @@ class GatherJob(RecordedJob):
     key: str
 
     def spec(self) -> dict[str, Any]:
-        """Return all that the images depend on, besides files."""
+        """Return all that the images depend on, except files."""
         return {"seed": self.cell.seed, "samples": self.cell.samples, **data_spec(self.source)}
 
     def modules(self) -> list[str]:
-        """Return the stage, and the source that brings images to their size."""
+        """Return the stage, and the source that resizes images."""
         return ["benchmark.stages.gather", type(self.source).__module__]
 
     def files(self) -> Files:

@@ -1,4 +1,4 @@
-"""The job that makes one of the shards of a cell."""
+"""The job that joins the shards of a cell."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MergeJob(Job):
-    """Join shards to what one job would have made of a whole cell.
+    """Join the shards of a cell to what one job for the whole cell would have made.
 
     Attributes:
-        cell: of which they are.
-        whole: the job that would have made it.
+        cell: cell of the shards.
+        whole: job for the whole cell.
     """
 
     cell: Cell
     whole: SampleJob | FeaturesJob
 
     def compared(self) -> dict[str, Any]:
-        """Return what the whole depends on."""
+        """Return what the job for the whole cell depends on."""
         return self.whole.compared()
 
     def files(self) -> Files | None:
-        """Return the user's files that the whole depends on."""
+        """Return the user's files that the job for the whole cell reads."""
         return self.whole.files()
 
     def modules(self) -> list[str]:
-        """Return the stage, what draws the pictures of samples, and the modules of the whole."""
+        """Return the stage, the module of pictures, and the modules of the job for the whole."""
         pictures = ["benchmark.storage.pictures"] if self.whole.kind == "sample" else []
         return ["benchmark.stages.merge", *pictures, *self.whole.modules()]

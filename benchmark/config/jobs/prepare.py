@@ -17,14 +17,14 @@ class PrepareJob(RecordedJob):
     """Prepare the data set `name`.
 
     Attributes:
-        source: of its images.
+        source: source of its images.
     """
 
     kind = "data"
     source: Source
 
     def spec(self) -> dict[str, Any]:
-        """Return all that the images depend on, besides files."""
+        """Return all that the images depend on, except files."""
         return data_spec(self.source)
 
     def modules(self) -> list[str]:
@@ -32,10 +32,10 @@ class PrepareJob(RecordedJob):
         return ["benchmark.stages.prepare", type(self.source).__module__]
 
     def files(self) -> Files | None:
-        """Return the images that a user has.
+        """Return the user's images.
 
         Raises:
-            BenchmarkError: their folder is missing, with its key.
+            BenchmarkError: their folder is missing; the message has its config key.
         """
         try:
             return self.source.local_files()

@@ -1,4 +1,4 @@
-"""The jobs that write tables, plots, the page and comparisons of the records."""
+"""The jobs that write tables, plots, the page and comparisons from records."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class ReportJob(Job):
     """Write one part of the report.
 
     Attributes:
-        run: the name of the run, which stands in it.
-        writers: the modules that write it.
+        run: name of the run, which the report shows.
+        writers: names of the modules that write it.
     """
 
     run: str
@@ -25,5 +25,5 @@ class ReportJob(Job):
         return {"run": self.run}
 
     def modules(self) -> list[str]:
-        """Return what writes it, and what reads a run or a bundle."""
+        """Return the modules that write it, and the one that reads runs and bundles."""
         return [*self.writers, "benchmark.storage.run_files"]

@@ -17,11 +17,11 @@ class RetrieveJob(Job):
     """Find nearest training images and copies, and write a panel and a record for each subject.
 
     Attributes:
-        subjects: that are judged.
-        held_out: the held-out images of their data set, by which copies are told.
-        extractor: in whose features neighbours are near.
-        neighbours: k of the retrieval.
-        panel_rows: samples that a panel shows.
+        subjects: cells and controls for which neighbours are retrieved.
+        held_out: held-out images of their data set, with which suspected copies are compared.
+        extractor: extractor of the features in which neighbours are near.
+        neighbours: number of neighbours that are retrieved.
+        panel_rows: number of samples that a panel shows.
     """
 
     subjects: tuple[Subject, ...]
@@ -31,7 +31,7 @@ class RetrieveJob(Job):
     panel_rows: int
 
     def spec_of(self, subject: Subject) -> dict[str, Any]:
-        """Return all that the record of a subject depends on, besides its images."""
+        """Return all that the record of a subject depends on, except its images."""
         return {
             "subject": subject.name,
             "extractor": self.extractor.kind,
@@ -46,6 +46,6 @@ class RetrieveJob(Job):
         }
 
     def modules(self) -> list[str]:
-        """Return the stage, what makes the controls, and the extractor."""
+        """Return the stage, the controls that are made, and the extractor."""
         made = [type(subject.made).__module__ for subject in self.subjects if subject.made]
         return ["benchmark.stages.retrieve", *made, type(self.extractor).__module__]

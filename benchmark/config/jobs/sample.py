@@ -22,16 +22,17 @@ class SampleJob(RecordedJob):
     """Sample a cell, or a shard of it.
 
     Attributes:
-        cell: what is sampled.
-        sampler: with its options.
-        schedule: of the process; ready weights have their own, if it is known.
-        trained: the training that makes its weights; None: they came ready.
-        ready: weights that came ready; None: they are trained.
-        batch: images that are sampled together.
+        cell: cell that is sampled.
+        sampler: sampler with its options.
+        schedule: schedule of the process; that of ready weights, if it is known.
+        trained: training that makes the weights; None: they are ready.
+        ready: ready weights; None: they are trained.
+        batch: number of images that are sampled together.
         clip: whether estimates of x_0 are confined to the range of images; None: as the weights
             say.
         computing: how the network computes.
-        shard: images of each shard; None: one job samples all. They do not depend on it.
+        shard: number of images of each shard, on which the images do not depend; None: one job
+            samples all images.
     """
 
     kind = "sample"
@@ -46,11 +47,11 @@ class SampleJob(RecordedJob):
     shard: int | None
 
     def array(self, run: Run) -> Path:
-        """Return where the images lie in a run, or in the folder of a shard."""
+        """Return the path of the images in a run, or in the folder of a shard."""
         return run.samples(self.name)
 
     def spec(self) -> dict[str, Any]:
-        """Return all that the samples depend on, besides files of weights."""
+        """Return all that the samples depend on, except files of weights."""
         return {
             "sampler": self.sampler.model_dump(mode="json"),
             "steps": self.cell.sampling.steps,
@@ -73,7 +74,7 @@ class SampleJob(RecordedJob):
         }
 
     def modules(self) -> list[str]:
-        """Return the stage, the sampler, the schedule, and what makes or reads the network."""
+        """Return the stage, the sampler, the schedule, and the modules of the network."""
         if self.trained:
             network = self.trained.network.modules(self.trained.key)
         else:
@@ -87,5 +88,5 @@ class SampleJob(RecordedJob):
         ]
 
     def files(self) -> Files | None:
-        """Return the files of weights on this machine, if they came ready."""
+        """Return the files of ready weights on this machine; None: the weights are trained."""
         return self.ready.checkpoint.local_files() if self.ready else None

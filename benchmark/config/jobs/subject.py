@@ -1,4 +1,4 @@
-"""What is judged."""
+"""What is evaluated: cells and controls."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Subject:
     """The samples of a cell, or a control.
 
     Attributes:
-        name: of its records.
-        dataset: by whose training images it is judged.
-        count: of its images.
-        cell: whose samples it is; None: it is a control.
-        control: as records name it; None: it is a cell.
-        made: what makes the images of the control; None: nothing, they are held-out images.
-        array: the name of the array in which its images and features lie, but for held-out images.
-        first: its first row there.
+        name: name of its records.
+        dataset: data set with whose training images it is compared.
+        count: number of its images.
+        cell: the cell; None: it is a control.
+        control: the control as in records; None: it is a cell.
+        made: part that makes the images of the control; None: it is a cell, or held-out images.
+        array: name of the array of its images and features; empty for held-out images.
+        first: its first row in that array.
     """
 
     name: str

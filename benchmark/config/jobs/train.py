@@ -21,14 +21,14 @@ class TrainJob(RecordedJob):
     """Train the network `name`.
 
     Attributes:
-        cell: one of those that are sampled with its weights.
-        models: all that are sampled with its weights, sorted.
-        seed: of the run.
-        schedule: of its process.
-        network: what is trained.
-        key: of the network in the config.
-        settings: how it is trained.
-        source: of the images that it is trained on.
+        cell: one of the cells that are sampled with its weights.
+        models: names of all models that are sampled with its weights, sorted.
+        seed: seed of the run.
+        schedule: schedule of its process.
+        network: network that is trained.
+        key: config key of the network.
+        settings: options of the training.
+        source: source of the training images.
         computing: how the network computes.
     """
 

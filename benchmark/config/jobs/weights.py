@@ -1,4 +1,4 @@
-"""Weights that came ready, and what they must be for."""
+"""Ready weights, and the data and the schedule that they must fit."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadyWeights:
-    """The weights of a model, for one schedule of the grid.
+    """The ready weights of a model, for one schedule of the grid.
 
     Attributes:
-        key: of the weights in the config.
-        checkpoint: where they lie, and in which format.
-        description: what they say of themselves; None: they have to be fetched first.
-        dataset: whose images samples are judged by.
-        resolution: of these.
-        schedule_name: in the grid.
-        schedule: what the grid means by it.
-        is_stated: whether the config states its options.
+        key: config key of the weights.
+        checkpoint: where the weights are, and in which format.
+        description: what is known of the weights; None: they must be downloaded first.
+        dataset: data set with whose images samples are compared.
+        resolution: resolution of these images.
+        schedule_name: name of the schedule in the grid.
+        schedule: schedule of that name in the config.
+        is_stated: whether the config states the options of the schedule.
     """
 
     key: str
@@ -39,12 +39,12 @@ class ReadyWeights:
     is_stated: bool
 
     def spec(self) -> dict[str, Any]:
-        """Return what the config says of them, but for where their files lie."""
+        """Return what the config says of the weights, except where their files are."""
         return self.checkpoint.model_dump(mode="json", exclude=set(self.checkpoint.places))
 
     def modules(self) -> list[str]:
-        """Return what reads them, and what makes their network."""
-        # What a hub keeps is not read before the job.
+        """Return the module that reads the weights, and those of their network."""
+        # The network of weights on a hub is not known before the job.
         network = self.description.spec if self.description else None
         reader = type(self.checkpoint).__module__
         return [reader, *(network.modules(self.key) if network else [])]
@@ -53,7 +53,7 @@ class ReadyWeights:
         """Return the network with its weights, on the CPU.
 
         Raises:
-            BenchmarkError: they cannot be loaded, or are for other data or another schedule.
+            BenchmarkError: the weights cannot be loaded, or are for other data or another schedule.
         """
         loaded = self.checkpoint.load(cache)
         self.check(loaded)
@@ -63,7 +63,7 @@ class ReadyWeights:
         """Refuse weights that are not for the data or the schedule of the grid.
 
         Raises:
-            BenchmarkError: with what they are for.
+            BenchmarkError: they are not; the message says what they are for.
         """
         if found.resolution != self.resolution:
             raise BenchmarkError(
