@@ -1,6 +1,6 @@
 """Downloads: only over TLS, and only of files whose hash is known before.
 
-The library pooch compares hashes too, but it also accepts http and ftp, and it reads an answer of any
+The library pooch compares hashes too, but it also accepts http and ftp and reads answers of any
 size, so it could not replace this module.
 """
 
