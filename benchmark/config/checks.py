@@ -16,7 +16,8 @@ from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.processes.base import Process, check_prediction
 from benchmark.diffusion.samplers import Sampler
 from benchmark.diffusion.schedules import Schedule
-from benchmark.models.description import Description
+from benchmark.models.description import Description, check_variance
+from benchmark.models.networks import Network
 
 if TYPE_CHECKING:
     from benchmark.config.schema import Training
@@ -42,20 +43,38 @@ def check_loss(at: str, training: Training, schedule: str, process: Process) -> 
         raise ValueError(f"{at}.{option}: only {' and '.join(owners)} have it, not {schedule}")
 
 
+def check_learned(at: str, training: Training, named: str, network: Network) -> None:
+    """Refuse a network and a training of which one alone is of variances."""
+    trained = bool(training.loss_options().get("learned_variance"))
+    if trained and not network.learns_variance:
+        raise ValueError(
+            f"{at}.learned_variance: {named} has no output channels for the variance, only as many "
+            "as images have: a unet with learned_variance: true would do"
+        )
+    if network.learns_variance and not trained:
+        raise ValueError(
+            f"{named}.learned_variance: nothing trains the variance: {at}.learned_variance: true "
+            "would do"
+        )
+
+
 def check_plan(
     schedule: Schedule,
     sampler: Sampler,
     steps: Iterable[int],
     at: str,
     weights: Description | None,
+    network: Network | None,
 ) -> None:
-    """Refuse a schedule, a sampler, numbers of steps and weights that do not fit together."""
+    """Refuse a schedule, a sampler, steps, and weights or a network that do not fit together."""
     try:
         process = schedule.process()
+        if network is not None:
+            check_variance(sampler, network.learns_variance)
         for count in steps:
             times = sampler.plan(process, count)
             if weights is not None:
-                weights.check_times(times)
+                weights.check_sampler(sampler, times)
     except BenchmarkError as error:
         raise ValueError(f"{at}.{error}") from None
 

@@ -9,7 +9,14 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from benchmark.config.checks import LEAST_IMAGES, check_data, check_loss, check_plan, known
+from benchmark.config.checks import (
+    LEAST_IMAGES,
+    check_data,
+    check_learned,
+    check_loss,
+    check_plan,
+    known,
+)
 from benchmark.config.grid import Grid
 from benchmark.config.schema import Entry
 from benchmark.core.errors import BenchmarkError
@@ -58,7 +65,9 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
         for sampler in entry.sampler:
             sampled_with = config.schedule_of(model, schedule)
             described = config.described.get(model)
-            check_plan(sampled_with, config.sampler(sampler), entry.steps, at, described)
+            trained = config.network_and_training(model)
+            network = trained[0] if trained else None
+            check_plan(sampled_with, config.sampler(sampler), entry.steps, at, described, network)
 
 
 def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
@@ -86,8 +95,13 @@ def _check_model(config: Grid, model: str, schedule: str) -> None:
         return
     process = config.schedule(schedule).process()
     network, training = trained
-    network.check_process(f"networks.{config.models[model].network}", schedule, process)
-    check_loss(f"training.{config.models[model].training}", training, schedule, process)
+    named, at = (
+        f"networks.{config.models[model].network}",
+        f"training.{config.models[model].training}",
+    )
+    network.check_process(named, schedule, process)
+    check_loss(at, training, schedule, process)
+    check_learned(at, training, named, network)
 
 
 def _check_described(config: Grid, model: str, schedule: str) -> None:

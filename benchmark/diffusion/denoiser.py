@@ -21,7 +21,13 @@ class Estimate:
 
     Of x_0 and ε one may be None where x_t is given: it then follows when it is first asked for, so
     that a sampler pays for nothing that it does not use.
+
+    Attributes:
+        variance: where the variance of a step is between that of the posterior, -1, and that of the
+            forward step, 1: B×C×H×W; None: the network does not predict it.
     """
+
+    variance: Tensor | None = None
 
     def __init__(
         self,
@@ -107,7 +113,9 @@ class Denoiser:
         if not self.clip:
             return estimate
         x0 = estimate.x0.clamp(*self.process.data_range)
-        return estimate_from("x0", x0, x, alpha, sigma)
+        confined = estimate_from("x0", x0, x, alpha, sigma)
+        confined.variance = estimate.variance
+        return confined
 
     def _scales_of(self, t: float) -> tuple[float, float, Any]:
         """Return α, σ and the condition of a time, as Python numbers."""
@@ -121,8 +129,13 @@ def estimate_from(
     """Return the estimate of which `output` is the part that `prediction` names.
 
     All follow from x_t = α x_0 + σ ε; with v also where α² + σ² is not 1, and with both v and the
-    velocity also where α or σ is 0.
+    velocity also where α or σ is 0. An output of twice the channels of x predicts the variance too.
     """
+    if output.shape[1] == 2 * x.shape[1]:
+        output, variance = output.chunk(2, dim=1)
+        estimate = estimate_from(prediction, output, x, alpha, sigma)
+        estimate.variance = variance
+        return estimate
     if prediction == "x0":
         return Estimate(output, None, alpha, sigma, x)
     if prediction == "velocity":

@@ -83,7 +83,10 @@ def loss_at(
     target = prediction if ends_in_noise(process) else loss.target
     difference = getattr(estimate, target) - getattr(truth, target)
     error = difference.square().flatten(1)  # (B, CHW)
-    return loss.weigh(error, process, t, sigma)
+    weighed = loss.weigh(error, process, t, sigma)
+    if estimate.variance is None:
+        return weighed
+    return weighed + loss.of_variance(process, x_0, estimate, t)
 
 
 @lru_cache(maxsize=8)

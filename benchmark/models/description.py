@@ -33,6 +33,7 @@ class Description:
         scheduler: scheduler of the checkpoint, if it has one.
         whole_times: whether the network can only be given the T whole times of the process.
         choices: settings of the checkpoint that were not followed when its files were chosen.
+        learns_variance: whether the network predicts the variance of a step, too.
     """
 
     spec: Network | None
@@ -43,16 +44,20 @@ class Description:
     scheduler: Scheduler | None = None
     whole_times: bool = False
     choices: tuple[Choice, ...] = ()
+    learns_variance: bool = False
 
-    def check_times(self, timesteps: Array) -> None:
-        """Refuse times for which the network has no embedding.
+    def check_sampler(self, sampler: Sampler, timesteps: Array) -> None:
+        """Refuse a sampler that needs times or a variance that the network does not know.
 
         Args:
-            timesteps: times that a sampler gives to the network, of shape (steps,).
+            sampler: sampler of the grid.
+            timesteps: times that it gives to the network, of shape (steps,).
 
         Raises:
-            BenchmarkError: a time lies between two times that the network has learnt.
+            BenchmarkError: a time lies between two times that the network has learnt, or the
+                network predicts no variance.
         """
+        check_variance(sampler, self.learns_variance)
         if self.whole_times and (timesteps % 1).any():
             raise BenchmarkError(
                 "sampler: its times lie between those that the network has learnt an embedding of: "
@@ -87,6 +92,19 @@ class Description:
         known = {field.name: getattr(self, field.name) for field in fields(Description)}
         known["choices"] = self.choices + choices
         return Loaded(**known, network=network.eval(), name=name, sha256=sha256, facts=facts)
+
+
+def check_variance(sampler: Sampler, is_learned: bool) -> None:
+    """Refuse a sampler that needs the variance of a network that does not predict it.
+
+    Raises:
+        BenchmarkError: with what would do.
+    """
+    if sampler.needs_variance and not is_learned:
+        raise BenchmarkError(
+            f"sampler: {sampler.kind} needs a network that predicts its variance, in twice the "
+            "channels of images, which this one does not: choose fixed_small or fixed_large"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,7 +107,7 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
             "right"
         )
     return Description(
-        spec=unet_spec(pipeline.network, pipeline.network_path),
+        spec=unet_spec(pipeline.network, pipeline.network_path, scheduler.learned_variance),
         schedule=schedule,
         prediction=prediction,
         clip=process.clips and bool(scheduler.settings.get("clip_sample")),
@@ -115,20 +115,22 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
         scheduler=scheduler,
         whole_times=_learns_times(pipeline, process),
         choices=pipeline.choices,
+        learns_variance=scheduler.learned_variance,
     )
 
 
-def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
+def unet_spec(config: dict[str, Any], path: Path, learned_variance: bool = False) -> UNet | None:
     """Return the options with which our U-Net equals a UNet2DModel, or None if no options do.
 
     Args:
         config: content of its config.json.
         path: path of that file, for errors.
+        learned_variance: whether the network predicts the variance of a step, too.
 
     Raises:
         BenchmarkError: the file describes another network, or a conditional one.
     """
-    _check_unconditional(UNET_DEFAULTS | config, path)
+    _check_unconditional(UNET_DEFAULTS | config, path, learned_variance)
     _check_keys(config, path)
     config = UNET_DEFAULTS | config
     attention = tuple(str(kind).startswith("Attn") for kind in config["down_block_types"] or [])
@@ -161,6 +163,7 @@ def unet_spec(config: dict[str, Any], path: Path) -> UNet | None:
         "flip_sin_to_cos": config["flip_sin_to_cos"],
         "downsample_padding": config["downsample_padding"],
         "image_channels": config["in_channels"],
+        "learned_variance": learned_variance,
     }
     try:
         return UNet.model_validate(options)
@@ -268,13 +271,18 @@ def _check_keys(config: dict[str, Any], path: Path) -> None:
             )
 
 
-def _check_unconditional(config: dict[str, Any], path: Path) -> None:
+def _check_unconditional(config: dict[str, Any], path: Path, learned_variance: bool) -> None:
     kind = config.get("_class_name")
     if kind != "UNet2DModel":
         raise BenchmarkError(f"{path}: describes a {kind}: a UNet2DModel would be right")
     if config["class_embed_type"] is not None or config["num_class_embeds"] is not None:
         raise BenchmarkError(f"{path}: the network wants a class: an unconditional one would do")
-    if config["in_channels"] != config["out_channels"]:
+    if learned_variance and config["out_channels"] != 2 * config["in_channels"]:
+        raise BenchmarkError(
+            f"{path}: makes {config['out_channels']} channels of {config['in_channels']}: twice as "
+            "many would be right, as the scheduler's variance_type 'learned_range' says"
+        )
+    if not learned_variance and config["in_channels"] != config["out_channels"]:
         raise BenchmarkError(
             f"{path}: makes {config['out_channels']} channels of {config['in_channels']}: as many "
             "would be right, since samplers want one prediction a pixel"

@@ -138,7 +138,7 @@ class Drawing:
         )
         self.sampler = job.sampler
         self.timesteps = self.sampler.plan(self.process, job.cell.sampling.steps)
-        loaded.check_times(self.timesteps)
+        loaded.check_sampler(self.sampler, self.timesteps)
         self.chain = Chain(self.process, len(self.timesteps))
         self.progress: Iterator[int] = iter(())
         self.checkpoint = Checkpoint(

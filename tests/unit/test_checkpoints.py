@@ -115,7 +115,7 @@ def ours(found: Loaded, sampler: str, steps: int, **options: Any) -> np.ndarray:
 
     model = Denoiser(found.network, process, found.prediction, found.clip)
     times = chosen.plan(process, steps)
-    found.check_times(times)
+    found.check_sampler(chosen, times)
     with torch.no_grad():
         x = chosen.sample(model, process, noise(), times, noise)
     return ((process.decode(x) / 2 + 0.5).clamp(0, 1)).permute(0, 2, 3, 1).numpy()
@@ -184,6 +184,40 @@ def test_a_ddim_pipeline_makes_ddim_of_any_scheduler(
     assert found.scheduler.kind == "DDIMScheduler"
     expected = theirs(folder, "DDIMPipeline", 10, use_clipped_model_output=found.clip)
     np.testing.assert_allclose(ours(found, "ddim", 10), expected, atol=2e-3)
+
+
+def with_variance(folder: Path) -> Path:
+    """Give a pipeline a network that predicts its variance, and the scheduler that says so."""
+    diffusers_unet(LIKE_CELEBAHQ | {"out_channels": 6}).save_pretrained(folder / "unet")
+    return with_scheduler(
+        folder, "DDPMScheduler", num_train_timesteps=100, variance_type="learned_range"
+    )
+
+
+@pytest.mark.parametrize("network", [{}, {"act_fn": "gelu"}])
+def test_learned_variances_are_sampled_as_in_diffusers(
+    folder: Path, network: dict[str, Any]
+) -> None:
+    with_variance(folder)
+    diffusers_unet(LIKE_CELEBAHQ | {"out_channels": 6} | network).save_pretrained(folder / "unet")
+    assert choices(folder, "ddpm", variance="learned_range") == []
+    assert (
+        "the checkpoint says variance_type learned_range; the grid's ddpm uses variance "
+        in (choices(folder, "ddpm")[0])
+    )
+    found = load(folder)
+    assert found.learns_variance
+    assert (found.spec is None) == bool(network)
+    expected = theirs(folder, "DDPMPipeline", 10)
+    sampled = ours(found, "ddpm", 10, variance="learned_range")
+    np.testing.assert_allclose(sampled, expected, atol=2e-3)
+
+
+def test_a_network_without_the_variance_that_its_scheduler_says_is_refused(folder: Path) -> None:
+    with_scheduler(folder, "DDPMScheduler", variance_type="learned_range")
+    assert "makes 3 channels of 3: twice as many would be right, as the" in refusal(folder)
+    rewrite(with_variance(folder) / SCHEDULER, variance_type="fixed_small")
+    assert "makes 6 channels of 3: as many would be right" in refusal(folder)
 
 
 def test_a_schedule_that_ends_in_noise_alone_is_sampled_as_in_diffusers(folder: Path) -> None:
@@ -312,7 +346,6 @@ def test_settings_of_another_scheduler_are_named_as_diffusers_does_not_read_them
     ("kind", "settings", "wrong"),
     [
         (DDPM, {"variance_type": "learned"}, "variance_type is 'learned': only networks that"),
-        (DDPM, {"variance_type": "learned_range"}, "variance_type is 'learned_range': only"),
         (DDPM, {"trained_betas": [0.1] * 100}, "trained_betas is set: only schedules"),
         (DDPM, {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr: eps says nothing of the"),
         (DDPM, {"thresholding": True}, "thresholding is set: only clip_sample is done"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
 from benchmark.diffusion.processes.base import Prediction, Process
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from benchmark.diffusion.denoiser import Estimate
 
 LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
 
@@ -51,3 +54,21 @@ class Loss(StrictModel):
             t: the times of the images, B; in float64 where time is continuous.
             sigma: σ(t), B, in float64.
         """
+
+    def of_variance(self, process: Process, x_0: Tensor, estimate: Estimate, t: Tensor) -> Tensor:
+        """Return what is added for the variances that a network predicts, a scalar.
+
+        Args:
+            process: the process that is learnt.
+            x_0: images, B×C×H×W.
+            estimate: of x_0 and of the variance, from x_t.
+            t: the times of the images, B.
+
+        Raises:
+            BenchmarkError: the loss has nothing that trains them.
+        """
+        raise BenchmarkError(
+            f"training: nothing of the loss {self.kind} trains the second half of the channels "
+            "that this network makes: learned_variance on a discrete VP schedule would, or a "
+            "network of as many channels as images have"
+        )

@@ -51,6 +51,11 @@ class Sampler(StrictModel):
     kind: str
     spacing: SpacingOption = None
 
+    @property
+    def needs_variance(self) -> bool:
+        """Tell whether its steps need the variance that a network predicts."""
+        return False
+
     @abstractmethod
     def sample(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmark.diffusion.samplers.base import Sampler, blend, rows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from benchmark.diffusion.denoiser import Estimate
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
@@ -25,9 +27,16 @@ class DDPM(Sampler):
 
     paper = "[Ho et al. 2020](https://arxiv.org/abs/2006.11239), algorithm 2"
     kind: Literal["ddpm"] = "ddpm"
-    variance: Literal["fixed_small", "fixed_large"] = Field(
-        default="fixed_small", description="That of the posterior, or of the forward step"
+    variance: Literal["fixed_small", "fixed_large", "learned_range"] = Field(
+        default="fixed_small",
+        description="That of the posterior, of the forward step, or between the two where the "
+        "network says (Nichol and Dhariwal 2021, equation 15)",
     )
+
+    @property
+    def needs_variance(self) -> bool:
+        """Tell whether the variance is the network's."""
+        return self.variance == "learned_range"
 
     def sample(
         self,
@@ -44,14 +53,30 @@ class DDPM(Sampler):
         of_x0 = alpha[1:] * (g / sigma[:-1]) ** 2  # equation 7, left
         of_x = a * (sigma[1:] / sigma[:-1]) ** 2  # equation 7, middle
         small = g * sigma[1:] / sigma[:-1]  # equation 7, right: the square root of β̃_t
-        std = small if self.variance == "fixed_small" else g  # section 3.2
+        std = g if self.variance == "fixed_large" else small  # section 3.2
         std = np.append(std[:-1], 0.0)  # z = 0 in the last step, algorithm 2, line 3
         x = x_T
-        for i, (t, of_x0_t, of_x_t, std_t) in enumerate(rows(timesteps, of_x0, of_x, std)):
-            x0 = model(x, t).x0
+        table = rows(timesteps, of_x0, of_x, std, g)
+        for i, (t, of_x0_t, of_x_t, std_t, g_t) in enumerate(table):
+            estimate = model(x, t)
             if callback:
-                callback(i, t, x, x0)
-            x = blend(of_x0_t, x0, of_x_t, x)  # μ̃_t of equation 7
-            if std_t > 0:
+                callback(i, t, x, estimate.x0)
+            x = blend(of_x0_t, estimate.x0, of_x_t, x)  # μ̃_t of equation 7
+            if std_t > 0 and self.needs_variance:
+                x.addcmul_(noise(), between(std_t, g_t, estimate))
+            elif std_t > 0:
                 x.add_(noise(), alpha=std_t)  # equation 6
         return x
+
+
+def between(small: float, large: float, estimate: Estimate) -> Tensor:
+    """Return the standard deviation of a step, B×C×H×W, Nichol and Dhariwal 2021, equation 15.
+
+    Args:
+        small: that of the posterior.
+        large: that of the forward step.
+        estimate: which says where it is between them.
+    """
+    assert estimate.variance is not None
+    part = (estimate.variance + 1) / 2
+    return (part * math.log(large / small)).exp() * small

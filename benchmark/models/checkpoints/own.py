@@ -96,4 +96,11 @@ def _describe(path: Path, header: Mapping[str, Any], trusted: bool = False) -> D
             "networks are loaded"
         )
     process = schedule.process()
-    return Description(spec, schedule, prediction or process.prediction, process.clips, resolution)
+    return Description(
+        spec,
+        schedule,
+        prediction or process.prediction,
+        process.clips,
+        resolution,
+        learns_variance=spec.learns_variance,
+    )

@@ -44,13 +44,16 @@ class UNetModule(nn.Module):
         self.mid_block = Middle(spec, last)
         self.up_blocks = nn.ModuleList(_up_levels(spec))
         self.conv_norm_out = nn.GroupNorm(spec.groups, first, spec.norm_eps)
-        self.conv_out = nn.Conv2d(first, pixels, 3, padding=1)
+        self.conv_out = nn.Conv2d(first, pixels * (1 + spec.learned_variance), 3, padding=1)
         if spec.output_gates:
             self.gates = nn.Linear(4 * first, 2 * pixels)
             self._start_as_identity()
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Predict from x: B×C×H×W and t: B; H and W are multiples of `spec.multiple`."""
+        """Predict from x: B×C×H×W and t: B; H and W are multiples of `spec.multiple`.
+
+        With `learned_variance` it is B×2C×H×W.
+        """
         emb = self.time_embedding(self.time_proj(t).to(x.dtype))  # (B, 4 channels[0])
         if self.spec.sigma_data is not None:
             sigma = t.to(x.dtype)[:, None, None, None]
@@ -67,7 +70,8 @@ class UNetModule(nn.Module):
         h = self.conv_out(F.silu(self.conv_norm_out(h)))
         if self.spec.output_gates:
             a, b = self.gates(F.silu(emb))[:, :, None, None].chunk(2, 1)
-            h = a * h + b * x
+            h, *variance = h.split(x.shape[1], 1)
+            h = torch.cat([a * h + b * x, *variance], 1) if variance else a * h + b * x
         h = F.pixel_shuffle(h, self.spec.patch)
         if self.spec.time_embedding == "fourier":
             return h / t.to(h.dtype)[:, None, None, None]

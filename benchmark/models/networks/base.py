@@ -36,6 +36,11 @@ class Network(StrictModel):
         """
 
     @property
+    def learns_variance(self) -> bool:
+        """Tell whether `forward` returns B×2C×H×W, the second half for the variance of a step."""
+        return False
+
+    @property
     def multiple(self) -> int:
         """The number of which height and width must be multiples."""
         return 1

@@ -94,6 +94,11 @@ class UNet(Network):
         default=0, description="0 pads right and bottom alone, 1 pads all four sides"
     )
     image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
+    learned_variance: bool = Field(
+        default=False,
+        description="Twice as many output channels, the second half for the variance of each step "
+        "(Nichol and Dhariwal 2021, section 3.1); goes with learned_variance of a training",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> UNet:
@@ -126,6 +131,11 @@ class UNet(Network):
 
         self.check_resolution(resolution)
         return UNetModule(self)
+
+    @property
+    def learns_variance(self) -> bool:
+        """Tell whether the second half of the output channels is for the variance."""
+        return self.learned_variance
 
     @property
     def multiple(self) -> int:
