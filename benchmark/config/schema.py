@@ -86,11 +86,15 @@ class _Optimisation(StrictModel):
     batch: int = Field(default=64, ge=1, le=MOST_IMAGES, description="Images of an optimiser step")
     lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate")
     warmup: int = Field(default=100, ge=0, le=10**9, description="Steps of linear warm-up")
-    decay: Literal["cosine", "constant"] = Field(default="cosine", description="After warm-up")
+    decay: Literal["cosine", "constant"] = Field(
+        default="cosine", description="Learning rate after warm-up"
+    )
     betas: tuple[Beta, Beta] = Field(
         default=(0.9, 0.999), description="Decays of AdamW's averages of gradients and squares"
     )
-    weight_decay: float = Field(default=0.01, ge=0, le=1000, description="Of AdamW, a step and lr")
+    weight_decay: float = Field(
+        default=0.01, ge=0, le=1000, description="Each step shrinks weights by lr times this"
+    )
     clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
     ema: float | None = Field(
         default=0.999,
@@ -146,7 +150,9 @@ class Model(StrictModel):
     """
 
     family: _Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
-    data: Name = Field(description="What is learnt; of ready weights, what samples are judged by")
+    data: Name = Field(
+        description="What is learnt; for ready weights, with what samples are compared"
+    )
     network: Name | None = Field(default=None, description="What is trained from scratch")
     training: Name | None = Field(default=None, description="How it is trained")
     weights: CheckpointFormat | None = Field(
@@ -176,7 +182,9 @@ class Entry(StrictModel):
     """A block of the grid, which stands for all combinations of the items in its lists."""
 
     table: Name = Field(description="The table in which these rows stand")
-    model: Several[Name] = Field(description="Whose samples are drawn, or whose images are judged")
+    model: Several[Name] = Field(
+        description="Models that are sampled, or whose images are evaluated"
+    )
     schedule: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
     sampler: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
     steps: Listed[Annotated[int, Field(ge=1, le=MOST_STEPS)]] = Field(
@@ -189,7 +197,7 @@ class Entry(StrictModel):
         description="Images that one job draws, rounded up to whole batches; null: all",
     )
     seed: Several[Seed] = Field(
-        default=[0], description="Of the samples; which images of a folder are taken"
+        default=[0], description="Seed of the samples, or of the choice of images from a folder"
     )
 
     @property
@@ -203,7 +211,7 @@ class Evaluation(StrictModel):
     """How samples are evaluated: by one Fréchet distance and any other metrics."""
 
     extractor: str = Field(
-        default="efficientnet-lite0", description="Whose features of images are compared"
+        default="efficientnet-lite0", description="The extractor of the features that are compared"
     )
     metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
     sizes: list[Annotated[int, Field(ge=LEAST_IMAGES, le=MOST_IMAGES)]] = Field(
@@ -217,7 +225,7 @@ class Evaluation(StrictModel):
     )
     controls: list[str] = Field(
         default=["noise", "blur", "dropped-mode", "copies"],
-        description="Made images that are judged as samples are",
+        description="Made images that are evaluated as samples are",
     )
     neighbours: int = Field(
         default=5, ge=1, le=100, description="k of the nearest-neighbour retrieval"

@@ -56,9 +56,11 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-LegacySeed = Annotated[int, Field(ge=0, lt=2**32)]  # of NumPy's RandomState
-Groups = Annotated[int, Field(ge=2, le=10_000)]  # of a jackknife
-MOST_IMAGES = 10_000_000  # of one set: five times as many as the largest published set has
+LegacySeed = Annotated[int, Field(ge=0, lt=2**32)]  # a seed of NumPy's RandomState
+Groups = Annotated[int, Field(ge=2, le=10_000)]  # the number of groups of a jackknife
+MOST_IMAGES = (
+    10_000_000  # the most images of a set: five times as many as in the largest published one
+)
 
 
 def _one_line(value: Path | str) -> Path | str:

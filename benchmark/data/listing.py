@@ -46,8 +46,8 @@ def image_files(folder: Path, key: str = "") -> Listing:
     Links to files and folders are followed, each folder once, so that a loop of links ends.
 
     Args:
-        folder: with any subfolders.
-        key: of the config that names the folder; it begins the message of an error.
+        folder: folder, whose subfolders are listed too.
+        key: config key of the folder, with which error messages begin.
 
     Raises:
         BenchmarkError: there is no such folder, it cannot be listed, it holds no image, or it holds
@@ -112,7 +112,7 @@ def walk(folder: Path, key: str = "") -> Iterator[tuple[Path, list[str], list[st
 
     Args:
         folder: folder in which the walk begins.
-        key: of the config that names the folder; it begins the message of an error.
+        key: config key of the folder, with which error messages begin.
 
     Yields:
         A folder, and the names of the folders and of the files in it. Folders that the caller

@@ -32,7 +32,7 @@ class Activity(StrictModel):
 
     seconds: NotNegative = Field(description="Wall time of the span")
     others: NotNegative | None = Field(
-        default=None, description="Cores that other processes kept busy, of those of the job"
+        default=None, description="Cores of the job that other processes kept busy"
     )
     stolen: NotNegative | None = Field(
         default=None, description="Cores that the host of a virtual machine gave to other guests"
@@ -48,14 +48,18 @@ class Activity(StrictModel):
 class Contention(StrictModel):
     """What else used the machine before and while something was timed."""
 
-    cores: Count = Field(description="Which the job might use")
-    needed: Count = Field(description="Of these, without others on them: all, or one to feed a GPU")
+    cores: Count = Field(description="Cores that the job might use")
+    needed: Count = Field(
+        description="Cores that the job needs for itself: all, or one to feed a GPU"
+    )
     load: NotNegative | None = Field(
         description="Processes that wanted to run, a mean over the minute before the timed part"
     )
-    before: Activity = Field(description="From the start of the job to that of the timed part")
+    before: Activity = Field(description="Before the timed part, from the start of the job")
     during: Activity
-    cpu_mhz: NotNegative | None = Field(default=None, description="Of the processor, at the end")
+    cpu_mhz: NotNegative | None = Field(
+        default=None, description="Frequency of the processor at the end"
+    )
     gpu_used: NotNegative | None = Field(
         default=None, description="Share of the time in which others used the GPU, before"
     )
@@ -113,9 +117,9 @@ class Counters(NamedTuple):
     time: float
     busy: float | None = None  # work of the job's cores, for all processes
     own: float | None = None  # work of the job's processes
-    stolen: float | None = None  # from the job's cores, by the host
-    throttled: float | None = None  # by quotas, from all cores together
-    overheated: float | None = None  # of the core that was overheated the longest
+    stolen: float | None = None  # time that the host took from the job's cores
+    throttled: float | None = None  # time that quotas withheld from all cores together
+    overheated: float | None = None  # time for which the hottest core was slowed down
 
 
 class GpuUse(NamedTuple):

@@ -48,10 +48,11 @@ class Provenance(StrictModel):
     """The machine and the code that ran the job."""
 
     cpu: str
-    cores: Count = Field(description="That the job could use: see `available_cores`")
+    cores: Count = Field(description="Cores that the job could use: see `available_cores`")
     threads: Count
     processes: Count = Field(
-        default=1, description="That shared the job, each with so many threads and a GPU of its own"
+        default=1,
+        description="Processes of the job, each with this number of threads and a GPU of its own",
     )
     memory_bytes: int
     device: str

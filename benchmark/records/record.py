@@ -123,9 +123,11 @@ class Protocol(StrictModel):
 class Checkpoint(StrictModel):
     """Weights that came ready, and what came with them."""
 
-    sha256: str = Field(description="Of the file of weights")
-    name: str = Field(description="Where they are from: an id on a hub, or a file's name")
-    schedule: dict[str, Any] = Field(description="That they were trained for, as in a config")
+    sha256: str = Field(description="Hash of the file of weights")
+    name: str = Field(description="Origin of the weights: an id on a hub, or the name of a file")
+    schedule: dict[str, Any] = Field(
+        description="Schedule for which they were trained, as in a config"
+    )
     prediction: str = Field(description="What the network predicts")
     clip: bool = Field(description="Whether estimates of x_0 were confined to the range of images")
     facts: dict[str, Any] = Field(description="Revision and configuration, as found")
@@ -169,14 +171,16 @@ class Record(StrictModel):
         description="Why a value could not be computed, by its name; one of `sized` is called "
         "distance_at_ and its number of images",
     )
-    prepared: Prepared | None = Field(default=None, description="Of a data set")
-    trained: Trained | None = Field(default=None, description="Of a training")
-    gathered: Gathered | None = Field(default=None, description="Of images made elsewhere")
-    made: MadeControls | None = Field(default=None, description="Of controls")
-    embedding: Embedded | None = Field(default=None, description="Of features")
-    judged: JudgedAgainst | None = Field(default=None, description="Of metrics")
-    retrieved: Retrieved | None = Field(default=None, description="Of a retrieval")
-    shard_identity: ShardIdentity | None = Field(default=None, description="Of a shard")
+    prepared: Prepared | None = Field(default=None, description="Section of a data set")
+    trained: Trained | None = Field(default=None, description="Section of a training")
+    gathered: Gathered | None = Field(default=None, description="Section of images made elsewhere")
+    made: MadeControls | None = Field(default=None, description="Section of controls")
+    embedding: Embedded | None = Field(default=None, description="Section of features")
+    judged: JudgedAgainst | None = Field(default=None, description="Section of metrics")
+    retrieved: Retrieved | None = Field(default=None, description="Section of a retrieval")
+    shard_identity: ShardIdentity | None = Field(
+        default=None, description="What identifies a shard"
+    )
     shard_images: Count | None = Field(
         default=None, description="Images of each shard that was merged; null: one job made all"
     )
@@ -192,7 +196,7 @@ class Record(StrictModel):
         "each sitting of a training; empty: not told",
     )
     jobs: list[JobRun] | None = Field(
-        default=None, description="Those of its shards, and the one that merged them"
+        default=None, description="Runs of the jobs of all shards, and of the job that merged them"
     )
 
     @model_validator(mode="before")

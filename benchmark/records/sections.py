@@ -19,21 +19,25 @@ _PART, _REASON = "accused_of_", "no_"
 class Prepared(StrictModel):
     """The images of a data set, as they were prepared."""
 
-    origin: str = Field(description="Where they are from")
+    origin: str = Field(description="Where the images come from")
     licence: str
     attribution: str
     resolution: Count | None = None
     train_sha256: str = ""
     held_out_sha256: str = ""
-    skipped_images: list[str] = Field(default=[], description="That could not be read, and why")
-    conversions: list[str] = Field(default=[], description="How many took which conversion")
-    ignored_files: list[str] = Field(default=[], description="How many are no images, by kind")
+    skipped_images: list[str] = Field(
+        default=[], description="Images that could not be read, and why"
+    )
+    conversions: list[str] = Field(default=[], description="Numbers of images, by conversion")
+    ignored_files: list[str] = Field(
+        default=[], description="Numbers of files that are no images, by kind"
+    )
 
 
 class Trained(StrictModel):
     """What was trained, and on which data."""
 
-    models: list[Name] = Field(description="That are sampled with these weights")
+    models: list[Name] = Field(description="Models that are sampled with these weights")
     schedule: Name | None = None
     dataset: Name
     parameters: Count
@@ -45,11 +49,15 @@ class Trained(StrictModel):
 class Gathered(StrictModel):
     """Images that were made elsewhere."""
 
-    folder: str = Field(description="Its name, without its place")
+    folder: str = Field(description="Name of the folder, without its path")
     images_in_folder: Count
-    ignored_files: list[str] = Field(default=[], description="How many are no images, by kind")
-    files: list[str] = Field(default=[], description="In the order of the samples")
-    conversions: list[str] = Field(default=[], description="How many took which conversion")
+    ignored_files: list[str] = Field(
+        default=[], description="Numbers of files that are no images, by kind"
+    )
+    files: list[str] = Field(
+        default=[], description="Names of the files, in the order of the samples"
+    )
+    conversions: list[str] = Field(default=[], description="Numbers of images, by conversion")
 
 
 class MadeControls(StrictModel):
@@ -86,8 +94,8 @@ class Retrieved(StrictModel):
     accused: list[int] = Field(default=[], description="Numbers of the images, from 0")
     closest: list[int] | None = Field(
         default=None,
-        description="Images that lie closer than all held-out images, where these are too many by "
-        "chance; null: not told",
+        description="Images that lie closer than all held-out images, if there are too many by "
+        "chance; null: unknown",
     )
     least_accused: int | None = Field(
         default=None, description="Copies below which none is accused; null: not judged"

@@ -14,7 +14,7 @@ class Lap(NamedTuple):
     """A part of a batch that was timed."""
 
     seconds: float
-    images: float  # of the batch, in proportion to the network evaluations of this part
+    images: float  # share of the batch's images, in proportion to the lap's network evaluations
     batch: int  # images of the batch
 
 
@@ -31,7 +31,7 @@ class Timing(StrictModel):
         "not told",
     )
     network_evaluations: Positive = Field(description="Forward passes per image, counted")
-    peak_memory_bytes: int = Field(ge=0, description="Of the device on a GPU, else of the process")
+    peak_memory_bytes: int = Field(ge=0, description="Peak of the GPU, or of the process on a CPU")
     peak_memory_of: Literal["device", "process"]
     joules: NotNegative | None = Field(
         default=None,
@@ -39,7 +39,7 @@ class Timing(StrictModel):
         "the machine does not tell",
     )
     gpu_clock_mhz: NotNegative | None = Field(
-        default=None, description="Of the multiprocessors, right after the last batch"
+        default=None, description="Clock of the multiprocessors, right after the last batch"
     )
     gpu_throttled: list[str] | None = Field(
         default=None, description="Why the clock was held back then, in NVML's words"

@@ -61,8 +61,8 @@ class ComparedPair:
         base: label of the first run.
         other: label of the other.
         environment: what differs between the machines and the code of the two.
-        specs: by kind of job, how many of the jobs that both have differ in their specification,
-            and how many both have.
+        specs: number of jobs whose specifications differ, and number of jobs that both have, by
+            kind of job.
         missing: cells that only the first run has.
         new: cells that only the other has.
         untold: labels of runs with times for which it is not known whether the machine was busy.

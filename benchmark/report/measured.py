@@ -47,7 +47,7 @@ class Measured:
     told: bool = True
 
 
-Cells = dict[str, dict[str, Measured]]  # by the cell's id and the metric's key
+Cells = dict[str, dict[str, Measured]]  # figures, by the id of the cell and the key of the metric
 
 
 def figures_by_cell(records: Iterable[Record]) -> Cells:

@@ -17,7 +17,7 @@ class PlantedCopies(MadeControl):
     """Training images, each taken at most once: exact, mirrored and compressed, by turns."""
 
     kind: Literal["copies"] = "copies"
-    quality: int = Field(default=95, ge=1, le=100, description="Of JPEG")
+    quality: int = Field(default=95, ge=1, le=100, description="Quality of the JPEG")
     parts = ("exact", "mirrored", "jpeg")
 
     @property

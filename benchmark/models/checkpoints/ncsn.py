@@ -22,8 +22,10 @@ class NcsnCheckpoint(Hashed):
     described_in: ClassVar[str] = "the config"
     kind: Literal["ncsn"] = "ncsn"
     path: UserPath = Field(description="checkpoint.pth")
-    network: RefineNet = Field(default=RefineNet(), description="What the weights are of")
-    resolution: int = Field(default=32, ge=2, le=4096, description="Of the images, in pixels")
+    network: RefineNet = Field(default=RefineNet(), description="The network of the weights")
+    resolution: int = Field(
+        default=32, ge=2, le=4096, description="Height and width of the images, in pixels"
+    )
     sigma_min: float = Field(default=0.01, gt=0, le=1e6, description="The smallest noise level")
     sigma_max: float = Field(default=1.0, gt=0, le=1e6, description="The largest noise level")
 

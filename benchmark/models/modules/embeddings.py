@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MAX_PERIOD = 10_000  # of the positional embedding, Vaswani et al. 2017, section 3.5
+MAX_PERIOD = 10_000  # as in Vaswani et al. 2017, section 3.5
 
 
 class PositionalEmbedding(nn.Module):

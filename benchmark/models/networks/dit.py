@@ -24,12 +24,12 @@ class DiT(Network):
         default=2, ge=1, le=4096, description="Side of the pixel squares that become tokens"
     )
     width: int = Field(
-        default=384, ge=4, le=65_536, description="Of a token; the default is that of DiT-S"
+        default=384, ge=4, le=65_536, description="Width of a token; the default is that of DiT-S"
     )
     depth: int = Field(default=12, ge=1, le=1000, description="Blocks")
     heads: int = Field(default=6, ge=1, le=65_536, description="Attention heads of a block")
     mlp_ratio: int = Field(default=4, ge=1, le=64, description="Hidden width of a block, in widths")
-    image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
+    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
 
     @model_validator(mode="after")
     def _check(self) -> DiT:

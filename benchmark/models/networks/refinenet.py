@@ -23,7 +23,7 @@ class RefineNet(Network):
     levels: int = Field(
         default=10, ge=1, le=10_000, description="Noise levels, each with an embedding"
     )
-    image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
+    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
 
     def build(self, resolution: int) -> nn.Module:
         """Return the RefineNet with random weights, for images of even height and width."""

@@ -23,15 +23,15 @@ class UNet(Network):
     channels: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
         min_length=1, description="Feature channels of each level; each halves the resolution"
     )
-    attention: tuple[bool, ...] = Field(description="Whether a level attends over its pixels")
+    attention: tuple[bool, ...] = Field(description="Whether a level has attention over its pixels")
     mid_attention: bool = Field(default=True, description="Attention between the two halves")
     layers: int = Field(
         default=2, ge=1, le=100, description="Residual blocks of a level on the way down"
     )
     scale_shift: bool = Field(
         default=False,
-        description="The time scales and shifts what is normalised (adaptive group normalisation, "
-        "Dhariwal and Nichol 2021, equation 3), where by default it is added before",
+        description="The time scales and shifts the normalised features (adaptive group "
+        "normalisation, Dhariwal and Nichol 2021, equation 3); by default it is added before",
     )
     residual_sampling: bool = Field(
         default=False,
@@ -88,12 +88,14 @@ class UNet(Network):
         description="Of a fourier network: its input is divided by √(σ² + sigma_data²), Karras et "
         "al. 2022, table 1; null: the input is taken as it is, as in Song et al. 2021",
     )
-    freq_shift: float = Field(default=1, ge=0, description="Of the positional frequencies")
+    freq_shift: float = Field(
+        default=1, ge=0, description="Shift of the positional frequencies, as in diffusers"
+    )
     flip_sin_to_cos: bool = Field(default=False, description="Cosines before sines")
     downsample_padding: Literal[0, 1] = Field(
         default=0, description="0 pads right and bottom alone, 1 pads all four sides"
     )
-    image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
+    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
     learned_variance: bool = Field(
         default=False,
         description="Twice as many output channels, the second half for the variance of each step "

@@ -26,7 +26,7 @@ class UNet2015(Network):
         min_length=1,
         description="Feature channels of each level, the finest first; each halves the resolution",
     )
-    image_channels: int = Field(default=3, ge=1, description="Of the images that it is for")
+    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
 
     def build(self, resolution: int) -> nn.Module:
         """Return the U-Net with random weights, for images of any size."""
