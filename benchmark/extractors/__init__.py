@@ -5,8 +5,8 @@ torch; its network, a module in `networks`, needs torch.
 """
 
 from benchmark.core.parts import Parts
-from benchmark.extractors.base import Extractor, embed_images, feature_blocks, fingerprint
+from benchmark.extractors.base import Extractor, feature_blocks, features_of, fingerprint
 
 EXTRACTORS = Parts("extractor", Extractor, __name__)
 
-__all__ = ["EXTRACTORS", "Extractor", "embed_images", "feature_blocks", "fingerprint"]
+__all__ = ["EXTRACTORS", "Extractor", "feature_blocks", "features_of", "fingerprint"]

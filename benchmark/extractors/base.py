@@ -115,7 +115,7 @@ class Extractor(StrictModel):
         return features @ self.classifier(locate(self.weights, cache, weights_path))
 
 
-def embed_images(
+def features_of(
     images: NDArray[np.uint8], embed: Embed, device: torch.device, batch: int = 64
 ) -> NDArray[np.float32]:
     """Return the features (N×d) of uint8 images (N×H×W×3) in memory, in their order."""

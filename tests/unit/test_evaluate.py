@@ -14,7 +14,7 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.data import load_dataset
-from benchmark.extractors import EXTRACTORS, embed_images
+from benchmark.extractors import EXTRACTORS, features_of
 from benchmark.metrics.frechet import Frechet
 from benchmark.records.record import read_record
 from benchmark.stages import image_sets as subjects
@@ -121,7 +121,7 @@ def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
         network = EXTRACTORS.make("efficientnet-lite0").load(
             CPU, copied.root.parent / CACHE / "weights"
         )
-        np.testing.assert_allclose(own, embed_images(images, network, CPU), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(own, features_of(images, network, CPU), rtol=1e-3, atol=1e-3)
         assert read_record(copied.record("metrics", subject.name)).control == subject.control
     noise, copies = measured["noise-tiny"].values["fd"], measured["copies-tiny"].values["fd"]
     assert noise.value > 3 * copies.value

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.extractors import EXTRACTORS, embed_images, fingerprint
+from benchmark.extractors import EXTRACTORS, features_of, fingerprint
 from benchmark.extractors.networks import resizing
 from benchmark.extractors.networks.efficientnet_lite0 import (
     preprocess_efficientnet as efficientnet_input,
@@ -104,7 +104,7 @@ def test_features_are_streamed_in_order(tmp_path: Path) -> None:
         sizes.append(len(x))
         return x.float().mean((2, 3))
 
-    found = embed_images(mapped, embed, CPU, batch=3)
+    found = features_of(mapped, embed, CPU, batch=3)
     np.testing.assert_allclose(found, mapped.mean(axis=(1, 2)), rtol=1e-6)
     assert found.dtype == np.float32
     assert sizes == [3, 3, 1]
@@ -114,8 +114,8 @@ def test_features_do_not_depend_on_the_batch(tmp_path: Path) -> None:
     embed = EXTRACTORS.make("efficientnet-lite0").load(CPU, tmp_path)
     array = images(5, 32, 32).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(
-        embed_images(array, embed, CPU, batch=2),
-        embed_images(array, embed, CPU, batch=5),
+        features_of(array, embed, CPU, batch=2),
+        features_of(array, embed, CPU, batch=5),
         atol=1e-5,
     )
 

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.extractors import EXTRACTORS, embed_images
+from benchmark.extractors import EXTRACTORS, features_of
 from benchmark.extractors.networks.inception_imagenet import (
     preprocess_inception_imagenet as imagenet_input,
 )
@@ -208,7 +208,7 @@ def test_fid_of_folders_matches_the_library(
     reference = compared.library.fid_of_folders(tmp_path / "a", tmp_path / "b")
     extractor = with_weights(EXTRACTORS.make(compared.name), weights)
     embed = extractor.load(CPU, weights.parent, weights)
-    a, b = (statistics(embed_images(array, embed, CPU, batch=4)) for array in arrays)
+    a, b = (statistics(features_of(array, embed, CPU, batch=4)) for array in arrays)
     distance = frechet_distance(a, b)
     print(f"{compared.name}: FID of folders {abs(distance / reference - 1):.1e}")
     assert distance == pytest.approx(reference, rel=1e-3)
