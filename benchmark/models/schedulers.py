@@ -147,6 +147,23 @@ SCHEDULERS: dict[str, dict[str, Any]] = {
     },
 }
 
+_FLOW_MATCHING = "its networks learn flow matching"
+_DENOISERS = "its networks are preconditioned as those of Karras et al. 2022"
+_CONSISTENCY = "its networks learn to map noise to the image in one step"
+_DISTILLED = "its networks are distilled to few steps of their own"
+
+# Other schedulers of diffusers, and what their networks learn.
+UNKNOWN: dict[str, str] = {
+    "CMStochasticIterativeScheduler": _CONSISTENCY,
+    "EDMDPMSolverMultistepScheduler": _DENOISERS,
+    "EDMEulerScheduler": _DENOISERS,
+    "FlowMatchEulerDiscreteScheduler": _FLOW_MATCHING,
+    "FlowMatchHeunDiscreteScheduler": _FLOW_MATCHING,
+    "FlowMatchLCMScheduler": _DISTILLED,
+    "LCMScheduler": _DISTILLED,
+    "TCDScheduler": _DISTILLED,
+}
+
 # Settings that are followed: of the process, of the prediction and of clipping.
 FOLLOWED = {
     "num_train_timesteps",
@@ -285,7 +302,7 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
     if kind not in SCHEDULERS:
         raise BenchmarkError(
             f"{path}: {kind} is no scheduler whose process is known here: "
-            f"{nearest_names(kind, SCHEDULERS)}"
+            f"{UNKNOWN.get(kind) or nearest_names(kind, SCHEDULERS)}"
         )
     given = {key: value for key, value in config.items() if not key.startswith("_")}
     for key in given:

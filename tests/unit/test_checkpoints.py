@@ -376,7 +376,15 @@ def test_settings_that_cannot_be_followed_are_refused_when_the_config_is_read(
         ({"predict_epsilon": "no"}, "predict_epsilon is 'no': true or false would be right"),
         ({"beta_end": float("nan")}, "beta_end: Input should be a finite number, not nan"),
         ({"_class_name": None}, "None is no scheduler whose process is known here: "),
-        ({"_class_name": "LCMScheduler"}, "LCMScheduler is no scheduler whose"),
+        (
+            {"_class_name": "LCMScheduler"},
+            "LCMScheduler is no scheduler whose process is known here: its networks are distilled",
+        ),
+        (
+            {"_class_name": "FlowMatchEulerDiscreteScheduler"},
+            "FlowMatchEulerDiscreteScheduler is no scheduler whose process is known here: its "
+            "networks learn flow matching",
+        ),
         ({"_class_name": "KarrasVeScheduler"}, "KarrasVeScheduler is no scheduler whose"),
     ],
 )
