@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import pytest
 import yaml
 
@@ -34,9 +35,8 @@ STAGES = {
 
 
 def benchmark(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+    return forks.run(forks.BENCHMARK, "benchmark", arguments, cwd, environment)
 
 
 VERBS = [

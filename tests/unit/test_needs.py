@@ -6,8 +6,6 @@ import copy
 import os
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from http.client import BadStatusLine
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import forks
 import pytest
 import yaml
 from PIL import Image
@@ -313,12 +312,11 @@ def test_a_module_beside_the_config_is_found_by_the_command_line(
     smoke["run"] = tmp_path.name  # of which there are no weights yet
     smoke["networks"]["net"] = {"kind": "custom", "factory": "beside_the_config:small"}
     path.write_text(yaml.safe_dump(smoke))
-    command = [sys.executable, "-m", "benchmark", "config", str(path)]
     # Configs that other tests read in this process have left their folders there.
     environment = {key: value for key, value in os.environ.items() if key != MODULES}
 
     def said() -> str:
-        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+        done = forks.run(forks.BENCHMARK, "benchmark", ("config", path), PROJECT, environment)
         assert done.returncode == 0, done.stderr
         return done.stderr
 
@@ -332,8 +330,7 @@ def test_the_command_line_names_the_key_of_a_missing_folder(
 ) -> None:
     path = tmp_path / "made.yaml"
     path.write_text(yaml.safe_dump(made(smoke, str(tmp_path / "none"))))
-    command = [sys.executable, "-m", "benchmark", "config", str(path)]
-    found = subprocess.run(command, cwd=PROJECT, env=os.environ, capture_output=True, text=True)
+    found = forks.run(forks.BENCHMARK, "benchmark", ("config", path), PROJECT, os.environ)
     assert found.returncode == 2
     [line] = found.stderr.splitlines()
     assert line.startswith("error: models.DDPM.images: ")

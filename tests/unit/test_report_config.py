@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
+import forks
 import pytest
 import torch
 import yaml
@@ -60,8 +60,8 @@ def test_cells_have_the_resolution_and_the_samples_of_their_rows(config: Config)
 def test_the_workflow_plans_every_cell(config: Config, tmp_path: Path) -> None:
     for part in ("Snakefile", "workflow", "benchmark", "config", "environment.yml"):
         (tmp_path / part).symlink_to(PROJECT / part)
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--configfile", "config/report.yaml"]
-    planned = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    options = ("--dry-run", "--configfile", "config/report.yaml")
+    planned = forks.run(forks.SNAKEMAKE, "snakemake", options, tmp_path, os.environ)
     text = planned.stdout + planned.stderr
     assert planned.returncode == 0, text
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", text.split("Job stats:")[1], re.MULTILINE))

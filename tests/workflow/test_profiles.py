@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import forks
 import pytest
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -23,8 +23,8 @@ class Asked(dict[str, Any]):
 
 
 def plan(profile: str, *options: str, profiles: Path = PROFILES) -> str:
-    command = [
-        *(sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--snakefile"),
+    arguments = [
+        *("--dry-run", "--nolock", "--snakefile"),
         *(
             str(PROJECT / "Snakefile"),
             "--workflow-profile",
@@ -33,7 +33,7 @@ def plan(profile: str, *options: str, profiles: Path = PROFILES) -> str:
         *("--configfile", str(PROJECT / "tests" / "workflow" / "smoke.yaml")),
         *("--config", "run=planned", *options),
     ]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    done = forks.run(forks.SNAKEMAKE, "snakemake", arguments, PROJECT, os.environ)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     assert f"{profile} for setting default" in text

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import checkout
+import forks
 import numpy as np
 import pytest
 import yaml
@@ -36,11 +37,9 @@ READY = Path(__file__).parent / "ready.yaml"
 def snakemake(
     folder: Path, *arguments: str, config: str = "smoke.yaml", target: str = "all"
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", target, "--configfile", config]
+    options = (target, "--configfile", config, *arguments)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return subprocess.run(
-        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    return forks.run(forks.SNAKEMAKE, "snakemake", options, folder, environment)
 
 
 def lay_out(folder: Path) -> Path:
@@ -405,8 +404,8 @@ def test_a_damaged_config_of_the_quickstart_is_one_line(
 ) -> None:
     checkout.lay_out(tmp_path)
     (tmp_path / "config" / "config.yaml").write_bytes(content)
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    options = ("--dry-run", "--cores", "1")
+    found = forks.run(forks.SNAKEMAKE, "snakemake", options, tmp_path, os.environ)
     assert found.returncode != 0
     [line] = found.stderr.splitlines()
     assert line.startswith("error: config/config.yaml: ")
