@@ -5,6 +5,7 @@ Samplers see x: B×D in double precision; every one of the D axes is a problem b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -23,6 +24,11 @@ from benchmark.diffusion.schedules.linear import Linear
 
 MEAN = torch.tensor([-0.4, 0.0, 0.7], dtype=torch.float64)
 VARIANCE = torch.tensor([0.05, 0.3, 1.0], dtype=torch.float64)
+
+# A mixture of two Gaussians, the same for every axis.
+WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
+MEANS = torch.tensor([-0.8, 0.6], dtype=torch.float64)
+STD = 0.15
 
 PROCESSES: dict[str, Process] = {
     "linear": Linear().process(),
@@ -90,6 +96,19 @@ def flow(process: Process, x_T: Tensor, timesteps: Array) -> Tensor:
     mean_end, std_end = at_start(process, timesteps[-1])
     x = mean_end + std_end / std * (x_T - mean)
     return gaussian(process)(x, timesteps[-1]).x0
+
+
+def quantiles(process: Process, t: float, count: int) -> Tensor:
+    """Return evenly spaced quantiles of the mixture at time t, from its distribution on a grid.
+
+    The probability-flow ODE keeps the order of values, so that it leads from quantile to quantile.
+    """
+    alpha, sigma = scales(process, t)
+    std = math.sqrt((alpha * STD) ** 2 + sigma**2)
+    grid = torch.linspace(-8 * std - 1, 8 * std + 1, 200_001, dtype=torch.float64)
+    below = (WEIGHTS * torch.special.ndtr((grid[:, None] - alpha * MEANS) / std)).sum(1)
+    shares = (np.arange(count) + 0.5) / count
+    return torch.from_numpy(np.interp(shares, below.numpy(), grid.numpy()))
 
 
 def moments(

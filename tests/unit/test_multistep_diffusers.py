@@ -22,7 +22,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 BETA_SCHEDULES = {"linear": Linear().process(), "squaredcos_cap_v2": Cosine().process()}
 SCHEDULERS = {"dpm-solver++": "DPMSolverMultistepScheduler", "unipc": "UniPCMultistepScheduler"}
-ALL_SCHEDULERS = {**SCHEDULERS, "deis": "DEISMultistepScheduler"}  # which ends at the least noise
+ALL_SCHEDULERS = {
+    **SCHEDULERS,
+    "deis": "DEISMultistepScheduler",  # which ends at the least noise
+    "dpm-solver++2s": "DPMSolverSinglestepScheduler",
+}
 # Numbers of steps for which diffusers' plan is even, ends above t = -1 and repeats no time.
 STEPS = {
     "leading": (3, 4, 7, 9, 19, 24, 199, 999),
@@ -44,6 +48,8 @@ def scheduler_of(name: str, betas: str, spacing: str, steps: int, **options: obj
     import diffusers
 
     times = {"use_karras_sigmas": True} if spacing == "karras" else {"timestep_spacing": spacing}
+    if name == "dpm-solver++2s" and spacing == "linspace":
+        times = {}  # its only one
     kind = getattr(diffusers, ALL_SCHEDULERS[name])
     theirs = with_table_of(BETA_SCHEDULES[betas], kind(beta_schedule=betas, **times, **options))
     theirs.set_timesteps(steps)
@@ -130,6 +136,23 @@ def test_dpm_solver_takes_the_steps_of_diffusers(
     states = states_of(theirs, process, grid, steps + 1)
     ours = trajectory("dpm-solver++", process, grid, clip=False, **options)
     assert largest_difference(ours, states) <= 1e-5  # theirs computes in single precision
+
+
+@pytest.mark.parametrize("betas", BETA_SCHEDULES)
+@pytest.mark.parametrize("spacing", ["linspace", "karras"])  # the others it has not
+@pytest.mark.parametrize("final", ["zero", "sigma_min"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 9, 20])
+def test_the_singlestep_solver_takes_the_steps_of_diffusers(
+    betas: str, spacing: str, final: str, steps: int
+) -> None:
+    process = BETA_SCHEDULES[betas]
+    grid = grid_of("dpm-solver++2s", process, spacing, steps)
+    options = {"final_sigmas_type": final}
+    theirs = scheduler_of("dpm-solver++2s", betas, spacing, steps, **options)
+    assert np.abs(grid - theirs.timesteps.numpy()).max() < 1
+    states = states_of(theirs, process, grid, steps + 1)
+    ours = trajectory("dpm-solver++2s", process, grid, clip=False, **options)
+    assert largest_difference(ours, states) <= 1e-9
 
 
 @pytest.mark.parametrize("betas", BETA_SCHEDULES)

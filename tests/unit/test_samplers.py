@@ -71,7 +71,14 @@ def test_sample_is_the_same_whatever_its_batch(name: str, kind: str) -> None:
         ("unipc", "linear", {}, 10),
         ("deis", "linear", {}, 10),
         ("ipndm", "linear", {}, 10),
+        ("dpm-solver++2s", "linear", {}, 10),
+        ("euler-ancestral", "linear", {}, 10),
         ("heun", "linear", {}, 19),
+        ("midpoint", "linear", {}, 19),
+        ("stochastic-heun", "linear", {}, 19),
+        ("rk4", "linear", {}, 37),
+        ("pndm", "linear", {}, 19),
+        ("pndm", "linear", {"skip_prk_steps": True}, 11),
         ("euler-maruyama", "vp", {}, 10),
         ("annealed-langevin", "geometric", {}, 10),
         ("annealed-langevin", "geometric", {"denoise": True}, 11),
@@ -170,6 +177,21 @@ def test_are_impossible_step_counts_refused(steps: int) -> None:
         SAMPLERS.make("ddim").plan(process, steps)
 
 
+@pytest.mark.parametrize("name", ["unipc", "deis", "ipndm"])
+def test_is_an_order_refused_that_the_steps_do_not_reach(name: str) -> None:
+    process = Linear().process()
+    sampler = SAMPLERS.make(name, solver_order=3)
+    with pytest.raises(BenchmarkError) as refused:
+        sampler.plan(process, 2)
+    assert str(refused.value) == (
+        f"steps: 2 do not reach the solver_order 3 of {name}: take at least 3, or solver_order: 2"
+    )
+    assert len(sampler.plan(process, 3)) == 3
+    assert len(SAMPLERS.make(name).plan(process, 1)) == 1  # the default is lowered
+    with pytest.raises(BenchmarkError, match=r"^steps: 0 steps sample nothing"):
+        sampler.plan(process, 0)
+
+
 def test_are_sampler_options_read_from_a_config() -> None:
     sampler = SAMPLERS.get("ddim").model_validate({"kind": "ddim", "spacing": "trailing"})
     assert sampler.model_dump() == {"kind": "ddim", "spacing": "trailing", "eta": 0.0}
@@ -251,6 +273,12 @@ def test_can_langevin_start_from_normal_noise_too() -> None:
         ("ipndm", {"solver_order": 0}),
         ("ipndm", {"solver_order": 5}),
         ("unipc", {"disable_corrector": [-1]}),
+        ("euler-ancestral", {"eta": 1.1}),
+        ("dpm-solver++2s", {"final_sigmas_type": "zeros"}),
+        ("stochastic-heun", {"s_churn": -1.0}),
+        ("stochastic-heun", {"s_min": 1.0, "s_max": 1.0}),
+        ("stochastic-heun", {"s_min": 60.0}),
+        ("stochastic-heun", {"s_noise": 0.0}),
         ("predictor-corrector", {"snr": 0.0}),
         ("predictor-corrector", {"corrections": -1}),
         ("predictor-corrector", {"order": "corrector"}),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from analytic import (
     MEAN,
+    MEANS,
     PROCESSES,
+    STD,
     VARIANCE,
+    WEIGHTS,
     at_start,
     defined_on,
     flow,
@@ -18,6 +19,7 @@ from analytic import (
     mixture,
     moments,
     no_noise,
+    quantiles,
 )
 from torch import Tensor
 
@@ -40,27 +42,41 @@ VARIANCE_TOLERANCE = {
     "deis": 0.02,
     "ipndm": 0.01,
     "dpm-solver++3m": 0.02,
+    "dpm-solver++2s": 0.02,
+    "euler-ancestral": 0.1,
+    "midpoint": 0.005,
+    "rk4": 0.005,
+    "pndm": 0.005,
+    "stochastic-heun": 0.01,
     "sde-dpm-solver++": 0.05,
     "probability-flow": 0.005,
 }
 DETERMINISTIC = [
     "ddim",
     "dpm-solver++",
+    "dpm-solver++2s",
     "dpm-solver++3m",
     "heun",
+    "midpoint",
+    "rk4",
+    "pndm",
     "unipc",
     "deis",
     "ipndm",
     "probability-flow",
 ]
-WITHOUT_CORRECTOR: dict[str, dict[str, object]] = {"predictor-corrector": {"corrections": 0}}
+# Without what would change the variance.
+OPTIONS: dict[str, dict[str, object]] = {
+    "predictor-corrector": {"corrections": 0},
+    "stochastic-heun": {"s_noise": 1.0},
+}
 
 
 @pytest.mark.parametrize(("name", "key"), defined_on(VARIANCE_TOLERANCE))
 def test_gaussian_ends_with_its_mean_and_variance(name: str, key: str) -> None:
     grid = SAMPLERS.make(name).plan(PROCESSES[key], STEPS)
     draws = 0 if name in DETERMINISTIC else STEPS
-    options = WITHOUT_CORRECTOR.get(name, {})
+    options = OPTIONS.get(name, {})
     mean, variance = moments(name, PROCESSES[key], grid, draws, **options)
     assert torch.allclose(mean, MEAN, atol=5e-3)
     assert (variance / VARIANCE - 1).abs().max() <= VARIANCE_TOLERANCE[name]
@@ -142,21 +158,6 @@ def test_adaptive_solver_follows_the_exact_flow(key: str) -> None:
     assert torch.allclose(x_0, flow(process, x_T, grid), atol=1e-6)
 
 
-WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
-MEANS = torch.tensor([-0.8, 0.6], dtype=torch.float64)
-STD = 0.15
-
-
-def quantiles(process: Process, t: float, count: int) -> Tensor:
-    """Return evenly spaced quantiles of the mixture at time t, by bisection of its distribution."""
-    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
-    std = math.sqrt((alpha * STD) ** 2 + sigma**2)
-    grid = torch.linspace(-8 * std - 1, 8 * std + 1, 200_001, dtype=torch.float64)
-    below = (WEIGHTS * torch.special.ndtr((grid[:, None] - alpha * MEANS) / std)).sum(1)
-    shares = (np.arange(count) + 0.5) / count
-    return torch.from_numpy(np.interp(shares, below.numpy(), grid.numpy()))
-
-
 def assert_is_mixture(x: Tensor, tolerance: float) -> None:
     """Check weights, means and standard deviations of the modes."""
     left = x[x < -0.1]
@@ -177,7 +178,14 @@ def test_deterministic_sampler_keeps_the_modes(name: str, key: str) -> None:
     assert_is_mixture(sampler.sample(model, process, x_T, grid, no_noise), 0.02)
 
 
-STOCHASTIC = ["ddpm", "predictor-corrector", "euler-maruyama", "sde-dpm-solver++"]
+STOCHASTIC = [
+    "ddpm",
+    "euler-ancestral",
+    "stochastic-heun",
+    "predictor-corrector",
+    "euler-maruyama",
+    "sde-dpm-solver++",
+]
 
 
 @pytest.mark.parametrize(("name", "key"), defined_on(STOCHASTIC))

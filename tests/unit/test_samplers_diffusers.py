@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.processes.discrete_vp import DiscreteVP
 from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.diffusion.schedules.cosine import Cosine
 from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.diffusers_config import schedule_and_prediction
@@ -228,3 +230,106 @@ class ScoreOfWave(nn.Module):
 
 def score_of_wave(x: Tensor, sigma: Tensor) -> Tensor:
     return -(x + 0.3 * (2 * x).sin()) / (1 + sigma.double() ** 2)
+
+
+@pytest.mark.parametrize(
+    "process", [Linear().process(), Cosine().process()], ids=["linear", "cosine"]
+)
+@pytest.mark.parametrize("skip_prk_steps", [False, True])
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("steps", [4, 5, 10, 50])
+def test_pndm_matches_diffusers(
+    process: DiscreteVP, skip_prk_steps: bool, clip: bool, steps: int
+) -> None:
+    """With an even number of times between two of the grid, as diffusers knows whole ones alone."""
+    from diffusers import PNDMScheduler
+
+    theirs = with_table_of(
+        process, PNDMScheduler(skip_prk_steps=skip_prk_steps, set_alpha_to_one=True)
+    )
+    theirs.set_timesteps(steps)
+    grid = SAMPLERS.make("pndm").plan(process, steps)
+    model = Denoiser(Wave(process), process, clip=clip)
+    x = noise_from(0)()
+    for t in theirs.timesteps.tolist():
+        x = theirs.step(model(x, t).eps, t, x).prev_sample
+    assert model.evaluations == 2 * (steps + (1 if skip_prk_steps else 9))
+    x_0 = trajectory("pndm", process, grid, clip, skip_prk_steps=skip_prk_steps)[-1]
+    assert float((x_0 - x).abs().max()) <= 1e-5
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    ("spacing", "steps"), [("linspace", 4), ("linspace", 28), ("leading", 10), ("trailing", 28)]
+)
+def test_euler_ancestral_matches_diffusers_at_every_step(
+    monkeypatch: pytest.MonkeyPatch, spacing: str, steps: int
+) -> None:
+    """In numbers of steps for which diffusers takes whole times, which go back to the next."""
+    from diffusers import EulerAncestralDiscreteScheduler
+    from diffusers.schedulers import scheduling_euler_ancestral_discrete as module
+
+    process = Linear().process()
+    grid = SAMPLERS.make("euler-ancestral", spacing=spacing).plan(process, steps)
+    theirs = with_table_of(process, EulerAncestralDiscreteScheduler(timestep_spacing=spacing))
+    theirs.set_timesteps(steps)
+    assert theirs.timesteps.tolist() == grid.tolist()
+    alpha, sigma = process.alpha(grid), process.sigma(grid)
+    theirs.sigmas = torch.tensor([*(sigma / alpha), 0.0])  # in double precision
+    noise = noise_from(1)
+    monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: noise())
+    x = noise_from(0)() / alpha[0]  # theirs is x/α
+    states = []
+    for t, scale in zip(theirs.timesteps, alpha, strict=True):
+        states.append(x * scale)
+        output = Wave(process)(theirs.scale_model_input(x, t), t.expand(2))
+        x = theirs.step(output, t, x).prev_sample
+    ours = trajectory("euler-ancestral", process, grid, clip=False)
+    assert largest_difference(ours, [*states, x]) <= 1e-5
+
+
+@pytest.mark.parametrize("s_churn", [0.0, 3.0, 40.0])
+def test_stochastic_heun_matches_diffusers_at_every_step(
+    monkeypatch: pytest.MonkeyPatch, s_churn: float
+) -> None:
+    from diffusers.schedulers.deprecated import scheduling_karras_ve as module
+
+    process, steps = SCHEDULES.make("ve").process(), 18
+    options = {"s_churn": s_churn, "s_min": 0.3, "s_max": 20.0, "s_noise": 1.007}
+    sampler = SAMPLERS.make("stochastic-heun", **options)
+    grid = sampler.plan(process, steps)
+    theirs = module.KarrasVeScheduler(**options)
+    theirs.num_inference_steps = steps
+    noise, again = noise_from(1), noise_from(1)
+    sigmas = [*process.sigma(grid).tolist(), 0.0]
+
+    def drawn(*_: object, **__: object) -> Tensor:
+        return noise() if options["s_min"] <= sigma <= options["s_max"] and s_churn else x * 0
+
+    monkeypatch.setattr(module, "randn_tensor", drawn)
+
+    def network(x: Tensor, sigma: float) -> Tensor:  # predicts (x̂_0 - x)/σ
+        return sigma * score_of_wave(x, torch.tensor(sigma))
+
+    x = process.prior(noise_from(0)())
+    states = []
+    for sigma, after in pairwise(sigmas):
+        states.append(x)
+        x_hat, sigma_hat = theirs.add_noise_to_input(x, sigma)
+        step = theirs.step(network(x_hat, sigma_hat), sigma_hat, after, x_hat)
+        x = step.prev_sample
+        if after:
+            x = theirs.step_correct(
+                network(x, after), sigma_hat, after, x_hat, x, step.derivative
+            ).prev_sample
+
+    ours: list[Tensor] = []
+    x_0 = sampler.sample(
+        Denoiser(ScoreOfWave(), process, "score"),
+        process,
+        process.prior(noise_from(0)()),
+        grid,
+        again,
+        lambda i, t, x, x0: ours.append(x),
+    )
+    assert largest_difference([*ours, x_0], [*states, x]) <= 1e-5

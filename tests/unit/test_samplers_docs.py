@@ -10,7 +10,7 @@ from test_samplers import sample
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 
-COUNTS = {"n": 10, "2n": 20, "2n - 1": 19}  # of 10 steps
+COUNTS = {"n": 10, "2n": 20, "2n - 1": 19, "4n - 3": 37, "n + 9": 19}  # of 10 steps
 
 
 def table(heading: str) -> dict[str, dict[str, str]]:

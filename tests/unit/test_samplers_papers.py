@@ -201,3 +201,74 @@ def test_heun_is_algorithm_1_of_karras_et_al() -> None:
         x = x_next
     relative = np.abs(states_of("heun", "ve", steps) - [*states, x]) / np.maximum(1, np.abs(x))
     assert relative.max() <= 1e-5
+
+
+def ve_levels(steps: int, first: float, last: float) -> tuple[Values, Callable[[float], float]]:
+    """Return the levels of Karras et al. 2022, equation 5, and the time of a level."""
+    ends, i = (first ** (1 / 7), last ** (1 / 7)), np.arange(steps)
+    sigma = np.append((ends[0] + i / (steps - 1) * (ends[1] - ends[0])) ** 7, 0)
+    return sigma, lambda level: float(np.log(level / 0.01) / np.log(5000))
+
+
+@pytest.mark.parametrize(
+    ("s_churn", "s_min", "s_max", "s_noise"),
+    [(40.0, 0.05, 50.0, 1.003), (3.0, 0.0, 1e9, 1.0), (0.0, 0.0, 1.0, 1.0), (1.0, 0.3, 4.0, 1.1)],
+)
+def test_stochastic_heun_is_algorithm_2_of_karras_et_al(
+    s_churn: float, s_min: float, s_max: float, s_noise: float
+) -> None:
+    N = 18
+    sigma, time = ve_levels(N, 50.0, 0.01 * 5000**1e-5)
+    x, z = start(), draws()
+    states = []
+
+    def slope(x: Values, level: float) -> Values:
+        denoised = x + level**2 * score(x, time(level))
+        return (x - denoised) / level
+
+    for i in range(N):
+        states.append(x)
+        gamma = min(s_churn / N, np.sqrt(2) - 1) if s_min <= sigma[i] <= s_max else 0
+        raised = sigma[i] + gamma * sigma[i]
+        x_hat = x
+        if gamma > 0:
+            x_hat = x + np.sqrt(raised**2 - sigma[i] ** 2) * s_noise * z()
+        d = slope(x_hat, raised)
+        x = x_hat + (sigma[i + 1] - raised) * d
+        if sigma[i + 1] != 0:
+            d_prime = slope(x, sigma[i + 1])
+            x = x_hat + (sigma[i + 1] - raised) * (d / 2 + d_prime / 2)
+    states.append(x)
+
+    options = {"s_churn": s_churn, "s_min": s_min, "s_max": s_max, "s_noise": s_noise}
+    ours = states_of("stochastic-heun", "ve", N, **options)
+    relative = np.abs(ours - states) / np.maximum(1, np.abs(states))
+    assert relative.max() <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["midpoint", "rk4"])
+def test_runge_kutta_methods_are_those_of_the_textbooks(name: str) -> None:
+    steps = 12
+    sigma, time = ve_levels(steps, 50.0, 0.01 * 5000**1e-5)
+    x = start()
+    states = []
+
+    def f(level: float, x: Values) -> Values:
+        return -level * score(x, time(level))
+
+    for i in range(steps):
+        states.append(x)
+        s, h = sigma[i], sigma[i + 1] - sigma[i]
+        if sigma[i + 1] == 0:
+            x = x + h * f(s, x)
+        elif name == "midpoint":
+            x = x + h * f(s + h / 2, x + h / 2 * f(s, x))
+        else:
+            k1 = f(s, x)
+            k2 = f(s + h / 2, x + h / 2 * k1)
+            k3 = f(s + h / 2, x + h / 2 * k2)
+            k4 = f(s + h, x + h * k3)
+            x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    states.append(x)
+    relative = np.abs(states_of(name, "ve", steps) - states) / np.maximum(1, np.abs(states))
+    assert relative.max() <= 1e-9

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption
-from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
+from benchmark.diffusion.samplers.base import SpacingOption
+from benchmark.diffusion.samplers.multistep import (
+    FEW_STEPS,
+    FinalSigma,
+    Multistep,
+    Path,
+    orders,
+    solve,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-class DEIS(Sampler):
+class DEIS(Multistep):
     """Solves the probability-flow ODE with a polynomial through the last predictions of ε.
 
     Zhang and Chen 2022 (DEIS), with the polynomial in log σ/α as in diffusers. Early steps are of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process, levels
-from benchmark.diffusion.samplers.base import Sampler, rows
-from benchmark.diffusion.samplers.multistep import Formula, solve
+from benchmark.diffusion.samplers.base import rows
+from benchmark.diffusion.samplers.multistep import Formula, Multistep, solve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ EXTRAPOLATION = {
 }
 
 
-class IPNDM(Sampler):
+class IPNDM(Multistep):
     """Takes DDIM's step with ε̂ that is extrapolated from the last predictions.
 
     The pseudo linear multistep method of Liu et al. 2022 (PNDM), improved in Zhang and Chen 2022

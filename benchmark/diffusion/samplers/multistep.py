@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.processes.base import Array, Process, levels
+from benchmark.diffusion.samplers.base import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +26,29 @@ SolverType = Literal["bh1", "bh2"]
 FEW_STEPS = 15  # below which diffusers lowers the order of the last steps
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)  # of an integral over [-1, 1]
+
+
+class Multistep(Sampler):
+    """A sampler with an option for the order of its steps.
+
+    Early steps are of the order for which there are predictions. The default, too, is lowered where
+    there are fewer steps; an order that a config states must be reached.
+    """
+
+    solver_order: int
+
+    def plan(self, process: Process, steps: int) -> Array:
+        """Return the times of the steps; see `Sampler.plan`.
+
+        Raises:
+            BenchmarkError: the stated order is above the number of steps, or as in `Sampler.plan`.
+        """
+        if "solver_order" in self.model_fields_set and 1 <= steps < self.solver_order:
+            raise BenchmarkError(
+                f"steps: {steps} do not reach the solver_order {self.solver_order} of {self.kind}: "
+                f"take at least {self.solver_order}, or solver_order: {steps}"
+            )
+        return super().plan(process, steps)
 
 
 class Formula(NamedTuple):

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption, check_signal
-from benchmark.diffusion.samplers.multistep import FinalSigma, Path, SolverType, orders, solve
+from benchmark.diffusion.samplers.base import SpacingOption, check_signal
+from benchmark.diffusion.samplers.multistep import (
+    FinalSigma,
+    Multistep,
+    Path,
+    SolverType,
+    orders,
+    solve,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-class UniPC(Sampler):
+class UniPC(Multistep):
     """Solves the probability-flow ODE with UniPC-p, Zhao et al. 2023; p is `solver_order`.
 
     When the network has been evaluated at the predicted state, the step that led there is taken
