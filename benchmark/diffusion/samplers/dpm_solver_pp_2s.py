@@ -72,7 +72,7 @@ class DPMSolverPP2S(Sampler):
         second[1:] &= np.isfinite(log_snr[:-2]) & np.isfinite(log_snr[2:])
         start = i - second
         share = np.zeros(len(i))
-        h = log_snr[i + 1] - log_snr[start]
-        share[second] = h[second] / (log_snr[i] - log_snr[start])[second] / 2
+        first, middle, last = (log_snr[i[second] + k] for k in (-1, 0, 1))
+        share[second] = (last - first) / (middle - first) / 2
         keep = sigma[i + 1] / sigma[start]
         return keep, alpha[i + 1] - keep * alpha[start], share  # α (1 - e^-h)
