@@ -1,7 +1,7 @@
-"""The command line: one verb for each stage.
+"""The command line: its verbs, and how the program ends.
 
-Modules are imported where they are used: `--help` and the verbs that only read records need neither
-torch nor a GPU.
+Modules are imported where they are used, since `--help` and the verbs that only read records need
+neither torch nor a GPU.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ __all__ = ["app", "main", "plan", "reports", "speed", "stages", "tools"]
 
 
 def main() -> None:
-    """Run a verb; a user's mistake is one line on stderr and status 2.
+    """Run a verb. A user's mistake is told in one line on stderr, and the status is 2.
 
-    A signal ends it with what is half written removed, and with status 128 and the signal's number.
+    When a signal ends the program, half-written files are removed, and the status is 128 plus the
+    number of the signal.
     """
     stopping.listen()
     try:
@@ -47,10 +48,10 @@ def main() -> None:
 
 
 def _check_checkout() -> None:
-    """Refuse a job of a workflow whose checkout has other code than that which runs here.
+    """Refuse a job of a workflow that belongs to another checkout than the code that runs here.
 
     Raises:
-        BenchmarkError: with both places.
+        BenchmarkError: the job belongs to another checkout.
     """
     asked = os.environ.get(CHECKOUT)
     if asked and (Path(asked) / PACKAGE).resolve() != HOME / PACKAGE:

@@ -1,4 +1,4 @@
-"""What all verbs share: the program, the options that several have, and what they print."""
+"""What the verbs share: the program, options that several of them have, and what they print."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FiguresFile = Annotated[
     Path | None, typer.Option("--output", help="File for all figures, JSON.", show_default=False)
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Small sizes, to see that it works.")]
-REPORTS = ("tables", "plots")  # verbs that need records alone
+REPORTS = ("tables", "plots")  # verbs of the workflow that read only records
 SPEED = ("sampling", "training", "metrics")  # the parts of the speed table
 SubjectName = Annotated[
     str,
@@ -70,12 +70,12 @@ SubjectName = Annotated[
 
 
 def examples(*lines: str) -> str:
-    """Return the examples of a verb, which stand below its options in --help."""
+    """Return the text that --help prints below the options of a verb: example command lines."""
     return "**Examples**\n\n" + "\n\n".join(f"`python -m benchmark {line}`" for line in lines)
 
 
 def load_checked(path: Path) -> Config:
-    """Read a config. Modules of the user's own may lie beside it."""
+    """Read and check a config, which may name modules of the user's own in the same folder."""
     from benchmark.config.loading import load_config
 
     os.environ.setdefault(MODULES, str(path.resolve().parent))
@@ -83,18 +83,18 @@ def load_checked(path: Path) -> Config:
 
 
 def module_of(verb: str) -> str:
-    """Return the name of the module that does a verb of the workflow."""
+    """Return the name of the module that does the work of a verb of the workflow."""
     return f"{PACKAGE}.{'report' if verb in REPORTS else 'stages'}.{verb}"
 
 
 def print_resolved(loaded: Config) -> None:
-    """Print a config with every default, as YAML."""
+    """Print a config as YAML, with the default of each key that it does not set."""
     import yaml
 
     print(yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False), end="")
 
 
 def print_paths(paths: list[Path]) -> None:
-    """Print what was written, a path a line."""
+    """Print the paths of the files that were written, one a line."""
     for path in paths:
         print(path)

@@ -1,4 +1,4 @@
-"""Verbs to be called before a run."""
+"""The verbs that one calls before a run: config, schema, estimate."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def estimate(
     ] = "table",
 ) -> None:
     """Say what a run will cost on this machine: evaluations, FLOPs, hours, disk."""
-    loaded = load_checked(config)  # a mistake in it is told before torch is imported
+    loaded = load_checked(config)  # first, since importing torch takes seconds
     from benchmark.tools.estimate import estimate as measure
     from benchmark.tools.estimate_text import show
 

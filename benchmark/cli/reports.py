@@ -1,4 +1,4 @@
-"""Verbs that need records alone."""
+"""The verbs that read the records of a run, or of several: tables, plots, bundle, compare, site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program of a warm process: it imports what jobs need, then serves them."""
+"""The program of a warm process: it imports the modules that jobs need, then forks for each job."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from benchmark.runtime.warm import NEEDED_LATER, SERVED, Server
 
 
 def main() -> NoReturn:
-    """Import what the jobs need, then serve."""
+    """Import what the jobs need, then do jobs until the workflow has ended.
+
+    The command line has the path of the socket, its file descriptor, and the path of the config.
+    """
     path, number, config = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     for module in (*map(module_of, SERVED[path.name]), *NEEDED_LATER[path.name]):
         import_module(module)
     load_config(config)
     gc.collect()
-    gc.freeze()  # a collection in a child would copy the pages that it shares with the others
+    gc.freeze()  # a garbage collection in a child would copy the memory that it shares with others
     job = Server(socket.socket(fileno=number), sys.stdin.fileno()).serve()
     if job:
         job.run(app.main)
     path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # the other one is still there
+    with contextlib.suppress(OSError):  # the socket of the other warm process is still there
         path.parent.rmdir()
-    os._exit(0)  # as a job does
+    os._exit(0)  # unloading all that was imported would take long
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Verbs that time parts of this program."""
+"""The verb `speed`, whose own verbs time parts of this program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs of the workflow, one for each of its rules."""
+"""The verbs that the rules of the workflow call, one for each stage."""
 
 from __future__ import annotations
 
@@ -191,16 +191,16 @@ def _stage(
     rule: str | None = None,
     **options: object,
 ) -> None:
-    """Run the stage of the module `verb`, once config, name and folder are checked.
+    """Check the config, the name and the folder, then run a stage.
 
     Args:
-        verb: the stage.
-        path: of the config.
-        name: of what the stage makes.
-        results: folder of all runs.
-        dry_run: whether the checks are all.
-        rule: of the workflow; None: it is called as the verb.
-        options: of the stage.
+        verb: the verb, which is also the name of the stage's module.
+        path: the config file.
+        name: the name of what the stage makes, such as a cell's id.
+        results: the folder of all runs.
+        dry_run: whether to stop after the checks.
+        rule: the rule of the workflow; None: it has the name of the verb.
+        options: further arguments of the stage.
     """
     from benchmark.config.loading import check_writable
     from benchmark.records.provenance import Stopwatch, created

@@ -1,10 +1,10 @@
-"""Verbs of their own: export, score, reference."""
+"""The verbs that belong to no stage of the workflow: export, score, reference."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,23 @@ from benchmark.cli.options import (
     examples,
     load_checked,
     print_paths,
+)
+from benchmark.cli.score_arguments import (
+    IN_PLACE_OF_OTHERS,
+    BatchSize,
+    DeviceName,
+    ExtractorName,
+    FakeImages,
+    FilesRule,
+    InceptionScoreSplits,
+    KernelSubsets,
+    KernelSubsetSize,
+    MetricNames,
+    RealImages,
+    ScoreFormat,
+    ScoreThreads,
+    StatisticsFile,
+    WeightsFile,
 )
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
@@ -47,106 +64,23 @@ def export(
         "score faces.npz samples.npy --metrics fd,kid --format json",
         "score faces/ --save-stats faces.npz",
     )
-    + "\n\n**In place of other programs**\n\n"
-    + "\n\n".join(
-        f"`{theirs}` → `python -m benchmark score {ours}`"
-        for theirs, ours in {
-            "python -m pytorch_fid A B": "A B --metrics fd --files pytorch-fid",
-            "python -m pytorch_fid --save-stats A A.npz": "A --save-stats A.npz "
-            "--files pytorch-fid",
-            "fidelity --fid --kid --isc --input1 B --input2 A": "A B --metrics fd,kid,is "
-            "--extractor inception-v3-torch-fidelity --files torch-fidelity",
-            "cleanfid.fid.compute_fid(B, A)": "A B --metrics fd "
-            "--extractor inception-v3-clean-fid --files clean-fid",
-            "cleanfid.fid.compute_kid(B, A)": "A B --metrics kid "
-            "--extractor inception-v3-clean-fid --files clean-fid",
-        }.items()
-    )
-    + "\n\nThe figures are equal but for rounding, and for the subsets of clean-fid, which it "
-    "draws from another generator each time. Unlike those programs, this one reads no hidden files "
-    "and applies colour profiles, and names both. An interval, [a, b], is of 95 %; a last line "
-    "says over what it is, and what ± is."
+    + IN_PLACE_OF_OTHERS
 )
 def score(
-    real: Annotated[
-        Path,
-        typer.Argument(
-            help="The reference: a folder of images of any sizes, with its subfolders; a "
-            "cell of a run, results/RUN/samples/CELL; .npy or "
-            ".npz of images (uint8 N×H×W×3) or of features (float N×d), by dgm-eval and score_sde "
-            "too; .npz of statistics (mu, sigma) by pytorch-fid, clean-fid or --save-stats; a "
-            "reference batch of guided-diffusion, which has both.",
-            show_default=False,
-        ),
-    ],
-    fake: Annotated[
-        Path | None,
-        typer.Argument(help="What is judged, of the same kinds.", show_default=False),
-    ] = None,
-    extractor: Annotated[
-        str | None,
-        typer.Option(
-            help="Network of the features.",
-            show_default="that which the statistics name, else inception-v3-fid",
-        ),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(help="As fd,kid,is,precision; see docs/metrics.md.", show_default="most"),
-    ] = None,
-    output: Annotated[
-        Literal["table", "json"], typer.Option("--format", help="For people or for machines.")
-    ] = "table",
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file of the network.", show_default="downloaded")
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
-    ] = "auto",
-    batch: Annotated[
-        int, typer.Option(min=1, help="Images at a time in the network, at most 8 photographs.")
-    ] = 64,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="For the network and for decoding.", show_default="all cores"),
-    ] = None,
-    save_stats: Annotated[
-        Path | None,
-        typer.Option(help="File for the statistics of REAL, .npz.", show_default=False),
-    ] = None,
-    files: Annotated[
-        Literal["all", "pytorch-fid", "torch-fidelity", "clean-fid"],
-        typer.Option(
-            help="Which images of a folder are read: all, or those that a library reads. "
-            "pytorch-fid and torch-fidelity leave out subfolders, and each some formats."
-        ),
-    ] = "all",
-    isc_splits: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Parts that the Inception score is the mean of. Its interval is of this mean; "
-            "the ± of fidelity is the standard deviation over the parts, which is printed too.",
-            show_default="10, as fidelity",
-        ),
-    ] = None,
-    kid_subsets: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Random subsets that the kernel distance is the mean of; its ± is their standard "
-            "deviation. 0 takes all pairs of images once, which varies least and has an interval.",
-            show_default="100 with the extractors of torch-fidelity and clean-fid, else 0",
-        ),
-    ] = None,
-    kid_subset_size: Annotated[
-        int | None,
-        typer.Option(
-            min=3,
-            help="Images of each side in a subset.",
-            show_default="1000; with the extractor of clean-fid no more than there are",
-        ),
-    ] = None,
+    real: RealImages,
+    fake: FakeImages = None,
+    extractor: ExtractorName = None,
+    metrics: MetricNames = None,
+    output: ScoreFormat = "table",
+    weights: WeightsFile = None,
+    device: DeviceName = "auto",
+    batch: BatchSize = 64,
+    threads: ScoreThreads = None,
+    save_stats: StatisticsFile = None,
+    files: FilesRule = "all",
+    isc_splits: InceptionScoreSplits = None,
+    kid_subsets: KernelSubsets = None,
+    kid_subset_size: KernelSubsetSize = None,
 ) -> None:
     """Measure how far one set of images lies from another, wherever they were made."""
     from benchmark.tools.score import save
@@ -179,8 +113,8 @@ def score(
     epilog=examples("reference", "reference --minutes 30 --config config/config.yaml --no-speed")
 )
 def reference(
-    minutes: Annotated[float, typer.Option(min=0, help="After which it stops.")] = 10,
-    config: Annotated[Path, typer.Option(help="Config of the run.")] = Path(
+    minutes: Annotated[float, typer.Option(min=0, help="Minutes after which it stops.")] = 10,
+    config: Annotated[Path, typer.Option(help="Config file of the run.")] = Path(
         "config/first-experiment.yaml"
     ),
     speed: Annotated[bool, typer.Option(help="Make the speed tables too.")] = True,
