@@ -33,7 +33,7 @@ def main() -> None:
     When a signal ends the program, half-written files are removed, and the status is 128 plus the
     number of the signal.
     """
-    stopping.listen()
+    stopping.handle_signals()
     try:
         _check_checkout()
         app()

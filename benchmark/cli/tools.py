@@ -130,5 +130,5 @@ def reference(
     folder = go_on(config, RESULTS, minutes, SPEED if speed else ())
     if folder is None:
         print("not done yet: call this again", file=sys.stderr)
-        sys.exit(stopping.AGAIN)
+        sys.exit(stopping.EXIT_RUN_AGAIN)
     print(folder)

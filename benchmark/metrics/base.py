@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
     dimension: int  # of the features, d
 
 
-class Keep(Protocol):
+class Cache(Protocol):
     """Returns `compute(features)`; it may have been computed before, and kept."""
 
     def __call__(self, compute: Callable[[Features], S], features: Features, *, kind: type[S]) -> S:
@@ -84,7 +84,7 @@ class Metric(StrictModel):
         """
         raise NotImplementedError
 
-    def reference(self, real: Features, keep: Keep) -> Any:
+    def reference(self, real: Features, cache: Cache) -> Any:
         """Return what `compute` is given for the real images, M×d: their features.
 
         A metric that needs only a summary of them may have it kept: all cells share it.

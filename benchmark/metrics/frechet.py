@@ -22,7 +22,7 @@ from pydantic import Field
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
-from benchmark.metrics.base import Features, Keep, Metric, blocks, check_features, check_pair
+from benchmark.metrics.base import Cache, Features, Metric, blocks, check_features, check_pair
 from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -73,12 +73,12 @@ class Frechet(Metric):
             return _positive(centred(value, bootstrap(subset, len(fake), self.replicates, rng)))
         return _positive(jackknife(value, subset, len(fake), self.groups, rng))
 
-    def reference(self, real: Features, keep: Keep) -> GaussianStats:
+    def reference(self, real: Features, cache: Cache) -> GaussianStats:
         """Return the Gaussian of the real images, M×d.
 
         With many of them it takes longer than all else that a distance needs.
         """
-        return keep(statistics, real, kind=GaussianStats)
+        return cache(statistics, real, kind=GaussianStats)
 
 
 @dataclass(frozen=True, eq=False)

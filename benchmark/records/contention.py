@@ -129,7 +129,7 @@ class GpuUse(NamedTuple):
     others: int | None = None  # number of other processes
 
 
-class Watch:
+class ContentionMonitor:
     """Watches what else uses the machine: until `begin`, and from there until `found`.
 
     Args:

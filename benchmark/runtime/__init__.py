@@ -1,1 +1,1 @@
-"""How a job runs: devices, leases of GPUs, memory, signals, saved states, warm processes."""
+"""How a job runs: devices, leases of GPUs, memory, signals, training states, warm processes."""

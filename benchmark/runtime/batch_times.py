@@ -1,4 +1,4 @@
-"""How long the batches of a job take, and the energy that they need."""
+"""Measures how long the batches of a job take, and how much energy they need."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ RAPL = Path("/sys/class/powercap")
 
 
 class BatchTimes:
-    """Times pieces of work on a device, which is synchronised before a clock is read.
+    """Times the batches of a job on a device, which is synchronised before a clock is read.
 
     Attributes:
-        seconds: of each lap.
-        parts: the seconds of each lap's parts, which `mark` divides; a GPU is not synchronised
-            between them.
-        joules: of all laps; None: the machine does not tell.
+        seconds: the seconds of each batch.
+        parts: for each batch, the seconds of its parts, which end where `mark` is called; a GPU is
+            not synchronised there.
+        joules: the energy of all batches; None: the machine does not measure it.
+
+    Args:
+        device: the device that does the work.
+        rapl: the folder in which Linux shows the energy counters of processors.
     """
 
     def __init__(self, device: torch.device, rapl: Path = RAPL) -> None:
@@ -39,7 +43,7 @@ class BatchTimes:
 
     @contextmanager
     def lap(self) -> Iterator[None]:
-        """Measure the block."""
+        """Measure the block, which is the work of one batch."""
         synchronise(self._device)
         before = [read() for read, _ in self._counters]
         self._clock.start()
@@ -54,12 +58,12 @@ class BatchTimes:
                 self.joules += (read() - first) % wraps_at
 
     def mark(self) -> None:
-        """End a part of the lap and begin the next."""
+        """End a part of the batch and begin the next."""
         self._clock.mark()
 
 
 class _Clock:
-    """Takes times of a processor."""
+    """Takes times by the clock of the processor."""
 
     def __init__(self) -> None:
         self._marks: list[float] = []
@@ -77,7 +81,7 @@ class _Clock:
 
 
 class _GpuClock:
-    """Takes times of a GPU, on which marks are events between what it was asked to do."""
+    """Takes times by CUDA events, which the GPU records between the operations in its queue."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -93,22 +97,22 @@ class _GpuClock:
         self._marks.append(event)
 
     def differences(self) -> list[float]:
-        """Return the seconds from each mark to the next, all of which the GPU has passed."""
+        """Return the seconds from each mark to the next, once the GPU is synchronised."""
         return [a.elapsed_time(b) / 1e3 for a, b in itertools.pairwise(self._marks)]
 
 
-# (reads joules since some time, the joules at which it starts again from 0)
+# A function that reads the joules since some time, and the number at which it restarts from 0.
 Counter = tuple[Callable[[], float], float]
 
 
 def _packages(rapl: Path) -> list[Counter]:
-    """Return the counters of the CPU packages, which Linux keeps under Intel's name for AMD too.
+    """Return the energy counters of the processors, which Linux calls intel-rapl for AMD too.
 
-    Most systems let the superuser alone read them.
+    On most systems only the superuser may read them.
     """
     found: list[Counter] = []
     for folder in sorted(rapl.glob("intel-rapl:*")):
-        package = folder.name.count(":") == 1  # its cores and memory are its parts
+        package = folder.name.count(":") == 1  # not a part of it, such as its cores
         if package and os.access(folder / "energy_uj", os.R_OK):
             wraps_at = int((folder / "max_energy_range_uj").read_text()) / 1e6
             found.append((partial(_joules, folder / "energy_uj"), wraps_at))
@@ -120,14 +124,16 @@ def _joules(microjoules: Path) -> float:
 
 
 def _gpu_counters(device: torch.device) -> list[Counter]:
-    """Return the GPU's counter, where it has one."""
+    """Return the energy counter of a GPU; none if it has no counter."""
     read = ask_gpu(gpu_uuid(device), _energy_reader)
     return [(read, float("inf"))] if read else []
 
 
 def _energy_reader(nvml: Any, gpu: Any) -> Callable[[], float]:
+    """Return a function that reads a GPU's energy counter, in joules."""
+
     def joules() -> float:
         return float(nvml.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1e3  # of millijoules
 
-    joules()  # an error of NVML, where the GPU has no counter
+    joules()  # raises an error of NVML if the GPU has no counter
     return joules

@@ -1,4 +1,4 @@
-"""The device that a job runs on, and its clock."""
+"""The device that a job runs on, and how it computes: threads, precision, seeds."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from benchmark.runtime.memory import peak_of_process
 
 
 def resolve_device(name: str, gpus: int = 1) -> torch.device:
-    """Return the device of a config's `device`: `auto` takes a GPU where there is one.
+    """Return the torch device that the key `device` of a config means.
 
-    A GPU is leased first, so that no other job of this machine uses it meanwhile; this waits until
+    A GPU is leased first, so that no other job of this machine uses it meanwhile. This waits until
     one is free.
 
     Args:
-        name: `auto`, `cpu`, `cuda` or `cuda:N`, the one at place N of those that are visible.
-        gpus: how many this process and its children will use; the first one is returned.
+        name: `auto`, which takes a GPU where there is one; `cpu`; `cuda`; or `cuda:N`, the GPU at
+            place N among the visible ones.
+        gpus: number of GPUs that this process and its children will use; the first is returned.
 
     Raises:
-        BenchmarkError: a GPU is asked for by name and there is none, or there are too few.
+        BenchmarkError: `cuda` is asked for and there is no GPU, or there are too few.
     """
     if name == "cpu":
         return torch.device("cpu")
@@ -39,18 +40,18 @@ def resolve_device(name: str, gpus: int = 1) -> torch.device:
 
 
 def use_threads(count: int) -> None:
-    """Let torch use `count` threads inside an operation."""
+    """Let torch use `count` threads within one operation."""
     torch.set_num_threads(max(1, count))
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all that was asked of it, before a clock is read."""
+    """Wait until the device has finished all operations in its queue, before a clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the peak bytes allocated on a GPU, or resident of this process on a CPU."""
+    """Return the peak memory in bytes: allocated on a GPU, or resident of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_of_process()
@@ -60,15 +61,17 @@ def peak_memory(device: torch.device) -> int:
 def arithmetic(
     precision: ComputePrecision, device: torch.device, cache: bool = True
 ) -> Iterator[None]:
-    """Have the networks that are called inside the block compute in this precision.
+    """Let the networks that are called inside the block compute in this precision.
 
     Args:
-        precision: `float32` is IEEE's, where torch by itself lets a GPU's convolutions use TF32.
-        device: where the networks are.
-        cache: keep the weights in half precision within the block, in which they must not change.
+        precision: `float32` means that of IEEE 754; torch's default lets the convolutions of a GPU
+            use TF32.
+        device: the device of the networks.
+        cache: whether to convert the weights to half precision only once in the block; they must
+            not change there.
 
     Raises:
-        BenchmarkError: the device has no such precision.
+        BenchmarkError: the device does not support the precision.
     """
     if precision == "tf32" and device.type != "cuda":
         raise BenchmarkError("precision: tf32 is a format of GPUs: float32 or bf16 would be right")
@@ -88,12 +91,12 @@ def arithmetic(
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's own generator for the block, as layers draw their first weights from it."""
+    """Seed torch's global generator inside the block: layers draw their initial weights from it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
 
 
 def gpu_uuid(device: torch.device) -> str:
-    """Return the name of a GPU that NVML knows, whatever numbers CUDA gives."""
+    """Return the UUID of a GPU as NVML knows it; CUDA may number GPUs differently."""
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}"

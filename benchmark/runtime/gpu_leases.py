@@ -14,8 +14,8 @@ from pathlib import Path
 from benchmark.core.errors import BenchmarkError
 from benchmark.storage.locks import Lock, lock, open_lock
 
-_FOLDER = Path("/tmp/benchmark-gpus")  # of locks: not of TMPDIR, which can differ by user
-LEASED = "BENCHMARK_GPUS"  # environment variable: what this process or its parent has leased
+_FOLDER = Path("/tmp/benchmark-gpus")  # of the locks; TMPDIR may differ from user to user
+LEASED = "BENCHMARK_GPUS"  # environment variable: GPUs that this process or its parent leased
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LEASE_POLL_SECONDS = 1.0
 
@@ -27,26 +27,27 @@ def lease(
     installed: Sequence[str] | None = None,
     folder: Path = _FOLDER,
 ) -> list[str]:
-    """Take free GPUs for this process and its children; wait until there are as many.
+    """Lease free GPUs for this process and its children; wait until enough of them are free.
 
-    CUDA_VISIBLE_DEVICES is set to them, so this must come before CUDA is initialised. They are
-    taken all together or not at all, so that two jobs never wait for each other, from those that
-    CUDA_VISIBLE_DEVICES shows, where it is set. They are free again when this process has ended, in
-    whatever way. SLURM hands out GPUs by itself: in its jobs nothing is leased, unless there are
-    more than are asked for, since then jobs run side by side there.
+    CUDA_VISIBLE_DEVICES is set to the leased GPUs, so call this before CUDA is initialised. If the
+    variable is set already, only the GPUs that it shows are taken. All are taken at once or none,
+    so that two jobs never wait for each other. The lease ends with this process, in whatever way
+    that ends. In a job of SLURM, which assigns GPUs itself, nothing is leased; but if the job has
+    more GPUs than are asked for, several commands share them, and they are leased.
 
     Args:
-        count: how many.
-        position: take the one at this place among the visible ones, as `cuda:1` does.
+        count: number of GPUs.
+        position: take the GPU at this place among the visible ones, as `cuda:1` does.
         installed: UUIDs of the machine's GPUs in nvidia-smi's order; None: nvidia-smi is asked.
-        folder: of the locks, shared by all users of the machine.
+        folder: folder of the lock files, which all users of the machine share.
 
     Returns:
-        The leased GPUs; empty, where there is none, where SLURM hands them out, or where files
-        cannot be locked, which stderr says.
+        UUIDs of the leased GPUs. The list is empty where the machine has none, where SLURM assigns
+        them, or where files cannot be locked; a warning on stderr tells of the last.
 
     Raises:
-        BenchmarkError: fewer are visible than are asked for, or several at one place.
+        BenchmarkError: fewer GPUs are visible than are asked for, or several are asked for at one
+            position.
     """
     if position is not None and count > 1:
         raise BenchmarkError(
@@ -55,39 +56,40 @@ def lease(
     if LEASED in os.environ:
         return os.environ[LEASED].split(",")
     found = visible(_installed() if installed is None else installed, os.environ.get(VISIBLE))
-    if not found:
+    if not found or ("SLURM_JOB_ID" in os.environ and len(found) <= count):
         return []
     wanted = max(count, 1 + (position or 0))
-    if "SLURM_JOB_ID" in os.environ and len(found) <= count:
-        return []
     if len(found) < wanted:
         raise BenchmarkError(
             f"device: {wanted} GPUs are needed and {len(found)} visible: {','.join(found)}: ask "
             f"for fewer, or show more in {VISIBLE}"
         )
-    names = found if position is None else [found[position]]
     try:
-        leased = _wait_for(names, count, folder)
+        leased = _wait_for(found if position is None else [found[position]], count, folder)
     except OSError as error:
-        print(
-            f"warning: {folder}: {error.strerror}: without locks on files there, jobs that run "
-            f"side by side may share a GPU: give each its own by {VISIBLE}",
-            file=sys.stderr,
-            flush=True,
-        )
+        _warn(f"{folder}: {error.strerror}: without locks on files there, jobs")
         return []
     os.environ[LEASED] = os.environ[VISIBLE] = ",".join(leased)
     return leased
 
 
+def _warn(reason: str) -> None:
+    """Print that jobs may share a GPU, after the reason, whose last word is "jobs"."""
+    print(
+        f"warning: {reason} that run side by side may share a GPU: give each its own by {VISIBLE}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 def visible(installed: Sequence[str], shown: str | None) -> list[str]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES shows, in its order, by their UUIDs.
+    """Return the UUIDs of the GPUs that CUDA_VISIBLE_DEVICES shows, in its order.
 
     Args:
         installed: UUIDs of the machine's GPUs in nvidia-smi's order.
-        shown: the variable's value: numbers, UUIDs or their beginnings; None: it is not set. As in
-            CUDA, an unknown or a repeated one ends the list. Parts of a GPU (MIG) are kept as they
-            are named.
+        shown: value of the variable: numbers, UUIDs or their beginnings; None: it is not set. As
+            in CUDA, an unknown or a repeated GPU ends the list. Names of parts of a GPU (MIG) are
+            returned unchanged.
     """
     if shown is None:
         return list(installed)
@@ -107,9 +109,10 @@ def _matching(name: str, installed: Sequence[str]) -> Sequence[str]:
 
 
 def _installed() -> list[str]:
-    """Ask nvidia-smi, which does not initialise CUDA: that would fix what is visible.
+    """Return the UUIDs of the machine's GPUs.
 
-    Why this is not asked of NVML: see `benchmark/core/nvml.py`.
+    nvidia-smi tells them. To ask CUDA would initialise it, and fix which GPUs it shows. Why NVML is
+    not asked: see `benchmark/core/nvml.py`.
     """
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
@@ -122,17 +125,13 @@ def _installed() -> list[str]:
         ) from None
     if done.returncode:
         told = " ".join((done.stderr or done.stdout).split())
-        print(
-            f"warning: {' '.join(command)}: failed with status {done.returncode}: {told}: jobs "
-            f"that run side by side may share a GPU: give each its own by {VISIBLE}",
-            file=sys.stderr,
-            flush=True,
-        )
+        _warn(f"{' '.join(command)}: failed with status {done.returncode}: {told}: jobs")
         return []
     return done.stdout.split()
 
 
 def _wait_for(names: Sequence[str], count: int, folder: Path) -> list[str]:
+    """Return `count` of these GPUs once they are leased."""
     _make_for_all(folder)
     waiting = False
     while len(taken := _take(names, count, folder)) < count:
@@ -149,20 +148,20 @@ def _wait_for(names: Sequence[str], count: int, folder: Path) -> list[str]:
 
 
 def _take(names: Sequence[str], count: int, folder: Path) -> list[str]:
-    """Lock the first `count` free ones; none, where there are fewer.
+    """Lock the first `count` free GPUs and return them; lock none if fewer are free.
 
     Raises:
-        OSError: files cannot be opened there, or not be locked.
+        OSError: a lock file cannot be opened or locked.
     """
     taken: dict[str, int] = {}
     with contextlib.ExitStack() as files:
-        _open(folder / "taking.lock", files, wait=True)  # one process that looks at a time
+        _open(folder / "taking.lock", files, wait=True)  # one process at a time
         for name in names:
             file = _open(folder / f"{name.replace('/', '-')}.lock", files)
             if file is not None:
                 taken[name] = file
             if len(taken) == count:
-                # Copies stay open, and so hold the locks, until this process ends.
+                # Duplicated descriptors stay open, and hold the locks, until this process ends.
                 for file in taken.values():
                     os.dup(file)
                 return list(taken)
@@ -170,7 +169,7 @@ def _take(names: Sequence[str], count: int, folder: Path) -> list[str]:
 
 
 def _open(path: Path, files: contextlib.ExitStack, wait: bool = False) -> int | None:
-    """Return the descriptor of a lock file while it is locked, or None if another has the lock."""
+    """Return the descriptor of a lock file that is now locked; None: another process locks it."""
     with _for_all_users():
         file = open_lock(path)
     files.callback(os.close, file)
@@ -181,7 +180,7 @@ def _open(path: Path, files: contextlib.ExitStack, wait: bool = False) -> int | 
 
 
 def _make_for_all(folder: Path) -> None:
-    """Make a folder in which all users may write, unless it is there."""
+    """Make a folder in which all users may write, unless it exists."""
     with _for_all_users(), contextlib.suppress(FileExistsError):
         folder.mkdir()
 

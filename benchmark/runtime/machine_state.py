@@ -1,4 +1,4 @@
-"""What a machine tells of itself while it works: what else uses it, and the clock of its GPU."""
+"""The state of the machine during a job: what else uses it, and the clock of its GPU."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import partial
 import torch
 
 from benchmark.core.nvml import ask_gpu
-from benchmark.records.contention import GpuUse, Watch
+from benchmark.records.contention import ContentionMonitor, GpuUse
 from benchmark.runtime.device import gpu_uuid
 
-# NVML's names of the bits that say why a clock is held back. Being idle holds nothing back.
+# NVML's names of the bits that say why a clock is lowered, without that of an idle GPU.
 THROTTLES = {
     0x2: "applications_clocks_setting",
     0x4: "sw_power_cap",
@@ -23,18 +23,18 @@ THROTTLES = {
 }
 
 
-def watch_machine(device: torch.device, root: int | None = None) -> Watch:
-    """Return what watches from now on what else uses the machine of a job.
+def monitor_machine(device: torch.device, root: int | None = None) -> ContentionMonitor:
+    """Return a monitor that observes from now on what else uses the machine of a job.
 
     Args:
-        device: that does the work.
-        root: the process whose work, and that of all that it starts, is the job's; None: this one.
+        device: the device that does the job's work.
+        root: the process that does the job together with its descendants; None: this process.
     """
-    return Watch(root, partial(gpu_use, device) if device.type == "cuda" else None)
+    return ContentionMonitor(root, partial(gpu_use, device) if device.type == "cuda" else None)
 
 
 def gpu_state(device: torch.device) -> tuple[float | None, list[str] | None]:
-    """Return the clock of a GPU in MHz and why it is held back; None each: it is not told."""
+    """Return the clock of a GPU in MHz, and the reasons why it is lowered; None: unknown."""
     if device.type != "cuda":
         return None, None
     uuid = gpu_uuid(device)
@@ -45,10 +45,10 @@ def gpu_state(device: torch.device) -> tuple[float | None, list[str] | None]:
 
 
 def gpu_use(device: torch.device) -> GpuUse:
-    """Return how much of its time a GPU was used just now, and how many others are on it.
+    """Return the share of time in which a GPU was just used, and how many other processes use it.
 
-    A container may see other numbers of processes than NVML, but one of them is this process; where
-    none is told, nothing is known.
+    In a container, NVML may list processes with other ids than they have there, but one of them is
+    this process. If it lists none, the number of others is unknown.
     """
     uuid = gpu_uuid(device)
     percent = ask_gpu(uuid, lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu)

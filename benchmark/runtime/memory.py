@@ -1,4 +1,4 @@
-"""How much memory this process has taken at most, and how it takes less."""
+"""The peak memory of this process, and how threads take less of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ARENAS = -8  # M_ARENA_MAX of glibc's malloc.h
 
 
 def peak_of_process() -> int:
-    """Return the most bytes of this process that were resident at a time.
+    """Return the peak resident memory of this process in bytes.
 
-    Linux hands `ru_maxrss` on from the program that a process ran before, as a large one that
-    starts a small one does; the high-water mark of its own memory is in /proc.
+    On Linux, `ru_maxrss` of a process that a large one has started includes the peak of that
+    process. The peak of its own memory stands in /proc.
     """
     if STATUS.exists() and (found := re.search(r"^VmHWM:\s+(\d+) kB", STATUS.read_text(), re.M)):
         return int(found[1]) * 1024
@@ -25,9 +25,9 @@ def peak_of_process() -> int:
 
 
 def share_one_heap() -> None:
-    """Let threads that start from now on take memory from the heap of all, as far as glibc is used.
+    """Let threads that start from now on share one heap, where the C library is glibc.
 
-    By itself each has a heap of its own, and what it frees there is of no use to the others.
+    By default each thread has its own, and no other thread can use the memory that is freed there.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(ARENAS, 1)

@@ -1,4 +1,4 @@
-"""Work in batches that are halved where the memory is too small for them."""
+"""Retry with smaller batches when a batch does not fit into memory."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from benchmark.core.errors import BenchmarkError
 
 _T = TypeVar("_T")
 
-# How torch and the libraries below it say that an allocation failed, where they raise no error of
-# its own kind: its allocator on a CPU, the C++ library, cuBLAS and cuDNN.
+# Parts of the messages of failed allocations that torch raises as a plain RuntimeError: those of
+# its allocator on a CPU, of the C++ library, and of cuBLAS and cuDNN.
 ALLOCATIONS = ("can't allocate memory", "std::bad_alloc", "STATUS_ALLOC_FAILED")
 
 
 def in_batches(parts: Sequence[range], work: Callable[[range], _T], title: str) -> Iterator[_T]:
-    """Do work for each part, or for smaller batches that together are the part.
+    """Call `work` for each batch, and for smaller batches where one does not fit into memory.
 
-    When a batch does not fit into memory, a line on stderr says so, and it and all further ones are
-    of half the images.
+    When a batch does not fit, a line on stderr says so, and from this batch on all batches have at
+    most half as many images.
 
     Args:
-        parts: the batches that are tried first.
-        work: does a batch; it may be called again for images of a batch that failed.
-        title: begins the line.
+        parts: the batches to begin with, as ranges of images.
+        work: computes a batch; it may be called again for the images of a batch that failed.
+        title: begins the line on stderr.
 
     Yields:
         What `work` returns for each batch.
 
     Raises:
-        BenchmarkError: a single image does not fit.
+        BenchmarkError: even one image does not fit.
     """
     most = max(map(len, parts))
     for part in parts:
@@ -51,12 +51,13 @@ def in_batches(parts: Sequence[range], work: Callable[[range], _T], title: str) 
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error means that memory of a GPU or of this machine could not be had."""
+    """Return whether an error means that memory, of a GPU or of this machine, is exhausted."""
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return known or any(text in str(error) for text in ALLOCATIONS)
 
 
 def _half(title: str, count: int) -> int:
+    """Return the size of the batches after one of `count` images did not fit."""
     if count == 1:
         raise BenchmarkError(
             f"{title}: out of memory with one image at once: free some, or use a machine with more"
@@ -65,5 +66,5 @@ def _half(title: str, count: int) -> int:
     line = f"{title}: out of memory with {count} images at once: going on with {half}"
     print(line, file=sys.stderr, flush=True)
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # blocks of the old size would stay
+        torch.cuda.empty_cache()  # torch would keep the blocks of the larger batches
     return half

@@ -1,4 +1,4 @@
-"""One process at a time at one job, and none at what another one has just done."""
+"""Only one process at a time does a job, and none repeats what another has just done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.core.canonical import spec_hash
 from benchmark.records.record import Record, read_record
-from benchmark.runtime.stopping import AGAIN, Stopped
+from benchmark.runtime.stopping import EXIT_RUN_AGAIN, Stopped
 from benchmark.storage.atomic import cannot_write
 from benchmark.storage.locks import Lock, lock, open_lock
 from benchmark.storage.paths import Run
@@ -28,27 +28,27 @@ def one_at_a_time(
     spec: dict[str, Any],
     is_spent: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record | None]:
-    """Keep other processes from a job inside the block; first wait for one that is at it.
+    """Lock a job inside the block, after waiting for another process that holds its lock.
 
-    On a file system without locks nothing keeps them away, which stderr says.
+    On a file system without locks, a warning on stderr says that nothing is locked.
 
     Args:
-        run: in whose folder the job writes.
-        kind: of the job's record.
-        name: of what the job makes.
-        spec: of the record.
-        is_spent: whether there is no time left for waiting.
+        run: the run in whose folder the job writes.
+        kind: the kind of the job's record.
+        name: the name of what the job makes.
+        spec: the specification that the record will have.
+        is_spent: tells whether no time is left for waiting.
 
     Yields:
-        The record of this spec that the other process has written meanwhile: the job is done.
-        None: it is to be done.
+        The record, if the other process has meanwhile done a job of this specification. None: the
+        job must be done.
 
     Raises:
         BenchmarkError: the folder cannot be written.
-        Stopped: there is no time left.
+        Stopped: no time is left.
     """
     record, path = run.record(kind, name), run.lock(kind, name)
-    before = content(record)
+    before = read_if_present(record)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open_lock(path)
@@ -56,22 +56,22 @@ def one_at_a_time(
         raise cannot_write(path, error) from None
     try:
         _wait(file, path, is_spent)
-        yield _made(record, before, spec)
+        yield _done_meanwhile(record, before, spec)
     finally:
         os.close(file)
 
 
-def content(path: Path) -> bytes | None:
-    """Return the bytes of a file, or None where there is none."""
+def read_if_present(path: Path) -> bytes | None:
+    """Return the bytes of a file; None if it does not exist."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return None
 
 
-def _made(path: Path, before: bytes | None, spec: dict[str, Any]) -> Record | None:
-    """Return the record of a job that was written since `before` was read, if it has this spec."""
-    if content(path) in (None, before):
+def _done_meanwhile(path: Path, before: bytes | None, spec: dict[str, Any]) -> Record | None:
+    """Return the record if it was written since its bytes were `before`, and has this spec."""
+    if read_if_present(path) in (None, before):
         return None
     record = read_record(path)
     if record.spec_hash != spec_hash(spec):
@@ -81,12 +81,15 @@ def _made(path: Path, before: bytes | None, spec: dict[str, Any]) -> Record | No
 
 
 def _wait(file: int, path: Path, is_spent: Callable[[], bool]) -> None:
+    """Wait until a lock file is locked by this process, or turns out to support no lock."""
     found = lock(file, wait=False)
     if found is Lock.BUSY:
         print(f"waiting for another process at this job: {path}", file=sys.stderr, flush=True)
     while found is Lock.BUSY:
         if is_spent():
-            raise Stopped(AGAIN, f"{path}: another process was at this job until the time was up")
+            raise Stopped(
+                EXIT_RUN_AGAIN, f"{path}: another process was at this job until the time was up"
+            )
         time.sleep(POLL_SECONDS)
         found = lock(file, wait=False)
     if found is Lock.NONE:

@@ -1,4 +1,4 @@
-"""Several processes that train one network: torch's launcher, and what each knows of the others."""
+"""Processes that train one network together: how they are launched, and how they communicate."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.runtime import warm as server
-from benchmark.runtime.stopping import AGAIN, SIGNALS, Stopped, is_told
+from benchmark.runtime.stopping import EXIT_RUN_AGAIN, SIGNALS, Stopped, was_signalled
+from benchmark.runtime.warm import FOLDER
 
-_GRACE = 300  # seconds that the processes have to save once they are told to stop
-ECHO = 3.0  # seconds in which the launcher ends the others when one process has died
+_SAVE_SECONDS = 300  # in which the processes must have saved, once they are told to stop
+PEERS_END_SECONDS = 3.0  # in which the launcher ends the other processes when one has died
 
 
 class _Share(NamedTuple):
-    """A process's part of a batch."""
+    """The part of a batch that one process computes.
+
+    Attributes:
+        rows: its images.
+        weight: the weight of the mean over these images in the mean over the batch.
+    """
 
     rows: slice
-    weight: float  # of its mean in that of the batch
+    weight: float
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes that train one network together, each on its share of every batch.
 
     Attributes:
-        rank: of this process.
-        size: number of processes; one needs no others and nothing is sent.
-        parent: process that has started this one, without which it stops.
+        rank: rank of this process, from 0.
+        size: number of processes; with one, nothing is communicated.
+        parent: process id of the launcher; when it has ended, the training stops.
     """
 
     rank: int = 0
@@ -47,9 +52,10 @@ class Team:
     parent: int = 0
 
     def share(self, batch: int) -> _Share:
-        """Return the share of a batch of so many images; shares differ by one image at most.
+        """Return this process's share of a batch of `batch` images; shares differ by one at most.
 
-        A process without images takes the first with no weight, since all have to take part.
+        If there are fewer images than processes, some have none. They compute the first image with
+        weight 0, since all processes must take part in each step.
         """
         start, stop = (batch * rank // self.size for rank in (self.rank, self.rank + 1))
         if start == stop:
@@ -57,85 +63,99 @@ class Team:
         return _Share(slice(start, stop), (stop - start) / batch)
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """Return the network, with gradients that are means over the processes."""
+        """Return the network such that its gradients are averaged over the processes."""
         if self.size == 1:
             return network
-        # a network of a user's own may have weights that a step leaves out
+        # In a user's own network, a step may leave some weights unused.
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
 
-    def total(self, values: Tensor) -> Tensor:
-        """Return the sum over the processes."""
+    def sum(self, values: Tensor) -> Tensor:
+        """Return a tensor of any shape, (n) for n losses, summed over the processes in place."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
-    def agree(self, status: int) -> int:
-        """Return the largest status of all processes, as all have to stop at the same step."""
+    def largest(self, status: int) -> int:
+        """Return the largest of the exit statuses of all processes; 0 means to go on.
+
+        All processes stop at the same step when one has to.
+        """
         if self.size == 1:
             return status
-        if os.getppid() != self.parent:  # nobody is left to tell it
+        if os.getppid() != self.parent:  # the launcher, which passes signals on, has ended
             status = 128 + signal.SIGTERM
         largest = torch.tensor(status)
         dist.all_reduce(largest, dist.ReduceOp.MAX)
         return int(largest)
 
-    def is_same(self, number: int) -> bool:
-        """Return, when all processes have come here, whether they have told the same number."""
+    def is_equal_on_all(self, number: int) -> bool:
+        """Wait for all processes, and return whether they all have the same number."""
         if self.size == 1:
             return True
         ends = torch.tensor([number, -number])
         dist.all_reduce(ends, dist.ReduceOp.MAX)
         return int(ends[0]) == -int(ends[1])
 
-    def wait(self) -> None:
-        """Return when all processes have come here."""
-        self.agree(0)
+    def barrier(self) -> None:
+        """Wait until all processes have reached this call."""
+        self.largest(0)
 
 
-ALONE = Team()
+ONE_PROCESS = ProcessGroup()
 
 
-def is_member() -> bool:
-    """Return whether torch's launcher has started this process."""
+def is_launched() -> bool:
+    """Return whether torch's launcher has started this process, as one of several."""
     return dist.is_torchelastic_launched()
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[Team]:
-    """Yield the team of this process, of one where no launcher has started it.
+def join_group(device: torch.device) -> Iterator[ProcessGroup]:
+    """Join the process group inside the block; a process that nobody launched is a group of one.
 
     Args:
-        device: of this process.
+        device: device of this process.
+
+    Yields:
+        The process group.
+
+    Raises:
+        Stopped: another process has stopped or died, and has said or will say why.
     """
-    if not is_member():
-        yield ALONE
+    if not is_launched():
+        yield ONE_PROCESS
         return
-    # the processor's is for what is no tensor of the network
+    # On GPUs, gloo is for the numbers that are not on a GPU, such as exit statuses.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     rank = dist.get_rank()
     pids = [0] * dist.get_world_size()
     dist.all_gather_object(pids, os.getpid())
     try:
-        yield Team(rank, len(pids), os.getppid())
-    except Stopped as stop:  # the launcher is told, too
+        yield ProcessGroup(rank, len(pids), os.getppid())
+    except Stopped as stop:  # without its message, which each process would print
         raise Stopped(stop.status) from None
     except Exception as error:
-        # What all have met is told once, and of a process that has died the launcher tells.
+        # An error that all processes meet is printed by the first one only. A RuntimeError may mean
+        # that another process has died: then the launcher prints the error and ends this process.
         if rank or isinstance(error, RuntimeError):
             with contextlib.suppress(Stopped):
-                time.sleep(ECHO)
+                time.sleep(PEERS_END_SECONDS)
                 if all(map(_is_alive, pids)):
                     raise
-                if not is_told():
-                    time.sleep(_GRACE)  # a busy launcher is late
+                if not was_signalled():
+                    time.sleep(_SAVE_SECONDS)  # a busy launcher may take longer to end this process
             raise Stopped(128 + signal.SIGTERM) from None
         raise
     dist.destroy_process_group()
 
 
-def own_device(device: torch.device) -> torch.device:
-    """Return the GPU of this process, of those that are visible, where the network is on one."""
-    if device.type != "cuda" or not is_member():
+def local_device(device: torch.device) -> torch.device:
+    """Return the device of this process: each launched process has a GPU of its own.
+
+    Args:
+        device: the device that a single process would use; a CPU is returned unchanged.
+    """
+    if device.type != "cuda" or not is_launched():
         return device
     own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     torch.cuda.set_device(own)
@@ -145,28 +165,29 @@ def own_device(device: torch.device) -> torch.device:
 def launch(
     arguments: Sequence[str], processes: int, device: torch.device, is_done: Callable[[], bool]
 ) -> None:
-    """Have the command of this program done by several processes, and wait for their end.
+    """Run a command line of this program in several processes, and wait until they end.
 
     Args:
-        arguments: of the command line.
-        processes: how many.
-        device: that a single process would have.
-        is_done: whether their work is done, though this one is told to stop.
+        arguments: the arguments of the command line.
+        processes: number of processes.
+        device: the device that a single process would use.
+        is_done: tells whether their work is done; asked when a signal has stopped this process.
 
     Raises:
-        BenchmarkError: there are fewer GPUs, or a process has died.
-        Stopped: the processes have stopped, or one has told why it could not go on.
+        BenchmarkError: there are fewer GPUs than processes, or a process has died.
+        Stopped: the processes have stopped, or one has printed an error.
     """
     if device.type == "cuda" and processes > (count := torch.cuda.device_count()):
         raise BenchmarkError(f"--processes {processes}: torch finds {count} GPUs: give {count}")
-    # Not at the top: a warm process imports this module and starts no threads.
+    # Not imported at the top: they start threads, and a warm process, which imports this module,
+    # must have none.
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    os.environ.pop(server.FOLDER, None)  # a warm process would fork only one of them
+    os.environ.pop(FOLDER, None)  # the processes are not to be forks of a warm process
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -175,24 +196,33 @@ def launch(
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=0,  # who started the command starts it again
+        max_restarts=0,  # Snakemake, or the user, starts the command again
         logs_specs=DefaultLogsSpecs(os.devnull),
-        signals_to_handle="SIGQUIT",  # the others have raised Stopped already
-        shutdown_timeout=_GRACE,
+        signals_to_handle="SIGQUIT",  # the other signals raise Stopped
+        shutdown_timeout=_SAVE_SECONDS,
     )
     try:
         elastic_launch(config, sys.executable)("-m", "benchmark", *arguments)
     except ChildFailedError as error:
         codes = {failure.local_rank: failure.exitcode for failure in error.failures.values()}
         _explain(codes, processes)
-    except Stopped as stop:  # of which the first process has told
+    except Stopped as stop:  # the process of rank 0 has printed why
         _end_children()
-        # a second signal leaves threads that the end would wait for
+        # After a second signal, threads may be left, for which a normal exit would wait.
         os._exit(0 if is_done() else stop.status)
 
 
 def _explain(codes: dict[int, int], processes: int) -> None:
-    """Raise what the ends of the processes mean; what a process could tell it has told."""
+    """Raise the error that the exit codes of the failed processes mean.
+
+    Args:
+        codes: exit code by rank; −n for a process that signal n has killed.
+        processes: number of processes.
+
+    Raises:
+        BenchmarkError: a signal that no process handles has killed one, so that it printed nothing.
+        Stopped: the processes have stopped, or have printed an error.
+    """
     for rank, code in codes.items():
         if code < 0 and -code not in SIGNALS:
             raise BenchmarkError(
@@ -201,7 +231,7 @@ def _explain(codes: dict[int, int], processes: int) -> None:
                 "state; a lack of memory may be the reason"
             )
     statuses = {code if code > 0 else 128 - code for code in codes.values()}
-    stops = {AGAIN, *(128 + number for number in SIGNALS)}
+    stops = {EXIT_RUN_AGAIN, *(128 + number for number in SIGNALS)}
     raise Stopped(min(statuses - stops or statuses))
 
 
@@ -213,6 +243,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _end_children() -> None:
+    """Kill all processes that this one has started, and those that they have started."""
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

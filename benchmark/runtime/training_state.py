@@ -1,4 +1,4 @@
-"""The state of a long job: written whole or not at all, checked when it is read."""
+"""Saved states of a training: written whole or not at all, and checked when they are read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.runtime.memory_retry import is_out_of_memory
 from benchmark.storage.atomic import atomic_path, remove_leftovers, write_text
 
-KEPT = 2  # a damaged newest state leaves the one before it
-UNFINISHED = "writing.pt"  # what a state is called until its SHA-256 is known
+KEPT_STATES = 2  # if the newest is damaged, the one before it is there
+UNFINISHED = "writing.pt"  # the name of a state until its SHA-256 is known
 _NAME = re.compile(r"(\d{9,})-([0-9a-f]{64})\.pt")  # step and SHA-256
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write the state reached at `step` and drop all but the newest two.
+    """Write the state after `step` steps, remove all but the newest two, and return its path.
 
-    The file's name ends in its SHA-256, by which a damaged one is found.
+    The name of the file ends in its SHA-256, by which a damaged file is recognised.
     """
 
     def name_of(written: Path) -> str:
@@ -34,7 +34,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
     with atomic_path(folder / UNFINISHED, name_of) as temporary:
         torch.save(state, temporary)
     *older, newest = _states(folder)
-    for old in older[: 1 - KEPT]:
+    for old in older[: 1 - KEPT_STATES]:
         old.unlink(missing_ok=True)
     return newest
 
@@ -45,18 +45,18 @@ def load_state(
     fits: Callable[[dict[str, Any]], bool],
     clear: bool = True,
 ) -> dict[str, Any] | None:
-    """Return the newest state that is whole and fits, or None where there is none.
+    """Return the newest state that is undamaged and fits; None if there is none.
 
-    Another one is named on stderr and removed, and the one before it is taken.
+    Each newer state, which is damaged or does not fit, is named on stderr and removed.
 
     Args:
-        folder: of the states.
-        device: for its tensors.
-        fits: whether a state has the parts that are looked for in it.
-        clear: whether this process removes, and tells of it; of several one does.
+        folder: the folder of the states.
+        device: the device for the tensors of the state.
+        fits: tells whether a state has the layout that is needed.
+        clear: whether this process removes files; of several processes, only one does.
 
     Raises:
-        BenchmarkError: there is not enough memory for it.
+        BenchmarkError: the state does not fit into memory.
     """
     if not clear:
         found = (_read(path, device) for path in reversed(_states(folder)))
@@ -75,13 +75,13 @@ def load_state(
     return None
 
 
-def bind_state(folder: Path, code: dict[str, str], what: str) -> None:
-    """Remove the states in a folder unless they are of this code, which is noted there.
+def drop_states_of_other_code(folder: Path, code: dict[str, str], what: str) -> None:
+    """Remove the states in a folder that other code has saved, and note this code there.
 
     Args:
-        folder: of the states.
-        code: a hash of each module that the job depends on, by its name.
-        what: the job, for the line on stderr that tells of it.
+        folder: the folder of the states.
+        code: a hash of each module that the job depends on, by the module's name.
+        what: the job, as the line on stderr names it.
     """
     note = folder / "code.json"
     known = _read_note(note)
@@ -102,25 +102,25 @@ def bind_state(folder: Path, code: dict[str, str], what: str) -> None:
 def _read_note(path: Path) -> dict[str, str]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # there is none, or it is damaged: of unknown code
+    except (OSError, ValueError):  # it is missing or damaged, so that the code is unknown
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def last_state(folder: Path) -> str:
-    """Name the newest saved state, for a message."""
+    """Return the path of the newest saved state, as a message names it."""
     states = _states(folder)
     return str(states[-1]) if states else "none yet"
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """Return the content of a state, or None where it is not what was written."""
+    """Return the content of a state; None if the file is damaged."""
     if path.stem.partition("-")[2] != _digest(path):
         return None
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, MemoryError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        if is_out_of_memory(error):  # which says nothing of the file
+        if is_out_of_memory(error):  # the file itself may be undamaged
             raise BenchmarkError(
                 f"{path}: out of memory while it is read: free some and run the command again"
             ) from None
@@ -134,6 +134,6 @@ def _digest(path: Path) -> str:
 
 
 def _states(folder: Path) -> list[Path]:
-    """Return the states by step: a clock that was set back changes nothing."""
+    """Return the states in the order of their steps, which a wrong clock cannot change."""
     found = [path for path in folder.glob("*.pt") if _NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: (int(path.name.partition("-")[0]), path.name))

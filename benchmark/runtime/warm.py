@@ -1,8 +1,8 @@
-"""Warm processes of a local run: what jobs import is imported once, and each job is a fork of it.
+"""Warm processes of a local run, which have imported what jobs need; each job is a fork of one.
 
-The workflow calls `start`. A job's command line, `python -m benchmark VERB ...`, calls `hand_over`,
-which passes the job to the warm process and waits for its end; where there is none, as on a cluster
-or by hand, the command does the job itself, with the same result.
+The workflow calls `start`. The command line of a job, `python -m benchmark VERB ...`, calls
+`hand_over`, which passes the job to a warm process and waits until it has ended. Where there is no
+warm process, as on a cluster or by hand, the command does the job itself, with the same result.
 """
 
 from __future__ import annotations
@@ -26,43 +26,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROGRAM = "benchmark.cli.serve"
-# The verbs of each warm process. Faiss and torch in one process can crash through their two OpenMP
-# runtimes, so that there are two.
+# The verbs of each warm process. There are two, since Faiss and torch in one process can crash
+# through their two OpenMP runtimes.
 SERVED = {
     "torch": ("train", "sample", "features"),
     "arrays": ("prepare", "gather", "merge", "controls", "evaluate", "retrieve", "tables", "plots"),
 }
-# What most of these jobs import only when they come to need it.
+# What most of these jobs import only when they need it; torch._dynamo is part of every optimiser.
 NEEDED_LATER = {
-    "torch": (
-        "torch._dynamo",
-        "benchmark.models.modules.unet",
-    ),  # the first is part of every optimiser
+    "torch": ("torch._dynamo", "benchmark.models.modules.unet"),
     "arrays": ("scipy.cluster.vq", "scipy.ndimage", "scipy.special"),
 }
-# The allocator of pyarrow, which pandas imports, would start a thread that gives memory back.
+# The allocator of pyarrow, which pandas imports, would start a thread that returns memory.
 NO_ALLOCATOR_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
-SHORT = "/tmp"  # where sockets lie if their path in TMPDIR would be too long
+SHORT = "/tmp"  # the folder for sockets if their path in TMPDIR would be too long
 FOLDER = "BENCHMARK_SERVERS"  # environment variable: the folder of the sockets
-# A library starts its threads when it is loaded, and only a process of one thread can be forked.
-# torch sets their number again in each job.
+# Libraries start their threads when they are loaded, and only a process of one thread can be forked
+# safely. In each job, torch sets its number of threads again.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIZE, STATUS = struct.Struct("!Q"), struct.Struct("!i")
 ACCEPTED = b"+"
-CODE = str(Path(__file__).resolve())  # of which checkout
+CODE = str(Path(__file__).resolve())  # tells checkouts apart
 
 
 def start(config: Path) -> list[subprocess.Popen[bytes]]:
-    """Start the warm processes; they end with the last job once this process has ended.
+    """Start the warm processes. They end with their last job once this process has ended.
 
-    They read the config of the jobs, since what checking it needs is loaded once. Their sockets lie
-    in a new folder that only this user can enter; the environment variable of this process and its
-    children names it.
+    Their sockets lie in a new folder that only this user can enter. The environment variable
+    `FOLDER` names it to the jobs, which this process starts.
+
+    Args:
+        config: the config of the jobs; the warm processes read it to import what its check needs.
 
     Returns:
-        The processes; none where no socket can be made, as stderr says: each job then imports what
-        it needs by itself.
+        The processes. There are none if no socket can be made: a warning on stderr says so, and
+        each job imports what it needs by itself.
     """
     reasons = []
     # The path of a socket has about 100 bytes at most, which one in a long TMPDIR exceeds.
@@ -81,10 +80,10 @@ def start(config: Path) -> list[subprocess.Popen[bytes]]:
 
 
 def _start_in(folder: Path, config: Path) -> list[subprocess.Popen[bytes]]:
-    """Start the warm processes with their sockets in a folder, which an error removes.
+    """Start the warm processes with their sockets in a folder, which is removed after an error.
 
     Raises:
-        OSError: no socket can be made there, or no process be started.
+        OSError: no socket can be made there, or no process can be started.
     """
     with contextlib.ExitStack() as failing, contextlib.ExitStack() as listeners:
         failing.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -92,7 +91,9 @@ def _start_in(folder: Path, config: Path) -> list[subprocess.Popen[bytes]]:
         for name in SERVED:
             found[name] = listeners.enter_context(socket.socket(socket.AF_UNIX))
             found[name].bind(str(folder / name))
-            found[name].listen()  # a job that comes before the imports are done waits
+            found[
+                name
+            ].listen()  # from now on jobs can connect; they wait until the imports are done
         started = [_start(folder / name, listener, config) for name, listener in found.items()]
         failing.pop_all()
     os.environ[FOLDER] = str(folder)
@@ -101,35 +102,36 @@ def _start_in(folder: Path, config: Path) -> list[subprocess.Popen[bytes]]:
 
 def _start(path: Path, listener: socket.socket, config: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            PROGRAM,
-            str(path),
-            str(listener.fileno()),
-            str(config),
-        ],
+        [sys.executable, "-m", PROGRAM, str(path), str(listener.fileno()), str(config)],
         env=os.environ | ONE_THREAD | NO_ALLOCATOR_THREAD,
         pass_fds=[listener.fileno()],
-        stdin=subprocess.PIPE,  # its end tells that this process has ended
-        start_new_session=True,  # Ctrl-C is for the jobs, which pass it on
+        stdin=subprocess.PIPE,  # it is closed when this process ends
+        start_new_session=True,  # Ctrl-C is to reach only the commands of jobs, which pass it on
     )
 
 
 class _Job(NamedTuple):
-    """What a warm process needs to know to do the job of a command line."""
+    """A command line and its process, which is the client of a warm process.
+
+    Attributes:
+        arguments: arguments of the command line.
+        folder: its current folder.
+        environment: its environment variables.
+        pid: process id of the client.
+        code: the `CODE` of the client.
+    """
 
     arguments: list[str]
     folder: str
     environment: dict[str, str]
-    pid: int  # of the process that asks
-    code: str  # that it has imported: see `CODE`
+    pid: int
+    code: str
 
     def run(self, main: Callable[[], None]) -> NoReturn:
-        """Do the job in this process, which becomes as the one that asked, and end it.
+        """Do the job in this process, with the client's folder and environment, and end it.
 
         Args:
-            main: reads a command line and does what it says.
+            main: the program, which reads the command line.
         """
         from benchmark.records.provenance import Stopwatch, created
 
@@ -142,12 +144,12 @@ class _Job(NamedTuple):
         status = _status(main)
         sys.stdout.flush()
         sys.stderr.flush()
-        # Taking down all that was imported takes long, and verbs close what they open.
+        # A normal exit would unload all modules, which takes long. Verbs close the files they open.
         os._exit(status)
 
 
 def _status(main: Callable[[], None]) -> int:
-    """Run a program and return the status with which Python would end it."""
+    """Run a program and return its exit status, as Python itself would set it."""
     try:
         main()
     except SystemExit as end:
@@ -162,10 +164,9 @@ def _status(main: Callable[[], None]) -> int:
 
 
 def hand_over() -> None:
-    """Exit with the status of this program's job once a warm process has done it.
+    """Let a warm process do the job of this command line, and exit with the job's status.
 
-    Returns:
-        Only where no warm process takes the job, which this process must do then.
+    It returns only if no warm process takes the job. Then this process must do it.
     """
     connection = _connect()
     if connection is None:
@@ -185,11 +186,12 @@ def hand_over() -> None:
 
 
 def _connect() -> socket.socket | None:
+    """Return a connection to the warm process for this command line; None if there is none."""
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     name = next((name for name, verbs in SERVED.items() if verb in verbs), None)
     if name is None or FOLDER not in os.environ:
         return None
-    # torch is told its number of threads by the job, other libraries when they are loaded
+    # Each job sets the threads of torch. Other libraries were loaded for one thread.
     if name != "torch" and any(os.environ.get(key) != one for key, one in ONE_THREAD.items()):
         return None
     connection = socket.socket(socket.AF_UNIX)
@@ -202,7 +204,11 @@ def _connect() -> socket.socket | None:
 
 
 def _end_as(reply: bytes) -> None:
-    """Exit, or be killed by the same signal, as the job was."""
+    """End as the job has ended: with its exit status, or by the same signal.
+
+    Args:
+        reply: the status as the warm process packs it; shorter if it ended without a reply.
+    """
     if len(reply) < STATUS.size:
         sys.exit("error: the warm process of this job has ended: run the command again")
     [status] = STATUS.unpack(reply)
@@ -214,11 +220,11 @@ def _end_as(reply: bytes) -> None:
 
 
 class Server:
-    """Forks a child for each job, passes signals on to it, and its status back.
+    """Forks a child for each job, passes signals to it, and returns its status to the client.
 
     Args:
-        listener: where jobs are asked for.
-        lifeline: a file that ends with the process that started this one.
+        listener: socket to which clients connect.
+        lifeline: descriptor of a pipe that is closed when the process that started this one ends.
     """
 
     def __init__(self, listener: socket.socket, lifeline: int) -> None:
@@ -227,15 +233,19 @@ class Server:
         self.woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self.pids: set[int] = set()
-        self.asking: dict[socket.socket, int] = {}  # who waits for which of the children
+        self.clients: dict[socket.socket, int] = {}  # from each connection to its child's pid
 
     def serve(self) -> _Job | None:
-        """Serve until the lifeline ends; return a job in each child, in the server None."""
+        """Serve until the lifeline is closed and all jobs have ended.
+
+        Returns:
+            In each child, the job that it must do. In the server, None.
+        """
         signal.set_wakeup_fd(self._waker.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
         waiting: list[socket.socket | int] = [self.lifeline, self.listener]
         while waiting or self.pids:
-            ready, _, _ = select.select([self.woken, *waiting, *self.asking], [], [])
+            ready, _, _ = select.select([self.woken, *waiting, *self.clients], [], [])
             for source in ready:
                 if source == self.lifeline:
                     waiting = []
@@ -245,66 +255,72 @@ class Server:
                 elif source is self.listener:
                     if job := self._accept():
                         return job
-                elif source in self.asking:
+                elif source in self.clients:
                     self._pass_on(source)
         return None
 
     def _accept(self) -> _Job | None:
-        """Fork for one job; return it in the child."""
+        """Accept one client and fork; return its job in the child, None in the server."""
         connection, _ = self.listener.accept()
         job, files = _receive(connection)
-        pid = _fork() if job and job.code == CODE else None  # others have code of their own
+        pid = _fork() if job and job.code == CODE else None  # not for a job of another checkout
         if pid == 0:
             connection.close()
-            self._leave(files)
+            self._stop_serving(files)
             return job
         for file in files:
             os.close(file)
         if pid:
             self.pids.add(pid)
-            self.asking[connection] = pid
-            with contextlib.suppress(OSError):  # who asked is gone: the next look will tell
+            self.clients[connection] = pid
+            with contextlib.suppress(OSError):  # if the client has gone, `_pass_on` will notice
                 connection.sendall(ACCEPTED)
         return None
 
-    def _leave(self, files: list[int]) -> None:
-        """Be no server: a group of its own, the files of the one who asked, usual signals."""
+    def _stop_serving(self, files: list[int]) -> None:
+        """Turn a forked child into a job.
+
+        It gets a process group of its own, the default signal handlers, and the client's files.
+
+        Args:
+            files: descriptors of the client's stdin, stdout and stderr.
+        """
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setpgid(0, 0)
-        for own in (self.listener, self.woken, self._waker, *self.asking):
+        for own in (self.listener, self.woken, self._waker, *self.clients):
             own.close()
         for target, file in enumerate(files):
             os.dup2(file, target)
             os.close(file)
 
     def _pass_on(self, connection: socket.socket) -> None:
-        """Send the child the signal that the one who asked got; the last one is its end."""
+        """Send the child the signal that its client received; end the child if the client ended."""
         number = _byte(connection)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.asking[connection], number[0] if number else signal.SIGTERM)
+            os.killpg(self.clients[connection], number[0] if number else signal.SIGTERM)
         if not number:
-            del self.asking[connection]
+            del self.clients[connection]
             connection.close()
 
     def _reap(self) -> None:
-        """Tell those who wait how their jobs have ended."""
+        """Collect the children that have ended, and send their statuses to their clients."""
         ended = {}
         for pid in self.pids:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
                 ended[pid] = os.waitstatus_to_exitcode(status)
         self.pids -= ended.keys()
-        for connection, pid in list(self.asking.items()):
+        for connection, pid in list(self.clients.items()):
             if pid in ended:
                 with contextlib.suppress(OSError):
                     connection.sendall(STATUS.pack(ended[pid]))
                 connection.close()
-                del self.asking[connection]
+                del self.clients[connection]
 
 
 def _fork() -> int | None:
-    """Fork, or return None where no further process can be made: who asked does the job then."""
+    """Fork and return the pid; None if no process can be made, so that the client does the job."""
     try:
         return os.fork()
     except OSError as error:
@@ -313,18 +329,19 @@ def _fork() -> int | None:
 
 
 def _receive(connection: socket.socket) -> tuple[_Job | None, list[int]]:
-    """Return the job that is asked for, if it comes whole, and the standard files for it."""
+    """Return the job of a client, or None if it did not arrive whole, and its standard files."""
     files: list[int] = []
     try:
         header, files, _, _ = socket.recv_fds(connection, SIZE.size, 3)
         with connection.makefile("rb") as stream:
             message = stream.read(SIZE.unpack(header)[0])
         return _Job(**json.loads(message)), files
-    except (OSError, ValueError, struct.error):  # who asked has ended meanwhile
+    except (OSError, ValueError, struct.error):  # the client has ended meanwhile
         return None, files
 
 
 def _byte(connection: socket.socket) -> bytes:
+    """Return one byte, or none if the other side has closed the connection."""
     try:
         return connection.recv(1)
     except OSError:

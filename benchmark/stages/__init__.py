@@ -1,1 +1,1 @@
-"""One module for each verb of the workflow."""
+"""The stages of the workflow: one module for each verb, whose function `stage` does the job."""

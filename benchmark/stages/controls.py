@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 
 def stage(job: ControlsJob, run: Run) -> Record:
-    """Make all controls of a data set, one below the other in one array, and write the record."""
+    """Make all controls of a data set and write the record.
+
+    Args:
+        job: which controls, and how many images of each.
+        run: the run that has the data set.
+
+    Returns:
+        The record. The array of images, uint8 N×H×W×3, has the controls one after the other.
+    """
     draft = Draft(job.kind, job.name, job.spec())
     train = load_dataset(run.data(job.dataset), verify=True).train
     made = [

@@ -1,4 +1,4 @@
-"""Measure features of samples, or of controls, against those of the training images."""
+"""Compute the metrics of samples, or of controls, against the training images."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 def stage(job: EvaluateJob, run: Run) -> list[Record]:
-    """Compute every metric for a cell, a control or all controls; write the records.
+    """Compute every metric for each subject of a job, and write the records.
 
-    Of a metric that cannot be computed from these features the record keeps the reason.
+    If a metric cannot be computed from these features, the record has the reason in its place.
+
+    Args:
+        job: the subjects, a cell or all controls of a data set, and the metrics.
+        run: the run that has their features.
 
     Raises:
         BenchmarkError: features or weights are missing or damaged.

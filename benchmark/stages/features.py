@@ -1,4 +1,4 @@
-"""Embed images of a cell, of controls or of a data set, whose features are kept across runs."""
+"""Embed the images of a cell, of controls or of a data set; runs share the features of the last."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 
 def stage(job: FeaturesJob, run: Run, threads: int = 1, shard: str | None = None) -> Record:
-    """Embed a cell, controls or a data set; write the features, float32 N×d, and the record.
+    """Embed images, write their features, float32 N×d, and the record.
 
     Args:
-        job: what is embedded, and how.
-        run: where the images are, and what is written goes.
-        threads: inside an operation.
-        shard: the images of a cell to embed, as 0-1000; their features and record wait for `merge`
-            in a folder of their own. None: all.
+        job: which images are embedded, and by which extractor.
+        run: the run that has the images.
+        threads: threads of one operation.
+        shard: the images of a cell to embed, as 0-1000; their features and their record are written
+            into a folder of their own, for `merge`. None: all images.
 
     Raises:
-        BenchmarkError: the extractor's weights are missing or damaged, one image alone needs more
-            memory than there is, or the shard is not of whole batches.
+        BenchmarkError: the extractor's weights are missing or damaged, one image does not fit into
+            memory, or the shard does not consist of whole batches.
     """
     draft = Draft(job.kind, job.name, job.spec())
     device = resolve_device(job.device)
@@ -59,7 +59,7 @@ def stage(job: FeaturesJob, run: Run, threads: int = 1, shard: str | None = None
         if job.cell is None:
             raise BenchmarkError(f"--shard {shard}: {job.name} is no cell: it has no shards")
         part = parse_shard(shard, job.cell.samples, job.batch)
-        open_array(samples, is_hashed=False)  # Their hash is checked once, by `merge`.
+        open_array(samples, is_hashed=False)  # `merge` checks their hash, once
         embedding.write(samples, target, part)
     elif job.is_data:
         cached = embedding.write_data(target)
@@ -78,9 +78,9 @@ class _Embedding:
     """Embeds images in batches.
 
     Args:
-        job: what is embedded, and how.
-        run: where its images are.
-        device: where the network runs.
+        job: which images are embedded, and by which extractor.
+        run: the run that has the images.
+        device: the device of the network.
     """
 
     def __init__(self, job: FeaturesJob, run: Run, device: torch.device) -> None:
@@ -90,7 +90,7 @@ class _Embedding:
         self.job, self.name, self.run, self.device = job, job.name, run, device
 
     def write(self, images: Path, target: Path, *parts: range) -> None:
-        """Write the features of these parts of an array of images."""
+        """Write the features of parts of an array of images: float32, N×d for N images in all."""
         network = self.extractor.load(self.device, self.cache / "weights")
         size = self.batch
         batches = [part[i : i + size] for part in parts for i in range(0, len(part), size)]
@@ -104,7 +104,7 @@ class _Embedding:
         write_blocks(target, track(found, len(batches), "features"), shape, np.float32)
 
     def write_data(self, target: Path) -> bool:
-        """Write the features of a data set and tell whether they were known from another run."""
+        """Write the features of a data set, and return whether they were in the cache."""
         sets = load_dataset(self.run.data(self.name), verify=True).manifest.splits
         images = f"{sets.train.sha256}+{sets.held_out.sha256}"
         known_as = fingerprint(images, self.extractor, code(self.job))
@@ -122,7 +122,7 @@ class _Embedding:
         return cached
 
     def identity(self) -> ShardIdentity:
-        """Return what the shards of a cell must have in common."""
+        """Return the hashes that all shards of a cell must have in common."""
         samples = self.run.record("sample", self.name).read_bytes()
         made_as = hashlib.sha256(samples).hexdigest()
         sources = f"{made_as} {self.extractor.weights.sha256}"

@@ -1,4 +1,4 @@
-"""Gather images that were made elsewhere, to be judged as samples are."""
+"""Gather images that another program has made, so that they are judged as samples are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
 from benchmark.records.sections import Gathered
-from benchmark.stages.prepare import ReadImage, counted, reading, tell_conversions
+from benchmark.stages.prepare import ReadImage, counted, print_conversions, reading
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import save_grid
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 
 def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
-    """Bring the images of a cell to the resolution of its data set; write the record.
+    """Crop and resize the images of a cell as those of its data set, and write the record.
 
-    They are cropped and resized as the data set's own. The cell's seed draws as many as the cell
-    has samples, in an order of chance, so that the first ones stand for all.
+    As many images as the cell has samples are drawn by the cell's seed. They are in random order,
+    so that the first ones are a random sample too.
 
     Args:
         job: which images, and how many.
-        run: where it is written.
+        run: the run that has the cell.
         threads: processes that read images; None: one for each core that this process may use.
 
     Raises:
-        BenchmarkError: no folder, too few images in it, or one that cannot be read.
+        BenchmarkError: the folder is missing, it has too few images, or one cannot be read.
     """
     draft = Draft(job.kind, job.name, job.spec())
     threads = threads or available_cores()
@@ -63,7 +63,7 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
     with reading(cell.samples, threads) as read:
         pictures = read(job.source, items)
         write_blocks(run.samples(job.name), rows(pictures), shape, np.uint8)
-    tell_conversions(folder, conversions)
+    print_conversions(folder, conversions)
     save_grid(np.load(run.samples(job.name), mmap_mode="r"), run.grid(job.name))
     return draft.write(
         run,
@@ -80,7 +80,7 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
 
 
 def _drawn(job: GatherJob, files: Sequence[str]) -> Iterator[Item]:
-    """Return as many of the files as the cell has samples, drawn by its seed."""
+    """Draw as many of the files as the cell has samples, by its seed."""
     count = job.cell.samples
     if len(files) < count:
         raise BenchmarkError(

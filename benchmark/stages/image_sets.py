@@ -1,4 +1,4 @@
-"""What is judged, as arrays: the features and images of a cell or a control, and the protocol."""
+"""The arrays of a subject, which is a cell or a control: its features, images and protocol."""
 
 from __future__ import annotations
 
@@ -39,7 +39,14 @@ def load_images(subject: Subject, run: Run) -> NDArray[np.uint8]:
 
 
 def protocol(extractor: Extractor, subject: Subject, run: Run, n_fake: int) -> Protocol:
-    """Return how distances between a subject and the training images are measured."""
+    """Return what distances between a subject and the training images must share to be compared.
+
+    Args:
+        extractor: the extractor of the features.
+        subject: the subject that is judged.
+        run: the run that has the data set.
+        n_fake: number of the subject's images.
+    """
     train = load_dataset(run.data(subject.dataset)).manifest.splits.train
     return Protocol(
         extractor=extractor.kind,

@@ -1,4 +1,4 @@
-"""Make of the shards of a cell what one job would have made of the whole."""
+"""Merge the shards of a cell into what one job would have written for the whole cell."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from benchmark.config.jobs.merge import MergeJob
 
 _BLOCK = 256  # images, or their features, that are in memory at a time
-_IMAGES = "images"  # the value of a record of features
-# What a provenance tells in words.
+_IMAGES = "images"  # the name of the value in a record of features
+# Fields of a provenance that hold text.
 TEXTS = {
     *("cpu", "device", "gpu", "driver", "precision", "python", "system"),
     *("git_commit", "lock_sha256"),
@@ -37,15 +37,16 @@ TEXTS = {
 
 
 def stage(job: MergeJob, run: Run, size: int | None = None) -> Record:
-    """Join the shards of a cell; write what `sample` or `features` writes of a whole cell.
+    """Merge the shards of a cell; write what `sample` or `features` writes for a whole cell.
 
     Args:
-        job: which shards.
-        run: where the shards are, and what is written goes.
+        job: which shards are merged.
+        run: the run that has them.
         size: images in a shard; None: as many as the config says.
 
     Raises:
-        BenchmarkError: a shard is missing, or was not made as the others and the config say.
+        BenchmarkError: a shard is missing, or was made otherwise than the config says or than the
+            other shards.
     """
     watch = Stopwatch()
     name, whole = job.name, job.whole
@@ -55,7 +56,7 @@ def stage(job: MergeJob, run: Run, size: int | None = None) -> Record:
     records = [read_record(place.record(whole.kind, name)) for place in places]
     _check_alike(places, records, spec_hash(whole.spec()))
     if whole.kind == "features":
-        open_array(run.samples(name))  # of which each shard has embedded a part, unchecked
+        open_array(run.samples(name))  # checks the hash, which the shards have not done
     _concatenate([whole.array(place) for place in places], parts, whole.array(run))
     if whole.kind == "sample":
         write_pictures(run, name, read_movie(places[0].movie(name), job.cell.resolution))
@@ -65,11 +66,11 @@ def stage(job: MergeJob, run: Run, size: int | None = None) -> Record:
 
 
 def merged_record(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
-    """Return the record of the whole, from those of its shards in the order of their images.
+    """Return the record of a whole cell.
 
     Args:
-        records: of the shards.
-        watch: of the merging.
+        records: records of its shards, in the order of their images.
+        watch: the stopwatch of the merging.
         size: images in a shard.
     """
     first = records[0]
@@ -95,7 +96,16 @@ def merged_record(records: Sequence[Record], watch: Stopwatch, size: int) -> Rec
 
 
 def _check_alike(places: Sequence[Run], records: Sequence[Record], spec: str) -> None:
-    """Refuse shards whose images are not those of one job."""
+    """Refuse shards that together are not what one job would have made.
+
+    Args:
+        places: folders of the shards.
+        records: their records.
+        spec: hash of the specification that the config asks for.
+
+    Raises:
+        BenchmarkError: a shard was made otherwise than the config says or than the first shard.
+    """
     first = records[0]
     for place, record in zip(places, records, strict=True):
         if record.spec_hash != spec:
@@ -118,10 +128,10 @@ def _identity(record: Record, key: str) -> str | None:
 
 
 def _concatenate(paths: Sequence[Path], parts: Sequence[range], target: Path) -> None:
-    """Write arrays behind each other, a block of their rows at a time."""
+    """Write the rows of several arrays into one, a block at a time."""
     first = _open(paths[0], parts[0])
     for path, part in zip(paths, parts, strict=True):
-        _open(path, part)  # before anything is written
+        _open(path, part)  # checks all of them before anything is written
     blocks = (
         block
         for path, part in zip(paths, parts, strict=True)
@@ -139,7 +149,7 @@ def _open(path: Path, part: range) -> NDArray[Any]:
 
 
 def _timing(parts: Sequence[Timing]) -> Timing:
-    """Return the times of all batches, and of the memory the largest need."""
+    """Return the times of the batches of all shards, and the largest peak memory."""
     images = [sum(part.batch_images) for part in parts]
     evaluations = sum(n * part.network_evaluations for n, part in zip(images, parts, strict=True))
     joules = [part.joules for part in parts if part.joules is not None]
@@ -162,15 +172,20 @@ def _timing(parts: Sequence[Timing]) -> Timing:
 
 
 def _contention(records: Sequence[Record]) -> list[Contention]:
-    """Return what else used the machines of all shards; nothing where one does not tell."""
+    """Return what else used the machines of all shards; nothing if it is unknown of one."""
     told = [record.contention for record in records]
     return list(chain.from_iterable(told)) if all(told) else []
 
 
 def _joined(machines: Sequence[Provenance], own: Provenance) -> Provenance:
-    """Return where and for how long all jobs ran, `own` that of the merging.
+    """Return one provenance for the jobs of all shards and for the merging.
 
-    Where machines differ their facts are joined, so that times on them compare with no others.
+    Where the machines differ, their descriptions are joined: no other machine has such a
+    description, so that times on them are compared with no others.
+
+    Args:
+        machines: provenances of the shards.
+        own: provenance of the merging.
     """
     same = len({(machine.cores, machine.threads) for machine in machines}) == 1
     facts = [
@@ -199,7 +214,7 @@ def _joined(machines: Sequence[Provenance], own: Provenance) -> Provenance:
 
 
 def _both(values: Iterable[str | None]) -> str | None:
-    """Join what differs, each with the number of jobs of which it is told."""
+    """Return the one value, or several ones joined, each with the number of jobs that have it."""
     told = Counter(value for value in values if value is not None)
     if len(told) <= 1:
         return next(iter(told), None)

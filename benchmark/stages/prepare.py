@@ -1,4 +1,4 @@
-"""Prepare a data set: draw, read, crop, resize, and write one array and its manifest."""
+"""Prepare a data set: draw, read, crop and resize its images; write one array and a manifest."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 SetName: TypeAlias = Literal["train", "held_out"]
 
-IMAGES_PER_WORKER = 200  # fewer are read sooner than a further process starts
+IMAGES_PER_WORKER = 200  # for fewer images, a further process takes longer to start than it saves
 CHUNK = 8  # images that a worker takes at a time
 
 
@@ -59,8 +59,8 @@ def stage(job: PrepareJob, run: Run, threads: int | None = None) -> Record:
     """Prepare a data set and write its record.
 
     Args:
-        job: which data set.
-        run: where it is written.
+        job: which data set is prepared.
+        run: the run into whose folder it is written.
         threads: processes that read images; None: one for each core that this process may use.
     """
     draft = Draft(job.kind, job.name, job.spec())
@@ -95,19 +95,19 @@ def _prepare(job: PrepareJob, run: Run, threads: int, draft: Draft) -> Record:
 
 
 def prepare(source: Source, folder: Path, workers: int = 1) -> Manifest:
-    """Write the images of `source` into `folder` as `images.npy` and `manifest.json`.
+    """Write the images of a source as `images.npy`, uint8 N×H×W×3, and `manifest.json`.
 
-    The training rows come first, then the held-out ones. A candidate for the held-out set whose
-    pixels are in the training set is passed over for the next one, so that no image is in both.
-    The bytes depend on the source alone, not on `workers`. An error leaves `folder` as it was.
+    The training images come first, then the held-out ones. A held-out candidate whose pixels are
+    those of a training image is replaced by the next candidate, so that no image is in both sets.
+    The bytes depend only on the source, not on `workers`. After an error, the folder is as before.
 
     Args:
-        source: which images there are.
-        folder: made where it is missing.
-        workers: processes to read images with.
+        source: the source of the images.
+        folder: the folder to write into, made if it is missing.
+        workers: number of processes that read images.
 
     Raises:
-        BenchmarkError: no images, too few, or one that cannot be read.
+        BenchmarkError: there are no images or too few, or one cannot be read.
     """
     offer = source.offer()
     _check_count(source, offer)
@@ -127,41 +127,58 @@ def prepare(source: Source, folder: Path, workers: int = 1) -> Manifest:
         beside.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         flush(temporary)
         flush(beside)
-        # no moment at which a manifest stands beside images that are not its own
+        # At no moment may there be a manifest beside images that it does not describe.
         (folder / MANIFEST).unlink(missing_ok=True)
     if manifest.bad_images.count:
         count, total = manifest.bad_images.count, total + manifest.bad_images.count
         print(f"{offer.origin}: {count} of {total} images skipped, as above", file=sys.stderr)
-    tell_conversions(offer.origin, manifest.conversions)
+    print_conversions(offer.origin, manifest.conversions)
     return manifest
 
 
 def counted(kinds: Mapping[str, int]) -> list[str]:
-    """Return what a record keeps of counts by kind, as `greyscale: 3`."""
+    """Return counts by kind as lines of a record, such as `greyscale: 3`."""
     return [f"{kind}: {count}" for kind, count in sorted(kinds.items())]
 
 
-def tell_conversions(origin: object, conversions: Mapping[str, int]) -> None:
-    """Print to stderr how many images took which conversion, if any did."""
+def print_conversions(origin: object, conversions: Mapping[str, int]) -> None:
+    """Print to stderr how many images needed each conversion, if any did.
+
+    Args:
+        origin: the place that the images come from, as it begins the line.
+        conversions: number of images by conversion.
+    """
     if conversions:
         print(f"{origin}: converted: {', '.join(counted(conversions))}", file=sys.stderr)
 
 
 class ReadImage(NamedTuple):
-    """An image that has been read, or the reason why it could not be."""
+    """An image that was read, or the reason why it could not be.
+
+    Attributes:
+        name: its name in the source.
+        pixels: uint8 H×W×3; None: it could not be read.
+        notes: the conversions that it needed.
+        problem: why it could not be read.
+    """
 
     name: str
-    pixels: NDArray[np.uint8] | None  # (H, W, 3)
+    pixels: NDArray[np.uint8] | None
     notes: list[str]
     problem: str = ""
 
 
-# Reads items in their order.
+# A function that reads items of a source, in their order.
 Reader: TypeAlias = Callable[[Source, Iterable[Item]], Iterator[ReadImage]]
 
 
 class Collector:
-    """Fills both sets from the candidates and keeps account of what it met on the way."""
+    """Fills the training and the held-out set from candidates, and counts what the manifest tells.
+
+    Args:
+        source: how many images are asked for, and at which resolution.
+        offer: the candidates.
+    """
 
     def __init__(self, source: Source, offer: Offer) -> None:
         self.source = source
@@ -173,7 +190,7 @@ class Collector:
         self.conversions: Counter[str] = Counter()
 
     def rows(self, read: Reader) -> Iterator[NDArray[np.uint8]]:
-        """Yield the rows of the array, the training set first."""
+        """Yield the images, uint8 H×W×3 each, the training set first."""
         order = iter(self.offer.train.order)
         yield from self._fill("train", self.source.train, self.offer.train, order, read)
         candidates = self.offer.held_out or self.offer.train
@@ -182,7 +199,7 @@ class Collector:
         yield from self._fill("held_out", self.source.held_out, candidates, order, read)
 
     def manifest(self) -> Manifest:
-        """Return the account, once all rows have been taken."""
+        """Return the manifest, once all rows have been taken."""
         source, offer = self.source, self.offer
         count = source.train + source.held_out
         kept = [names for _, names in self.taken.values() if len(names) > 1]
@@ -219,8 +236,9 @@ class Collector:
         order: Iterator[int],
         read: Reader,
     ) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images that enter the set `name`, until it has `wanted` of them."""
         while wanted:
-            # ascending, so that a file that holds many images is read once from front to back
+            # In ascending order, so that a file of many images is read once from front to back.
             chosen = sorted(itertools.islice(order, wanted))
             if not chosen:
                 raise BenchmarkError(self._too_few(name, wanted))
@@ -231,7 +249,7 @@ class Collector:
                     yield pixels
 
     def _accept(self, name: SetName, picture: ReadImage) -> NDArray[np.uint8] | None:
-        """Return the pixels of a picture that enters the set `name`, None for one that does not."""
+        """Return the pixels of an image that enters the set `name`; None if it does not."""
         if picture.pixels is None:
             problem = f"{picture.name}: {picture.problem}"
             if not self.offer.skip_bad:
@@ -275,7 +293,12 @@ def _check_count(source: Source, offer: Offer) -> None:
 
 @contextlib.contextmanager
 def reading(images: int, workers: int) -> Iterator[Reader]:
-    """Yield a reader for so many images that uses at most `workers` processes."""
+    """Yield a function that reads items, with processes of its own where they save time.
+
+    Args:
+        images: number of images that will be read.
+        workers: the most processes that it may use.
+    """
     workers = max(1, min(workers, images // IMAGES_PER_WORKER))
     pool = _pool(workers) if workers > 1 else None
     if pool is None:
@@ -286,8 +309,8 @@ def reading(images: int, workers: int) -> Iterator[Reader]:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor | None:
-    """Return a pool of processes, or None where there can be none: without /dev/shm, as a rule."""
-    # spawned: a fork of a process with threads may hang
+    """Return a pool of processes; None where none can be made, as on systems without /dev/shm."""
+    # Not by fork: the fork of a process that has threads may hang.
     context = multiprocessing.get_context("spawn")
     try:
         return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
@@ -297,7 +320,7 @@ def _pool(workers: int) -> ProcessPoolExecutor | None:
 
 
 def _end_with_parent() -> None:
-    """Let this worker end when who started it is killed; it would wait for work for ever."""
+    """Let this worker end when its parent is killed: it would wait for work for ever."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
@@ -311,7 +334,7 @@ def _wait_for_parent() -> None:
 def _read_in(
     pool: ProcessPoolExecutor, window: int, source: Source, items: Iterable[Item]
 ) -> Iterator[ReadImage]:
-    """Read `window` items at a time: the pool would otherwise take all of them into memory."""
+    """Read `window` items at a time, as the pool would take all of them into memory at once."""
     remaining = iter(items)
     while batch := list(itertools.islice(remaining, window)):
         yield from pool.map(functools.partial(_read, source), batch, chunksize=CHUNK)

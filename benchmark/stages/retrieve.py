@@ -1,4 +1,4 @@
-"""Retrieve the nearest training images of samples, show them, and ask which samples are copies.
+"""Find the nearest training images of samples, draw them, and test which samples are copies.
 
 Faiss and torch in one process can crash through their two OpenMP runtimes, so nothing here imports
 torch.
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 
 NEAREST = ("nearest_min", "nearest_median", "nearest_mean", "kth_mean")
-LEVEL = 0.05  # of the test whether there are any copies
-FALSE_DISCOVERY_RATE = 0.1  # of the accused, at most so many are innocent on average
+LEVEL = 0.05  # significance level of the test whether any sample is a copy
+FALSE_DISCOVERY_RATE = 0.1  # at most this share of the accused samples is innocent, on average
 _SMALLEST_TILE = 80  # pixels; smaller images are enlarged by whole pixels
 GAP = 4
 TEXT_HEIGHT = 16
@@ -55,9 +55,14 @@ SUSPECT = "#c00000"
 
 
 def stage(job: RetrieveJob, run: Run) -> list[Record]:
-    """Retrieve for a cell, a control or all controls of a data set; draw and record.
+    """Find and draw the neighbours of each subject of a job, and write the records.
 
-    Where these features have no neighbours, the panel shows none, and the record keeps the reason.
+    If neighbours cannot be computed from these features, the picture shows none, and the record has
+    the reason.
+
+    Args:
+        job: the subjects, a cell or all controls of a data set, and how many neighbours are drawn.
+        run: the run that has their features and images.
 
     Raises:
         BenchmarkError: features or images are missing or damaged.
@@ -109,19 +114,34 @@ def _retrieve(job: RetrieveJob, subject: Subject, run: Run) -> Record:
 
 
 class Suspects(NamedTuple):
-    """Which images of a subject are too close to a training image to be new."""
+    """Which of the n images of a subject are too close to a training image to be new.
 
-    figures: Figures  # of all together, in feature space but for those of the accused
-    scores: NDArray[np.float64]  # calibrated distance in pixels (n); infinite: not judged
-    accused: NDArray[np.bool_]  # (n), at a false discovery rate
-    closest: NDArray[np.bool_]  # (n), below all held-out images, where these are too many
-    least: int | None  # copies among the n below which none is accused; None: not judged
+    Attributes:
+        figures: the values of all images together: those of `MEMORISATION` from features, those of
+            the accused and closest images from pixels.
+        scores: calibrated distance of each image, in pixels (n); infinite if it is not judged.
+        accused: whether each image is accused, at a false discovery rate (n).
+        closest: whether each image is closer than all held-out images (n); none, unless there are
+            significantly many.
+        least: number of copies among the n from which on some are accused; None: not judged.
+    """
+
+    figures: Figures
+    scores: NDArray[np.float64]
+    accused: NDArray[np.bool_]
+    closest: NDArray[np.bool_]
+    least: int | None
 
 
 def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     """Compare a subject's distances to the training images with those of held-out images.
 
-    Held-out images themselves are judged too: every second one by the others.
+    If the subject is the held-out images themselves, every second one is judged by the others.
+
+    Args:
+        job: the job that the subject is of.
+        subject: a cell or a control, of n images.
+        run: the run that has its features and images.
     """
     held_out = job.held_out
     own, train = load_features(job.extractor, subject, run)
@@ -177,20 +197,22 @@ def panel(
     scores: NDArray[np.float64],
     suspect: NDArray[np.bool_],
 ) -> None:
-    """Draw samples with their nearest images of `bank` as PNG, the most suspicious sample first.
+    """Draw samples with their nearest training images as a PNG file.
 
-    Suspects come first, by their scores, then the others, by their smallest distances.
+    Suspects come first, in the order of their scores, then the other samples, in the order of their
+    smallest distances.
 
     Args:
-        queries: uint8, n×H×W×3.
-        bank: uint8, m×H×W×3.
-        distances: n×k, ascending in each row, written under the neighbours; k may be 0.
-        indices: n×k, rows of `bank`.
-        path: the picture.
-        title: is written above.
-        rows: how many samples are shown at most.
-        scores: n, small for copies.
-        suspect: n, which are marked as copies.
+        queries: the samples, uint8 n×H×W×3.
+        bank: the training images, uint8 m×H×W×3.
+        distances: distances to the neighbours, n×k, ascending in each row, which are written below
+            them; k may be 0.
+        indices: row numbers of the neighbours in `bank`, n×k.
+        path: the file to write.
+        title: the line above the picture.
+        rows: the most samples that are shown.
+        scores: calibrated distances of the samples (n), which are small for copies.
+        suspect: whether each sample is marked as a copy (n).
     """
     first = distances[:, 0] if distances.size else np.zeros(len(queries))
     order = np.lexsort((np.where(suspect, scores, first), ~suspect))[:rows]
@@ -216,7 +238,7 @@ def panel(
 
 
 def _distance_values(distances: NDArray[np.float64]) -> dict[str, Value]:
-    """Return the values of `NEAREST`, of distances n×k."""
+    """Return the values that `NEAREST` names, from the distances to the neighbours, n×k."""
     first = distances[:, 0]
     values = (
         Value(value=float(first.min())),
@@ -251,6 +273,6 @@ def _write(picture: Image.Image, left: int, top: int, text: str) -> None:
 
 
 def _mark(picture: Image.Image, left: int, top: int, width: int, height: int) -> None:
-    """Frame a suspect."""
+    """Draw a red frame around a suspect."""
     box = (left, top, left + width - 1, top + height - 1)
     ImageDraw.Draw(picture).rectangle(box, outline=SUSPECT, width=3)

@@ -1,4 +1,4 @@
-"""Sample a model and time the sampler alone."""
+"""Sample a cell, and time the sampler alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmark.diffusion.samplers import Sampler
 from benchmark.models.checkpoints.own import load_trained
 from benchmark.models.choices import Choice
 from benchmark.models.description import Loaded
-from benchmark.records.contention import Watch
+from benchmark.records.contention import ContentionMonitor
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Checkpoint, Record
@@ -32,7 +32,7 @@ from benchmark.records.sections import ShardIdentity
 from benchmark.records.timing import Timing
 from benchmark.runtime.batch_times import BatchTimes
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
-from benchmark.runtime.machine_state import gpu_state, watch_machine
+from benchmark.runtime.machine_state import gpu_state, monitor_machine
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import to_uint8
 from benchmark.storage.arrays import write_blocks
@@ -43,42 +43,42 @@ if TYPE_CHECKING:
     from benchmark.config.jobs.sample import SampleJob
 
 CHAIN_IMAGES = 6  # rows of the picture from noise to image
-MOVIE_STEPS = 64  # of samplers with at most so many every state is kept for the movie
+MOVIE_STEPS = 64  # of a sampler with at most so many steps, the movie shows every state
 WARMUP_STEPS = 2
-LAPS = 20  # of all batches together, at least, where the sampler has so many steps
+LAPS = 20  # the fewest timed parts of all batches together, if the sampler has as many steps
 
 
 def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) -> Record:
-    """Sample a cell; write images, pictures and the record with the times.
+    """Sample a cell; write images, pictures, and the record with the times.
 
     Args:
         job: what is sampled, and how.
-        run: where the weights are, and what is written goes.
-        threads: inside an operation.
-        shard: the images to draw, as 0-1000; they and their record wait for `merge` in a folder of
-            their own. None: all.
+        run: the run that has the weights, and into whose folder is written.
+        threads: threads of one operation.
+        shard: the images to sample, as 0-1000; they and their record are written into a folder of
+            their own, for `merge`. None: all images.
 
     Raises:
-        BenchmarkError: the weights cannot be loaded, a sample is not finite, one alone needs more
-            memory than there is, or the shard is not of whole batches.
+        BenchmarkError: the weights cannot be loaded, a sample is not finite, one image does not fit
+            into memory, or the shard does not consist of whole batches.
     """
     draft = Draft(job.kind, job.name, job.spec())
     device = resolve_device(job.computing.device)
-    watch_others = watch_machine(device)
+    monitor = monitor_machine(device)
     use_threads(threads)
     name, cell = job.name, job.cell
     part = parse_shard(shard, cell.samples, job.batch) if shard else None
     place = run.shard(job.kind, name, shard) if shard else run
-    drawing = Drawing(job, run, device, part, watch_others)
-    for choice in drawing.checkpoint.choices:
+    sampling = CellSampling(job, run, device, part, monitor)
+    for choice in sampling.checkpoint.choices:
         print(f"{name}: {choice}", file=sys.stderr)
-    shape = (len(drawing.images), cell.resolution, cell.resolution, 3)
-    write_blocks(place.samples(name), drawing.batches(), shape, np.uint8)
-    timing, contention = drawing.timing(), drawing.watch.found()
-    if drawing.chain.frames:
-        frames = drawing.chain.movie(np.load(place.samples(name), mmap_mode="r"))
+    shape = (len(sampling.images), cell.resolution, cell.resolution, 3)
+    write_blocks(place.samples(name), sampling.batches(), shape, np.uint8)
+    timing, contention = sampling.timing(), sampling.monitor.found()
+    if sampling.chain.frames:
+        frames = sampling.chain.movie(np.load(place.samples(name), mmap_mode="r"))
         write_pictures(place, name, frames)
-    sources = drawing.checkpoint.sha256
+    sources = sampling.checkpoint.sha256
     return draft.write(
         place,
         Work(
@@ -91,20 +91,20 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
         values=timing.values,
         timing=timing,
         contention=[contention],
-        checkpoint=drawing.checkpoint if cell.trained_as is None else None,
+        checkpoint=sampling.checkpoint if cell.trained_as is None else None,
         shard_identity=ShardIdentity(code=code(job), sources=sources) if part else None,
     )
 
 
-class Drawing:
-    """Draws the samples of a cell, batch by batch.
+class CellSampling:
+    """Samples a cell, batch by batch, and measures the time.
 
     Args:
         job: what is sampled, and how.
-        run: where the weights are.
-        device: where the network runs.
-        images: those that are drawn, in whole batches of all; None: all.
-        watch: of what else uses the machine; None: one that begins now.
+        run: the run that has the weights.
+        device: the device of the network.
+        images: the images to sample, which are whole batches; None: all images of the cell.
+        monitor: observes what else uses the machine; None: one that begins now.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Drawing:
         run: Run,
         device: torch.device,
         images: range | None = None,
-        watch: Watch | None = None,
+        monitor: ContentionMonitor | None = None,
     ) -> None:
         loaded = load_network(job, run)
         network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -124,13 +124,13 @@ class Drawing:
         self.device = device
         self.images = range(job.cell.samples) if images is None else images
         self.parts = [self.images[i : i + step] for i in range(0, len(self.images), step)]
-        self.batch_times = BatchTimes(device)  # of the batches that are drawn
-        self.watch = watch or watch_machine(device)
-        self.sizes: list[int] = []  # and their images
-        self.counts: list[list[int]] = []  # and the network evaluations in each part of a lap
-        self.marks: list[int] = []  # evaluations at the ends of the parts of the present lap
-        self.evaluations = 0  # and those of the network for them
-        self.warm: set[int] = set()  # sizes of batches that were drawn before they were timed
+        self.batch_times = BatchTimes(device)
+        self.monitor = monitor or monitor_machine(device)
+        self.sizes: list[int] = []  # images of each batch
+        self.counts: list[list[int]] = []  # network evaluations in each part of each batch
+        self.marks: list[int] = []  # evaluations at the ends of the parts of the present batch
+        self.evaluations = 0  # of the network, for all batches
+        self.warm: set[int] = set()  # sizes of batches for which a warm-up was done
         self.precision = job.computing.precision
         self.process = loaded.schedule.process()
         self.model = Denoiser(
@@ -152,15 +152,15 @@ class Drawing:
         )
 
     def batches(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the samples, uint8 B×H×W×3, and take the times of their batches.
+        """Yield the samples of each batch, uint8 B×H×W×3, and measure its time.
 
-        Where the memory is too small for a batch, smaller ones follow: see `in_batches`.
+        If a batch does not fit into memory, smaller ones follow: see `in_batches`.
         """
         return in_batches(self.parts, self._sample, f"sample {self.cell.id}")
 
     def _sample(self, indices: range) -> NDArray[np.uint8]:
-        """Draw a batch and keep its time, network evaluations and size."""
-        if len(indices) not in self.warm:  # a few steps, so that nothing is timed cold
+        """Sample a batch, uint8 B×H×W×3, and keep its time, network evaluations and size."""
+        if len(indices) not in self.warm:  # the first calls of a batch size are slower
             self.draw(indices, self.timesteps[:WARMUP_STEPS])
             self.warm.add(len(indices))
         self.model.evaluations = 0
@@ -168,7 +168,7 @@ class Drawing:
         images = f"{indices.start}-{indices.stop} of {self.cell.samples}"
         self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
         self.marks = [0]
-        self.watch.begin()
+        self.monitor.begin()
         with self.batch_times.lap():
             x_0 = self.draw(indices, self.timesteps)
         self._check_finite(x_0, indices)
@@ -178,7 +178,7 @@ class Drawing:
         return to_uint8(x_0).cpu().numpy()
 
     def timing(self) -> Timing:
-        """Return the times of the batches, once all are drawn."""
+        """Return the times of the batches, once all have been sampled."""
         clock, throttled = gpu_state(self.device)
         return Timing(
             warmup_batches=len(self.warm),
@@ -199,13 +199,20 @@ class Drawing:
 
     @torch.inference_mode()
     def draw(self, indices: Sequence[int], timesteps: Array) -> Tensor:
-        """Return the samples of these indices, B×3×H×W in [-1, 1], whatever is in the batch."""
+        """Return the samples of these indices, B×3×H×W in about [-1, 1].
+
+        A sample has the same noise whichever others are in its batch.
+
+        Args:
+            indices: numbers of the samples in the cell (B).
+            timesteps: the times that the sampler steps through, of shape (n,).
+        """
         shape = (3, self.cell.resolution, self.cell.resolution)
         noise = NoiseStream(self.cell.seed, indices, shape, self.device)
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
         first = indices[0] == 0
         if first:
-            self.chain.frames.clear()  # of the warm-up
+            self.chain.frames.clear()  # those of the warm-up
 
         stride = math.ceil(len(timesteps) * len(self.parts) / LAPS)
 
@@ -232,7 +239,7 @@ class Drawing:
 
 
 def load_network(job: SampleJob, run: Run) -> Loaded:
-    """Return the network of a cell, on the CPU: trained by this run, or one that came ready.
+    """Return the network of a cell on the CPU: trained by this run, or a ready checkpoint.
 
     Raises:
         BenchmarkError: it cannot be loaded, or is not for the cell's resolution and schedule.
@@ -244,7 +251,7 @@ def load_network(job: SampleJob, run: Run) -> Loaded:
 
 
 def _choices(loaded: Loaded, sampler: Sampler, clip: bool) -> list[Choice]:
-    """Return the settings of a checkpoint that its sampling does not follow."""
+    """Return the settings of a checkpoint that the sampling of this cell does not follow."""
     choices = loaded.choices_with(sampler)
     if loaded.scheduler is not None and clip != loaded.clip:
         here = f"the config says clip {json.dumps(clip)}"
@@ -256,8 +263,8 @@ class Chain:
     """Keeps states of the first images on their way from noise: all, or evenly spaced ones.
 
     Args:
-        process: whose states they are.
-        steps: of the sampler.
+        process: the process of the states.
+        steps: number of steps of the sampler.
     """
 
     def __init__(self, process: Process, steps: int) -> None:
@@ -267,11 +274,18 @@ class Chain:
         self.frames: list[Tensor] = []
 
     def __call__(self, i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
-        """Keep the state of step `i` where it is one of the frames."""
+        """Keep the state of step `i` if it is one of the frames: the callback of a sampler.
+
+        Args:
+            i: number of the step, from 0.
+            t: time of the state.
+            x_t: state of the batch, B×3×H×W.
+            x0_hat: prediction of the images, B×3×H×W, which is not kept.
+        """
         if i in self.wanted:
             self.frames.append(x_t[:CHAIN_IMAGES].clone())
 
     def movie(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return all frames, the final `images` last: uint8, frames×n×H×W×3."""
+        """Return all frames, uint8 frames×n×H×W×3; the final `images`, N×H×W×3, are the last."""
         states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
         return np.stack([*states, images[: len(self.frames[0])]])

@@ -1,4 +1,4 @@
-"""Train one network from scratch; what was stopped or killed continues from its last state."""
+"""Train one network from scratch, or continue from the last state of a stopped training."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ from benchmark.records.provenance import Stopwatch, Work, created
 from benchmark.records.record import Record, read_record
 from benchmark.records.sections import Trained
 from benchmark.runtime.device import resolve_device, seeded, use_threads
-from benchmark.runtime.machine_state import watch_machine
-from benchmark.runtime.one_at_a_time import content, one_at_a_time
-from benchmark.runtime.process_group import Team, is_member, joined, launch, own_device
-from benchmark.runtime.stopping import Budget, ignore
-from benchmark.runtime.training_state import bind_state
+from benchmark.runtime.machine_state import monitor_machine
+from benchmark.runtime.one_at_a_time import one_at_a_time, read_if_present
+from benchmark.runtime.process_group import (
+    ProcessGroup,
+    is_launched,
+    join_group,
+    launch,
+    local_device,
+)
+from benchmark.runtime.stopping import Budget, ignore_signals
+from benchmark.runtime.training_state import drop_states_of_other_code
 from benchmark.stages.trainer import Trainer
 from benchmark.storage.paths import Run
 
@@ -44,20 +50,22 @@ def stage(
 
     Args:
         job: what is trained, and how.
-        run: its folder.
-        threads: of all processes together.
-        processes: that share the batches; more than one do the command line of this program.
-        minutes: from the start of this program to the wall before which it saves and stops.
+        run: the run into whose folder is written.
+        threads: threads of all processes together.
+        processes: number of processes that share each batch; if there are several, each runs the
+            command line of this program.
+        minutes: time limit, from the start of this program; shortly before it, the training saves
+            its state and stops. None: there is none.
 
     Raises:
         BenchmarkError: the loss became NaN or infinite, or a process has died.
-        Stopped: by a signal or before the wall, with the state saved.
+        Stopped: a signal or the time limit has stopped the training, and its state is saved.
     """
-    if is_member():  # of several processes, which have been launched below
+    if is_launched():  # this is one of the processes that are launched below
         Stopwatch.created = created(os.getppid())  # the command began with the launcher
         return _train(job, run, threads, minutes)
     budget = Budget(minutes, Stopwatch.since_created() or 0.0)
-    # before a GPU is leased: another process that trains the same network may need it
+    # Before a GPU is leased: another process that trains the same network may hold it.
     with one_at_a_time(run, job.kind, job.name, job.spec(), budget.is_spent) as made:
         if made is not None:
             return made
@@ -65,34 +73,38 @@ def stage(
             return _train(job, run, threads, minutes)
         device = resolve_device(job.computing.device, processes)
         record = run.record(job.kind, job.name)
-        before = content(record)
-        launch(sys.argv[1:], processes, device, lambda: content(record) not in (None, before))
+        before = read_if_present(record)
+
+        def is_done() -> bool:
+            return read_if_present(record) not in (None, before)
+
+        launch(sys.argv[1:], processes, device, is_done)
         return read_record(record)
 
 
 def _train(job: TrainJob, run: Run, threads: int, minutes: float | None) -> Record:
     """Train in this process, alone or as one of several."""
-    device = own_device(resolve_device(job.computing.device))
+    device = local_device(resolve_device(job.computing.device))
     draft = Draft(job.kind, job.name, job.spec())
     budget = Budget(minutes, draft.watch.startup or 0.0)
-    # The work of the other members, which the same launcher has started, is the training's too.
-    watch_others = watch_machine(device, os.getppid() if is_member() else None)
-    with joined(device) as team:
-        threads = max(1, threads // team.size)
+    # The launcher's other processes do the work of this training too.
+    monitor = monitor_machine(device, os.getppid() if is_launched() else None)
+    with join_group(device) as group:
+        threads = max(1, threads // group.size)
         use_threads(threads)
-        trainer = _trainer(job, run, team, device)
-        trainer.run(job.name, budget, watch_others)
-        ignore()  # what remains takes less time than to do it again
+        trainer = _trainer(job, run, group, device)
+        trainer.run(job.name, budget, monitor)
+        ignore_signals()  # only seconds of work remain
         return _finish(job, run, trainer, draft, threads)
 
 
-def _trainer(job: TrainJob, run: Run, team: Team, device: torch.device) -> Trainer:
+def _trainer(job: TrainJob, run: Run, group: ProcessGroup, device: torch.device) -> Trainer:
     name, settings = job.name, job.settings
     dataset = load_dataset(run.data(job.cell.dataset), verify=True)
     sha256 = dataset.manifest.splits.train.sha256
     state = run.state(spec_hash({**job.spec(), "images": sha256}))
-    if team.rank == 0:  # the others read the state after it
-        bind_state(state, code_by_module(job), f"train {name}")
+    if group.rank == 0:  # the others read the state only after this process
+        drop_states_of_other_code(state, code_by_module(job), f"train {name}")
     with seeded(stream_seed(job.seed, name, "weights")):
         network = job.network.build(job.cell.resolution).to(device)
     if job.computing.compile:
@@ -105,19 +117,19 @@ def _trainer(job: TrainJob, run: Run, team: Team, device: torch.device) -> Train
         seed=stream_seed(job.seed, name, "batches"),
         state=state,
         precision=job.computing.precision,
-        team=team,
+        group=group,
     )
 
 
 def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: int) -> Record:
     """Write the weights and the record of a finished training, if this is the first process."""
-    name, team = job.name, trainer.team
-    if team.rank == 0:
+    name, group = job.name, trainer.group
+    if group.rank == 0:
         save_weights(run.weights(name), trainer.averaged, draft.spec)
     record = draft.record(
         Work(
             threads=threads,
-            processes=team.size,
+            processes=group.size,
             device=trainer.images.device.type,
             precision=job.computing.precision,
             compiled=job.computing.compile,
@@ -134,10 +146,10 @@ def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: in
         ),
         curve=trainer.curve(),
         step_laps=trainer.step_laps(),
-        contention=[Contention.model_validate(part) for part in trainer.reached.sittings],
+        contention=[Contention.model_validate(part) for part in trainer.progress.contention],
     )
-    if team.rank == 0:
+    if group.rank == 0:
         record.write(run.record(job.kind, name))
-        # A finished training that is asked for again, since code or data changed, begins anew.
+        # If code or data change later, the training must start from the beginning.
         shutil.rmtree(trainer.state, ignore_errors=True)
     return record

@@ -1,1 +1,1 @@
-"""What a person calls by hand: score, estimate, speed, reference, export."""
+"""Tools that a person calls by hand: score, estimate, speed, reference, export, and the schema."""

@@ -1,4 +1,4 @@
-"""The page of every key that a config may have, made of the JSON schema of a config."""
+"""Makes the page docs/config.md, on every key of a config, from the JSON schema of a config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.core.strict_model import NAME, right
 
-Schema = dict[str, Any]  # JSON schema of one key, or of a whole config
+Schema = dict[str, Any]  # the JSON schema of one key, or of a whole config
 
 _POWERS = {2**32: "2³²", 2**63: "2⁶³"}
 _HEAD = " ".join(
@@ -23,10 +23,10 @@ _HEAD = " ".join(
 
 
 def reference(schema: Schema) -> str:
-    """Return the page, in Markdown.
+    """Return the page in Markdown.
 
     Args:
-        schema: the JSON schema of a config, its properties in the order of the page.
+        schema: the JSON schema of a config; its properties are in the order of the page.
     """
     definitions = schema.get("$defs", {})
     keys = {key: _resolved(value, definitions) for key, value in schema["properties"].items()}
@@ -37,7 +37,7 @@ def reference(schema: Schema) -> str:
 
 
 def _section(key: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:
-    """Yield the parts of the page on a key that holds keys itself, or a choice of such."""
+    """Yield the paragraphs on a key of the file that holds further keys."""
     if "patternProperties" in value:
         [item] = value["patternProperties"].values()
         yield from _described(f"{key}.NAME", _resolved(item, definitions), definitions)
@@ -48,6 +48,13 @@ def _section(key: str, value: Schema, definitions: dict[str, Schema]) -> Iterato
 
 
 def _described(place: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:
+    """Yield the section on a block of keys, or on each part that may stand there.
+
+    Args:
+        place: the keys that lead to it, such as `models.NAME.weights`.
+        value: its JSON schema.
+        definitions: the schemas that references name.
+    """
     if "discriminator" not in value:
         yield f"## `{place}`"
         yield from _keys(value, definitions)
@@ -63,7 +70,7 @@ def _described(place: str, value: Schema, definitions: dict[str, Schema]) -> Ite
 
 
 def _choices(place: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:
-    """Yield the parts of the page on the keys of a block that choose between parts."""
+    """Yield the sections on those keys of a block that choose one of several parts."""
     for key, inner in value["properties"].items():
         for item in _alternatives(_resolved(inner, definitions), definitions):
             found = next(iter(item.get("patternProperties", {}).values()), item)
@@ -75,7 +82,7 @@ def _choices(place: str, value: Schema, definitions: dict[str, Schema]) -> Itera
 def _keys(
     value: Schema, definitions: dict[str, Schema], without: str | None = None
 ) -> Iterator[str]:
-    """Yield what a block is, and the table of its keys."""
+    """Yield the description of a block, and the table of its keys but for the key `without`."""
     if text := value.get("description"):
         yield _sentence(text)
     keys = {key: inner for key, inner in value["properties"].items() if key != without}
@@ -95,7 +102,7 @@ def _table(value: Schema, keys: dict[str, Schema], definitions: dict[str, Schema
 
 
 def _kind(value: Schema, definitions: dict[str, Schema]) -> str:
-    """Return in words what a value may be."""
+    """Return in words which values a key may have."""
     value = _resolved(value, definitions)
     if "const" in value:
         return f"`{value['const']}`"
@@ -155,7 +162,7 @@ def _alternatives(value: Schema, definitions: dict[str, Schema]) -> list[Schema]
 
 
 def _resolved(value: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Return what a reference stands for, with the description and default of its place."""
+    """Return the schema that a reference names, with the description and default at its place."""
     link = value.get("$ref")
     if link is None:
         return value
@@ -163,19 +170,19 @@ def _resolved(value: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _default(value: Any) -> str:
-    """Return a default for the table: that of several keys stands in the table of these."""
+    """Return a default value as the table shows it."""
     if isinstance(value, dict):
         return ", ".join(f"`{key}: {_plain(inner)}`" for key, inner in value.items()) or "none"
     return "none" if value in ("", []) else f"`{_plain(value)}`"
 
 
 def _plain(value: Any) -> str:
-    """Return a value as it would stand in YAML."""
+    """Return a value as YAML writes it."""
     if isinstance(value, bool | None):
         return {True: "true", False: "false", None: "null"}[value]
     return str(value).replace("'", "")
 
 
 def _sentence(text: str) -> str:
-    """Return text as one paragraph that a table can hold."""
+    """Return text as one line that a cell of a Markdown table can hold."""
     return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()

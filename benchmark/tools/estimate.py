@@ -1,8 +1,8 @@
-"""What a run will cost before it is started: evaluations, FLOPs, hours on this machine, disk.
+"""Estimates what a run will cost: evaluations, FLOPs, hours on this machine, disk.
 
-Evaluations are counted by running each sampler on a network that costs nothing, FLOPs by running
-each network on torch's meta device, and times are those of each network with random weights. No
-images are read and nothing is downloaded.
+Evaluations are counted by running each sampler on a network that costs nothing, and FLOPs by
+running each network on torch's meta device. Times are measured on each network with random weights.
+No images are read and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from benchmark.models.description import Architecture
 from benchmark.records.contention import Contention, load_average
 from benchmark.records.record import Cell
 from benchmark.runtime.device import resolve_device, use_threads
-from benchmark.runtime.machine_state import watch_machine
-from benchmark.runtime.training_state import KEPT
+from benchmark.runtime.machine_state import monitor_machine
+from benchmark.runtime.training_state import KEPT_STATES
 from benchmark.storage.paths import CACHE, Run
 from benchmark.tools.network_cost import Cost, Meter, evaluations, seconds_an_image
 
-PROBE_SECONDS = 1.0  # for which it is watched, before anything is measured, what others do
-TRAINED_COPIES = 4  # weights, their moving average, and the two moments of AdamW
+PROBE_SECONDS = 1.0  # for which other work on the machine is observed before anything is measured
+TRAINED_COPIES = 4  # in a state: weights, their moving average, and the two moments of AdamW
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,17 @@ class CostRow:
 
     Attributes:
         stage: the verb.
-        name: of the training, the cell or the extractor.
-        images: that go through the network, an image of a training once for each epoch.
-        evaluations: forward passes for each of them.
-        exact: the evaluations are those of any network, not only of the one they were counted on.
-        parameters: of the network; None: unknown.
-        flops: of all images, two for each multiplication with an addition; None: unknown.
-        seconds: for all images on this machine; None: unknown.
-        batch: at which the time was measured.
-        origin: where the architecture is from.
+        name: name of the training, the cell or the extractor.
+        images: number of images that go through the network; in a training, each counts once per
+            epoch.
+        evaluations: forward passes per image.
+        exact: whether any network takes as many evaluations; if not, an adaptive sampler took them
+            on the network they were counted on.
+        parameters: parameters of the network; None: unknown.
+        flops: FLOPs for all images, two for each multiplication with an addition; None: unknown.
+        seconds: seconds for all images on this machine; None: unknown.
+        batch: size of the batch whose time was measured.
+        origin: where the architecture is described.
         unknown: why figures are missing.
     """
 
@@ -77,15 +79,15 @@ class RunEstimate:
     """What a run costs.
 
     Attributes:
-        run: its name.
-        device: on which it was measured.
-        threads: inside an operation.
-        cores: of the machine.
-        load: processes that wanted to run in the minute before; None: the machine does not tell.
-        busy: with what else the machine was busy, so that networks were timed on one thread by the
-            work of this process alone; empty: nothing speaks against the times.
-        rows: one for each job, but for those that take little.
-        disk: bytes by kind.
+        run: name of the run.
+        device: device on which it was measured.
+        threads: threads of one operation.
+        cores: cores of the machine.
+        load: load average of the minute before; None: the machine does not tell.
+        busy: what else the machine was busy with, so that networks were timed on one thread, by the
+            processor time of this process; empty: nothing, and the times are valid.
+        rows: a row for each job, without those that take little time.
+        disk: bytes on disk by kind of file.
     """
 
     run: str
@@ -99,17 +101,17 @@ class RunEstimate:
 
     @property
     def lower_bound(self) -> bool:
-        """Whether the totals lack something."""
+        """Whether some cost is unknown, so that the totals are lower bounds."""
         return any(row.unknown for row in self.rows)
 
     @property
     def seconds(self) -> float:
-        """Of all jobs, one after the other."""
+        """Seconds of all jobs, one after the other."""
         return sum(row.seconds or 0 for row in self.rows)
 
     @property
     def flops(self) -> float:
-        """Of all jobs."""
+        """FLOPs of all jobs."""
         return sum(row.flops or 0 for row in self.rows)
 
     def to_json(self) -> str:
@@ -124,27 +126,27 @@ class RunEstimate:
 
 
 def estimate(config: Config, run: Run, threads: int | None = None) -> RunEstimate:
-    """Measure what the config's grid will cost, one network after the other.
+    """Measure what the grid of a config will cost, one network after the other.
 
     Args:
-        config: of which nothing has to be done yet.
-        run: below whose folder weights may lie that are at hand.
-        threads: inside an operation; None: as many as torch takes by itself.
+        config: the config; nothing of its run needs to exist.
+        run: the run, beside whose folder downloaded weights may lie.
+        threads: threads of one operation; None: one for each core that this process may use.
 
     Raises:
-        BenchmarkError: the device is a GPU and others use it, or all cores, meanwhile.
+        BenchmarkError: the device is a GPU, and other processes keep it or the cores busy.
     """
     load = load_average()
     device = resolve_device(config.device)
     threads = threads or available_cores()
-    watch = watch_machine(device)
-    watch.begin()  # what is looked at is all from here on
+    monitor = monitor_machine(device)
+    monitor.begin()
     time.sleep(PROBE_SECONDS)
-    busy = _busy(watch.found(), load, device)
+    busy = _busy(monitor.found(), load, device)
     rows = [] if busy else _rows(config, run, device, threads)
-    # Others may have begun meanwhile. Threads that wait for each other on a busy machine take
-    # hundreds of times as long, by any clock; one thread takes no more work than on a quiet one.
-    busy = busy or _busy(watch.found(), load, device)
+    # Other processes may have started meanwhile. Threads that wait for each other on a busy machine
+    # take hundreds of times as long, by any clock. One thread takes hardly more processor time.
+    busy = busy or _busy(monitor.found(), load, device)
     if busy:
         rows = _rows(config, run, device, threads=1)
     use_threads(threads)
@@ -161,10 +163,11 @@ def estimate(config: Config, run: Run, threads: int | None = None) -> RunEstimat
 
 
 def _busy(found: Contention, load: float | None, device: torch.device) -> str:
-    """Return with what else the machine is busy; empty: with nothing.
+    """Return what else the machine is busy with; empty: nothing.
 
     Raises:
-        BenchmarkError: it is, and the device is a GPU, whose own work cannot be told from others'.
+        BenchmarkError: it is busy and the device is a GPU, whose work for this process cannot be
+            told from that for others.
     """
     busy = found.busy
     if not found.told and load is not None and load > found.cores / 2:
@@ -177,7 +180,7 @@ def _busy(found: Contention, load: float | None, device: torch.device) -> str:
 
 
 def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[CostRow]:
-    """Measure each network of the grid once, with so many threads."""
+    """Measure each network of the grid once, with this number of threads."""
     use_threads(threads)
     meter = Meter(device)
     trainings = dict.fromkeys(cell.trained_as for cell in config.cells if cell.trained_as)
@@ -191,10 +194,10 @@ def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[
 
 
 def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
-    """Return the network of a cell as far as it is known on this machine.
+    """Return the architecture of a cell's network, if it is known on this machine.
 
     Raises:
-        BenchmarkError: with the reason why it is not.
+        BenchmarkError: it is not known; the message says why.
     """
     schedule = config.schedule(cell.sampling.schedule)
     trained = config.network_and_training(cell.model)
@@ -233,7 +236,7 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
 
 
 def _features(config: Config, run: Run, device: torch.device) -> CostRow:
-    """Embedding all samples and controls, and the data as if none was embedded before."""
+    """Return the cost of embedding all samples, controls and data sets, as if none were cached."""
     extractor = EXTRACTORS.make(config.evaluation.extractor)
     images = sum(array.images for array in arrays(config, run) if array.kind == FEATURES)
     file = extractor.weights.file
@@ -259,17 +262,20 @@ def _features(config: Config, run: Run, device: torch.device) -> CostRow:
 
 
 def trained_images(settings: Training, images: int) -> int:
-    """Return how many images all steps of a training take; the last batch of an epoch may be small.
+    """Return how many images all steps of a training take.
+
+    The last batch of an epoch may have fewer images than the others.
 
     Args:
-        settings: steps or epochs, and the batch.
-        images: of the training set.
+        settings: settings of the training: steps or epochs, and the batch.
+        images: number of images in the training set.
     """
     epochs, steps = divmod(settings.total_steps(images), -(-images // settings.batch))
     return epochs * images + steps * settings.batch
 
 
 def _priced(row: CostRow, measure: Callable[[], Cost]) -> CostRow:
+    """Return a row with the measured cost of all its images, or with the reason why it has none."""
     try:
         cost = measure()
     except BenchmarkError as error:
@@ -285,7 +291,7 @@ def _priced(row: CostRow, measure: Callable[[], Cost]) -> CostRow:
 
 
 def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
-    """Return bytes by kind; pictures, tables and records are small."""
+    """Return the bytes on disk by kind of file, without pictures, tables and records."""
     size = {row.name: FLOAT_BYTES * (row.parameters or 0) for row in rows}
     trained = [size[name] for name in config.trainings]
     fetched = {
@@ -301,10 +307,12 @@ def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
     return {
         "prepared images": written["prepared images"],
         "trained weights": sum(trained),
-        # A new state is written whole before the oldest goes.
-        "states of one training under way": (KEPT + 1) * TRAINED_COPIES * max(trained, default=0),
+        # A new state is written before the oldest one is removed.
+        "states of one training under way": (KEPT_STATES + 1)
+        * TRAINED_COPIES
+        * max(trained, default=0),
         "weights from the hub": sum(fetched.values()),
         "samples": written["samples"],
         "controls": written["controls"],
-        FEATURES: written[FEATURES] + kept,  # of data once more in a cache
+        FEATURES: written[FEATURES] + kept,  # those of data sets are also in the cache
     }

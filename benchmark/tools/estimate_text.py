@@ -1,4 +1,4 @@
-"""An estimate as a table and lines for people."""
+"""Prints an estimate for people: a table, and lines of text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.table import Table
 from benchmark.tools.estimate import CostRow, RunEstimate
 
 BAR = 10  # characters of the longest bar
-_PIPE_WIDTH = 120  # characters of a line where the output is no terminal
+_PIPE_WIDTH = 120  # characters of a line if the output is not a terminal
 
 
 def show(found: RunEstimate, console: Console | None = None) -> None:
@@ -80,7 +80,7 @@ def _bar(seconds: float, total: float, longest: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in the unit that people would choose."""
+    """Return a number of seconds as text, in seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     if seconds < 6000:
@@ -90,7 +90,7 @@ def duration(seconds: float) -> str:
 
 
 def prefixed(number: float) -> str:
-    """Return a number at three digits with the prefix of a thousand, as `113.7 M`."""
+    """Return a number with three digits and an SI prefix, as `114 M`."""
     for prefix, unit in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= unit:
             return f"{number / unit:.3g} {prefix}"

@@ -1,4 +1,4 @@
-"""Pack a trained network into one small file that says what it is, with a model card beside it."""
+"""Exports a trained network as one small file, with a model card beside it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,16 @@ from benchmark.storage.paths import Run
 
 
 def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
-    """Write the weights of a finished training as float16, and `file` with `.md` as model card.
+    """Write the weights of a finished training as float16, and a model card beside them.
+
+    Args:
+        config: the config of the training.
+        training: name of the training, as MODEL-SCHEDULE.
+        run: the run that has its weights.
+        file: the file to write, .safetensors; the card has the suffix .md.
 
     Returns:
-        The two paths.
+        The paths of the weights and of the card.
 
     Raises:
         BenchmarkError: the training is unknown or not finished, or a weight is too large for
@@ -53,7 +59,11 @@ def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
 
 
 def _check_loadable(config: Config, training: str) -> None:
-    """Refuse a file that nobody could use, as the code that a header names is never run."""
+    """Refuse to export a network of the user's own, whose code would not be in the file.
+
+    Raises:
+        BenchmarkError: the network is not one of this package.
+    """
     trained = config.network_and_training(config.trainings[training].model)
     assert trained is not None
     if code := trained[0].users_code():
@@ -64,6 +74,7 @@ def _check_loadable(config: Config, training: str) -> None:
 
 
 def _card(config: Config, training: str, run: Run, file: Path) -> str:
+    """Return the model card in Markdown."""
     cell = config.trainings[training]
     record = read_record(run.record("train", training))
     trained, machine = record.trained, record.provenance
@@ -105,7 +116,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
 
 
 def _metrics(run: Run, training: str) -> str:
-    """Return the rows of what was sampled with these weights, and of held-out images."""
+    """Return the result tables, in Markdown, of cells with these weights and of the controls."""
     rows = [
         row
         for row in collect(read_records(run.root))

@@ -1,4 +1,4 @@
-"""What a network costs: evaluations of a sampler, FLOPs, and seconds for an image."""
+"""Measures what a network costs: evaluations of a sampler, FLOPs, and seconds per image."""
 
 from __future__ import annotations
 
@@ -25,14 +25,20 @@ from benchmark.models.description import Architecture
 from benchmark.runtime.device import seeded, synchronise
 from benchmark.stages.trainer import Trainer
 
-LEAST_SECONDS = 1.0  # for which a network is timed; no batch is tried that would take longer
+LEAST_SECONDS = 1.0  # for which a network is timed at least; no batch should take longer
 
 
 def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bool]:
-    """Return the network evaluations that an image takes, and whether any network takes as many.
+    """Return the network evaluations per image, and whether every network takes as many.
 
-    Counted on two networks whose output is 0. Read as v, that is the closed form for images that
-    are standard normal; read as x_0, for images that are all zero.
+    They are counted on two networks whose output is 0. As a prediction of v, that is exact for
+    images that are standard normal; as a prediction of x_0, for images that are all zero. An
+    adaptive sampler takes different numbers of evaluations for them.
+
+    Args:
+        process: the process that is sampled.
+        sampler: the sampler.
+        steps: its number of steps.
     """
     normal, point = (_count(process, sampler, steps, prediction) for prediction in ("v", "x0"))
     return normal, normal == point
@@ -41,7 +47,14 @@ def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bo
 def flops(network: nn.Module, resolution: int, process: Process, backward: bool = False) -> int:
     """Return the FLOPs for one image: of the forward pass, or also of the backward pass.
 
-    Of convolutions and matrix products, each multiplication with an addition two; others are few.
+    Convolutions and matrix products are counted, two FLOPs for each multiplication with an
+    addition. All other operations take few in comparison.
+
+    Args:
+        network: the network.
+        resolution: height and width of the image in pixels.
+        process: the process that the network was made for.
+        backward: whether the backward pass is counted too.
     """
     on_meta = copy.deepcopy(network).to("meta")
     x, condition = _inputs(process, 1, resolution, torch.device("meta"))
@@ -55,10 +68,15 @@ def flops(network: nn.Module, resolution: int, process: Process, backward: bool 
 def seconds_an_image(
     call: Callable[[int], object], most: int, device: torch.device
 ) -> tuple[float, int]:
-    """Return the seconds that `call(batch)` takes for an image, and the batch of the measurement.
+    """Return the seconds per image, the median of several calls, and the size of their batch.
 
     The batch is doubled up to `most` while a call stays short and fits into memory. The first call
-    is never timed, and the time is the median of the others.
+    is not timed.
+
+    Args:
+        call: computes a batch of the given number of images.
+        most: the largest batch.
+        device: the device that does the work.
 
     Raises:
         BenchmarkError: one image does not fit into the device's memory.
@@ -75,7 +93,7 @@ def seconds_an_image(
         except torch.OutOfMemoryError:
             break
         batch = larger
-    times = [spent] if spent >= LEAST_SECONDS else []  # the first call of a size is slow
+    times = [spent] if spent >= LEAST_SECONDS else []  # the first call of a size is slower
     while math.fsum(times) < LEAST_SECONDS:
         times.append(_clock(call, batch, device))
     return statistics.median(times) / batch, batch
@@ -83,7 +101,14 @@ def seconds_an_image(
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one image on its way through a network once, or through one training step."""
+    """The cost of one image in one evaluation of a network, or in one training step.
+
+    Attributes:
+        parameters: parameters of the network; None: unknown.
+        flops: FLOPs per image.
+        seconds: seconds per image.
+        batch: size of the batch whose time was measured.
+    """
 
     parameters: int | None
     flops: int
@@ -96,14 +121,14 @@ class Meter:
     """Measures each network once for each resolution.
 
     Args:
-        device: on which it is timed.
+        device: the device on which it is timed.
     """
 
     device: torch.device
     found: dict[tuple[object, ...], Cost] = field(default_factory=dict)
 
     def sampling(self, network: Architecture, resolution: int, most: int) -> Cost:
-        """Return the cost of one evaluation, in batches of at most `most`."""
+        """Return the cost of one image in one evaluation, in batches of at most `most` images."""
         key = ("sample", network.key, resolution, most)
         if key not in self.found:
             self.found[key] = self._sampling(network, resolution, most)
@@ -154,11 +179,14 @@ class Meter:
 
 
 class _Zero(nn.Module):
+    """A network whose output is 0."""
+
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
 
 def _count(process: Process, sampler: Sampler, steps: int, prediction: Prediction) -> int:
+    """Return the evaluations that a sampler takes for one image of a network whose output is 0."""
     generator = torch.Generator().manual_seed(0)
 
     def noise() -> Tensor:
@@ -173,13 +201,14 @@ def _count(process: Process, sampler: Sampler, steps: int, prediction: Predictio
 def _inputs(
     process: Process, batch: int, resolution: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return noise, B×3×H×W, and what a network is told of it, B."""
+    """Return noise, B×3×H×W, and the condition that a network gets with it, of shape (B)."""
     x = torch.randn((batch, 3, resolution, resolution), device=device)
     condition = torch.full((batch,), process.condition(float(process.t_max)), device=device)
     return x, condition
 
 
 def _tensor(output: Any) -> Tensor:
+    """Return the output of a network as a tensor; networks of diffusers wrap it."""
     return output if isinstance(output, Tensor) else output.sample
 
 
@@ -188,9 +217,10 @@ def _size(network: nn.Module) -> int:
 
 
 def _clock(call: Callable[[int], object], batch: int, device: torch.device) -> float:
-    """Return the seconds of a call: on a processor no more than those of its own work.
+    """Return the seconds of a call; on a CPU at most the processor time of this process.
 
-    Where others keep the cores busy, the call waits, but its own work hardly grows.
+    If other processes keep the cores busy, the call waits for them, but its processor time hardly
+    grows.
     """
     synchronise(device)
     start, worked = time.perf_counter(), time.process_time()

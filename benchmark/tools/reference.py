@@ -1,4 +1,4 @@
-"""What a machine can do, kept as a reference: speed tables and a run, made in chunks of minutes."""
+"""Makes the reference of a machine, in chunks of minutes: its speed tables and a full run."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_records
 from benchmark.storage.paths import Run
 
-_KEPT = ("records", "tables", "plots")  # of a run; weights and images are too large
-GRACE = 20  # seconds in which a command that is stopped may end by itself
+_KEPT = ("records", "tables", "plots")  # folders of a run; weights and images are too large
+GRACE = 20  # seconds that a command has to end after Ctrl-C
 
 
 def reference(
     config: Path, results: Path, minutes: float, parts: Sequence[str] = ()
 ) -> Path | None:
-    """Go on with a machine's reference for at most so many minutes.
+    """Make or continue a machine's reference for some minutes.
 
-    Trainings go on where they were stopped; a job of another kind that was stopped begins again, so
-    a chunk has to be longer than the longest of these.
+    A training continues where it was stopped. Jobs of other kinds start again, so the minutes must
+    be more than the longest of these takes.
 
     Args:
-        config: of the run.
-        results: folder of runs.
-        minutes: after which whatever runs is stopped.
-        parts: of the speed table, as `python -m benchmark speed PART` makes them.
+        config: config file of the run.
+        results: folder of all runs.
+        minutes: minutes after which everything is stopped.
+        parts: parts of the speed table, each as `python -m benchmark speed PART` makes it.
 
     Returns:
-        The folder with all that is kept, or None where something is left to be done.
+        The folder of the finished reference; None if something is left to do.
 
     Raises:
         BenchmarkError: a part or the run failed.
@@ -56,8 +56,8 @@ def reference(
 
 
 def _done(command: list[str], end: float) -> bool:
-    """Run a command until it is done, or stop it at the end."""
-    # what is started in the background ignores Ctrl-C, by which Snakemake ends its jobs
+    """Run a command; stop it at the time `end`. Return whether it was done before."""
+    # A shell lets its background processes ignore Ctrl-C, by which Snakemake ends its jobs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)
     try:
@@ -74,7 +74,7 @@ def _done(command: list[str], end: float) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop a command with all that it has started."""
+    """Stop a command and all processes that it has started."""
     for number in (signal.SIGINT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, number)
@@ -82,7 +82,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _keep(run: Run, tables: list[Path], results: Path) -> Path:
-    """Copy what is small to the folder of this machine, which bears its processor's name."""
+    """Copy the small files to the folder of this machine, which has its processor's name."""
     machines = {r.provenance.gpu or r.provenance.cpu for r in read_records(run.root)}
     if len(machines) > 1:
         raise BenchmarkError(f"{run.root}: of several machines: {', '.join(sorted(machines))}")

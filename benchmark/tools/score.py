@@ -1,4 +1,4 @@
-"""Score any two sets of images, wherever they were made: folders, arrays or statistics."""
+"""Scores any two sets of images, which may be folders, arrays or statistics."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from benchmark.tools.score_sides import FACT, Census
 
 DEFAULT = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 EXTRACTOR = "inception-v3-fid"
-Pair: TypeAlias = tuple[Features | Statistics, Features | Statistics]  # fake, real
-FEWEST = 3  # images, below which no distance has an interval
+_Pair: TypeAlias = tuple[Features | Statistics, Features | Statistics]  # fake, real
+FEWEST = 3  # images; the distance of fewer has no interval
 
 
 def score(
@@ -47,19 +47,19 @@ def score(
     statistics_file: Path | None = None,
     choice: MetricChoice | None = None,
 ) -> Score:
-    """Measure `fake` against `real`, each whatever `open_input` takes.
+    """Compute metrics of `fake` against `real`; `open_input` tells what each may be.
 
     Args:
         real: the reference.
         fake: what is judged; the intervals are over its images.
-        embedding: makes features of images.
-        metrics: names or short names; none: those of `DEFAULT` that can be computed.
-        statistics_file: where those of `real` are kept, as by `save`, once all is measured.
-        choice: of options of the metrics; none: all as the extractor's library has them.
+        embedding: how images become features.
+        metrics: names or short names of metrics; none: those of `DEFAULT` that can be computed.
+        statistics_file: a file to write the statistics of `real` to, as `save` does; None: none.
+        choice: options of the metrics; None: those of the extractor's library.
 
     Raises:
-        BenchmarkError: an unusable path, statistics of another network, a metric that is unknown
-            or cannot be computed of these, or missing weights.
+        BenchmarkError: a path cannot be used, statistics are of another network, a metric is
+            unknown or cannot be computed from these inputs, or weights are missing.
     """
     asked = [_metric(name) for name in metrics]
     given = _open(embedding, real, fake)
@@ -91,11 +91,16 @@ def score(
 
 
 def save(real: Path, embedding: Embedding, file: Path) -> None:
-    """Write mean and covariance of the features of `real`, and which network they are of.
+    """Write the mean and covariance of the features of `real`, and the name of their network.
+
+    Args:
+        real: folder or file of the images or features.
+        embedding: how images become features.
+        file: the file to write, .npz.
 
     Raises:
-        BenchmarkError: an unusable path, missing weights, or a file that exists already or cannot
-            be written.
+        BenchmarkError: the path cannot be used, weights are missing, or the file exists already or
+            cannot be written.
     """
     opened = _open(embedding, real)
     _check_file(file, real, opened[real])
@@ -107,7 +112,7 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
 
 
 def _open(embedding: Embedding, *paths: Path) -> dict[Path, Input]:
-    """Open what is to be compared; refuse a rule for folders where there is none."""
+    """Open the inputs; refuse the option --files if none of them is a folder."""
     opened = {path: open_input(path, embedding.library) for path in paths}
     folders = [side for side in opened.values() if isinstance(side, ImageInput) and side.files]
     if embedding.files is not None and not folders:
@@ -119,7 +124,7 @@ def _open(embedding: Embedding, *paths: Path) -> dict[Path, Input]:
 
 
 def _check_file(file: Path, real: Path, opened: Input) -> None:
-    """Refuse statistics of statistics, and a file that would replace one or not be read back."""
+    """Refuse to write statistics of statistics, to replace a file, or a name other than .npz."""
     if isinstance(opened, Statistics):
         raise BenchmarkError(f"{real}: holds statistics already: give images or features")
     if file.suffix.lower() != ".npz":
@@ -140,7 +145,7 @@ def _save(
 
 
 def _metric(name: str) -> str:
-    """Return the full name of a metric."""
+    """Return the full name of a metric, which is given by its full or its short name."""
     known = {part.short: full for full, part in METRICS.classes.items() if part.short}
     known |= {full: full for full in METRICS.classes}
     if name not in known:
@@ -149,7 +154,11 @@ def _metric(name: str) -> str:
 
 
 def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Input]) -> list[str]:
-    """Return the metrics that both sides allow; refuse what was asked for and is not among them."""
+    """Return the metrics to compute: those asked for, or those of `DEFAULT` that both sides allow.
+
+    Raises:
+        BenchmarkError: a metric that is asked for cannot be computed from statistics.
+    """
     of_statistics = [path for path, side in opened.items() if isinstance(side, Statistics)]
     if not of_statistics:
         return names or list(DEFAULT)
@@ -166,16 +175,17 @@ def _computable(names: list[str], real: Path, fake: Path, opened: dict[Path, Inp
 def _moments(
     opened: dict[Path, Input], embedding: Embedding, names: list[str], keeps_images: bool
 ) -> tuple[dict[Path, Input], dict[Path, Statistics], list[str]]:
-    """Take the statistics that lie beside images, where they are of the extractor's network.
+    """Use statistics that are in one file with images, if they are of the extractor's network.
 
     Args:
-        opened: what is compared.
+        opened: the inputs by path.
         embedding: names the extractor.
-        names: of the metrics; where the distance is the only one, no image is read.
-        keeps_images: whether the images are needed all the same.
+        names: names of the metrics; if all are Fréchet distances, no image is read.
+        keeps_images: whether the images are needed in any case.
 
     Returns:
-        What is compared, the statistics that the distance is of, and notes on both.
+        The inputs, where statistics may have replaced images; the statistics for the Fréchet
+        distance; and notes on what was done.
     """
     extractor = _extractor(opened, embedding.extractor)
     needed, moments, notes = dict(opened), {}, []
@@ -207,14 +217,15 @@ def _chosen(
     embedding: Embedding,
     is_asked: bool,
 ) -> dict[str, Metric]:
-    """Return each metric with its options; refuse at once what so few images do not allow.
+    """Return each metric with its options; refuse metrics for which there are too few images.
 
     Args:
-        names: of the metrics.
-        choice: of the user.
+        names: names of the metrics.
+        choice: the user's options.
         sides: fake and real.
         embedding: names the extractor.
-        is_asked: whether the user named the metrics; if not, the others can still be measured.
+        is_asked: whether the user named the metrics; if not, none is refused here, since others can
+            still be computed.
     """
     extractor = _extractor(dict(enumerate(sides)), embedding.extractor)
     counts = [count for side in sides if (count := count_of(side)) is not None]
@@ -229,7 +240,13 @@ def _chosen(
 def _embed(
     opened: dict[Path, Input], embedding: Embedding, censuses: dict[Path, Census]
 ) -> tuple[dict[Path, Features | Statistics], Extractor | None]:
-    """Return features or statistics of each input, and whose they are; count its images."""
+    """Return the features or statistics of each input, and their extractor.
+
+    Args:
+        opened: the inputs by path.
+        embedding: how images become features.
+        censuses: counts the images of an input while they are read, by path.
+    """
     extractor = _extractor(opened, embedding.extractor)
     for path, side in opened.items():
         _check(path, side, extractor)
@@ -252,7 +269,7 @@ def _embed(
 
 
 def _extractor(opened: Mapping[Any, Input], name: str | None) -> Extractor | None:
-    """Return the extractor that is asked for, that a file names, or that images need."""
+    """Return the extractor: the one asked for, else that which a file names, else the default."""
     if name is None:
         sides = [
             side.statistics if isinstance(side, ImageInput) and side.statistics else side
@@ -271,7 +288,7 @@ def _extractor(opened: Mapping[Any, Input], name: str | None) -> Extractor | Non
 
 
 def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
-    """Refuse too few images, unusable features, and such as are not the extractor's."""
+    """Refuse too few images, unusable features, and features of another extractor."""
     count = count_of(side)
     if count is not None and count < FEWEST:
         raise BenchmarkError(f"{path}: {count} images are too few: at least {FEWEST}")
@@ -296,34 +313,35 @@ def _check(path: Path, side: Input, extractor: Extractor | None) -> None:
 
 def _figures(
     chosen: Mapping[str, Metric],
-    pair: Pair,
-    pair_of_distance: Pair,
+    pair: _Pair,
+    pair_of_distance: _Pair,
     extractor: Extractor | None,
     embedding: Embedding,
     is_asked: bool,
 ) -> Figures:
-    """Compute each metric of the fake and the real side.
+    """Compute each metric of the two sides.
 
     Args:
         chosen: the metrics by name.
-        pair: features or statistics of the two sides.
-        pair_of_distance: those of which the Fréchet distance is.
-        extractor: whose features they are.
-        embedding: where its weights are.
-        is_asked: whether the user named the metrics; if not, one that cannot be computed is told.
+        pair: features or statistics of fake and real.
+        pair_of_distance: those for the Fréchet distance.
+        extractor: extractor of the features; None: unknown.
+        embedding: names the files of its weights.
+        is_asked: whether the user named the metrics; if so, it is an error if one cannot be
+            computed.
     """
     figures = Figures({}, {})
     for name, metric in chosen.items():
         sides = pair_of_distance if metric.is_distance else pair
         figures.add(name, functools.partial(_measure, metric, *sides, extractor, embedding))
-        # without a distance the features are of no use
+        # If the Fréchet distance cannot be computed, the features are unusable.
         if name in figures.missing and (is_asked or metric.is_distance):
             raise BenchmarkError(f"{name}: {figures.missing[name]}")
     return figures
 
 
 def _meanings(chosen: Mapping[str, Metric], figures: Figures) -> dict[str, str]:
-    """Return by metric what its interval or error is, where there is one."""
+    """Return for each metric with an interval or an error what that means, in words."""
     found = {name: chosen[name].uncertainty(value) for name, value in figures.values.items()}
     return {name: text for name, text in found.items() if text is not None}
 
@@ -356,12 +374,12 @@ def _logits(
 
 
 def _census(path: Path, side: Input, given: Input) -> Census | None:
-    """Return what counts images as they are read, or what is known of those that are not.
+    """Return the census of an input: empty if its images will be read, None if nothing is known.
 
     Args:
-        path: of the side.
+        path: path of the input.
         side: what is compared.
-        given: the file that it is of, whose images need not be read if it holds statistics too.
+        given: what was opened at the path; if it has statistics too, its images may not be read.
     """
     if isinstance(side, ImageInput):
         return Census()

@@ -1,4 +1,4 @@
-"""How images of any size become features, with little memory."""
+"""Turns images of any size into features, with little memory."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from benchmark.extractors.base import Embedder
 
-TOGETHER = 2**23  # channels of pixels, of images that are brought to the input at a time
-LARGE = 8  # images of more than that, in one batch of the network
+TOGETHER = (
+    2**23
+)  # numbers (height × width × 3) that are preprocessed at a time; an image with more is large
+LARGE = 8  # the most large images in one batch of the network
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,14 @@ class Embedding:
     """How images become features.
 
     Attributes:
-        extractor: name of the network; None: the statistics' own, or the FID Inception for images.
-        cache: folder that keeps downloaded weights.
-        weights: the weights file, if the user has named one.
-        device: where it runs, `auto`, `cpu` or `cuda`.
-        batch: images at a time.
-        threads: of the network and for decoding.
-        files: library that reads the same files of a folder; None: all images are read.
+        extractor: name of the extractor; None: that which statistics name, or the FID Inception.
+        cache: folder of downloaded weights.
+        weights: file of the weights; None: they are downloaded.
+        device: device of the network: `auto`, `cpu` or `cuda`.
+        batch: images in a batch of the network.
+        threads: threads of the network, and for decoding.
+        files: name of the library whose choice of files in a folder is followed; None: all images
+            are read.
     """
 
     extractor: str | None
@@ -49,7 +52,7 @@ class Embedding:
 
     @property
     def library(self) -> Library | None:
-        """The library of `files`."""
+        """The library that `files` names."""
         return LIBRARIES[self.files] if self.files is not None else None
 
 
@@ -60,16 +63,16 @@ def embed_images(
     embedding: Embedding,
     census: Census | None = None,
 ) -> NDArray[np.float32]:
-    """Return the features, N×d, of images.
+    """Return the features of images, float32 N×d.
 
-    Large images are brought to the network's input one by one, so that no batch of them is held.
+    Large images are preprocessed one by one, so that never a batch of them is in memory.
 
     Args:
-        images: of any sizes.
-        network: with its preprocessing.
-        device: where both run.
-        embedding: with the size of a batch and the number of threads.
-        census: what counts the images as they pass; none: they are not counted.
+        images: N images of any sizes.
+        network: the extractor's network with its preprocessing.
+        device: the device of both.
+        embedding: has the size of a batch and the number of threads.
+        census: counts the images; None: they are not counted.
     """
     import torch
 
@@ -77,7 +80,7 @@ def embed_images(
 
     pictures = images.pictures(embedding.threads)
     if census is not None:
-        pictures = census.watch(pictures)
+        pictures = census.count(pictures)
     batches = _batches(pictures, network, device, embedding.batch)
     with torch.inference_mode():
         rows = _rows(batches, network)
@@ -86,7 +89,7 @@ def embed_images(
 
 
 def _rows(batches: Iterator[torch.Tensor], network: Embedder) -> Iterator[NDArray[np.float32]]:
-    """Yield the features, d, of each image."""
+    """Yield the features of each image (d)."""
     for block in map(network.forward, batches):
         yield from block.cpu().numpy()
 
@@ -94,7 +97,7 @@ def _rows(batches: Iterator[torch.Tensor], network: Embedder) -> Iterator[NDArra
 def _batches(
     pictures: Iterator[Picture], network: Embedder, device: torch.device, size: int
 ) -> Iterator[torch.Tensor]:
-    """Yield the network's input for `size` images at a time, B×3×side×side."""
+    """Yield the network's input for up to `size` images at a time, B×3×side×side."""
     import torch
 
     while batch := list(_inputs(_up_to(pictures, size), network, device)):
@@ -105,9 +108,9 @@ def _batches(
 
 
 def _up_to(pictures: Iterator[Picture], size: int) -> Iterator[Picture]:
-    """Yield the next `size` pictures, or fewer where `LARGE` of them are large.
+    """Yield the next `size` pictures, or fewer if `LARGE` of them are large.
 
-    Beside decoding and resizing, batches of 8 cost the network no time that could be measured.
+    Compared with decoding and resizing, no loss of time was measured with batches of 8.
     """
     large = 0
     for picture in itertools.islice(pictures, size):
@@ -120,15 +123,15 @@ def _up_to(pictures: Iterator[Picture], size: int) -> Iterator[Picture]:
 def _inputs(
     pictures: Iterable[Picture], network: Embedder, device: torch.device
 ) -> Iterator[torch.Tensor]:
-    """Yield the network's input for images of one size that follow each other, few if large."""
+    """Yield the network's input for successive images of the same size, few at a time if large."""
     import torch
 
     for shape, alike in itertools.groupby((p.pixels for p in pictures), key=np.shape):
         together = max(1, TOGETHER // math.prod(shape))
-        # a photograph is held neither twice nor while the next one is waited for
+        # A photograph is never in memory twice, nor while the next one is decoded.
         while block := list(itertools.islice(alike, together)):
             pixels = block.pop()[None] if len(block) == 1 else np.stack(block)
-            pixels = np.require(pixels, requirements="W")  # torch warns of others, as of a file's
+            pixels = np.require(pixels, requirements="W")  # torch warns of read-only arrays
             del block
             x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
             del pixels

@@ -1,6 +1,6 @@
-"""What can be compared: folders and arrays of images, arrays of features, and statistics.
+"""Opens what can be compared: folders and arrays of images, arrays of features, and statistics.
 
-A file is taken for what it holds, not for what it is called.
+What a file is follows from its content, not from its name.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from benchmark.storage.atomic import atomic_path
 from benchmark.storage.npz import check_kind, headers, layout, read_array_header
 from benchmark.tools.score_libraries import Library
 
-ARRAY = "array"  # the format of images that are not in files of their own
-AHEAD = 128  # images of a folder that are decoded before they are needed, at most,
-AHEAD_BYTES = 2**26  # and the memory that this may take for each thread that decodes
-# Bytes a pixel while an image is decoded: four of Pillow's, and three of the array, which stay.
+ARRAY = "array"  # the name of the format of images in an array
+AHEAD = 128  # the most images of a folder that are decoded before they are needed
+AHEAD_BYTES = 2**26  # the memory that these may take for each thread that decodes
+# Bytes per pixel while an image is decoded: four of Pillow, and three of the array, which remain.
 DECODING = 7
 STRIP = 2**18  # pixels that are copied at a time from Pillow's image to an array
 
 
 class Picture(NamedTuple):
-    """An image that has been read.
+    """An image that was read.
 
     Attributes:
         pixels: uint8 H×W×3, sRGB.
-        format: of its file, as `PNG` or `JPEG quality 75`.
-        conversions: what was done to bring it to 8-bit sRGB.
+        format: format of its file, as `PNG` or `JPEG quality 75`.
+        conversions: the conversions that it needed to become 8-bit sRGB.
     """
 
     pixels: NDArray[np.uint8]
@@ -55,7 +55,7 @@ class Picture(NamedTuple):
     conversions: Sequence[str] = ()
 
 
-# From the number of threads that decode to the images, in their order.
+# A function from the number of threads that decode to the images, in their order.
 _Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
 
 _BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -63,16 +63,16 @@ _BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 @dataclass(frozen=True)
 class ImageInput:
-    """Images of any size, read when they are needed.
+    """Images of any size, which are read when they are needed.
 
     Attributes:
-        path: of the file or folder.
-        count: how many.
-        pictures: from the threads that decode to the images in order.
-        ignored: files of the folder that are not read, counted by kind.
-        files: those that are, by their paths relative to the folder; none of an array.
-        statistics: those of the features of these or more images, that lie beside them in a file.
-        shape: of an array of images, N×H×W×3; None: the images are files of any sizes.
+        path: path of the file or folder.
+        count: number of images.
+        pictures: reads the images in order, with a number of threads.
+        ignored: number of files in the folder that are not read, by kind.
+        files: files that are read, as paths relative to the folder; none for an array.
+        statistics: statistics in the same file, of the features of these or of more images.
+        shape: shape of an array of images, N×H×W×3; None: the images are files of any sizes.
     """
 
     path: Path
@@ -89,8 +89,9 @@ class Statistics:
     """Mean and covariance of features, and what the file says of them.
 
     Attributes:
-        gaussian: the two.
-        facts: of the network, and the `count` of images; none in files of pytorch-fid or clean-fid.
+        gaussian: mean and covariance.
+        facts: further entries of the file: the identity of the extractor, and the `count` of
+            images. Files of pytorch-fid and clean-fid have none.
     """
 
     gaussian: GaussianStats
@@ -101,7 +102,7 @@ Input: TypeAlias = ImageInput | Statistics | Features
 
 
 def count_of(side: Input) -> int | None:
-    """Return the number of images, if it is known."""
+    """Return the number of images of an input, features of shape N×d included; None: unknown."""
     if isinstance(side, ImageInput):
         return side.count
     if isinstance(side, Statistics):
@@ -111,18 +112,19 @@ def count_of(side: Input) -> int | None:
 
 
 def open_input(path: Path, library: Library | None = None) -> Input:
-    """Open a folder of images, a .npy or .npz file; images are not read yet.
+    """Open a folder of images, or a .npy or .npz file; images are not read yet.
 
-    Of the folder of a run's cell, `results/RUN/samples/CELL`, the samples in its array are taken.
+    If the folder is that of a run's cell, `results/RUN/samples/CELL`, the array of its samples is
+    opened.
 
-    Images in a file are uint8 N×H×W×3, features float N×d, alone in it (a .npz with labels beside
-    them has the images in `arr_0`); statistics are `mu` and `sigma`. A reference batch of
-    guided-diffusion has both. The features of dgm-eval are `reps`, those of score_sde `pool_3`.
-    What else a .npz holds is not read, and named on stderr.
+    Images in a file are uint8 N×H×W×3, and features are float N×d. They are the only array of the
+    file, or `arr_0` beside labels. Features of dgm-eval are named `reps`, those of score_sde
+    `pool_3`. Statistics are `mu` (d) and `sigma` (d×d). A reference batch of guided-diffusion has
+    images and statistics. Other arrays of a .npz file are not read; stderr names them.
 
     Args:
-        path: of the folder or file.
-        library: that reads the same files of a folder; None: all images are read.
+        path: the folder or file.
+        library: the library whose choice of files in a folder is followed; None: all images.
 
     Raises:
         BenchmarkError: the path does not exist, cannot be read, or holds none of these.
@@ -146,7 +148,7 @@ def open_input(path: Path, library: Library | None = None) -> Input:
 
 
 def save_statistics(path: Path, statistics: Statistics) -> None:
-    """Write statistics that `open_input`, pytorch-fid and clean-fid read.
+    """Write statistics as a .npz file that `open_input`, pytorch-fid and clean-fid can read.
 
     Raises:
         BenchmarkError: the file cannot be written.
@@ -158,7 +160,7 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
 
 
 def _folder(path: Path, library: Library | None) -> ImageInput:
-    """Return the images of a folder, or those that a library reads."""
+    """Return the images of a folder, or only those that a library reads."""
     files, ignored = image_files(path)
     if library is not None:
         left_out = library.left_out(files)
@@ -170,9 +172,9 @@ def _folder(path: Path, library: Library | None) -> ImageInput:
 
 
 def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
-    """Decode files in threads ahead of their use, within a limit of memory.
+    """Return a function that decodes files in threads ahead of their use, with limited memory.
 
-    An image counts until the next one is asked for.
+    The memory of an image counts until the next image is asked for.
     """
 
     def pictures(threads: int) -> Iterator[Picture]:
@@ -188,7 +190,7 @@ def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
                     return
                 size = coming[0].result().pixels.size
                 allowance.next_turn()
-                yield coming.popleft().result()  # in no variable, which would keep it in memory
+                yield coming.popleft().result()  # a variable would keep the image in memory
                 allowance.give(size)
         finally:
             allowance.lift()
@@ -198,11 +200,13 @@ def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
 
 
 class Allowance:
-    """Lets threads work on images that are needed later, while there is memory for them.
+    """Lets threads decode images ahead of their use, as long as these fit into a memory limit.
+
+    The image that is needed next is decoded even beyond the limit, so that threads cannot wait for
+    each other for ever.
 
     Args:
-        limit: bytes of the images that are being decoded or wait for their turn. The image whose
-            turn it is needs no room, so that the threads cannot wait for each other for ever.
+        limit: bytes of the images that are being decoded or that wait for their use.
     """
 
     def __init__(self, limit: int) -> None:
@@ -211,32 +215,32 @@ class Allowance:
         self._changed = Condition()
 
     def take(self, index: int, size: int) -> None:
-        """Wait until the image `index` may be decoded, which needs `size` bytes."""
+        """Wait until the image number `index`, which needs `size` bytes, may be decoded."""
         with self._changed:
             self._changed.wait_for(lambda: index == self._turn or size <= self._free)
             self._free -= size
 
     def give(self, size: int) -> None:
-        """Give back bytes."""
+        """Return `size` bytes that are no longer used."""
         with self._changed:
             self._free += size
             self._changed.notify_all()
 
     def next_turn(self) -> None:
-        """Let the next image have its turn."""
+        """Say that the next image in order is needed now."""
         with self._changed:
             self._turn += 1
             self._changed.notify_all()
 
     def lift(self) -> None:
-        """Let all go on: nobody takes their images any more."""
+        """Remove the limit, so that no thread waits any more: the images are no longer needed."""
         with self._changed:
             self._free = math.inf
             self._changed.notify_all()
 
 
 def _decode(path: Path, allowance: Allowance, index: int) -> Picture:
-    """Read an image file by the rule of `benchmark.data.pixels.decode`, once it is admitted."""
+    """Read an image file by `benchmark.data.pixels.decode`, once the allowance admits it."""
     formats = []
     taken = 0
 
@@ -258,7 +262,10 @@ def _decode(path: Path, allowance: Allowance, index: int) -> Picture:
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Return an RGB image as an array; NumPy's own way holds two more copies meanwhile."""
+    """Return an RGB image as an array, uint8 H×W×3.
+
+    `np.asarray` of the whole image would need two more copies in memory.
+    """
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP // width)
@@ -269,9 +276,9 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _array(path: Path, array: NDArray[Any]) -> ImageInput | Features:
-    """Return a mapped array as what it holds."""
+    """Return a memory-mapped array as features, if it is float N×d, or as images."""
     if array.dtype.kind == "f" and array.ndim == 2:
-        with np.errstate(over="ignore"):  # what float64 cannot hold is refused as infinity
+        with np.errstate(over="ignore"):  # numbers beyond float64 become infinity, which is refused
             if array.itemsize <= 4:
                 return array.astype(np.float32, copy=False)
             return array.astype(np.float64, copy=False)
@@ -285,6 +292,7 @@ def _array(path: Path, array: NDArray[Any]) -> ImageInput | Features:
 
 
 def _archive(path: Path, content: Any) -> Input:
+    """Return what an opened .npz file holds."""
     found = headers(path)
     plan = layout(path, found)
     if plan.unread:
@@ -319,7 +327,7 @@ def _archive(path: Path, content: Any) -> Input:
 
 
 def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictures:
-    """Read an array in a .npz file image by image: it may be larger than the memory."""
+    """Return a function that reads an array of a .npz file image by image, with little memory."""
 
     def pictures(_: int) -> Iterator[Picture]:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
@@ -351,6 +359,7 @@ def _check_images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
 def _statistics(
     path: Path, mu: NDArray[Any], sigma: NDArray[Any], facts: dict[str, str | int]
 ) -> Statistics:
+    """Return statistics, after a check that mu (d) and sigma (d×d) are usable."""
     mean, covariance = (array.astype(np.float64) for array in (mu, sigma))
     if mean.ndim != 1 or not mean.size or covariance.shape != (mean.size, mean.size):
         raise BenchmarkError(
@@ -371,7 +380,7 @@ def _statistics(
 
 
 def _facts(path: Path, facts: dict[str, str | int]) -> dict[str, str | int]:
-    """Return what a file says of its statistics, checked."""
+    """Return the further entries of a file of statistics, after a check of `count`."""
     count = facts.get("count", 1)
     if type(count) is not int or count < 1:
         raise BenchmarkError(f"{path}: count is {count!r}: it must be the number of images")

@@ -1,6 +1,6 @@
-"""What other programs read and compute by default, so that `score` can stand in for them.
+"""What other programs read and compute by default, so that `score` can replace them.
 
-Read from their code, of the versions that docs/fid-dialects.md names, and held to it by tests.
+The facts are from their code, in the versions that docs/fid-dialects.md names; tests check them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ class Library:
     """A program that compares two folders of images.
 
     Attributes:
-        name: of its package.
-        extractor: that feeds and computes the network as it does.
-        suffixes: of the files that it reads.
-        any_case: whether capitals make no difference in a suffix.
+        name: name of its package.
+        extractor: the extractor that preprocesses images and computes features as it does.
+        suffixes: suffixes of the files that it reads.
+        any_case: whether a suffix may be in upper or lower case.
         deep: whether it reads subfolders.
-        kid_subsets: number of subsets that its kernel distance is the mean of; 0: it has none.
-        kid_seed: that draws them.
-        kid_shrinks: whether it takes smaller subsets of fewer images than 1,000.
+        kid_subsets: number of random subsets of its kernel distance; 0: it has none.
+        kid_seed: seed of these subsets.
+        kid_shrinks: whether subsets are smaller if there are fewer than 1,000 images.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Library:
     kid_shrinks: bool = False
 
     def reads(self, file: str) -> bool:
-        """Tell whether it reads a file, given by its path relative to the folder."""
+        """Return whether it reads a file, given by its path relative to the folder."""
         return self.why_not(file) is None
 
     def why_not(self, file: str) -> str | None:
-        """Return why it does not read a file: `in a subfolder` or the suffix; None: it does."""
+        """Return why it does not read a file: `in a subfolder`, or its suffix; None if it does."""
         path = PurePosixPath(file)
         if len(path.parts) > 1 and not self.deep:
             return "in a subfolder"
@@ -50,7 +50,7 @@ class Library:
         return None if suffix in self.suffixes else suffix
 
     def left_out(self, files: Iterable[str]) -> dict[str, int]:
-        """Count the files that it does not read, by the reason."""
+        """Return the number of files that it does not read, by the reason."""
         reasons = Counter(why for file in files if (why := self.why_not(file)) is not None)
         return dict(sorted(reasons.items()))
 
@@ -77,9 +77,9 @@ LIBRARIES = {
         ),
     )
 }
-KID_SUBSET = 1000  # images of each side in a subset, of all that draw subsets
+KID_SUBSET = 1000  # images of each side in a subset, in all libraries that draw subsets
 
 
 def library_of(extractor: str) -> Library | None:
-    """Return the library whose figures an extractor gives, by the extractor's name."""
+    """Return the library whose results an extractor reproduces; None: there is none."""
     return next((known for known in LIBRARIES.values() if known.extractor == extractor), None)

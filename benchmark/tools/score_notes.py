@@ -1,4 +1,4 @@
-"""What a reader of a score must know of its two sides, in one line each."""
+"""Notes of a score: what its reader must know about the two sides, in one line each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def notes(
     """Return how the images of each side were read, and in what the sides differ.
 
     Args:
-        opened: what is compared, by path.
+        opened: the inputs by path.
         real: path of the reference.
         fake: path of what is judged.
-        extractor: whose features are compared.
-        censuses: what is known of the images, by path.
+        extractor: extractor of the features; None: unknown.
+        censuses: census of the images by path; an input of which nothing is known has none.
     """
     lines = [
         f"{path}: {note}"
@@ -43,7 +43,15 @@ def notes(
 def few_images(
     sides: Mapping[Path, Features | Statistics], extractor: Extractor | None
 ) -> Iterator[str]:
-    """Yield a line for each side of so few images that its Fréchet distance is biased."""
+    """Yield warnings of Fréchet distances that are biased because of too few images.
+
+    Args:
+        sides: features, N×d, or statistics of each side, by path.
+        extractor: extractor of the features; None: unknown.
+
+    Yields:
+        A line for each side with too few images.
+    """
     label = extractor.label if extractor else "the Fréchet distance"
     for path, side in sides.items():
         count = count_of(side)
@@ -59,16 +67,16 @@ def few_images(
 def side_notes(
     path: Path, side: Input, extractor: Extractor | None, census: Census | None
 ) -> Iterator[str]:
-    """Yield what a reader must know of how the images of one side were read.
+    """Yield how the images of one side were read, where that is not obvious.
 
     Args:
-        path: of the side, as the user gave it.
-        side: what is compared.
-        extractor: whose features are compared.
-        census: what is known of the images.
+        path: path of the side, as the user gave it.
+        side: what was opened there.
+        extractor: extractor of the features; None: unknown.
+        census: census of the images; None: nothing is known of them.
 
     Yields:
-        A sentence for each, without its full stop.
+        Sentences without their full stops.
     """
     if isinstance(side, ImageInput) and side.path != path:
         yield f"the images are those of {side.path.name}, beside its pictures"

@@ -1,4 +1,4 @@
-"""Options of the metrics of `score`: the user's, or else those of the extractor's library."""
+"""Options of the metrics of `score`: those of the user, else those of the extractor's library."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ INCEPTION_SCORE, KERNEL = "inception-score", "kernel"
 
 @dataclass(frozen=True)
 class MetricChoice:
-    """What the user chose; None: as the extractor's library does.
+    """The user's options of metrics; where they are None, those of the extractor's library hold.
 
     Attributes:
-        isc_splits: parts that the Inception score is the mean of.
-        kid_subsets: random subsets that the kernel distance is the mean of; 0: all pairs, once.
+        isc_splits: number of parts over which the Inception score is averaged.
+        kid_subsets: number of random subsets over which the kernel distance is averaged; 0: all
+            pairs of images are used once.
         kid_subset_size: images of each side in a subset.
     """
 
@@ -28,10 +29,10 @@ class MetricChoice:
     kid_subset_size: int | None = None
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse options of a metric that is not measured.
+        """Refuse options of metrics that are not among `names`.
 
         Raises:
-            BenchmarkError: there are such.
+            BenchmarkError: an option is of another metric.
         """
         for option, given, name, short in (
             ("--isc-splits", self.isc_splits, INCEPTION_SCORE, "is"),
@@ -45,12 +46,12 @@ class MetricChoice:
         """Return a metric with its options.
 
         Args:
-            name: of the metric.
-            extractor: name of the network; None: it is not known.
-            fewest: images of the smaller side.
+            name: name of the metric.
+            extractor: name of the extractor; None: unknown.
+            fewest: number of images of the smaller side.
 
         Raises:
-            BenchmarkError: a size of subsets, where there are none.
+            BenchmarkError: the size of subsets is given, and there are no subsets.
         """
         options: dict[str, Any] = {}
         if name == INCEPTION_SCORE and self.isc_splits is not None:

@@ -1,4 +1,4 @@
-"""What `score` found, as JSON and as lines for people."""
+"""The result of `score`, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from benchmark.metrics import METRICS
 
 @dataclass(frozen=True)
 class Score:
-    """What was found, and of what.
+    """The values of the metrics, and what they are of.
 
     Attributes:
         real: path of the reference.
         fake: path of what is judged.
-        counts: images of the two; None: the statistics do not tell.
-        extractor: whose features were compared; None: those of a network that no file names.
-        values: by metric.
-        few: why the distance is biased, one line for each side of too few images.
-        missing: why a metric has no value, by its name.
-        notes: what was read or ignored otherwise than a reader may think, one line each.
-        uncertainty: what the interval or error of a value is, by metric.
+        counts: number of images of real and fake; None: unknown.
+        extractor: extractor of the features; None: unknown.
+        values: the values by metric.
+        few: why the distance is biased: a line for each side with too few images.
+        missing: by metric, why it has no value.
+        notes: lines on what was read or ignored, where that is not obvious.
+        uncertainty: by metric, what its interval or error means.
     """
 
     real: Path
@@ -40,11 +40,11 @@ class Score:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader must know, one line each."""
+        """The warnings, one line each."""
         return [*self.few, *(f"{name}: not computed: {why}" for name, why in self.missing.items())]
 
     def to_json(self) -> str:
-        """Return all of it at full precision."""
+        """Return everything as JSON, at full precision."""
         network = identity(self.extractor) if self.extractor else {}
         sides = zip(("real", "fake"), (self.real, self.fake), self.counts, strict=True)
         return json.dumps(
@@ -62,8 +62,8 @@ class Score:
         )
 
     def to_text(self) -> str:
-        """Return lines for people; what stands behind a value and what is marked is explained."""
-        # takes pandas with it, in whose place photographs have had the memory so far
+        """Return lines for people; the last ones explain intervals and marks."""
+        # Imported here, after all images: it imports pandas, which takes memory.
         from benchmark.report.formats import FEW, Column, Marked, Table, TableEntry
 
         columns = [Column(name, self._heading(name)) for name in self.values]
@@ -92,14 +92,14 @@ class Score:
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
     def _explanations(self) -> Iterator[tuple[str, str]]:
-        """Yield each meaning of what stands behind values, with the metrics that it is of."""
+        """Yield each explanation of intervals or errors, with the metrics that it is for."""
         for text in dict.fromkeys(self.uncertainty.values()):
             names = [self._heading(n) for n, other in self.uncertainty.items() if other == text]
             yield "where", f"{text}: {', '.join(names)}"
 
     @property
     def _label(self) -> str:
-        """What the distance is called."""
+        """The name of the Fréchet distance."""
         return self.extractor.label if self.extractor else "Fréchet distance"
 
     def _heading(self, name: str) -> str:
@@ -118,5 +118,5 @@ def identity(extractor: Extractor) -> dict[str, str | int]:
 
 
 def is_distance(name: str) -> bool:
-    """Tell whether a metric is a Fréchet distance, for which statistics are enough."""
+    """Return whether a metric is a Fréchet distance, which needs only statistics."""
     return METRICS.get(name).is_distance

@@ -1,4 +1,4 @@
-"""What two sets of images have that is not their content: sizes, formats, conversions, number."""
+"""Compares two sets of images in all but their content: sizes, formats, conversions, number."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from benchmark.core.errors import BenchmarkError
 from benchmark.tools.score_inputs import ARRAY, Picture
 
-_KINDS = 3  # named of each aspect; the others are counted
-FACT = "images_read"  # in a file of statistics: how its images were read
-_UNCHANGED = "RGB"  # colours that needed no conversion
-_SHARE = 0.1  # a difference in the share of a kind that is told
+_KINDS = 3  # of each aspect, so many kinds are named; the others are counted
+FACT = "images_read"  # the entry of a file of statistics that has the census of its images
+_UNCHANGED = "RGB"  # the name of colours that needed no conversion
+_SHARE = 0.1  # two sides differ if the share of a kind does so by more than this
 
 
 @dataclass
 class Census:
-    """Counts what the images of one side have in common.
+    """Counts the images of one side, by their sizes, formats and conversions.
 
     Attributes:
-        images: how many there are.
-        sizes: images by width and height.
-        formats: images by file format.
-        colours: images by the conversions that brought them to 8-bit sRGB; "RGB" where none was
-            needed.
-        conversions: images by each conversion.
+        images: number of images.
+        sizes: number of images by width and height.
+        formats: number of images by file format.
+        colours: number of images by all conversions that one needed to become 8-bit sRGB; "RGB" if
+            it needed none.
+        conversions: number of images by each single conversion.
     """
 
     images: int = 0
@@ -35,8 +35,8 @@ class Census:
     colours: Counter[str] = field(default_factory=Counter)
     conversions: Counter[str] = field(default_factory=Counter)
 
-    def watch(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
-        """Pass pictures on and count them; none is kept until the next one is asked for."""
+    def count(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        """Yield the pictures and count them; none stays in memory."""
         return map(self._counted, pictures)
 
     def _counted(self, picture: Picture) -> Picture:
@@ -50,7 +50,7 @@ class Census:
 
     @classmethod
     def of_array(cls, shape: tuple[int, ...]) -> Census:
-        """Return what the shape of an array, N×H×W×3, tells of its images."""
+        """Return the census of an array of images, from its shape N×H×W×3."""
         count, height, width = shape[:3]
         return cls(
             count,
@@ -60,16 +60,16 @@ class Census:
         )
 
     def to_fact(self) -> str:
-        """Return what a file of statistics keeps of its images: JSON."""
+        """Return the census as JSON, for a file of statistics."""
         sizes = _sizes(self)
         return json.dumps([self.images, sizes, self.formats, self.colours, self.conversions])
 
     @classmethod
     def from_fact(cls, fact: object) -> Census:
-        """Return what `to_fact` kept.
+        """Return the census that `to_fact` has written.
 
         Raises:
-            BenchmarkError: the text is not of this kind.
+            BenchmarkError: the text was not written by `to_fact`.
         """
         try:
             images, sizes, *counts = json.loads(str(fact))
@@ -85,7 +85,7 @@ class Census:
             raise BenchmarkError(f"{FACT} is {fact!r}: write the statistics again") from None
 
     def converted(self) -> str:
-        """Return the conversions in one line; "" where no image needed one."""
+        """Return the conversions in one line; empty if no image needed one."""
         found = ", ".join(f"{count} × {name}" for name, count in sorted(self.conversions.items()))
         return f"converted to 8-bit sRGB: {found}" if found else ""
 
@@ -93,12 +93,13 @@ class Census:
 def differences(
     real: Census | None, fake: Census | None, counts: tuple[int | None, int | None]
 ) -> list[str]:
-    """Return one line for each aspect in which two sides are known to differ, the real one first.
+    """Return a line for each aspect in which two sides are known to differ, the real side first.
 
     Args:
-        real: of the reference; None: nothing is known of its images.
-        fake: of what is judged.
-        counts: of the images of the two, of which more is known than of their form; None: unknown.
+        real: census of the reference; None: nothing is known of its images.
+        fake: census of what is judged; None likewise.
+        counts: number of images of real and fake, which may be known without a census; None:
+            unknown.
     """
     lines = []
     if real is not None and fake is not None:
@@ -119,7 +120,7 @@ def _sizes(census: Census) -> Counter[str]:
 
 
 def _differ(one: Counter[str], other: Counter[str]) -> bool:
-    """Tell whether one side has a kind that the other has not, or much more of it."""
+    """Return whether one side has a kind that the other lacks, or a larger share of a kind."""
     if one.keys() != other.keys():
         return True
     shares = ((one[kind] / one.total(), other[kind] / other.total()) for kind in one)

@@ -14,7 +14,7 @@ import yaml
 from harness import PROJECT, SMOKE, copy_run
 
 from benchmark.records.record import read_record
-from benchmark.runtime.process_group import ECHO
+from benchmark.runtime.process_group import PEERS_END_SECONDS
 
 NAME = "DDPM-linear"
 
@@ -46,7 +46,7 @@ def test_a_dead_worker_ends_the_training_and_it_goes_on(
         job.send_signal(signal.SIGSTOP)
     sorted(workers, key=lambda process: process.environ()["LOCAL_RANK"])[worker].kill()
     if is_late:
-        time.sleep(ECHO + 2)
+        time.sleep(PEERS_END_SECONDS + 2)
         job.send_signal(signal.SIGCONT)
     _, errors = job.communicate(timeout=120)
     assert job.returncode == 2

@@ -167,7 +167,7 @@ def cancel_and_mark(site: Site, workflow: subprocess.Popen[str]) -> None:
     wait(lambda: training().state == "CANCELLED")
     newest = max(state.glob("[0-9]*-*.pt"))
     content = torch.load(newest, weights_only=True)
-    content["reached"]["seconds"] += MARK
+    content["progress"]["seconds"] += MARK
     newest.unlink()
     save_state(state, int(newest.name.split("-")[0]), content)
 

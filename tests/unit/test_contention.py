@@ -20,9 +20,9 @@ from benchmark.records import contention
 from benchmark.records.contention import (
     Activity,
     Contention,
+    ContentionMonitor,
     Counters,
     GpuUse,
-    Watch,
     activity,
     busiest,
     counters,
@@ -34,11 +34,11 @@ CELL = "DDPM-linear-ddpm-10-s0"
 
 
 def watched(*readings: Counters, gpu: Callable[[], GpuUse] | None = None) -> Contention:
-    """Return what a watch finds in these readings: at its start, the begin and the end."""
+    """Return what a monitor finds in these readings: at its start, the begin and the end."""
     given = iter(readings)
-    watch = Watch(gpu=gpu, read=lambda: next(given))
-    watch.begin()
-    return watch.found()
+    monitor = ContentionMonitor(gpu=gpu, read=lambda: next(given))
+    monitor.begin()
+    return monitor.found()
 
 
 def seen(
@@ -94,11 +94,11 @@ def test_work_before_the_timed_part_is_told_and_does_not_count() -> None:
 
 def test_only_the_first_begin_counts_and_the_end_may_be_moved() -> None:
     given = iter([Counters(float(t), busy=float(t), own=float(t)) for t in (0, 3, 4, 5)])
-    watch = Watch(read=lambda: next(given))
-    watch.begin()
-    watch.begin()
-    assert watch.found().during.seconds == 1
-    assert watch.found().during.seconds == 2
+    monitor = ContentionMonitor(read=lambda: next(given))
+    monitor.begin()
+    monitor.begin()
+    assert monitor.found().during.seconds == 1
+    assert monitor.found().during.seconds == 2
 
 
 def test_counters_that_are_not_told_or_stand_still_tell_nothing() -> None:
@@ -199,9 +199,9 @@ def test_a_system_that_tells_nothing_makes_no_error(
         monkeypatch.setattr(psutil.Process, name, refuse)
     monkeypatch.setattr(contention, "CPUS", tmp_path / "none")
     monkeypatch.setattr(contention, "control_groups", lambda: [tmp_path / "none"])
-    watch = Watch()
-    watch.begin()
-    found = watch.found()
+    monitor = ContentionMonitor()
+    monitor.begin()
+    found = monitor.found()
     assert found.cores >= 1
     assert (found.load, found.cpu_mhz, found.told, found.busy) == (None, None, False, "")
     assert found.during == Activity(seconds=found.during.seconds)

@@ -36,8 +36,8 @@ from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
-from benchmark.records.contention import Contention, Counters, Watch
-from benchmark.stages.sample import Drawing
+from benchmark.records.contention import Contention, ContentionMonitor, Counters
+from benchmark.stages.sample import CellSampling
 from benchmark.stages.trainer import Trainer
 from benchmark.storage.paths import Run
 from benchmark.tools.estimate import (
@@ -181,11 +181,11 @@ def test_as_many_evaluations_as_sampling_counts(
     job = sample_job(config, cell.id)
     assert job.trained is not None
     save_weights(run.weights(cell.trained_as), weights, job.trained.spec())
-    drawing = Drawing(job, run, CPU)
-    drawing.draw(range(3), drawing.timesteps)
+    sampling = CellSampling(job, run, CPU)
+    sampling.draw(range(3), sampling.timesteps)
     process = config.schedule(schedule).process()
     found = evaluations(process, config.sampler("s"), steps)
-    assert found == (drawing.model.evaluations / 3, True)
+    assert found == (sampling.model.evaluations / 3, True)
 
 
 @pytest.mark.parametrize("name", SAMPLERS.names())
@@ -516,7 +516,7 @@ def test_on_a_busy_machine_one_thread_is_measured(
 ) -> None:
     measured: list[int] = []
     monkeypatch.setattr(benchmark.tools.estimate, "PROBE_SECONDS", 0.0)
-    monkeypatch.setattr(benchmark.tools.estimate, "watch_machine", lambda device: Others(*cores))
+    monkeypatch.setattr(benchmark.tools.estimate, "monitor_machine", lambda device: Others(*cores))
 
     def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[CostRow]:
         measured.append(threads)
@@ -535,7 +535,9 @@ def test_the_second_before_anything_is_measured_is_looked_at(
     clock = Clock()
     measured: list[int] = []
     monkeypatch.setattr(benchmark.tools.estimate.time, "sleep", clock.sleep)
-    monkeypatch.setattr(benchmark.tools.estimate, "watch_machine", lambda _: Watch(read=clock.read))
+    monkeypatch.setattr(
+        benchmark.tools.estimate, "monitor_machine", lambda _: ContentionMonitor(read=clock.read)
+    )
 
     def rows(config: Config, run: Run, device: torch.device, threads: int) -> list[CostRow]:
         measured.append(threads)

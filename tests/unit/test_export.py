@@ -53,9 +53,9 @@ def test_the_file_is_half_as_large_and_samples_alike(
     content["grid"][0]["schedule"] = ["linear"]
     config = parse_config(content)
     assert config.cell(CELL).weights == "pretrained"
-    drawing = sample.Drawing(sample_job(config, CELL), trained, torch.device("cpu"))
+    sampling = sample.CellSampling(sample_job(config, CELL), trained, torch.device("cpu"))
     before = np.load(trained.samples(CELL)).astype(int)
-    after = np.concatenate(list(drawing.batches()))
+    after = np.concatenate(list(sampling.batches()))
     assert np.abs(after - before).mean() < 0.5  # of 255 grey levels
 
 

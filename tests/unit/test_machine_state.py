@@ -13,7 +13,7 @@ import torch
 
 from benchmark.records.contention import GpuUse
 from benchmark.runtime.batch_times import BatchTimes, _Clock
-from benchmark.runtime.machine_state import THROTTLES, gpu_state, gpu_use, watch_machine
+from benchmark.runtime.machine_state import THROTTLES, gpu_state, gpu_use, monitor_machine
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda")
@@ -214,9 +214,9 @@ def test_a_gpu_that_nvml_does_not_know_tells_nothing(monkeypatch: pytest.MonkeyP
 
 def test_a_gpu_needs_one_core_and_a_processor_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmark.runtime.machine_state.gpu_use", lambda _: GpuUse(0.5, 1))
-    found = watch_machine(torch.device("cuda")).found()
+    found = monitor_machine(torch.device("cuda")).found()
     assert (found.needed, found.gpu_used, found.gpu_processes) == (1, 0.5, 1)
-    found = watch_machine(CPU).found()
+    found = monitor_machine(CPU).found()
     assert (found.needed, found.gpu_used, found.gpu_processes) == (found.cores, None, None)
 
 

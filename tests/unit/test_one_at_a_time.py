@@ -18,7 +18,7 @@ from no_locks import without_locks
 from benchmark.core.canonical import spec_hash
 from benchmark.records.record import read_record
 from benchmark.runtime.one_at_a_time import one_at_a_time
-from benchmark.runtime.stopping import AGAIN, Stopped
+from benchmark.runtime.stopping import EXIT_RUN_AGAIN, Stopped
 from benchmark.storage.paths import REFERENCE, Run
 
 PROJECT = REFERENCE.parents[2]
@@ -123,7 +123,7 @@ def test_waiting_ends_with_the_time(jobs: Jobs) -> None:
     )
     with pytest.raises(Stopped, match="another process was at this job") as stopped, waiting:
         raise AssertionError
-    assert stopped.value.status == AGAIN
+    assert stopped.value.status == EXIT_RUN_AGAIN
 
 
 @pytest.mark.parametrize("name", ["ENOLCK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"])

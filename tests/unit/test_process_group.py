@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from benchmark.models.weights import load_weights
 from benchmark.records.record import Record, read_record
-from benchmark.runtime.process_group import Team
-from benchmark.runtime.stopping import AGAIN
+from benchmark.runtime.process_group import ProcessGroup
+from benchmark.runtime.stopping import EXIT_RUN_AGAIN
 from benchmark.storage.paths import Run
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
@@ -28,7 +28,7 @@ STEPS = 40
 
 @given(batch=st.integers(1, 70), size=st.integers(1, 9))
 def test_shares_are_the_batch_and_no_row_weighs_more_than_another(batch: int, size: int) -> None:
-    shares = [Team(rank, size).share(batch) for rank in range(size)]
+    shares = [ProcessGroup(rank, size).share(batch) for rank in range(size)]
     seen = [i for share in shares if share.weight for i in range(batch)[share.rows]]
     assert seen == list(range(batch))
     assert sum(share.weight for share in shares) == pytest.approx(1)
@@ -134,6 +134,6 @@ def test_a_training_saves_and_stops_before_the_wall(
     options = ["--processes", str(processes), "--minutes", "1"]
     job = train(config, run, "linear", *options)
     _, errors = job.communicate()
-    assert job.returncode == AGAIN, errors
+    assert job.returncode == EXIT_RUN_AGAIN, errors
     assert time.monotonic() - start < 60  # the wall
     assert len(list(run.root.glob("state/*/0*.pt"))) == 1

@@ -22,7 +22,7 @@ from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record
 from benchmark.runtime.device import arithmetic
-from benchmark.stages.sample import CHAIN_FRAMES, MOVIE_STEPS, Chain, Drawing
+from benchmark.stages.sample import CHAIN_FRAMES, MOVIE_STEPS, CellSampling, Chain
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import read_movie
 
@@ -31,11 +31,11 @@ CELL = "DDPM-linear-ddpm-10-s0"
 
 def images(config: Config, run: Run, cell: str = CELL, batch: int = 8) -> np.ndarray:
     config = config.model_copy(update={"sampling_batch": batch})
-    return drawn(Drawing(sample_job(config, cell), run, torch.device("cpu")))
+    return drawn(CellSampling(sample_job(config, cell), run, torch.device("cpu")))
 
 
-def drawn(drawing: Drawing) -> np.ndarray:
-    return np.concatenate(list(drawing.batches()))
+def drawn(sampling: CellSampling) -> np.ndarray:
+    return np.concatenate(list(sampling.batches()))
 
 
 @pytest.mark.parametrize("cell", [CELL, "DDIM-linear-ddim-5-s0"])
@@ -55,7 +55,7 @@ def test_sampling_twice_gives_the_same_bits_and_another_seed_others(
     assert np.array_equal(first, images(smoke, weighted))
     job = sample_job(smoke, CELL)
     job = replace(job, cell=job.cell.model_copy(update={"seed": 1}))
-    other = drawn(Drawing(job, weighted, torch.device("cpu")))
+    other = drawn(CellSampling(job, weighted, torch.device("cpu")))
     assert not np.array_equal(first, other)
 
 
@@ -121,11 +121,11 @@ def test_progress_is_told_within_a_batch(
 
 
 def test_a_sample_that_is_not_finite_is_named(smoke: Config, weighted: Run) -> None:
-    drawing = Drawing(sample_job(smoke, CELL), weighted, torch.device("cpu"))
+    sampling = CellSampling(sample_job(smoke, CELL), weighted, torch.device("cpu"))
     x_0 = torch.zeros(3, 3, 16, 16)
     x_0[1, 0, 0, 0] = torch.nan
     with pytest.raises(BenchmarkError, match="sample 7 is not finite"):
-        drawing._check_finite(x_0, range(6, 9))
+        sampling._check_finite(x_0, range(6, 9))
 
 
 def ready(smoke: Config, path: Path, **changes: object) -> Config:
@@ -180,8 +180,8 @@ def test_a_schedule_s_options_come_with_the_weights(smoke: Config, weighted: Run
     tensors, spec = load_weights(path)
     save_weights(path, tensors, spec | {"schedule": {"kind": "linear", "T": 500}})
     config = ready(smoke, path)
-    drawing = Drawing(sample_job(config, CELL), weighted, torch.device("cpu"))
-    assert drawing.process.length == 500
+    sampling = CellSampling(sample_job(config, CELL), weighted, torch.device("cpu"))
+    assert sampling.process.length == 500
     do("sample", config, CELL, weighted)
     assert read_record(weighted.record("sample", CELL)).spec["schedule"]["T"] == 500
 
@@ -199,7 +199,9 @@ def test_a_schedule_that_is_stated_as_the_weights_have_it_is_right(
 ) -> None:
     path = weighted.weights("DDPM-linear")
     config = ready(smoke, path, schedules={"linear": {"kind": "linear"}})
-    assert Drawing(sample_job(config, CELL), weighted, torch.device("cpu")).process.length == 1000
+    assert (
+        CellSampling(sample_job(config, CELL), weighted, torch.device("cpu")).process.length == 1000
+    )
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -243,8 +245,8 @@ def test_a_checkpoint_of_ncsn_is_sampled_and_recorded(
     assert record.checkpoint.schedule["levels"] == 3
     assert record.checkpoint.schedule["sigma_max"] == 0.5
     assert (record.checkpoint.prediction, record.checkpoint.clip) == ("score", False)
-    drawing = Drawing(sample_job(config, cell), run, torch.device("cpu"))
-    assert drawing.model.network.state_dict().keys() == RefineNetModule(spec).state_dict().keys()
+    sampling = CellSampling(sample_job(config, cell), run, torch.device("cpu"))
+    assert sampling.model.network.state_dict().keys() == RefineNetModule(spec).state_dict().keys()
 
 
 def test_batches_may_be_smaller_than_the_picture_of_the_chain(smoke: Config, weighted: Run) -> None:
@@ -300,12 +302,12 @@ def test_batches_of_every_size_are_warmed_up(
     smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[int, int]] = []
-    draw = Drawing.draw
+    draw = CellSampling.draw
 
-    def watched(self: Drawing, indices: range, timesteps: np.ndarray) -> torch.Tensor:
+    def watched(self: CellSampling, indices: range, timesteps: np.ndarray) -> torch.Tensor:
         drawn.append((len(indices), len(timesteps)))
         return draw(self, indices, timesteps)
 
-    monkeypatch.setattr(Drawing, "draw", watched)
+    monkeypatch.setattr(CellSampling, "draw", watched)
     images(smoke, weighted, CELL, batch=3)
     assert drawn == [(3, 2), (3, 10), (3, 10), (2, 2), (2, 10)]

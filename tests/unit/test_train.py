@@ -28,7 +28,7 @@ from benchmark.models.weights import load_weights
 from benchmark.records.contention import Contention
 from benchmark.records.record import read_record
 from benchmark.runtime.model_range import dequantised, to_model_range
-from benchmark.runtime.process_group import ALONE, Team
+from benchmark.runtime.process_group import ONE_PROCESS, ProcessGroup
 from benchmark.runtime.training_state import load_state, save_state
 from benchmark.stages.train import _trainer
 from benchmark.stages.trainer import Trainer, learning_rate
@@ -83,7 +83,7 @@ def test_a_training_that_dies_and_goes_on_ends_with_the_same_bits(
     resumed.run("cut")
     for name, weights in whole.averaged.items():
         assert torch.equal(weights, resumed.averaged[name])
-    assert whole.reached.losses == resumed.reached.losses
+    assert whole.progress.losses == resumed.progress.losses
     assert whole.curve().steps == [4, 8, 12, 16, 20]
 
 
@@ -101,7 +101,9 @@ def test_a_state_of_other_code_is_not_continued(
     config = parse_config(content)
 
     def state() -> Path:
-        return _trainer(train_job(config, "DDPM-linear"), run, ALONE, torch.device("cpu")).state
+        return _trainer(
+            train_job(config, "DDPM-linear"), run, ONE_PROCESS, torch.device("cpu")
+        ).state
 
     saved = save_state(state(), 5, {})
     assert state() == saved.parent
@@ -230,7 +232,7 @@ def test_each_sitting_of_a_training_says_what_else_ran(tmp_path: Path) -> None:
         trainer(tmp_path, loss=dying_at(10)).run("t")
     continued = trainer(tmp_path)
     continued.run("t")
-    first, second = [Contention.model_validate(part) for part in continued.reached.sittings]
+    first, second = [Contention.model_validate(part) for part in continued.progress.contention]
     assert first.during.seconds > 0
     assert second.during.seconds > 0
     assert sum(steps for _, steps in continued.step_laps()) == 20
@@ -311,7 +313,7 @@ def test_a_process_that_is_not_to_clear_leaves_bad_states(tmp_path: Path) -> Non
 def test_processes_that_have_read_different_states_do_not_go_on(
     smoke: Config, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Team, "is_same", lambda self, number: False)
+    monkeypatch.setattr(ProcessGroup, "is_equal_on_all", lambda self, number: False)
     with pytest.raises(BenchmarkError, match="read states of different steps"):
         do("train", smoke, "DDPM-linear", run)
 

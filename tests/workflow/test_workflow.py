@@ -22,7 +22,7 @@ from PIL import Image
 from benchmark.config.loading import load_config
 from benchmark.records.record import Record, read_records
 from benchmark.report.bundle import pack
-from benchmark.runtime.stopping import AGAIN
+from benchmark.runtime.stopping import EXIT_RUN_AGAIN
 from benchmark.storage.paths import Run
 
 FIGURES = {"tables", "plots", "site"}
@@ -442,14 +442,14 @@ def test_a_run_made_in_chunks_has_the_images_of_a_run_at_once(
     command = [sys.executable, "-m", "benchmark", "reference", "--config", SMOKE.name, "--no-speed"]
     statuses = []
     minutes = 0.1  # too short for all on any machine, and longer each time, to get to the end
-    while not statuses or statuses[-1] == AGAIN:
+    while not statuses or statuses[-1] == EXIT_RUN_AGAIN:
         assert minutes < 10, statuses
         chunk = subprocess.run(
             [*command, "--minutes", str(minutes)], cwd=folder, capture_output=True
         )
         statuses.append(chunk.returncode)
         minutes *= 1.5
-    assert statuses[0] == AGAIN, "the first chunk is too short for all"
+    assert statuses[0] == EXIT_RUN_AGAIN, "the first chunk is too short for all"
     assert statuses[-1] == 0
     for cell in load_config(SMOKE).cells:
         at_once, in_chunks = (

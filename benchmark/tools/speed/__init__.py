@@ -1,1 +1,1 @@
-"""Speed side by side with other programs, in one run on one machine."""
+"""Measures the speed of this program and of others, in turns, on one machine."""

@@ -1,7 +1,7 @@
-"""How time and memory grow with samples, resolution, steps and images, by the real stages.
+"""Measures how time and memory of the stages grow with samples, resolution, steps and images.
 
-Each point is measured in a process of its own, whose peak of memory is its own. This module imports
-no torch: what a process has in memory when it starts another counts in the other's peak.
+Each point is measured in a process of its own, so that its peak of memory is known. This module
+does not import torch: the memory of a process counts in the peak of those that it starts.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.cores import available_cores
-from benchmark.records.contention import Watch
+from benchmark.records.contention import ContentionMonitor
 from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.memory import peak_of_process
 from benchmark.storage.arrays import read_blocks, write_blocks
 from benchmark.storage.atomic import write_text
 
 DATA, CELL = "made", "DDIM-linear-ddim-{steps}-s0"
-_FEW = 64  # samples where these are not what grows
-_BLOCK = 500  # rows that are made at once
-DECADE = 10  # the exponent is fitted to the sizes down to this part of the largest
+_FEW = 64  # samples, where another size grows
+_BLOCK = 500  # rows that are made at a time
+DECADE = 10  # the exponent is fitted to sizes from the largest down to the largest over this
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,14 @@ QUICK = GrowthSizes(
 
 
 class Case(NamedTuple):
-    """What is measured once: all but one of these are the same for all points of a curve."""
+    """The sizes of one measurement. In a curve, one of them grows.
+
+    Attributes:
+        samples: samples of the cell.
+        resolution: height and width of the images in pixels.
+        steps: steps of the sampler.
+        images: training images.
+    """
 
     samples: int = _FEW
     resolution: int = 32
@@ -65,24 +72,31 @@ class Case(NamedTuple):
     images: int = 100
 
 
-class Use(NamedTuple):
-    """What a stage took."""
+class ResourceUse(NamedTuple):
+    """The time that a stage took, and the peak memory of its process."""
 
     seconds: float
-    megabytes: float  # peak of its process
+    megabytes: float
 
 
 class GrowthCurve(NamedTuple):
-    """Time and memory of a stage against one size."""
+    """Time and memory of a stage against one size.
+
+    Attributes:
+        stage: name of the stage.
+        against: the field of `Case` that grows.
+        sizes: the sizes, in ascending order.
+        uses: time and memory at each size.
+    """
 
     stage: str
-    against: str  # the field of a case
+    against: str
     sizes: list[int]
-    uses: list[Use]
+    uses: list[ResourceUse]
 
     @property
     def exponent(self) -> float:
-        """The slope of log time against log size over the largest decade."""
+        """The slope of log time against log size, over the largest decade of sizes."""
         points = [
             (size, use.seconds)
             for size, use in zip(self.sizes, self.uses, strict=True)
@@ -103,17 +117,17 @@ class GrowthCurve(NamedTuple):
 def grow(
     sizes: GrowthSizes, output: Path | None = None, figure: Path | None = None
 ) -> list[GrowthCurve]:
-    """Measure all curves, print each as soon as it is there, and keep them.
+    """Measure all curves, print each as soon as it is measured, and return them.
 
     Args:
-        sizes: how far they go.
-        output: file for all figures, JSON.
-        figure: file for the picture, PNG; SVG and PDF are written beside it.
+        sizes: the sizes of each curve.
+        output: file to write all figures to, JSON.
+        figure: file to write the picture to, PNG; SVG and PDF are written beside it.
     """
     watch = Stopwatch()
     here = provenance(watch, Work(threads=available_cores()))
     print(f"growth, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
-    others = Watch()
+    others = ContentionMonitor()
     others.begin()
     curves = []
     for curve in measured(sizes):
@@ -156,12 +170,12 @@ _Work = Callable[[Case, Path], float]
 
 def curve(stage: str, work: _Work, against: str, sizes: Sequence[int]) -> GrowthCurve:
     """Measure a stage at each size, everything else being equal."""
-    uses = [alone_in(work, Case(**{against: size})) for size in sizes]
+    uses = [in_new_process(work, Case(**{against: size})) for size in sizes]
     return GrowthCurve(stage, against, list(sizes), uses)
 
 
-def alone_in(work: _Work, case: Case) -> Use:
-    """Measure in a fresh process and a folder of its own."""
+def in_new_process(work: _Work, case: Case) -> ResourceUse:
+    """Measure one case in a new process, and in a temporary folder."""
     spawn = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="growth-") as folder,
@@ -212,20 +226,20 @@ def evaluate(case: Case, folder: Path) -> float:
 
 
 def retrieve(case: Case, folder: Path) -> float:
-    """Look for copies; all training images are compared with each other."""
+    """Look for copies in the first cell; it compares all training images with each other."""
     _make_features(case, folder)
     return _seconds("retrieve", case, folder, CELL.format(steps=case.steps))
 
 
 def retrieve_again(case: Case, folder: Path) -> float:
-    """Look for copies in a further cell, when what follows from the training images is kept."""
+    """Look for copies in a further cell; the comparison of training images is in the cache."""
     retrieve(case, folder)
     return _seconds("retrieve", case, folder, CELL.format(steps=case.steps))
 
 
-def _use(work: _Work, case: Case, folder: Path) -> Use:
+def _use(work: _Work, case: Case, folder: Path) -> ResourceUse:
     seconds = work(case, folder)
-    return Use(seconds, peak_of_process() / 1e6)
+    return ResourceUse(seconds, peak_of_process() / 1e6)
 
 
 def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) -> float:
@@ -238,7 +252,7 @@ def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) ->
 
 
 def _laid_out(case: Case, folder: Path) -> tuple[Any, Any]:
-    """Return a config of one cell of this size, and its run."""
+    """Return a config with one cell of these sizes, and its run."""
     from benchmark.config.loading import parse_config
     from benchmark.storage.paths import Run
 

@@ -1,4 +1,4 @@
-"""The picture of how time and memory grow."""
+"""Draws how time and memory grow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AXES = {
 
 
 def draw(curves: Sequence[GrowthCurve], path: Path) -> list[Path]:
-    """Draw time above and peak memory below, a column for each size; return the files."""
+    """Draw time above and peak memory below, with a column for each size; return the files."""
     with style.applied():
         figure = Figure(figsize=(style.WIDTH, 4.6))
         panels = figure.subplots(2, len(AXES), sharex="col", sharey="row")

@@ -1,4 +1,4 @@
-"""What the machine can do at most, measured: how near to it a program comes, tells what is left."""
+"""Measures the most that a machine can do, and how much of it a network reaches."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from benchmark.tools.speed.timing import CPU, seconds
 
 @dataclass(frozen=True)
 class Limits:
-    """What was measured of a machine.
+    """The rates that were measured on a machine.
 
     Attributes:
         product: FLOP/s of a matrix product.
-        copy: bytes/s of a copy.
+        copy: bytes/s of copying memory.
     """
 
     product: float
     copy: float
 
     def reached(self, network: nn.Module, *inputs: Tensor, seconds: float) -> str:
-        """Say which share of them a network reaches that takes `seconds` for its inputs."""
+        """Return in words which shares of the rates a network reaches.
+
+        Args:
+            network: the network.
+            inputs: its inputs, as images B×3×H×W and conditions B.
+            seconds: the time that it takes for them.
+        """
         rate = matrix_flops(network, *inputs) / seconds
         moved = moved_bytes(network, *inputs) / seconds
         return (
@@ -35,29 +41,39 @@ class Limits:
 
 
 def product_rate(n: int, device: torch.device = CPU) -> float:
-    """Return the FLOP/s of a float32 matrix product, n×n."""
+    """Return the FLOP/s of a product of two float32 matrices, n×n."""
     a = torch.rand(n, n, device=device)
     return 2 * n**3 / min(seconds(lambda: a @ a, device) for _ in range(5))
 
 
 def copy_rate(megabytes: int, device: torch.device = CPU) -> float:
-    """Return the bytes/s of copying an array that no cache holds, reading and writing counted."""
+    """Return the bytes/s, read and written, of copying an array too large for the caches."""
     a = torch.rand(megabytes * 2**18, device=device)
     b = torch.empty_like(a)
     return 8 * a.numel() / min(seconds(lambda: b.copy_(a), device) for _ in range(5))
 
 
 def matrix_flops(network: nn.Module, *inputs: Tensor) -> int:
-    """Return the floating-point operations of one call, two for a multiplication with addition."""
+    """Return the FLOPs of one call, two for each multiplication with an addition.
+
+    Args:
+        network: the network.
+        inputs: its inputs, as images B×3×H×W and conditions B.
+    """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(*inputs)
     return int(counter.get_total_flops())
 
 
 def moved_bytes(network: nn.Module, *inputs: Tensor) -> int:
-    """Return the bytes that the layers of one call read and write, each tensor once a layer.
+    """Return the bytes that the layers of a network read and write in one call.
 
-    What is done between layers, as joining skips, is not counted: it is a lower bound.
+    Each input, output and weight of a layer counts once. Operations between layers, such as
+    concatenating skips, do not count, so that this is a lower bound.
+
+    Args:
+        network: the network.
+        inputs: its inputs, as images B×3×H×W and conditions B.
     """
     total = 0
 

@@ -1,4 +1,4 @@
-"""Time features and metrics against the programs that people use for them."""
+"""Times features and metrics against pytorch-fid and prdc."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from benchmark.metrics.frechet import Frechet, frechet_distance, statistics
 from benchmark.tools.score_embedding import Embedding, embed_images
 from benchmark.tools.score_inputs import ImageInput, open_input
 from benchmark.tools.speed.limits import product_rate
-from benchmark.tools.speed.neighbourhoods import alone_measured, ours_of, theirs_of
+from benchmark.tools.speed.neighbourhoods import measure_alone, ours_of, theirs_of
 from benchmark.tools.speed.older_scipy import sqrtm_with_disp
 from benchmark.tools.speed.timing import CPU, SpeedRow, interleave, missing, seconds, version
 
@@ -35,15 +35,15 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        dimension: of the features.
-        many: images of either side in the larger Fréchet distance.
-        few: in the smaller one, and for the bootstrap.
-        neighbours: images of either side for precision, recall, density and coverage.
-        images: that go through the network.
-        side: of these images.
-        product: rows of the matrix product.
-        replicates: of the bootstrap.
-        rounds: of all but what takes a minute.
+        dimension: dimension of the features.
+        many: images of each side in the larger Fréchet distance.
+        few: images of each side in the smaller Fréchet distance, and in the bootstrap.
+        neighbours: images of each side for precision, recall, density and coverage.
+        images: images that go through the network.
+        side: height and width of these images in pixels.
+        product: rows and columns of the matrix product.
+        replicates: replicates of the bootstrap.
+        rounds: rounds of each comparison, but for those that take a minute.
     """
 
     dimension: int = 2048
@@ -68,11 +68,11 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     for n, target in ((sizes.many, 5), (sizes.few, 100)):
         yield from time_frechet(sizes, n, target)
     yield from neighbourhoods(sizes)
-    yield bootstrap(sizes)
+    yield time_bootstrap(sizes)
 
 
 def inception(sizes: Sizes) -> SpeedRow:
-    """Compare folder to features: decoding, resizing and the network, with random weights."""
+    """Compare decoding, resizing and embedding the files of a folder, with random weights."""
     name = f"Inception features of {sizes.images} PNG files of {sizes.side}×{sizes.side} pixels"
     unit = f"s for {sizes.images} images"
     from pytorch_fid import fid_score
@@ -115,23 +115,32 @@ def inception(sizes: Sizes) -> SpeedRow:
 
 
 def time_frechet(sizes: Sizes, n: int, target: int) -> Iterator[SpeedRow]:
-    """Compare statistics and distance, with the reference's statistics at hand and without."""
+    """Compare the Fréchet distance, with and without the time for the reference's statistics.
+
+    Args:
+        sizes: has the dimension and the number of rounds.
+        n: images of each side.
+        target: the ratio that should be reached.
+
+    Yields:
+        A row for the time with the reference's statistics, and one for that without.
+    """
     from pytorch_fid.fid_score import calculate_frechet_distance
 
     fake, real = _made_features(n, sizes.dimension, (0, 1))
     fake64, real64 = fake.astype(np.float64), real.astype(np.float64)  # as pytorch-fid has them
     distances: dict[str, float] = {}
 
-    def ours() -> Parts:
+    def ours() -> DistanceSeconds:
         start = time.perf_counter()
         own = statistics(fake)
         middle = time.perf_counter()
         reference = statistics(real)
         later = time.perf_counter()
         distances["ours"] = frechet_distance(own, reference)
-        return Parts(middle - start, later - middle, time.perf_counter() - later)
+        return DistanceSeconds(middle - start, later - middle, time.perf_counter() - later)
 
-    def theirs() -> Parts:
+    def theirs() -> DistanceSeconds:
         start = time.perf_counter()
         own = fake64.mean(axis=0), np.cov(fake64, rowvar=False)
         middle = time.perf_counter()
@@ -139,31 +148,34 @@ def time_frechet(sizes: Sizes, n: int, target: int) -> Iterator[SpeedRow]:
         later = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()), sqrtm_with_disp():
             distances["theirs"] = float(calculate_frechet_distance(*own, *reference))
-        return Parts(middle - start, later - middle, time.perf_counter() - later)
+        return DistanceSeconds(middle - start, later - middle, time.perf_counter() - later)
 
     own, other = interleave(ours, theirs, sizes.rounds, 1)
     differ = abs(distances["ours"] / distances["theirs"] - 1)
     note = f"theirs once, as it takes long; distances differ by {differ:.0e}"
     name = f"Fréchet distance, {n} and {n} images, d = {sizes.dimension}"
     peer = version("pytorch-fid")
-    for what, total in (("both statistics", Parts.total), ("reference at hand", Parts.cached)):
+    for what, total in (
+        ("both statistics", DistanceSeconds.total),
+        ("reference at hand", DistanceSeconds.without_reference),
+    ):
         ours_s, theirs_s = ([total(parts) for parts in side] for side in (own, other))
         yield SpeedRow(f"{name}, {what}", "s", ours_s, theirs_s, peer, f"ratio {target}", note)
 
 
-class Parts(NamedTuple):
-    """The seconds of a Fréchet distance."""
+class DistanceSeconds(NamedTuple):
+    """The seconds of a Fréchet distance: of the statistics of each side, and of the distance."""
 
     fake: float
     real: float
     distance: float
 
     def total(self) -> float:
-        """Of everything."""
+        """Return the seconds of all."""
         return self.fake + self.real + self.distance
 
-    def cached(self) -> float:
-        """Without the statistics of the reference."""
+    def without_reference(self) -> float:
+        """Return the seconds without those of the reference's statistics."""
         return self.fake + self.distance
 
 
@@ -172,8 +184,8 @@ def neighbourhoods(sizes: Sizes) -> Iterator[SpeedRow]:
     n, d = sizes.neighbours, sizes.dimension
     name = f"precision, recall, density and coverage, {n} and {n} images, d = {d}"
     absent = missing("prdc", "prdc") or _too_large(n)
-    ours = partial(alone_measured, ours_of, n, d)
-    theirs = None if absent else partial(alone_measured, theirs_of, n, d)
+    ours = partial(measure_alone, ours_of, n, d)
+    theirs = None if absent else partial(measure_alone, theirs_of, n, d)
     own, other = interleave(ours, theirs, 1, 1)
     peer, note = ("", absent) if absent else (version("prdc"), "")
     if other:
@@ -188,8 +200,8 @@ def neighbourhoods(sizes: Sizes) -> Iterator[SpeedRow]:
         yield SpeedRow(name, unit, ours_used, theirs_used, peer, target, note or "")
 
 
-def bootstrap(sizes: Sizes) -> SpeedRow:
-    """Time the replicates, which no other program has."""
+def time_bootstrap(sizes: Sizes) -> SpeedRow:
+    """Time the bootstrap of the Fréchet distance, which no other program has."""
     fake, real = _made_features(sizes.few, sizes.dimension, (2, 3))
     reference = statistics(real)
 
@@ -202,7 +214,7 @@ def bootstrap(sizes: Sizes) -> SpeedRow:
 
 
 def _random_weights(peer: Any) -> dict[str, torch.Tensor]:
-    """Return a state dict that keeps activations of order one: tiny numbers are slow."""
+    """Return random weights that keep activations of order one: subnormal numbers are slow."""
     generator = torch.Generator().manual_seed(0)
     network = peer._inception_v3(num_classes=1008, aux_logits=False, weights=None)
     state: dict[str, torch.Tensor] = network.state_dict()
@@ -222,7 +234,10 @@ def _write_images(folder: Path, sizes: Sizes) -> list[str]:
 
 
 def _made_features(n: int, d: int, seeds: tuple[int, int]) -> list[NDArray[np.float32]]:
-    """Return sets of Gaussian features whose i-th principal variance is 1/i, the first shifted."""
+    """Return a set of Gaussian features, n×d, for each seed; the first set is shifted.
+
+    The i-th principal variance is 1/i.
+    """
     rotation = np.linalg.qr(np.random.default_rng(99).normal(size=(d, d)))[0]
     mixing = (rotation / np.sqrt(np.arange(1, d + 1))).T.astype(np.float32)
     shifts = (0.02, 0)
@@ -233,7 +248,7 @@ def _made_features(n: int, d: int, seeds: tuple[int, int]) -> list[NDArray[np.fl
 
 
 def _too_large(n: int) -> str | None:
-    """Return a note if prdc's n×n matrices do not fit: distances, indices and masks at once."""
+    """Return a note if the n×n matrices that prdc holds do not fit into memory; None if they do."""
     needed = 40 * n**2
     if needed < psutil.virtual_memory().available:
         return None
@@ -241,4 +256,5 @@ def _too_large(n: int) -> str | None:
 
 
 def _apart(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Return the relative difference |a − b| / |b| of two arrays of one shape."""
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))

@@ -1,6 +1,6 @@
-"""Time and memory of precision, recall, density and coverage, each in a process of its own.
+"""Measures time and memory of precision, recall, density and coverage, in new processes.
 
-Nothing here imports torch: the processes start quickly.
+Nothing here imports torch, so that the processes start quickly.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from benchmark.runtime.memory import peak_of_process
 K = 5  # neighbours
 
 
-class _Use(NamedTuple):
-    """What a computation in a process of its own took, and found."""
+class _Measured(NamedTuple):
+    """The time of a computation, the memory that it took beyond its input, and its results."""
 
     seconds: float
     megabytes: float
     found: dict[str, float]
 
 
-def alone_measured(work: Callable[[int, int], _Use], n: int, d: int) -> _Use:
-    """Run it in a fresh process, whose peak of memory is its own."""
+def measure_alone(work: Callable[[int, int], _Measured], n: int, d: int) -> _Measured:
+    """Return what `work(n, d)` returns in a new process, whose peak of memory is its own."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(work, n, d).result()
 
 
-def ours_of(n: int, d: int) -> _Use:
-    """Measure `manifold`."""
+def ours_of(n: int, d: int) -> _Measured:
+    """Measure `manifold` of two sets of random features, n×d."""
     fake, real = _features(n, d)
     before, start = peak_of_process(), time.perf_counter()
     found = manifold(fake, real, K)
@@ -48,11 +48,11 @@ def ours_of(n: int, d: int) -> _Use:
         "density": found.density,
         "coverage": found.coverage,
     }
-    return _Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
+    return _Measured(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
 
 
-def theirs_of(n: int, d: int) -> _Use:
-    """Measure that of `prdc`."""
+def theirs_of(n: int, d: int) -> _Measured:
+    """Measure `compute_prdc` of the package prdc, of the same features, n×d."""
     from prdc import compute_prdc
 
     fake, real = _features(n, d)
@@ -60,7 +60,7 @@ def theirs_of(n: int, d: int) -> _Use:
     with contextlib.redirect_stdout(io.StringIO()):
         found = compute_prdc(real, fake, K)
     figures = {key: float(value) for key, value in found.items()}
-    return _Use(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
+    return _Measured(time.perf_counter() - start, (peak_of_process() - before) / 1e6, figures)
 
 
 def _features(n: int, d: int) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""SciPy's matrix square root as the libraries that we compare with expect it."""
+"""Gives pytorch-fid and clean-fid the matrix square root of older versions of SciPy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import scipy.linalg
 def sqrtm_with_disp() -> Iterator[None]:
     """Let `scipy.linalg.sqrtm` take `disp` inside the block, whichever SciPy is installed.
 
-    pytorch-fid and clean-fid call it with `disp=False` and expect the pair (root,
-    error estimate). SciPy 1.18 has removed the argument, so that there they end with a TypeError.
+    pytorch-fid and clean-fid call it with `disp=False` and expect the pair (root, error estimate).
+    SciPy 1.18 has removed the argument, so that they fail with a TypeError.
     """
     current = scipy.linalg.sqrtm
 

@@ -1,4 +1,4 @@
-"""Networks that diffusers and we have in common."""
+"""Networks that diffusers can build too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from benchmark.models.networks.unet import UNet
 
 
 def diffusers_defaults(channels: tuple[int, ...]) -> UNet:
-    """Return a U-Net that both programs can hold: attention at the coarsest level alone."""
+    """Return a U-Net that diffusers can build too, with attention only at the coarsest level.
+
+    Args:
+        channels: channels of each level.
+    """
     return UNet(
         channels=channels,
         attention=tuple(i == len(channels) - 1 for i in range(len(channels))),
@@ -25,9 +29,11 @@ def diffusers_defaults(channels: tuple[int, ...]) -> UNet:
 
 
 def unet2d(network: nn.Module, side: int) -> Any:
-    """Return the UNet2DModel that computes what our U-Net does on images of this side.
+    """Return the UNet2DModel of diffusers that computes the same as our U-Net, with its weights.
 
-    Its weights are copies. Patches and output gates, which UNet2DModel lacks, must be off.
+    Args:
+        network: our U-Net, without patches and output gates, which UNet2DModel lacks.
+        side: height and width of the images in pixels.
     """
     import diffusers
 

@@ -1,4 +1,4 @@
-"""Time samplers against their own network, and against diffusers' pipelines on the same weights."""
+"""Times samplers against their bare network, and against diffusers' pipelines of equal weights."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
 from benchmark.runtime.device import arithmetic, resolve_device, seeded
 from benchmark.runtime.model_range import to_uint8
-from benchmark.stages.sample import Drawing
+from benchmark.stages.sample import CellSampling
 from benchmark.storage.paths import REFERENCE, Run
 from benchmark.tools.speed.limits import Limits, copy_rate, product_rate
 from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 from benchmark.tools.speed.timing import SpeedRow, interleave, seconds, take_turns, version
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
-_SHARE = 1 / 1.03  # of a sampler's time that its network is to have
-_USUAL = ("linear", "vp")  # schedules that are preferred for samplers without a peer
-TOLERANCE = 0.1  # of adaptive samplers, which solve image by image
+_SHARE = 1 / 1.03  # the share of a sampler's time that should be its network's
+_USUAL = ("linear", "vp")  # the schedules that are tried first for samplers without a peer
+TOLERANCE = 0.1  # of adaptive samplers, which choose the steps of each image by itself
 ADAPTIVE = [name for name, sampler in SAMPLERS.classes.items() if sampler.adaptive]
 ONE_BATCH = [name for name in SAMPLERS.names() if name not in ADAPTIVE]
 
 
 class Peer(NamedTuple):
-    """What of diffusers a sampler is compared with.
+    """The part of diffusers with which a sampler is compared.
 
     Attributes:
-        pipeline: the class that samples.
-        scheduler: the class of its scheduler.
-        schedule: the one here that is its.
-        always_numpy: whether its only `output_type` is np.
+        pipeline: class of the pipeline.
+        scheduler: class of its scheduler.
+        schedule: name of the schedule here that equals the scheduler's.
+        always_numpy: whether the pipeline's only `output_type` is np.
     """
 
     pipeline: str
@@ -64,7 +64,7 @@ PEERS = {
 
 
 def schedule_of(sampler: str) -> str:
-    """Return the schedule on which a sampler is timed: its peer's, or one it is defined for."""
+    """Return the schedule on which a sampler is timed: its peer's, else one that it can sample."""
     if sampler in PEERS:
         return PEERS[sampler].schedule
     part = SAMPLERS.get(sampler)
@@ -77,15 +77,15 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        batches: of the quickstart's network.
-        few_batches: of the larger one, and against pipelines.
-        steps: of every sampler, a multiple of the ten levels of annealed Langevin dynamics.
-        rounds: of each comparison, at least.
-        seconds: for which each side of a comparison is timed, at least.
-        side: of the images.
-        channels: of the levels of the larger network.
-        product: rows of the matrix product.
-        megabytes: that are copied to measure the memory.
+        batches: sizes of a batch for the quickstart's network.
+        few_batches: sizes of a batch for the larger network, and against pipelines.
+        steps: steps of every sampler: a multiple of the ten levels of annealed Langevin dynamics.
+        rounds: the fewest rounds of each comparison.
+        seconds: the seconds for which our side of a comparison is timed at least.
+        side: height and width of the images in pixels.
+        channels: channels of the levels of the larger network.
+        product: rows and columns of the matrix product.
+        megabytes: megabytes that are copied to measure the speed of the memory.
     """
 
     batches: tuple[int, ...] = (1, 16, 64)
@@ -112,14 +112,15 @@ QUICK = Sizes(
 
 
 @dataclass(frozen=True)
-class Way:
+class SpeedSetting:
     """How both sides compute.
 
     Attributes:
-        precision: of ours, and of theirs where the user of a pipeline would ask for it.
-        compile: likewise.
-        tuned: theirs too computes so, in channels_last; else as a new user calls it.
-        target: the ratio that is to be reached.
+        precision: precision of our network.
+        compile: whether our network is compiled.
+        tuned: whether the pipeline has the same precision, is compiled likewise and computes in
+            channels_last; if not, it is called with its defaults.
+        target: the ratio that should be reached.
     """
 
     precision: ComputePrecision = "float32"
@@ -129,12 +130,12 @@ class Way:
 
     @property
     def output(self) -> str:
-        """The pipeline's `output_type`: it cannot make NumPy arrays of bfloat16."""
+        """The pipeline's `output_type`: pt if tuned, as bfloat16 cannot become a NumPy array."""
         return "pt" if self.tuned else "np"
 
 
-ON_CPU = (Way(),)
-ON_GPU = (Way("bf16", True, False, "3"), Way("bf16", True, True, "1.3"))
+ON_CPU = (SpeedSetting(),)
+ON_GPU = (SpeedSetting("bf16", True, False, "3"), SpeedSetting("bf16", True, True, "1.3"))
 
 
 def rows(sizes: Sizes) -> Iterator[SpeedRow]:
@@ -145,40 +146,40 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     assert isinstance(small, UNet)
     shared = diffusers_defaults(sizes.channels)
     with tempfile.TemporaryDirectory() as folder:
-        for number, way in enumerate(ON_GPU if device.type == "cuda" else ON_CPU):
-            own = Own(Path(folder, str(number)), shared, sizes, way, device)
+        for number, setting in enumerate(ON_GPU if device.type == "cuda" else ON_CPU):
+            run = RandomRun(Path(folder, str(number)), shared, sizes, setting, device)
             for sampler, peer in PEERS.items():
-                if not (way.tuned and peer.always_numpy):
-                    yield from against_pipeline(own, sampler, sizes)
+                if not (setting.tuned and peer.always_numpy):
+                    yield from against_pipeline(run, sampler, sizes)
         for name, spec, batches in (
             ("the quickstart's network", small, sizes.batches),
             ("a U-Net", shared, sizes.few_batches),
         ):
-            own = Own(Path(folder, name), spec, sizes, Way(), device)
+            run = RandomRun(Path(folder, name), spec, sizes, SpeedSetting(), device)
             for sampler in ADAPTIVE:
-                yield share(own.drawing(sampler), name, 1, sizes)
+                yield share(run.sampling(sampler), name, 1, sizes)
             for batch in batches:
                 for sampler in ONE_BATCH:
-                    yield share(own.drawing(sampler), name, batch, sizes)
-                yield limit(own.drawing("ddim"), name, batch, sizes.rounds, limits)
+                    yield share(run.sampling(sampler), name, batch, sizes)
+                yield limit(run.sampling("ddim"), name, batch, sizes.rounds, limits)
 
 
-class Own:
-    """Our sampling with random weights, as the verb `sample` does it, one cell for each sampler.
+class RandomRun:
+    """A run of a network with random weights, with one cell for each sampler.
 
     Args:
-        folder: for the weights.
-        spec: of the network; on the VE process it is told σ.
-        sizes: of what is measured.
-        way: in which it computes.
-        device: where.
+        folder: the folder of the run.
+        spec: the network; for the VE process it is conditioned on σ.
+        sizes: how much is measured.
+        setting: how the network computes.
+        device: the device.
     """
 
     def __init__(
-        self, folder: Path, spec: UNet, sizes: Sizes, way: Way, device: torch.device
+        self, folder: Path, spec: UNet, sizes: Sizes, setting: SpeedSetting, device: torch.device
     ) -> None:
-        self.way, self.device = way, device
-        self.config = _config(spec, sizes, way)
+        self.setting, self.device = setting, device
+        self.config = _config(spec, sizes, setting)
         self.run = Run(folder)
         self._cells = {cell.sampler: cell.id for cell in self.config.cells}
         for name, cell in self.config.trainings.items():
@@ -186,26 +187,26 @@ class Own:
             assert trained is not None
             with seeded(0):
                 network = trained[0].build(sizes.side)
-                for parameter in network.parameters():  # the gates begin with zeros
+                for parameter in network.parameters():  # gates start at zero
                     torch.nn.init.normal_(parameter, std=0.05)
             save_weights(
                 self.run.weights(name), network.state_dict(), train_job(self.config, name).spec()
             )
 
-    def drawing(self, sampler: str) -> Drawing:
-        """Return what draws the samples of a cell."""
-        return Drawing(sample_job(self.config, self._cells[sampler]), self.run, self.device)
+    def sampling(self, sampler: str) -> CellSampling:
+        """Return the sampling of the cell of a sampler."""
+        return CellSampling(sample_job(self.config, self._cells[sampler]), self.run, self.device)
 
 
-def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
+def _config(spec: UNet, sizes: Sizes, setting: SpeedSetting) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
     schedules = {sampler: schedule_of(sampler) for sampler in SAMPLERS.names()}
     return parse_config(
         {
             "run": "speed",
-            "precision": way.precision,
-            "compile": way.compile,
+            "precision": setting.precision,
+            "compile": setting.compile,
             "data": {
                 "made": {
                     "source": "avatars",
@@ -231,7 +232,7 @@ def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
                     "schedule": schedule,
                     "sampler": sampler,
                     "steps": sizes.steps,
-                    "samples": 64,  # the batch is what `draw` is given
+                    "samples": 64,  # not the batch, which `draw` is given
                 }
                 for sampler, schedule in schedules.items()
             ],
@@ -241,107 +242,125 @@ def _config(spec: UNet, sizes: Sizes, way: Way) -> Config:
 
 
 def _network_for(schedule: str) -> str:
-    """Return the model of the two above whose network is told what the schedule tells."""
+    """Return the model of `_config` whose network has the condition of a schedule's process."""
     process = SCHEDULES.make(schedule).process()
     return "S" if process.conditioned_on == "sigma" else "T"
 
 
-def share(drawing: Drawing, name: str, batch: int, sizes: Sizes) -> SpeedRow:
-    """Compare a sampler with the bare forward passes that it takes."""
-    draw = partial(drawing.draw, range(batch), drawing.timesteps)
+def share(sampling: CellSampling, name: str, batch: int, sizes: Sizes) -> SpeedRow:
+    """Compare a sampler with as many calls of the bare network as it does.
+
+    Args:
+        sampling: the sampling of a cell.
+        name: name of the network, for the row.
+        batch: size of the batch.
+        sizes: has the number of rounds.
+    """
+    draw = partial(sampling.draw, range(batch), sampling.timesteps)
     draw()
-    drawing.model.evaluations = 0
+    sampling.model.evaluations = 0
     draw()
-    calls = drawing.model.evaluations // batch
-    forward = _forward(drawing, batch, calls)
-    own, bare = take_turns(draw, forward, sizes.rounds, sizes.seconds, drawing.device)
+    calls = sampling.model.evaluations // batch
+    forward = _forward(sampling, batch, calls)
+    own, bare = take_turns(draw, forward, sizes.rounds, sizes.seconds, sampling.device)
     return SpeedRow(
-        name=f"{drawing.cell.sampler}, {drawing.cell.schedule}, {name}, batch {batch}",
+        name=f"{sampling.cell.sampler}, {sampling.cell.schedule}, {name}, batch {batch}",
         unit="ms per image",
         ours=_per_image(own, batch),
         theirs=_per_image(bare, batch),
         peer="bare forward passes",
         target=f"ratio {_SHARE:.3f}",
-        note=f"{calls} evaluations of {_size(drawing)}",
+        note=f"{calls} evaluations of {_size(sampling)}",
     )
 
 
-def limit(drawing: Drawing, name: str, batch: int, rounds: int, limits: Limits) -> SpeedRow:
-    """Say how much of the machine's rates the bare network reaches."""
-    forward = _forward(drawing, batch, 1)
-    own, _ = interleave(partial(seconds, forward, drawing.device), None, rounds, 0)
+def limit(sampling: CellSampling, name: str, batch: int, rounds: int, limits: Limits) -> SpeedRow:
+    """Time the bare network, and say how much of the machine's rates it reaches.
+
+    Args:
+        sampling: the sampling that has the network.
+        name: name of the network, for the row.
+        batch: size of the batch.
+        rounds: number of rounds.
+        limits: the rates of the machine.
+    """
+    forward = _forward(sampling, batch, 1)
+    own, _ = interleave(partial(seconds, forward, sampling.device), None, rounds, 0)
     return SpeedRow(
         name=f"one forward pass of {name}, batch {batch}",
         unit="ms per image",
         ours=_per_image(own, batch),
         theirs=[],
         note=limits.reached(
-            drawing.model.network, *_inputs(drawing, batch), seconds=float(np.median(own))
+            sampling.model.network, *_inputs(sampling, batch), seconds=float(np.median(own))
         ),
     )
 
 
-def against_pipeline(own: Own, sampler: str, sizes: Sizes) -> Iterator[SpeedRow]:
-    """Compare noise to uint8 on the host with what diffusers takes for it on the same weights."""
-    drawing = own.drawing(sampler)
-    pipeline = _pipeline(drawing, sampler, own.way)
+def against_pipeline(run: RandomRun, sampler: str, sizes: Sizes) -> Iterator[SpeedRow]:
+    """Compare the way from noise to uint8 images with that of diffusers, on the same weights."""
+    sampling = run.sampling(sampler)
+    pipeline = _pipeline(sampling, sampler, run.setting)
     for batch in sizes.few_batches:
-        ours = partial(_images, drawing, batch)
-        theirs = partial(_images_of, pipeline, batch, sizes.steps, own.way.output)
-        mine, others = take_turns(ours, theirs, sizes.rounds, sizes.seconds, own.device)
+        ours = partial(_images, sampling, batch)
+        theirs = partial(_images_of, pipeline, batch, sizes.steps, run.setting.output)
+        mine, others = take_turns(ours, theirs, sizes.rounds, sizes.seconds, run.device)
         yield SpeedRow(
             name=f"{sampler}, {sizes.steps} steps, a U-Net, batch {batch}",
             unit="ms per image",
             ours=_per_image(mine, batch),
             theirs=_per_image(others, batch),
             peer=f"{PEERS[sampler].pipeline} of {version('diffusers')}",
-            target=f"ratio {own.way.target}",
-            note=f"{_size(drawing)}; ours {_text(own.way)}; theirs "
-            f"{_text(own.way) if own.way.tuned else 'as called'}, batch_size={batch}, "
-            f"num_inference_steps={sizes.steps}, output_type='{own.way.output}', no progress bar",
+            target=f"ratio {run.setting.target}",
+            note=f"{_size(sampling)}; ours {_text(run.setting)}; theirs "
+            f"{_text(run.setting) if run.setting.tuned else 'as called'}, batch_size={batch}, "
+            f"num_inference_steps={sizes.steps}, output_type='{run.setting.output}', "
+            "no progress bar",
         )
 
 
-def _forward(drawing: Drawing, batch: int, calls: int) -> Callable[[], None]:
-    """Return what calls the network on a batch `calls` times, as the sampler does."""
-    network, inputs = drawing.model.network, _inputs(drawing, batch)
+def _forward(sampling: CellSampling, batch: int, calls: int) -> Callable[[], None]:
+    """Return a function that calls the network on a batch `calls` times, as the sampler does."""
+    network, inputs = sampling.model.network, _inputs(sampling, batch)
 
     @torch.inference_mode()
     def forward() -> None:
-        with arithmetic(drawing.precision, drawing.device):
+        with arithmetic(sampling.precision, sampling.device):
             for _ in range(calls):
                 network(*inputs)
 
     return forward
 
 
-def _inputs(drawing: Drawing, batch: int) -> tuple[Tensor, Tensor]:
-    """Return noise in the layout that samplers give it, and the condition of the first time."""
-    side, t = drawing.cell.resolution, float(drawing.timesteps[0])
+def _inputs(sampling: CellSampling, batch: int) -> tuple[Tensor, Tensor]:
+    """Return noise, B×3×side×side in channels_last, and the condition of the first time (B)."""
+    side, t = sampling.cell.resolution, float(sampling.timesteps[0])
     x = torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
-    condition = torch.full((batch,), drawing.process.condition(t), device=drawing.device)
-    return x.to(drawing.device, memory_format=torch.channels_last), condition
+    condition = torch.full((batch,), sampling.process.condition(t), device=sampling.device)
+    return x.to(sampling.device, memory_format=torch.channels_last), condition
 
 
-def _images(drawing: Drawing, batch: int) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = to_uint8(drawing.draw(range(batch), drawing.timesteps)).cpu().numpy()
+def _images(sampling: CellSampling, batch: int) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = (
+        to_uint8(sampling.draw(range(batch), sampling.timesteps)).cpu().numpy()
+    )
     return found
 
 
-def _pipeline(drawing: Drawing, sampler: str, way: Way) -> Any:
-    """Return diffusers' pipeline with the weights of a drawing, as its documentation has it."""
+def _pipeline(sampling: CellSampling, sampler: str, setting: SpeedSetting) -> Any:
+    """Return diffusers' pipeline with the weights of a sampling, as its documentation has it."""
     import diffusers
 
     peer = PEERS[sampler]
-    unet = unet2d(drawing.model.network, drawing.cell.resolution)
+    unet = unet2d(sampling.model.network, sampling.cell.resolution)
     scheduler = getattr(diffusers, peer.scheduler)()
     made = getattr(diffusers, peer.pipeline)(unet=unet, scheduler=scheduler)
     made.set_progress_bar_config(disable=True)
-    made.to(drawing.device)
-    if way.tuned:
-        made.to(torch.bfloat16 if way.precision == "bf16" else torch.float32)
+    made.to(sampling.device)
+    if setting.tuned:
+        made.to(torch.bfloat16 if setting.precision == "bf16" else torch.float32)
         made.unet.to(memory_format=torch.channels_last)
-        if way.compile:
+        if setting.compile:
             made.unet.compile()
     return made
 
@@ -359,13 +378,13 @@ def _images_of(pipeline: Any, batch: int, steps: int, output: str) -> NDArray[np
     return found
 
 
-def _text(way: Way) -> str:
-    compiled = ", compiled" if way.compile else ""
-    return f"{way.precision}, channels_last{compiled}"
+def _text(setting: SpeedSetting) -> str:
+    compiled = ", compiled" if setting.compile else ""
+    return f"{setting.precision}, channels_last{compiled}"
 
 
-def _size(drawing: Drawing) -> str:
-    count = sum(p.numel() for p in drawing.model.network.parameters())
+def _size(sampling: CellSampling) -> str:
+    count = sum(p.numel() for p in sampling.model.network.parameters())
     return f"{count / 1e6:.2f} M parameters"
 
 

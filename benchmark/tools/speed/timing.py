@@ -1,4 +1,4 @@
-"""Interleaved timing: machines slow down and speed up, so the two take turns."""
+"""Times two programs in turns, since a machine becomes slower and faster in the course of time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 
 from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.device import resolve_device, synchronise
-from benchmark.runtime.machine_state import gpu_state, watch_machine
+from benchmark.runtime.machine_state import gpu_state, monitor_machine
 from benchmark.storage.atomic import write_text
 
 _Work: TypeAlias = Callable[[], object]
@@ -32,12 +32,12 @@ class SpeedRow:
     """One comparison.
 
     Attributes:
-        name: what is done.
-        unit: of the figures.
-        ours: each round's figure.
-        theirs: each round's figure of the peer; empty: there is none.
-        peer: its name and version.
-        target: what the ratio, or our figure where there is no peer, is to reach.
+        name: what is measured.
+        unit: unit of the figures.
+        ours: the figure of this program in each round.
+        theirs: the figure of the peer, another program, in each round; empty: there is no peer.
+        peer: name and version of the peer.
+        target: what the ratio, or our figure if there is no peer, should reach.
         note: what else a reader must know.
     """
 
@@ -51,14 +51,14 @@ class SpeedRow:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as fast, or as small, ours is by the medians; None without a peer."""
-        if not self.theirs or not min(self.ours):  # no memory beyond that of before is 0
+        """The median of the peer over ours, above 1 if ours is better; None without a peer."""
+        if not self.theirs or not min(self.ours):  # of memory, 0 means none beyond the input
             return None
         return statistics.median(self.theirs) / statistics.median(self.ours)
 
     @property
     def spread(self) -> tuple[float, float] | None:
-        """Least and largest ratio that any two rounds give."""
+        """The least and the largest ratio of any round of the peer to any of ours."""
         if self.ratio is None:
             return None
         return min(self.theirs) / max(self.ours), max(self.theirs) / min(self.ours)
@@ -79,13 +79,13 @@ class SpeedRow:
 def interleave(
     ours: Callable[[], _T], theirs: Callable[[], _T] | None, rounds: int, theirs_rounds: int
 ) -> tuple[list[_T], list[_T]]:
-    """Return what either measures, taking turns: ours, theirs, ours, theirs and so on.
+    """Measure in turns, ours, theirs, ours and so on, and return the results of each.
 
     Args:
         ours: measures once, as `seconds` does.
-        theirs: likewise; None: there is no peer.
-        rounds: of ours; with more than one, one before is dropped.
-        theirs_rounds: of theirs, likewise.
+        theirs: measures the peer once; None: there is no peer.
+        rounds: rounds of ours; if there are several, one more is done before and dropped.
+        theirs_rounds: rounds of theirs, likewise.
     """
     own: list[_T] = []
     other: list[_T] = []
@@ -100,16 +100,16 @@ def interleave(
 def take_turns(
     ours: _Work, theirs: _Work, rounds: int, least: float, device: torch.device = CPU
 ) -> tuple[list[float], list[float]]:
-    """Return the seconds of either in each round, after one that is dropped.
+    """Time both in turns and return the seconds of each round, without the first.
 
     Args:
-        ours: what is timed.
-        theirs: likewise.
-        rounds: at least.
-        least: seconds for which ours is timed altogether, so that short work has many rounds.
-        device: that does the work.
+        ours: our work.
+        theirs: the work of the peer.
+        rounds: the fewest rounds.
+        least: the seconds for which ours is timed at least, so that short work has more rounds.
+        device: the device that does the work.
     """
-    ours()  # what is done once alone, as compiling, is not what the rounds are chosen by
+    ours()  # so that work that is done once, such as compiling, does not lower the number of rounds
     count = max(rounds, int(least / seconds(ours, device)))
     return interleave(
         partial(seconds, ours, device), partial(seconds, theirs, device), count, count
@@ -117,7 +117,7 @@ def take_turns(
 
 
 def seconds(work: _Work, device: torch.device = CPU) -> float:
-    """Return how long the work takes, until the device has done it."""
+    """Return the seconds that the work takes, until the device has finished it."""
     synchronise(device)
     start = time.perf_counter()
     work()
@@ -126,23 +126,29 @@ def seconds(work: _Work, device: torch.device = CPU) -> float:
 
 
 def missing(module: str, package: str) -> str | None:
-    """Return a note that says how to install a peer, or None if it is there."""
+    """Return a note that says how to install a peer; None if it is installed."""
     if importlib.util.find_spec(module) is not None:
         return None
     return f"{package} is not installed: {INSTALL}"
 
 
 def version(package: str) -> str:
-    """Return name and version of an installed package."""
+    """Return the name and the version of an installed package."""
     return f"{package} {metadata.version(package)}"
 
 
 def report(title: str, rows: Iterable[SpeedRow], output: Path | None) -> None:
-    """Print each row as soon as it is measured, after a line on the machine; keep all of it."""
+    """Print the machine, and each row as soon as it is measured; write all of it to a file.
+
+    Args:
+        title: title of the table.
+        rows: measures and yields the rows.
+        output: file to write, JSON; None: none.
+    """
     watch = Stopwatch()
     threads, device = torch.get_num_threads(), resolve_device("auto")
     print(f"{title}, {watch.started}", flush=True)
-    others = watch_machine(device)
+    others = monitor_machine(device)
     others.begin()
     work = Work(threads=threads, device=device.type)
     here = provenance(watch, work)

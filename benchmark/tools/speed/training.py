@@ -1,4 +1,4 @@
-"""Time training against the loop of diffusers' example for unconditional training."""
+"""Times training against the loop of diffusers' example of unconditional training."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        batches: images of a step.
-        steps: that are timed at once.
-        rounds: of each comparison, at least.
-        seconds: for which each side of a comparison is timed, at least.
-        side: of the images.
-        images: in the data set.
-        networks: channels of the levels of each network.
+        batches: sizes of a batch.
+        steps: steps that are timed at once.
+        rounds: the fewest rounds of each comparison.
+        seconds: the seconds for which our side of a comparison is timed at least.
+        side: height and width of the images in pixels.
+        images: images in the data set.
+        networks: for each network, the channels of its levels.
     """
 
     batches: tuple[int, ...] = (16, 64)
@@ -69,7 +69,7 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
 
 
 def against_example(spec: UNet, batch: int, sizes: Sizes, device: torch.device) -> SpeedRow:
-    """Compare steps with the same network, batch, precision, optimiser, flips and average."""
+    """Compare training steps with equal network, batch, precision, optimiser, flips and average."""
     gpu = device.type == "cuda"
     precision: ComputePrecision = "bf16" if gpu else "float32"
     settings = Training(
@@ -113,7 +113,16 @@ def own(
     device: torch.device,
     state: Path,
 ) -> Callable[[int], None]:
-    """Return what takes so many of our steps and reads their losses; a GPU's are compiled."""
+    """Return a function that does a number of our steps, compiled on a GPU, and reads their losses.
+
+    Args:
+        network: our network.
+        images: the data set, uint8 N×H×W×3.
+        settings: the settings of the training.
+        precision: precision in which the network computes.
+        device: the device.
+        state: a folder for states, which are not saved here.
+    """
     if device.type == "cuda":
         network.compile()
     loss = objective(Linear().process())
@@ -129,10 +138,10 @@ def own(
 
 
 class _Pictures(Dataset[Tensor]):
-    """PIL images, transformed when they are asked for, as the example does.
+    """A data set of PIL images that are transformed on access, as in the example.
 
     Args:
-        images: uint8, N×H×W×3.
+        images: uint8 N×H×W×3.
     """
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
@@ -165,7 +174,15 @@ def example(
     precision: ComputePrecision,
     device: torch.device,
 ) -> Callable[[int], None]:
-    """Return what takes so many steps of the example, which ends with reading its loss."""
+    """Return a function that does a number of the example's steps, each of which reads its loss.
+
+    Args:
+        model: the UNet2DModel of diffusers.
+        images: the data set, uint8 N×H×W×3.
+        settings: the settings of the training.
+        precision: precision in which the network computes.
+        device: the device.
+    """
     import diffusers
     from diffusers.optimization import get_cosine_schedule_with_warmup
     from diffusers.training_utils import EMAModel
