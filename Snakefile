@@ -16,7 +16,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
-# Seconds of work on records alone: not worth a place in the queue of a cluster.
+# These rules take seconds, on records alone: they run here, and not as jobs of a cluster.
 localrules:
     all,
     compare,

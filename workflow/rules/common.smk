@@ -1,4 +1,4 @@
-# The checked config and what every stage depends on. No files are made here.
+# The checked config, and the functions that the rules share. No rule makes files here.
 import contextlib
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-# The checkout that this file is a part of, wherever Snakemake was started and whatever includes it.
+# The checkout that has this file, wherever Snakemake was started and whichever file includes it.
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 if not (HOME / "benchmark" / "__init__.py").is_file():
     sys.exit(
@@ -40,7 +40,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.reserved import TABLES as RESERVED
 from benchmark.records.record import read_records
 from benchmark.report.compare import labels
-from benchmark.runtime.warm import start as start_servers
+from benchmark.runtime.warm import start as start_warm_processes
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import (
     CLAIMS,
@@ -55,7 +55,7 @@ from benchmark.storage.paths import (
 
 @contextlib.contextmanager
 def one_line(at=""):
-    """End with one line where an exception would add lines of the workflow."""
+    """End Snakemake with one line; after an exception it would print lines of the workflow too."""
     try:
         yield
     except BenchmarkError as error:
@@ -64,12 +64,14 @@ def one_line(at=""):
 
 given = workflow.configfiles or workflow.overwrite_configfiles
 if not given and not workflow.modifier.skip_configfile:
-    # From the folder that we are in, or else from that of the checkout.
+    # In the current folder, or else in that of the checkout.
     DEFAULT = Path("config/config.yaml")
     if not DEFAULT.is_file():
         DEFAULT = HOME / DEFAULT
     with one_line():
-        read_config(DEFAULT)  # of a file that is no YAML, Snakemake prints a traceback
+        read_config(
+            DEFAULT
+        )  # since Snakemake prints a traceback if the file is not YAML
 
     configfile: DEFAULT
 
@@ -79,7 +81,7 @@ with one_line():
     if workflow.modifier.is_main_snakefile():
         content = merged(workflow.configfiles, overrides)
     else:
-        content = config  # what the workflow says that has this one as a module
+        content = config  # given by the workflow that uses this one as a module
     origins = [*workflow.configfiles, *(["--config"] if overrides else [])]
     CONFIG = parse_config(content, " + ".join(map(str, origins)) or "config")
     RUN = Run(RESULTS / CONFIG.run)
@@ -87,8 +89,9 @@ with one_line():
     if workflow.is_main_process:
         check_folders(CONFIG, RUN)
 
-# Jobs read the config as it was when the run was started. It reaches them by neither input nor
-# params, which would run everything again for any change: what a job depends on is in its own.
+# Jobs read the config as it was when the run was started. Its path is told by the environment: as
+# an input or a parameter, any change of it would run all jobs again. What a job depends on is in
+# the parameter `job` of its rule.
 CONFIG_FILE = RUN.config(resolved(CONFIG))
 os.environ["BENCHMARK_CONFIG"] = str(CONFIG_FILE)
 
@@ -102,17 +105,19 @@ if workflow.is_main_process and workflow.local_exec and CORES > available_cores(
         file=sys.stderr,
     )
 
-# Jobs run the code of this checkout with the interpreter that runs Snakemake. That is told by the
-# environment: what stands in a rule is compared, and would run everything again on another machine.
+# Jobs run the code of this checkout with the interpreter that runs Snakemake. Its path is told by
+# the environment: in a rule, another path would run all jobs again on another machine.
 os.environ["BENCHMARK_PYTHON"] = sys.executable
 os.environ["BENCHMARK_AGAINST"] = CONFIG.against or ""
 os.environ[CHECKOUT] = str(HOME)
-# Not the code of another checkout, whether it is installed or we happen to be in its folder.
-if not workflow.deployment_settings.deployment_method:  # conda's shells lose the first
+# Never the code of another checkout, even if it is installed or is in the current folder.
+if (
+    not workflow.deployment_settings.deployment_method
+):  # shells of conda lose PYTHONPATH
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = [str(HOME), *(path for path in others if path and path != str(HOME))]
     os.environ.update(PYTHONPATH=os.pathsep.join(paths), PYTHONSAFEPATH="1")
-# Where a user's own modules are looked for, besides here.
+# Further folders in which a user's own modules are looked for.
 if workflow.is_main_process:
     folders = dict.fromkeys(
         str(Path(path).resolve().parent) for path in workflow.configfiles
@@ -121,8 +126,8 @@ if workflow.is_main_process:
 
 SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
 
-# How many images of a cell each job samples, and embeds; None: one job all. That follows from
-# records which jobs make anew, so those on other machines are told what was planned.
+# How many images of a cell each job samples and embeds; None: one job does all. This follows from
+# records that jobs write again, so jobs on other machines are told what was planned at the start.
 if workflow.is_main_process:
     SIZES = {
         kind: {
@@ -135,7 +140,9 @@ if workflow.is_main_process:
 else:
     SIZES = json.loads(os.environ["BENCHMARK_SIZES"])
 
-SERVERS = []  # they end when the pipes that these processes hold are closed
+WARM_PROCESSES = (
+    []
+)  # they end when this process ends, whose pipes to them are then closed
 
 
 envvars:
@@ -147,14 +154,14 @@ envvars:
     "BENCHMARK_SIZES",
 
 
-# A plan alone needs no weights, network and room.
+# A dry run needs no weights, no network and no disk space.
 MISSING = lacking(CONFIG, RUN) if workflow.is_main_process else []
 for line in MISSING:
     print(f"warning: {line}", file=sys.stderr)
 
 
 def write_config():
-    """Write down the config that the jobs read."""
+    """Write the config that the jobs read."""
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
 
 
@@ -163,15 +170,15 @@ onstart:
         sys.exit("\n".join(f"error: {line}" for line in MISSING))
     write_config()
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
-        SERVERS.extend(start_servers(CONFIG_FILE))
+        WARM_PROCESSES.extend(start_warm_processes(CONFIG_FILE))
 
 
-# The handler above is not called where this workflow is a module of another one, and it is not
-# known here whether jobs will run: so the file is written for a plan too.
+# The handler above is not called if this workflow is a module of another one. Whether jobs will run
+# is unknown here, so the file is written in a dry run too.
 if not workflow.modifier.is_main_snakefile() and workflow.is_main_process:
     write_config()
 
-# Jobs find their files by the config alone.
+# Jobs find their files by the config, which does not know of a prefix.
 MODIFIER = workflow.modifier.path_modifier
 if MODIFIER.prefix or MODIFIER.modifies_prefixes:
     sys.exit(
@@ -186,22 +193,22 @@ EXTRACTOR = CONFIG.evaluation.extractor
 
 
 def command(arguments):
-    """The shell command of a job: the interpreter that runs Snakemake runs it, its log is kept."""
+    """The shell command of a job, run by Snakemake's interpreter, with stderr copied to the log."""
     return (
         f'"$BENCHMARK_PYTHON" -m benchmark {arguments} '
-        # A signal to all processes of the job must leave one that takes its last words.
+        # `tee` ignores signals, which go to all processes of the job: it must write the last lines.
         "2> >(trap '' INT TERM HUP; tee {log} >&2)"
     )
 
 
 def job(rule, name="", /, **more):
-    """All that a job depends on besides its input files, as the one parameter of its rule."""
+    """All that a job depends on besides its input files: the one parameter of its rule."""
     with one_line():
         return compared(CONFIG.job(rule, name), RESULTS, **more)
 
 
 def submitted():
-    """Whether jobs are submitted to other machines: known only when the rules have been read.
+    """Whether jobs are submitted to other machines. Call this only after the rules were read.
 
     The Snakemake that runs a job there must find the same resources as the one that submits it.
     """
@@ -210,19 +217,19 @@ def submitted():
 
 
 def wants_gpu(wildcards):
-    """1 when jobs will run on a GPU: always off this machine, here where there is one."""
+    """1 if a job will run on a GPU. With `auto`: on other machines always, here if there is one."""
     if CONFIG.device == "auto":
         return int(submitted() or shutil.which("nvidia-smi") is not None)
     return int(CONFIG.device != "cpu")
 
 
 def all_cores(wildcards):
-    """Threads for a job that has this machine to itself; elsewhere the profile's set-threads."""
+    """Threads of a job that runs alone on this machine; 1 elsewhere, for the profile to replace."""
     return 1 if submitted() else workflow.resource_settings.cores or 1
 
 
 def share_of_cores(jobs):
-    """Threads for each of `jobs` that can run side by side on this machine's cores."""
+    """Threads of each of `jobs` jobs that can run at the same time on this machine."""
 
     def threads(wildcards):
         cores = all_cores(wildcards)
@@ -232,7 +239,7 @@ def share_of_cores(jobs):
 
 
 def gpus(resources):
-    """The number of GPUs of a job, whichever of `gpu` and SLURM's `gres` asks for them."""
+    """The number of GPUs of a job, which the resource `gpu` or SLURM's `gres` asks for."""
     gres = str(resources.get("gres", ""))
     if gres.split(":")[0] == "gpu":
         count = gres.split(":")[-1]
@@ -241,38 +248,38 @@ def gpus(resources):
 
 
 def minutes(resources):
-    """The option that tells a job its run time, where a profile or the command line sets one."""
+    """The option that tells a job its time limit, if a profile or the command line sets one."""
     runtime = resources.get("runtime")
     return f"--minutes {runtime}" if runtime else ""
 
 
 def images_of(name):
-    """The images of a data set, of a cell or of all controls."""
+    """The file of the images of a data set, of a cell or of all controls."""
     return RUN.images(name) if name in DATASETS else RUN.samples(name)
 
 
 def weights_of(cell):
-    """The file of a network that this run trains."""
+    """The file of the weights of a cell's network, if this run trains it."""
     return RUN.weights(cell.trained_as) if cell.trained_as else []
 
 
 def controls_of(dataset):
-    """The images, or features, of a data set's made controls: one array, if any are made."""
+    """The name of the array of a data set's controls, if any are made."""
     return [CONFIG.controls_of(dataset)] if CONFIG.evaluation.controls else []
 
 
 def features_of(dataset, *names):
-    """Of cells or controls, and of the images of the data set that they are judged against."""
+    """The files of features of cells or controls, and of their data set, which comes first."""
     return [RUN.features(EXTRACTOR, name) for name in (dataset, *names)]
 
 
 def one_of(names):
-    """The pattern that these names alone match."""
+    """The regular expression that matches only these names."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def other_run():
-    """The run that this one is compared with: its name and what its records, or its bundle, hold."""
+    """The run that this one is compared with: both names, and the hash of its records or bundle."""
     if CONFIG.against is None:
         sys.exit(
             "error: compare: with which run? add --config against=results/OTHER, or a bundle"
@@ -295,21 +302,23 @@ wildcard_constraints:
     suffix="md|html|json",
 
 
-# Jobs that hold all cores come first, then long ones on some of them: the many short ones that are
-# left fill the cores while the last long ones end.
+# Priorities. Jobs that hold all cores come first, then long ones on some of them, so that the many
+# short ones fill the cores while the last long ones end.
 FIRST, NEXT = 2000, 1000
-MERGED = FIRST + 1  # before further shards, which take up as much room again
+MERGED = (
+    FIRST + 1
+)  # before further shards, to free the disk space of those that are merged
 ENVIRONMENT = HOME / "environment.yml"
 
 
 def shards_of(kind, cell):
-    """The folders in which the parts of a cell wait until they are merged."""
+    """The folders of the shards of a cell, which exist until they are merged."""
     batch = {"sample": CONFIG.sampling_batch, "features": CONFIG.feature_batch}[kind]
     parts = split(CONFIG.cell(cell).samples, batch, SIZES[kind][cell])
     return [RUN.shard(kind, cell, shard_name(part)).root for part in parts]
 
 
-# Cells of which several jobs each make a part; of all else one job makes all.
+# Cells with several shards; everything else is made by one job.
 SHARDED = {
     kind: [cell for cell in SAMPLED if len(shards_of(kind, cell)) > 1]
     for kind in get_args(Sharded)

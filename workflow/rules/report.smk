@@ -23,7 +23,7 @@ VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
 PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
 
 
-# What the report published and claims: it belongs to the code, so that it is no input.
+# The published figures and claims. They are files of the code, so their hash is a parameter.
 PUBLISHED = hashed(
     REFERENCE.parent, tuple(path.name for path in (REFERENCE, CLAIMS)), RESULTS
 )

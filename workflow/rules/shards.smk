@@ -1,5 +1,5 @@
-# Cells that several jobs sample, and embed: each a part, and one that makes of them what one job
-# would have made. What is downstream knows nothing of it.
+# Large cells are sampled, and embedded, by several jobs. Each makes a shard, and a further job merges
+# the shards into what one job would have made. Rules that use the result do not know of shards.
 
 
 rule sample_shard:
@@ -51,7 +51,7 @@ rule merge_samples:
     conda:
         ENVIRONMENT
     params:
-        # What Snakemake does not compare, as it may follow from the input: the result is the same.
+        # Snakemake does not compare functions of `input`; the size does not change the result.
         job=lambda w: job("merge_samples", w.cell),
         size=lambda w, input: SIZES["sample"][w.cell],
     shell:

@@ -14,7 +14,7 @@ rule train:
         gpu=wants_gpu,
     params:
         job=lambda w: job("train", w.training),
-        # What follows from resources reruns nothing when it changes.
+        # Snakemake reruns nothing when parameters that are functions of `resources` change.
         processes=lambda w, resources: max(1, gpus(resources)),
         minutes=lambda w, resources: minutes(resources),
     shell:
