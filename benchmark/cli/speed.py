@@ -63,7 +63,7 @@ def _speed(title: str, output: Path | None, quick: bool, *names: str) -> None:
     from benchmark.tools.speed.timing import report
 
     modules = [import_module(f"benchmark.tools.speed.{name}") for name in names]
-    rows = (row for m in modules for row in m.rows(m.QUICK if quick else m.Sizes()))
+    rows = (row for m in modules for row in m.rows(m.QUICK if quick else m.FULL))
     report(f"speed of {title}", rows, output)
 
 

@@ -1,6 +1,6 @@
-"""Metrics: arrays of features in, numbers with their uncertainty out.
+"""Metrics: from arrays of features to values with their uncertainty.
 
-Each is a part in a file of its own: a class below `Metric` with its options as fields.
+Each is a part in a file of its own: a subclass of `Metric` with its options as fields.
 """
 
 from benchmark.core.parts import Parts

@@ -1,4 +1,4 @@
-"""What all metrics share: what each of them does, and the check of their input."""
+"""What all metrics share: their base class, and the checks of their input."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from benchmark.core.values import Value
 Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 S = TypeVar("S")
 
-# Its square fits into float32, of the search for neighbours; its twelfth power, of the jackknife of
-# the kernel distance, into float64.
+# The largest feature. Its square fits into float32, which the search for neighbours uses, and its
+# twelfth power into float64, in which the jackknife of the kernel distance computes it.
 LARGEST = 1e15
-# The fourth power of what is far smaller is 0 in float64, and with it distances are.
+# The smallest maximum of a set of features. The fourth power of much smaller ones is 0 in float64,
+# so that their distances would be 0.
 SMALLEST = 1e-60
-BLOCK = 4096  # rows; more than the dimension of most features
+BLOCK = 4096  # rows of features that are copied at a time; above the dimension of most features
 
 
 class Figures(NamedTuple):
-    """Values by name, and for each that could not be computed the reason in its place."""
+    """Values by name; a value that could not be computed has its reason in `missing` instead."""
 
     values: dict[str, Value]
     missing: dict[str, str]
 
     def add(self, name: str, compute: Callable[[], Value]) -> None:
-        """Compute one value. Where that is impossible, the others do not suffer from it."""
+        """Compute one value; if that fails, keep the reason in `missing`, and raise nothing."""
         try:
             self.values[name] = compute()
         except ValidationError:
@@ -41,18 +42,30 @@ class Figures(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What can be known of two sets of features before they exist."""
+    """The sizes of two sets of features, which are known before the sets exist.
 
-    fake: int  # images that are judged, N
-    real: int  # images that they are compared with, M
-    dimension: int  # of the features, d
+    Attributes:
+        fake: number of images that are judged, N.
+        real: number of images that they are compared with, M.
+        dimension: dimension of the features, d.
+    """
+
+    fake: int
+    real: int
+    dimension: int
 
 
 class Cache(Protocol):
-    """Returns `compute(features)`; it may have been computed before, and kept."""
+    """A cache of results that follow from one set of features, N×d."""
 
     def __call__(self, compute: Callable[[Features], S], features: Features, *, kind: type[S]) -> S:
-        """Return `compute(features)`, a dataclass of arrays of this kind."""
+        """Return `compute(features)`, computed now or before.
+
+        Args:
+            compute: the function to compute.
+            features: its argument, N×d.
+            kind: the class of its result, a dataclass of arrays.
+        """
 
 
 class Metric(StrictModel):
@@ -60,13 +73,13 @@ class Metric(StrictModel):
 
     Attributes:
         kind: its name in a config.
-        paper: where it is defined.
-        higher_is_better: which end is the better one.
-        takes: what is measured: features of images, or logarithms of the probabilities of classes,
-            which an extractor with classes makes of them.
-        is_distance: whether this is the distance of which each run has exactly one: plots are made
-            of it, and mean and covariance of a set are enough for it.
-        short: its name in short for `score --metrics`; empty: it has none.
+        paper: the paper that defines it.
+        higher_is_better: whether higher values are better.
+        takes: its input: features of images, or logits, which are the logarithms of the
+            probabilities of classes that some extractors compute from features.
+        is_distance: whether it is a Fréchet distance. Each run has exactly one, which the plots
+            show. It needs only the mean and covariance of each set.
+        short: its short name for `score --metrics`; empty: it has none.
     """
 
     kind: str
@@ -80,28 +93,29 @@ class Metric(StrictModel):
         """Return the value of `fake` (N×d, or N×classes) against the features `real` (M×d).
 
         Raises:
-            BenchmarkError: it cannot be computed of these.
+            BenchmarkError: it cannot be computed from these features.
         """
         raise NotImplementedError
 
     def reference(self, real: Features, cache: Cache) -> Any:
-        """Return what `compute` is given for the real images, M×d: their features.
+        """Return what `compute` gets in place of the features of the real images, M×d.
 
-        A metric that needs only a summary of them may have it kept: all cells share it.
+        By default it is the features themselves. A metric that needs only a summary of them takes
+        it from the cache, which all cells share.
         """
         return real
 
     def check_sizes(self, sizes: Sizes) -> None:
-        """Refuse sets from which this cannot be computed, whatever is in them.
+        """Refuse sets that are too small for this metric, whatever their features are.
 
-        It is asked with the config, before there are any images.
+        This is called when the config is read, before there are any images.
 
         Raises:
             BenchmarkError: the sets are too small for the metric or its options.
         """
 
     def uncertainty(self, value: Value) -> str | None:
-        """Explain in words the [a, b] or ± that is printed behind a value; None: there is none."""
+        """Return in words what the printed [a, b] or ± of a value means; None: it has neither."""
         return (
             "[a, b] is a 95 % interval over the images of FAKE" if value.low is not None else None
         )

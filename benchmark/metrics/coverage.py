@@ -10,9 +10,9 @@ from pydantic import Field
 from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, check_pair
-from benchmark.metrics.distances import middle, row_slices, squared_distances
+from benchmark.metrics.distances import column_medians, row_slices, squared_distances
 from benchmark.metrics.manifold import AmongReal, squared_radii, within_bounds
-from benchmark.metrics.uncertainty import deal, from_left_out
+from benchmark.metrics.uncertainty import deal_into_groups, jackknife_value
 
 
 class Coverage(AmongReal):
@@ -35,8 +35,8 @@ class Coverage(AmongReal):
             BenchmarkError: unusable features, or k ≥ M.
         """
         check_pair(fake, real)
-        radii, centre, n = squared_radii(real, self.k, "real"), middle(real), len(fake)
-        order, size = deal(n, self.groups, np.random.default_rng(self.seed))
+        radii, centre, n = squared_radii(real, self.k, "real"), column_medians(real), len(fake)
+        order, size = deal_into_groups(n, self.groups, np.random.default_rng(self.seed))
         fake, group = fake[order], np.arange(n) // size  # the remainder, if any, is the last group
         hits = np.zeros((len(real), group[-1] + 1), bool)  # whether a ball holds one of a group
         for rows in row_slices(len(real)):
@@ -46,5 +46,5 @@ class Coverage(AmongReal):
                 hits[rows, groups_here] |= np.logical_or.reduceat(inside, first, axis=1)
         count = np.count_nonzero(hits, axis=1)
         left_out = [float(np.mean(count > hits[:, group])) for group in range(n // size)]
-        found = from_left_out(float(np.mean(count > 0)), left_out, n, size)
+        found = jackknife_value(float(np.mean(count > 0)), left_out, n, size)
         return within_bounds(found, min(n, len(real) / self.k))

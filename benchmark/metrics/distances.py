@@ -14,16 +14,16 @@ from benchmark.metrics.base import Features
 Float64 = NDArray[np.float64]
 
 ROW_BLOCK = 1024
-SAMPLED = 1000  # rows that the middle of a set is computed of
-LEAST = 1e-2  # of |x|² + |y|²; a squared distance below it is computed again, directly
-PAIRS = 2**21  # numbers in the differences that are held at a time
+SAMPLED = 1000  # the most rows of a set from which its medians are computed
+LEAST = 1e-2  # a squared distance below this share of |x|² + |y|² is computed again, directly
+PAIRS = 2**21  # numbers in the differences that are in memory at a time
 
 
-def middle(features: Features) -> Float64:
-    """Return the median of each column of features, n×d, of at most `SAMPLED` rows.
+def column_medians(features: Features) -> Float64:
+    """Return the median of each column of features, n×d, over at most `SAMPLED` rows: shape (d,).
 
-    Distances are computed from there. Unlike a mean it stays among the rows where a few lie
-    far out.
+    It is the centre from which `squared_distances` measures lengths. Unlike the mean, it stays
+    among the rows if a few of them are outliers.
     """
     rows = features[:: -(-len(features) // SAMPLED)]
     centre: Float64 = np.median(rows.astype(np.float64), axis=0)
@@ -46,7 +46,7 @@ def squared_distances(x: Features, y: Features, centre: Float64) -> Float64:
     Args:
         x: n×d.
         y: m×d.
-        centre: d, in the midst of both, from where lengths are measured: the smaller these are,
+        centre: a point among the rows (d), from which lengths are measured: the shorter these are,
             the fewer distances are computed again.
     """
     from_x, from_y = x - centre, y - centre
@@ -62,7 +62,12 @@ def squared_distances(x: Features, y: Features, centre: Float64) -> Float64:
 
 
 def check_k(k: int, n: int, name: str) -> None:
-    """Refuse k neighbours of one of n images; `name` says of what.
+    """Refuse a number of neighbours that does not fit the number of images.
+
+    Args:
+        k: number of neighbours of an image.
+        n: number of images, itself included.
+        name: what the message calls the images.
 
     Raises:
         BenchmarkError: k < 1, or k ≥ n.
@@ -72,7 +77,7 @@ def check_k(k: int, n: int, name: str) -> None:
 
 
 def rounding(dimension: int) -> float:
-    """Return the largest relative error of `squared_distances` in so many dimensions.
+    """Return the largest relative error of `squared_distances` in a number of dimensions.
 
     Moving x and y to the centre and forming |x|² + |y|² − 2x·y of them is off by less than
     (d + 8)·u·(|x| + |y|)², u = 2⁻⁵³ (Higham 2002, section 3.1). And (|x| + |y|)² is at most
@@ -109,7 +114,7 @@ def kth_neighbour(x: Features, k: int, name: str) -> Float64:
     """
     n = len(x)
     check_k(k, n, name)
-    centre = middle(x)
+    centre = column_medians(x)
     best = np.full((n, k), np.inf)
     for rows in row_slices(n):
         for columns in row_slices(rows.stop):  # the other half is its mirror image
@@ -141,7 +146,7 @@ def kth_neighbour_without(x: Features, k: int, groups: int, size: int) -> Float6
         without none.
     """
     n = len(x)
-    centre = middle(x)
+    centre = column_medians(x)
     starts = [*range(0, groups * size, size), groups * size, n]
     best = np.full((n, groups + 1, k), np.inf)
     parts = [

@@ -23,14 +23,15 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Cache, Features, Metric, blocks, check_features, check_pair
-from benchmark.metrics.uncertainty import Rows, bootstrap, centred, jackknife
+from benchmark.metrics.uncertainty import Rows, bootstrap, jackknife, percentile_interval
 
 _EPS = float(np.finfo(np.float64).eps)
-PRECISION = (
-    1e-8  # relative, of the distance; where a fast method may be worse, an exact one follows
-)
-ASYMMETRY = 1e-5  # of the largest entry or eigenvalue: what sums in float32 may leave
-LEAST_PIVOT = 1e-4  # of the largest; a covariance with smaller ones is not formed
+# The relative error of the distance up to which the fast method is used, else the exact one.
+PRECISION = 1e-8
+# How far a covariance may be from symmetric and positive, relative to its largest entry or
+# eigenvalue, as sums in float32 are.
+ASYMMETRY = 1e-5
+LEAST_PIVOT = 1e-4  # of Cholesky's, relative to the largest; with smaller ones, QR is used
 
 
 class Frechet(Metric):
@@ -70,13 +71,15 @@ class Frechet(Metric):
         rng = np.random.default_rng(self.seed)
         subset = SubsetDistance(fake, real)
         if self.interval == "bootstrap":
-            return _positive(centred(value, bootstrap(subset, len(fake), self.replicates, rng)))
+            return _positive(
+                percentile_interval(value, bootstrap(subset, len(fake), self.replicates, rng))
+            )
         return _positive(jackknife(value, subset, len(fake), self.groups, rng))
 
     def reference(self, real: Features, cache: Cache) -> GaussianStats:
-        """Return the Gaussian of the real images, M×d.
+        """Return the Gaussian of the real images, M×d, from the cache.
 
-        With many of them it takes longer than all else that a distance needs.
+        With many real images, computing it takes longer than the rest of the distance.
         """
         return cache(statistics, real, kind=GaussianStats)
 
@@ -99,7 +102,8 @@ class GaussianStats:
     ) -> GaussianStats:
         """Return the Gaussian with this mean (d ≥ 1) and covariance (d×d, positive semidefinite).
 
-        Eigenvalues that are rounding alone are left out, so that few images have a thin factor.
+        Eigenvalues that are only rounding errors are left out, so that few images have a thin
+        factor.
 
         Raises:
             BenchmarkError: beyond rounding in float32, the covariance is not symmetric or has a
@@ -144,11 +148,11 @@ def statistics(features: Features) -> GaussianStats:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What the Gaussian of a set of features follows from; those of two sets add up.
+    """Sums from which the Gaussian of a set of features follows; the sums of two sets add up.
 
     Attributes:
-        count: N.
-        mean: d.
+        count: number of images, N.
+        mean: mean of the features (d).
         scatter: Σ (x − mean)(x − mean)ᵀ, d×d.
     """
 
@@ -184,7 +188,7 @@ def _square(features: Features, moments: Moments) -> NDArray[np.float64]:
         if pivots.min() > LEAST_PIVOT * pivots.max():
             return root
     triangle = np.empty((0, features.shape[1]))
-    for block in blocks(features):  # each on top of the triangle of those before it
+    for block in blocks(features):  # below the triangle of the blocks before it
         stacked: Any = np.concatenate([triangle, block - moments.mean])
         triangle = np.asarray(np.linalg.qr(stacked, mode="r"), np.float64)
     return triangle

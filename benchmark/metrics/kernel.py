@@ -15,7 +15,7 @@ from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.uncertainty import with_error
 
-KERNEL_BLOCK = 1024  # rows of the kernel matrix held at a time
+KERNEL_BLOCK = 1024  # rows of the kernel matrix that are in memory at a time
 SUBSET_SIZE = 1000
 
 
@@ -101,7 +101,12 @@ def _over_subsets(
 
 
 class _Sums:
-    """Sums of the kernel matrices over rows and columns: all that value and jackknife need."""
+    """Sums of the kernel matrices over rows and columns, from which value and jackknife follow.
+
+    Args:
+        fake: features, N×d.
+        real: features, M×d.
+    """
 
     def __init__(self, fake: Features, real: Features) -> None:
         self.fake = _within(fake)
@@ -109,13 +114,13 @@ class _Sums:
         self.cross_fake, self.cross_real = _between(fake, real)
 
     def mmd(self) -> float:
-        """The U-statistic (Gretton et al. 2012, eq. 3)."""
+        """Return the squared MMD: the U-statistic of Gretton et al. 2012, eq. 3."""
         m, n = len(self.fake), len(self.real)
         within = self.fake.sum() / (m * (m - 1)) + self.real.sum() / (n * (n - 1))
         return float(within - 2 * self.cross_fake.sum() / (m * n))
 
     def jackknife(self) -> float:
-        """The standard error from leaving out each image of either side in turn."""
+        """Return the standard error, from leaving out each image of both sides in turn."""
         m, n = len(self.fake), len(self.real)
         total = self.cross_fake.sum()
         without_fake = _left_out(self.fake) - 2 * (total - self.cross_fake) / ((m - 1) * n)
@@ -124,21 +129,21 @@ class _Sums:
 
 
 def _left_out(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of the kernel over the pairs of one side that do not hold image i, for each i."""
+    """Return for each image (n) the mean of the kernel over all pairs of its side without it."""
     n = len(sums)
     means: NDArray[np.float64] = (sums.sum() - 2 * sums) / ((n - 1) * (n - 2))
     return means
 
 
 def _within(x: Features) -> NDArray[np.float64]:
-    """Row sums of the kernel matrix of `x` with itself, without the diagonal."""
+    """Return the row sums (n) of the kernel matrix of `x` (n×d), without the diagonal."""
     diagonal: NDArray[np.float64] = (np.square(x, dtype=np.float64).mean(axis=1) + 1) ** 3
     rows: NDArray[np.float64] = np.concatenate([k.sum(axis=1) for k in _kernel_rows(x, x)])
     return rows - diagonal
 
 
 def _between(x: Features, y: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Row and column sums of the kernel matrix of `x` with `y`."""
+    """Return the row sums (n) and the column sums (m) of the kernel matrix of `x` and `y`."""
     rows, columns = [], np.zeros(len(y))
     for block in _kernel_rows(x, y):
         rows.append(block.sum(axis=1))
@@ -147,6 +152,7 @@ def _between(x: Features, y: Features) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def _kernel_rows(x: Features, y: Features) -> Iterator[NDArray[np.float64]]:
+    """Yield the kernel matrix of `x` (n×d) and `y` (m×d), a block of rows at a time."""
     y64 = y.astype(np.float64, copy=False)
     for start in range(0, len(x), KERNEL_BLOCK):
         k = x[start : start + KERNEL_BLOCK].astype(np.float64, copy=False) @ y64.T / x.shape[1] + 1

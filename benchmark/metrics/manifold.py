@@ -23,15 +23,15 @@ from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.distances import (
     Float64,
     check_k,
+    column_medians,
     kth_neighbour,
-    middle,
     rounding,
     row_slices,
     squared_distances,
 )
 from benchmark.metrics.uncertainty import wilson
 
-ROUNDING = 1e-12  # far below 1/M, the least error but 0
+ROUNDING = 1e-12  # a smaller standard error is 0 but for rounding
 
 
 class AmongReal(Metric):
@@ -41,17 +41,24 @@ class AmongReal(Metric):
     higher_is_better = True
 
     def check_sizes(self, sizes: Sizes) -> None:
-        """Refuse balls round real images that reach to more neighbours than there are."""
+        """Refuse balls that reach to more neighbours than there are real images."""
         check_k(self.k, sizes.real, "real")
 
 
 class Manifold(NamedTuple):
-    """Which images lie in which balls, and the four shares that follow."""
+    """Which images lie in which balls, and the four metrics that follow.
+
+    Attributes:
+        k: a ball reaches to the k-th nearest other image.
+        balls: for each fake image, the number of real images' balls that it lies in (N).
+        recalled: whether each real image lies in the ball of a fake one (M).
+        covered: whether the ball of each real image holds a fake one (M).
+    """
 
     k: int
-    balls: NDArray[np.int64]  # of real images, round each fake one (N)
-    recalled: NDArray[np.bool_]  # whether a real image lies in a fake one's ball (M)
-    covered: NDArray[np.bool_]  # whether a real image's ball holds a fake one (M)
+    balls: NDArray[np.int64]
+    recalled: NDArray[np.bool_]
+    covered: NDArray[np.bool_]
 
     @property
     def precision(self) -> float:
@@ -83,7 +90,7 @@ def manifold(fake: Features, real: Features, k: int) -> Manifold:
     """
     check_pair(fake, real)
     real_radii, fake_radii = squared_radii(real, k, "real"), squared_radii(fake, k, "fake")
-    centre = middle(real)
+    centre = column_medians(real)
     found = Manifold(
         k, np.zeros(len(fake), np.int64), np.zeros(len(real), bool), np.zeros(len(real), bool)
     )
@@ -121,11 +128,11 @@ def open_balls(radii: Float64, dimension: int) -> Float64:
 
 
 def refuse_empty(radii: Float64, k: int, name: str) -> None:
-    """Refuse balls of which every one has the radius 0.
+    """Refuse a set of balls that all have the radius 0.
 
     Args:
-        radii: squared, of the balls of N images (N).
-        k: of the neighbour to which they reach.
+        radii: squared radii of the balls of N images (N).
+        k: number of the neighbour to which they reach.
         name: what the message calls the images.
 
     Raises:
@@ -141,7 +148,7 @@ def refuse_empty(radii: Float64, k: int, name: str) -> None:
 def real_balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
     """Return in how many balls of real images (M×d) each fake one (N×d) lies (N)."""
     check_pair(fake, real)
-    radii, centre = squared_radii(real, k, "real"), middle(real)
+    radii, centre = squared_radii(real, k, "real"), column_medians(real)
     counts = np.zeros(len(fake), np.int64)
     for rows in row_slices(len(real)):
         for columns in row_slices(len(fake)):
@@ -151,7 +158,14 @@ def real_balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
 
 
 def within_bounds(value: Value, independent: float) -> Value:
-    """Cut the interval to [0, 1]; at either, and without an error, Wilson's is its least."""
+    """Return the value with its interval cut to [0, 1].
+
+    At 0 and 1, and if the error is 0, the interval is at least Wilson's.
+
+    Args:
+        value: a share with its interval.
+        independent: number of independent images for Wilson's interval.
+    """
     low, high = max(0.0, value.low or 0.0), min(1.0, value.high or 0.0)
     none = (value.std_error or 0.0) < ROUNDING
     if none or value.value in (0, 1):

@@ -19,22 +19,27 @@ from PIL import Image
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Figures
-from benchmark.metrics.distances import Float64, middle, row_slices, squared_distances
+from benchmark.metrics.distances import Float64, column_medians, row_slices, squared_distances
 from benchmark.metrics.neighbours import nearest
-from benchmark.metrics.uncertainty import Z95, bootstrap, centred, proportion
+from benchmark.metrics.uncertainty import Z95, bootstrap, percentile_interval, proportion
 
-_SIDE = 16  # pixels; larger images are averaged down to it: compression changes these means least
-DUPLICATE = 0.1  # of the median distance to the nearest other image: closer ones are one image
+_SIDE = 16  # pixels; larger images are averaged down to it, which compression changes least
+DUPLICATE = 0.1  # images closer than this share of the median nearest distance count as one
 MEMORISATION = ("distance_ratio", "closer_share", "data_copying", "authenticity")
-FEWEST_IN_CELL = 20  # samples, below which a cell of C_T is left out
+FEWEST_IN_CELL = 20  # samples; a cell of C_T with fewer is left out
 
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """The training images without near-duplicates."""
+    """The training images without near-duplicates.
 
-    rows: NDArray[np.int64]  # their row numbers among all training images (K)
-    gaps: Float64  # distance of each to its nearest other one (K)
+    Attributes:
+        rows: their row numbers among all training images (K).
+        gaps: the distance of each to the nearest of the others (K).
+    """
+
+    rows: NDArray[np.int64]
+    gaps: Float64
 
 
 def memorisation(
@@ -49,15 +54,15 @@ def memorisation(
     """Return four figures of how much closer samples are to the training set than unseen images.
 
     Args:
-        generated: N×d, features or `pixels` of samples.
-        held_out: M×d, of real images that were not trained on, treated alike.
-        train: L×d, of the training images, treated alike.
+        generated: features or `pixels` of the samples, N×d.
+        held_out: the same of real images that were not trained on, M×d.
+        train: the same of the training images, L×d.
         bank: `distinct(train)`.
-        cells: into how many cells k-means divides the space for C_T.
-        seed: of the random generators of k-means and of the bootstrap.
+        cells: number of cells into which k-means divides the space for C_T.
+        seed: seed of the random generators of k-means and of the bootstrap.
 
     Returns:
-        The values of `MEMORISATION`: see the functions of these names.
+        The values that `MEMORISATION` names: see the functions of these names.
 
     Raises:
         BenchmarkError: unusable features.
@@ -113,7 +118,7 @@ def distance_ratio(own: Float64, held_out: Float64, rng: np.random.Generator) ->
             f"held-out: {np.count_nonzero(held_out == 0)} of {len(held_out)} images are in the "
             "training set too, so many of so few that the ratio has no interval: keep them apart"
         )
-    return centred(value, above / below)
+    return percentile_interval(value, above / below)
 
 
 def closer_share(own: Float64, held_out: Float64) -> Value:
@@ -182,7 +187,7 @@ def divide(
     most = len(np.unique(train, axis=0))
     if not 1 <= cells <= most:
         raise BenchmarkError(f"cells: {cells} of {most} distinct training images: 1 to {most}")
-    centre = middle(train)
+    centre = column_medians(train)
     centroids = centre + kmeans2(train - centre, cells, minit="++", rng=rng)[0]
     return [squared_distances(rows, centroids, centre).argmin(axis=1) for rows in sets]
 
@@ -208,12 +213,19 @@ def authenticity(generated: Features, train: Features, bank: Bank) -> Value:
 
 
 class Copies(NamedTuple):
-    """How close each query comes to a training image, in pixels."""
+    """How close each of N queries comes to a training image, in pixels.
 
-    score: Float64  # calibrated distance (N): at most 1 is a copy in Carlini et al. (2023)
-    distance: Float64  # root mean square difference of pixels in [0, 1] (N)
-    train_index: NDArray[np.int64]  # which training image it is (N)
-    mirrored: NDArray[np.bool_]  # whether it was met after a horizontal flip (N)
+    Attributes:
+        score: calibrated distance (N); Carlini et al. (2023) call a query with at most 1 a copy.
+        distance: root mean square difference of pixels in [0, 1] (N).
+        train_index: row number of the training image (N).
+        mirrored: whether the query is closer to it after a horizontal flip (N).
+    """
+
+    score: Float64
+    distance: Float64
+    train_index: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
 
 
 def copies(
@@ -235,8 +247,8 @@ def copies(
         queries: uint8, N×H×W×3.
         train: uint8, L×H×W×3, of the same size.
         bank: `distinct(pixels(train))`.
-        neighbours: how many the mean is over, at most the distinct training images.
-        alpha: α.
+        neighbours: number of nearest training images in the mean, at most the distinct ones.
+        alpha: the factor α.
 
     Raises:
         BenchmarkError: sizes differ, or fewer distinct training images than `neighbours`.
@@ -332,7 +344,7 @@ def distinct(features: Features) -> Bank:
     if not gaps.any():
         return Bank(np.zeros(1, np.int64), np.full(1, np.inf))
     radius = DUPLICATE * float(np.median(gaps[gaps > 0]))
-    centre = middle(features)
+    centre = column_medians(features)
 
     def near(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
         return squared_distances(features[a], features[b], centre) <= radius**2

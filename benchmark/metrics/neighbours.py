@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics.base import Features, check_pair
-from benchmark.metrics.distances import Float64, middle, row_slices
+from benchmark.metrics.distances import Float64, column_medians, row_slices
 
 Index = NDArray[np.int64]
 
 SPARE = 8  # candidates beyond k whose distances are computed again, exactly
-QUERY_BLOCK = 256  # queries whose candidates are held at a time
+QUERY_BLOCK = 256  # queries whose candidates are in memory at a time
 ROUNDOFF = 2.0**-24  # of one operation in float32
-TINY = float(np.finfo(np.float32).tiny)  # below it float32 loses digits, or becomes 0
+TINY = float(np.finfo(np.float32).tiny)  # smaller numbers lose digits in float32, or become 0
 
 
 class _Candidates(NamedTuple):
@@ -67,9 +67,9 @@ def nearest(query: Features, bank: Features, k: int) -> tuple[Float64, Index]:
     for start in range(0, len(query), QUERY_BLOCK):
         rows = slice(start, start + QUERY_BLOCK)
         distances[rows], indices[rows] = _exact(query[rows], bank, found.rows[rows], k)
-    open_ones = np.flatnonzero(~_is_proven(found, distances[:, -1], *bank.shape))
-    for start in range(0, len(open_ones), QUERY_BLOCK):
-        again = open_ones[start : start + QUERY_BLOCK]
+    unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], *bank.shape))
+    for start in range(0, len(unproven), QUERY_BLOCK):
+        again = unproven[start : start + QUERY_BLOCK]
         distances[again], indices[again] = _among_all(query[again], bank, k)
     return distances, indices
 
@@ -78,7 +78,7 @@ def _search(query: Features, bank: Features, count: int) -> _Candidates:
     """Return the rows of `bank` that Faiss finds nearest."""
     import faiss
 
-    centre = middle(bank)
+    centre = column_medians(bank)
     index: faiss.Index = faiss.IndexFlatL2(bank.shape[1])
     if faiss.get_num_gpus() > 0:
         resources = faiss.StandardGpuResources()

@@ -12,13 +12,13 @@ from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.distances import (
+    column_medians,
     kth_neighbour_without,
-    middle,
     row_slices,
     squared_distances,
 )
 from benchmark.metrics.manifold import open_balls, refuse_empty, within_bounds
-from benchmark.metrics.uncertainty import deal, from_left_out
+from benchmark.metrics.uncertainty import deal_into_groups, jackknife_value
 
 
 class Recall(Metric):
@@ -48,19 +48,19 @@ class Recall(Metric):
         """
         check_pair(fake, real)
         n = len(fake)
-        order, size = deal(n, self.groups, np.random.default_rng(self.seed))
+        order, size = deal_into_groups(n, self.groups, np.random.default_rng(self.seed))
         self.check_sizes(Sizes(n, *real.shape))
         fake = fake[order]
         radii = open_balls(kth_neighbour_without(fake, self.k, n // size, size), fake.shape[1])
         refuse_empty(radii[:, -1], self.k, "fake")
-        hits, centre = np.zeros((len(real), radii.shape[1]), bool), middle(real)
+        hits, centre = np.zeros((len(real), radii.shape[1]), bool), column_medians(real)
         for points in row_slices(len(real)):
             for balls in row_slices(n):
                 distances = squared_distances(real[points], fake[balls], centre)
                 for group in range(radii.shape[1]):
                     hits[points, group] |= (distances < radii[balls, group]).any(axis=1)
         *left_out, value = hits.mean(axis=0).tolist()
-        found = from_left_out(value, left_out, n, size)
+        found = jackknife_value(value, left_out, n, size)
         return within_bounds(found, min(n / self.k, len(real)))
 
     def check_sizes(self, sizes: Sizes) -> None:

@@ -1,4 +1,4 @@
-"""How sure a number is: standard errors, 95 % intervals, and intervals of differences."""
+"""The uncertainty of values: standard errors, 95 % intervals, and intervals of differences."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def jackknife(
 
     Source: Shao and Wu 1989, eq. 2.7 (the delete-d jackknife).
     """
-    order, size = deal(n, groups, rng)
+    order, size = deal_into_groups(n, groups, rng)
     left_out = [
         statistic(np.delete(order, slice(start, start + size)))
         for start in range(0, n - size + 1, size)
     ]
-    return from_left_out(value, left_out, n, size)
+    return jackknife_value(value, left_out, n, size)
 
 
-def deal(n: int, groups: int, rng: np.random.Generator) -> tuple[Rows, int]:
-    """Return n row numbers in random order (n), and the size of a group of the jackknife.
+def deal_into_groups(n: int, groups: int, rng: np.random.Generator) -> tuple[Rows, int]:
+    """Return n row numbers in random order, of shape (n,), and the size of a jackknife group.
 
     The first `size` rows are the first group, the next `size` rows the second, and so on.
 
@@ -63,8 +63,15 @@ def deal(n: int, groups: int, rng: np.random.Generator) -> tuple[Rows, int]:
     return rng.permutation(n), -(-n // groups)
 
 
-def from_left_out(value: float, left_out: Sequence[float], n: int, size: int) -> Value:
-    """Return the value with the error and interval of the values without each group of `size`."""
+def jackknife_value(value: float, left_out: Sequence[float], n: int, size: int) -> Value:
+    """Return a value with its jackknife error and interval.
+
+    Args:
+        value: the statistic of all rows.
+        left_out: the statistic without each group of rows in turn.
+        n: number of rows.
+        size: rows in a group.
+    """
     error = math.sqrt((n - size) / size * np.var(left_out))
     return with_error(value, error, len(left_out) - 1)
 
@@ -90,7 +97,7 @@ def bootstrap(
     return np.array([statistic(rng.integers(0, n, n)) for _ in range(replicates)])
 
 
-def centred(value: float, replicates: NDArray[np.float64]) -> Value:
+def percentile_interval(value: float, replicates: NDArray[np.float64]) -> Value:
     """Return the value with the standard error and the percentile interval of its replicates.
 
     The replicates (of shape (R,)) are shifted so that their mean is the value: a bias that the
@@ -107,7 +114,7 @@ def centred(value: float, replicates: NDArray[np.float64]) -> Value:
 
 
 def with_error(value: float, std_error: float, degrees: float) -> Value:
-    """Return the value with its error and Student's t interval."""
+    """Return a value with its standard error and Student's t interval of `degrees` freedom."""
     from scipy.special import stdtrit  # takes longer to import than all else here
 
     half = float(stdtrit(degrees, 0.975)) * std_error if degrees > 0 else math.inf
@@ -128,7 +135,7 @@ def wilson(p: float, n: float) -> tuple[float, float]:
     """Return Wilson's 95 % interval (1927) of a share p of n, which need not be a whole number."""
     middle = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
-    # but for rounding at 0 and 1
+    # min and max remove rounding errors at p = 0 and p = 1.
     return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
@@ -175,7 +182,7 @@ def _rank_correlation(series: NDArray[np.float64]) -> float:
 
 
 def inverse(value: Value) -> Value:
-    """Return 1 / value of a positive value, with the interval of the inverses."""
+    """Return the inverse of a positive value, with the inverse interval."""
     return Value(
         value=1 / value.value,
         low=None if value.high is None else 1 / value.high,
@@ -184,7 +191,7 @@ def inverse(value: Value) -> Value:
 
 
 def with_interval(value: Value) -> Value | None:
-    """Return a value with its interval, which is normal where only an error is known."""
+    """Return a value with an interval: its own, else the normal one of its error; None: neither."""
     if value.low is not None and value.high is not None:
         return value
     if value.std_error is None:

@@ -147,11 +147,13 @@ def test_a_sampler_is_compared_with_its_network_and_with_a_pipeline(tmp_path: Pa
 
     torch.set_num_threads(1)
     sizes, cpu = sampling.QUICK, torch.device("cpu")
-    own = sampling.Own(tmp_path, diffusers_defaults((8, 8)), sizes, sampling.Way(), cpu)
-    share = sampling.share(own.drawing("heun"), "a U-Net", 2, sizes)
+    run = sampling.RandomRun(
+        tmp_path, diffusers_defaults((8, 8)), sizes, sampling.SpeedSetting(), cpu
+    )
+    share = sampling.share(run.sampling("heun"), "a U-Net", 2, sizes)
     assert share.note.startswith(f"{2 * sizes.steps - 1} evaluations of 0.0")
     assert share.ratio
-    (peer,) = sampling.against_pipeline(own, "ddim", sizes)
+    (peer,) = sampling.against_pipeline(run, "ddim", sizes)
     assert peer.ratio
     assert "batch 2" in peer.name
     assert "num_inference_steps=10" in peer.note
@@ -161,15 +163,15 @@ def test_the_tuned_pipeline_computes_as_ours_does(tmp_path: Path) -> None:
     from benchmark.tools.speed import sampling
     from benchmark.tools.speed.peers import diffusers_defaults
 
-    way = sampling.Way("bf16", compile=False, tuned=True)
-    own = sampling.Own(
-        tmp_path, diffusers_defaults((8, 8)), sampling.QUICK, way, torch.device("cpu")
+    setting = sampling.SpeedSetting("bf16", compile=False, tuned=True)
+    run = sampling.RandomRun(
+        tmp_path, diffusers_defaults((8, 8)), sampling.QUICK, setting, torch.device("cpu")
     )
-    pipeline = sampling._pipeline(own.drawing("ddpm"), "ddpm", way)
+    pipeline = sampling._pipeline(run.sampling("ddpm"), "ddpm", setting)
     weight = pipeline.unet.conv_in.weight
     assert weight.dtype == torch.bfloat16
     assert weight.is_contiguous(memory_format=torch.channels_last)
-    images = sampling._images_of(pipeline, 2, 3, way.output)
+    images = sampling._images_of(pipeline, 2, 3, setting.output)
     assert (images.dtype, images.shape) == (np.uint8, (2, 16, 16, 3))
 
 

@@ -12,12 +12,12 @@ from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import (
     across_seeds,
     bootstrap,
-    centred,
     difference,
     differs,
     inverse,
     jackknife,
     median_rate,
+    percentile_interval,
     proportion,
     quotient,
     with_error,
@@ -89,7 +89,7 @@ def test_bootstrap_of_a_mean_spreads_by_its_error() -> None:
 
 def test_centred_interval_has_the_percentiles_of_the_replicates_around_the_value() -> None:
     replicates = rng(4).exponential(size=10_000)
-    found = centred(50.0, replicates + 7)
+    found = percentile_interval(50.0, replicates + 7)
     low, high = np.quantile(replicates - replicates.mean(), [0.025, 0.975])
     assert found.low == pytest.approx(50 + low)
     assert found.high == pytest.approx(50 + high)

@@ -31,7 +31,7 @@ from benchmark.tools.speed.timing import CPU, SpeedRow, interleave, missing, sec
 
 
 @dataclass(frozen=True)
-class Sizes:
+class MetricSizes:
     """How much is measured.
 
     Attributes:
@@ -57,12 +57,13 @@ class Sizes:
     rounds: int = 3
 
 
-QUICK = Sizes(
+FULL = MetricSizes()
+QUICK = MetricSizes(
     dimension=24, many=60, few=12, neighbours=50, images=2, product=64, replicates=5, rounds=1
 )
 
 
-def rows(sizes: Sizes) -> Iterator[SpeedRow]:
+def rows(sizes: MetricSizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     yield inception(sizes)
     for n, target in ((sizes.many, 5), (sizes.few, 100)):
@@ -71,7 +72,7 @@ def rows(sizes: Sizes) -> Iterator[SpeedRow]:
     yield time_bootstrap(sizes)
 
 
-def inception(sizes: Sizes) -> SpeedRow:
+def inception(sizes: MetricSizes) -> SpeedRow:
     """Compare decoding, resizing and embedding the files of a folder, with random weights."""
     name = f"Inception features of {sizes.images} PNG files of {sizes.side}×{sizes.side} pixels"
     unit = f"s for {sizes.images} images"
@@ -114,7 +115,7 @@ def inception(sizes: Sizes) -> SpeedRow:
     return SpeedRow(name, unit, own, other, version("pytorch-fid"), "ratio 1.4", note)
 
 
-def time_frechet(sizes: Sizes, n: int, target: int) -> Iterator[SpeedRow]:
+def time_frechet(sizes: MetricSizes, n: int, target: int) -> Iterator[SpeedRow]:
     """Compare the Fréchet distance, with and without the time for the reference's statistics.
 
     Args:
@@ -179,7 +180,7 @@ class DistanceSeconds(NamedTuple):
         return self.fake + self.distance
 
 
-def neighbourhoods(sizes: Sizes) -> Iterator[SpeedRow]:
+def neighbourhoods(sizes: MetricSizes) -> Iterator[SpeedRow]:
     """Compare time and memory of precision, recall, density and coverage."""
     n, d = sizes.neighbours, sizes.dimension
     name = f"precision, recall, density and coverage, {n} and {n} images, d = {d}"
@@ -200,7 +201,7 @@ def neighbourhoods(sizes: Sizes) -> Iterator[SpeedRow]:
         yield SpeedRow(name, unit, ours_used, theirs_used, peer, target, note or "")
 
 
-def time_bootstrap(sizes: Sizes) -> SpeedRow:
+def time_bootstrap(sizes: MetricSizes) -> SpeedRow:
     """Time the bootstrap of the Fréchet distance, which no other program has."""
     fake, real = _made_features(sizes.few, sizes.dimension, (2, 3))
     reference = statistics(real)
@@ -224,7 +225,7 @@ def _random_weights(peer: Any) -> dict[str, torch.Tensor]:
     return state
 
 
-def _write_images(folder: Path, sizes: Sizes) -> list[str]:
+def _write_images(folder: Path, sizes: MetricSizes) -> list[str]:
     rng = np.random.default_rng(0)
     files = [folder / f"{i:03}.png" for i in range(sizes.images)]
     for file in files:

@@ -73,7 +73,7 @@ def schedule_of(sampler: str) -> str:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SamplingSizes:
     """How much is measured.
 
     Attributes:
@@ -99,7 +99,8 @@ class Sizes:
     megabytes: int = 256
 
 
-QUICK = Sizes(
+FULL = SamplingSizes()
+QUICK = SamplingSizes(
     batches=(2,),
     few_batches=(2,),
     rounds=1,
@@ -138,7 +139,7 @@ ON_CPU = (SpeedSetting(),)
 ON_GPU = (SpeedSetting("bf16", True, False, "3"), SpeedSetting("bf16", True, True, "1.3"))
 
 
-def rows(sizes: Sizes) -> Iterator[SpeedRow]:
+def rows(sizes: SamplingSizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     limits = Limits(product_rate(sizes.product, device), copy_rate(sizes.megabytes, device))
@@ -176,7 +177,12 @@ class RandomRun:
     """
 
     def __init__(
-        self, folder: Path, spec: UNet, sizes: Sizes, setting: SpeedSetting, device: torch.device
+        self,
+        folder: Path,
+        spec: UNet,
+        sizes: SamplingSizes,
+        setting: SpeedSetting,
+        device: torch.device,
     ) -> None:
         self.setting, self.device = setting, device
         self.config = _config(spec, sizes, setting)
@@ -198,7 +204,7 @@ class RandomRun:
         return CellSampling(sample_job(self.config, self._cells[sampler]), self.run, self.device)
 
 
-def _config(spec: UNet, sizes: Sizes, setting: SpeedSetting) -> Config:
+def _config(spec: UNet, sizes: SamplingSizes, setting: SpeedSetting) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
     schedules = {sampler: schedule_of(sampler) for sampler in SAMPLERS.names()}
@@ -247,7 +253,7 @@ def _network_for(schedule: str) -> str:
     return "S" if process.conditioned_on == "sigma" else "T"
 
 
-def share(sampling: CellSampling, name: str, batch: int, sizes: Sizes) -> SpeedRow:
+def share(sampling: CellSampling, name: str, batch: int, sizes: SamplingSizes) -> SpeedRow:
     """Compare a sampler with as many calls of the bare network as it does.
 
     Args:
@@ -297,7 +303,7 @@ def limit(sampling: CellSampling, name: str, batch: int, rounds: int, limits: Li
     )
 
 
-def against_pipeline(run: RandomRun, sampler: str, sizes: Sizes) -> Iterator[SpeedRow]:
+def against_pipeline(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iterator[SpeedRow]:
     """Compare the way from noise to uint8 images with that of diffusers, on the same weights."""
     sampling = run.sampling(sampler)
     pipeline = _pipeline(sampling, sampler, run.setting)

@@ -36,7 +36,7 @@ NOTE = (
 
 
 @dataclass(frozen=True)
-class Sizes:
+class TrainingSizes:
     """How much is measured.
 
     Attributes:
@@ -58,17 +58,20 @@ class Sizes:
     networks: tuple[tuple[int, ...], ...] = ((16, 32), (32, 64, 64))
 
 
-QUICK = Sizes(batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),))
+FULL = TrainingSizes()
+QUICK = TrainingSizes(
+    batches=(2,), steps=2, rounds=1, seconds=0, side=16, images=6, networks=((8, 8),)
+)
 
 
-def rows(sizes: Sizes) -> Iterator[SpeedRow]:
+def rows(sizes: TrainingSizes) -> Iterator[SpeedRow]:
     """Measure and yield one comparison after the other."""
     device = resolve_device("auto")
     for channels, batch in itertools.product(sizes.networks, sizes.batches):
         yield against_example(diffusers_defaults(channels), batch, sizes, device)
 
 
-def against_example(spec: UNet, batch: int, sizes: Sizes, device: torch.device) -> SpeedRow:
+def against_example(spec: UNet, batch: int, sizes: TrainingSizes, device: torch.device) -> SpeedRow:
     """Compare training steps with equal network, batch, precision, optimiser, flips and average."""
     gpu = device.type == "cuda"
     precision: ComputePrecision = "bf16" if gpu else "float32"
