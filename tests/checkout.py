@@ -1,4 +1,4 @@
-"""A copy of the project, in which a workflow can run by itself and modules can be edited."""
+"""Copies the project, so that a workflow can run in the copy and its modules can be edited."""
 
 from __future__ import annotations
 

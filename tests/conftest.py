@@ -1,4 +1,4 @@
-"""What the tests share: a tiny run, prepared once, and the table of the faults that they inject."""
+"""Fixtures of all tests: a tiny run, prepared once; and the table of the faults in tests."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from benchmark.core.closure import HOME, PACKAGE
 from benchmark.records.record import read_records
 from benchmark.storage.paths import Run
 
-# How long an example takes says nothing of the code on a machine that is shared.
+# On a machine that is shared, the time that an example takes says nothing about the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-# Tests that are run in the background would ignore Ctrl-C, and so would all that they start.
+# A shell lets background processes ignore Ctrl-C; the programs that tests start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _peers_run_with_the_installed_scipy() -> Iterator[None]:
-    """Keep the libraries that are compared with running, in whichever test calls them."""
+    """Let pytorch-fid and clean-fid work with the installed SciPy, in all tests."""
     from benchmark.tools.speed.older_scipy import sqrtm_with_disp
 
     with sqrtm_with_disp():
@@ -58,7 +58,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
 
 @pytest.fixture
 def run(tmp_path: Path, prepared: Run) -> Run:
-    """A run of its own with the data set prepared."""
+    """A new run with the data set prepared, for one test."""
     own = Run(tmp_path / prepared.root.name)
     own.data("tiny").parent.mkdir(parents=True)
     own.data("tiny").symlink_to(prepared.data("tiny"))
@@ -96,7 +96,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture
 def weighted(smoke: Config, run: Run) -> Run:
-    """A run of its own with random weights for every training."""
+    """A new run with random weights for every training, for one test."""
     from random_weights import with_random_weights
 
     with_random_weights(smoke, run)
@@ -105,7 +105,7 @@ def weighted(smoke: Config, run: Run) -> Run:
 
 @pytest.fixture(scope="session")
 def found() -> Callable[[Run], dict[str, Any]]:
-    """Tells what a run has found: its records but for times and machines, and all its samples."""
+    """A function that returns the results of a run: samples, and records without times."""
     times = {
         "train_seconds",
         "train_seconds_per_step",
@@ -137,7 +137,7 @@ def found() -> Callable[[Run], dict[str, Any]]:
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package, of which the code is compared."""
+    """A copy of the package, whose code is hashed in place of this checkout's."""
     shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("zoo"))
     monkeypatch.setattr(closure, "HOME", tmp_path)
     monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "report" / "templates")

@@ -1,4 +1,4 @@
-"""A file system without locks, as Python programs see it."""
+"""Lets Python programs behave as on a file system without locks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ fcntl.flock = flock
 
 
 def without_locks(folder: Path, number: int) -> Path:
-    """Return `folder`, which on PYTHONPATH lets each attempt to lock a file fail.
+    """Write a module that lets all attempts to lock a file fail, in programs that import it.
 
     Args:
-        folder: where a module is written.
-        number: of the error, as `errno.ENOLCK`.
+        folder: the folder to write the module into, which is returned.
+        number: number of the error, as `errno.ENOLCK`.
     """
     (folder / MODULE).write_text(CONTENT.format(number=number))
     return folder

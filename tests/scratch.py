@@ -1,4 +1,4 @@
-"""A copy of the project to which a part is added as one new file, and which then uses it.
+"""A copy of the project to which tests add a part as one new file, and in which they use it.
 
     scratch = Scratch(tmp_path)
     before = scratch.code("own.yaml", [("sample", CELL)])
@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from checkout import lay_out
 
-Job = tuple[str, str]  # a rule of the workflow, and what it is to make
+Job = tuple[str, str]  # a rule of the workflow, and the name of what it makes
 
 CODE = """
 import json, sys

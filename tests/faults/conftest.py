@@ -12,7 +12,7 @@ from harness import FIGURES, JOBS, SMOKE, succeed
 
 from benchmark.runtime import warm as server
 
-# Python imports this by itself when it starts: it notes who is spoken to, but on this machine.
+# Python imports this module when it starts. It notes all addresses but those of this machine.
 GUARD = """
 import os, socket, sys
 HERE = ("127.0.0.1", "::1", "localhost", None, "")
@@ -32,7 +32,7 @@ sys.addaudithook(note)
 
 @pytest.fixture(scope="session")
 def connections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file that gets a line for each address that a Python process asks for or speaks to."""
+    """A file that gets a line for each address that a Python process looks up or connects to."""
     folder = tmp_path_factory.mktemp("guard")
     (folder / "sitecustomize.py").write_text(GUARD)
     log = folder / "connections"
@@ -58,7 +58,7 @@ def warm(connections: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 @pytest.fixture
 def cold(warm: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs are processes of their own."""
+    """Without warm processes: each job is a process of its own."""
     monkeypatch.delenv(server.FOLDER, raising=False)
 
 

@@ -1,4 +1,4 @@
-"""Runs the smallest grid verb by verb, as a user would, and compares what came of it."""
+"""Runs the smallest grid verb by verb, as a user would, and compares the results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ JOBS = [
     *((verb, name) for verb in ("evaluate", "retrieve") for name in [*CELLS, CONTROLS]),
 ]
 FIGURES = ("tables", "plots", "site")
-# Of a record: what differs from run to run, or tells how the machine was.
+# Parts of a record that differ from run to run, or that describe the machine.
 OF_TIME = {"provenance", "timing", "step_laps", "contention"}
 
 
@@ -101,7 +101,7 @@ def digest(path: Path) -> str:
 
 
 def unfinished(root: Path) -> list[Path]:
-    """Files that a process began and did not end."""
+    """Files that a process has begun and not finished."""
     return [p for p in root.rglob(".*-????????.*") if p.is_file()]
 
 

@@ -1,4 +1,4 @@
-"""Damaged files: each is found by whoever reads it, and named in one line that says what to do."""
+"""Damaged files: a command that reads one names it in one line that says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk without room: one clear line, what was there stays, and with room it goes on."""
+"""A full disk: the error is one line, files stay, and the run continues once there is space."""
 
 from __future__ import annotations
 

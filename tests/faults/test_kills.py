@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: what is started again ends as if nothing had happened."""
+"""SIGKILL at random moments: the command, run again, ends as an undisturbed one does."""
 
 from __future__ import annotations
 

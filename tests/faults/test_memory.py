@@ -1,4 +1,4 @@
-"""Memory that ends while samples are drawn or embedded: smaller batches, the same images."""
+"""Too little memory for a batch of sampling or embedding: smaller batches, the same images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run speaks to nobody."""
+"""A run connects to no other machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file system without locks: what they only make faster or safer is done without them."""
+"""A file system without locks: runs are slower or less protected, with the same results."""
 
 from __future__ import annotations
 

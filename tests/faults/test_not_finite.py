@@ -1,4 +1,4 @@
-"""NaN in sampling: the one sample is named by its number among all, however they are drawn."""
+"""NaN in sampling: the error has the number of the sample in its cell, whatever its batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""States of a training that are not as they were written."""
+"""Saved states of a training that were changed after they were written."""
 
 from __future__ import annotations
 

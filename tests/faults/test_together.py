@@ -1,4 +1,4 @@
-"""Several processes at one file, one cache and one checkout."""
+"""Several processes that use one file, one cache and one checkout at the same time."""
 
 from __future__ import annotations
 

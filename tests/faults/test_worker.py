@@ -1,4 +1,4 @@
-"""A process of several that train one network dies."""
+"""One of several processes that train one network dies."""
 
 from __future__ import annotations
 

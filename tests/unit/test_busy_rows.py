@@ -1,4 +1,4 @@
-"""What tables, plots, the page, verdicts and comparisons make of times of a busy machine."""
+"""How tables, plots, the page, verdicts and comparisons treat times of a busy machine."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def runs(tmp_path: Path) -> tuple[Run, Run]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Four cells: the machine was busy in one, quiet in one, and of two it is not told."""
+    """Four cells: the machine was busy during one, idle during one, and of two it is unknown."""
     run = write_run(tmp_path / "run", 4)
     watch(run, 0.8)
     watch(run, 0.01, OTHER)

@@ -1,4 +1,4 @@
-"""What is kept has the bits of what is computed, and is of no other features and no other code."""
+"""The cache returns the bits that are computed, only for the same features and the same code."""
 
 from __future__ import annotations
 

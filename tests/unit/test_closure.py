@@ -1,4 +1,4 @@
-"""Which code a job depends on: told from imports, held against what jobs execute."""
+"""Which code a job depends on: found through imports, and compared with what jobs execute."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def watched(*readings: Counters, gpu: Callable[[], GpuUse] | None = None) -> Con
 def seen(
     seconds: float = 10.0, cores: int = 2, needed: int | None = None, **parts: Any
 ) -> Contention:
-    """Return what was seen where the timed part took so long and these parts were taken."""
+    """Return a contention whose timed part took `seconds`, with these parts taken."""
     gpu = parts.pop("gpu_processes", None)
     return Contention(
         cores=cores,
@@ -121,7 +121,7 @@ def test_counters_that_are_not_told_or_stand_still_tell_nothing() -> None:
         (seen(throttled=0.7), "0.7 of a core by the quota"),
         (seen(overheated=0.3), "slowed down for its heat 30% of the time"),
         (seen(overheated=0.05), ""),
-        # two looks at each of two cores may be wrong by as much
+        # the counters of two cores may be wrong by as much
         (seen(seconds=0.05, others=0.6), ""),
         (seen(seconds=0.05, others=1.0), "1.0 cores by others"),
         # a GPU needs one core
@@ -257,8 +257,8 @@ import os, sys, time
 pid = os.fork()
 if pid == 0:
     os.setsid()
-    os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # who reads the number waits for no more
-    end = time.monotonic() + 60  # should nobody end it
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # so that its reader waits for no more output
+    end = time.monotonic() + 60  # in case that nothing ends it before
     while time.monotonic() < end:
         pass
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What files hold: told by content alone, and read again only where they may have changed."""
+"""What files contain: known by content only, and read again only if they may have changed."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Normal(nn.Module):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is timed for long."""
+    """Let measurements be short."""
     monkeypatch.setattr(benchmark.tools.network_cost, "LEAST_SECONDS", 0.001)
     monkeypatch.setattr(benchmark.tools.estimate, "PROBE_SECONDS", 0.001)
 
@@ -474,7 +474,7 @@ def test_an_inexact_row_and_a_busy_machine_are_marked() -> None:
 
 
 class Others:
-    """Stands for a watch that finds, time after time, so many cores in others' hands."""
+    """A monitor that finds at each call the next of these numbers of cores busy with other work."""
 
     def __init__(self, *cores: float | None) -> None:
         self.cores = iter(cores)

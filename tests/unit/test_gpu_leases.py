@@ -46,7 +46,7 @@ with open(f"{folder}.log", "a", buffering=1) as log:
 
 @pytest.fixture(autouse=True)
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is leased yet, and this is no job of SLURM."""
+    """This process has leased no GPU, and is not a job of SLURM."""
     for name in (LEASED, VISIBLE, "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
 

@@ -77,7 +77,7 @@ def test_a_whole_cache_is_enough_without_the_hub(
     assert torch.equal(output(found.network, [3, 60]), output(load(ddpm).network, [3, 60]))
     assert found.facts["revision"] == Hub.commit
     assert [*map(str, found.choices)] == [CHOICE]
-    assert len(hub.requests) <= 1  # nobody waits for the hub again and again
+    assert len(hub.requests) <= 1  # the hub is not waited for again and again
 
 
 def test_a_branch_in_the_cache_needs_no_commit(hub: Hub, cache: Path) -> None:

@@ -185,7 +185,7 @@ def test_what_nvml_says_of_the_clock(
     [
         (12, [4711], GpuUse(0.12, 0)),
         (0, [4711, 4712, 4713], GpuUse(0.0, 2)),
-        (None, [], GpuUse(None, None)),  # in a container no process may be told
+        (None, [], GpuUse(None, None)),  # a container may hide all processes
         (None, None, GpuUse(None, None)),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a run needs and has not is said when it is planned, in a line each with its key."""
+"""What a run lacks is said when it is planned, in a line for each with its key."""
 
 from __future__ import annotations
 

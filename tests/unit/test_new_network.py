@@ -59,7 +59,7 @@ from benchmark.models.networks.base import Network
 
 
 class Shallow(Network):
-    """Two convolutions, which are told the time by a further channel."""
+    """Two convolutions, which get the time as a further channel."""
 
     kind: Literal["shallow"] = "shallow"
     width: int = Field(default=8, ge=1)

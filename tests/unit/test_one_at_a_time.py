@@ -1,4 +1,4 @@
-"""Jobs that several processes are told to do at once, by real processes side by side."""
+"""A job that several real processes are asked to do at the same time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmark.storage.paths import REFERENCE, Run
 PROJECT = REFERENCE.parents[2]
 RECORD = PROJECT / "tests/golden/run/records/sample/ddim-linear-ddim-50-s0.json"
 SPEC = {"of": "this job"}
-# Says that it is at the job, and does it when its input is closed, unless another one has.
+# Prints that it holds the lock, and does the job when its stdin is closed, unless it is done.
 JOB = """
 import json, signal, sys
 signal.alarm(60)  # a job that waits for ever would keep the test waiting too
@@ -43,7 +43,7 @@ with one_at_a_time.one_at_a_time(run, "sample", "ddim-linear-ddim-50-s0", spec) 
 
 
 class Jobs:
-    """Starts processes that do one job, and ends them behind the test."""
+    """A function that starts processes which do one job; they are ended after the test."""
 
     def __init__(self, root: Path, stack: ExitStack) -> None:
         self.root = root

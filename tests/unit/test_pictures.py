@@ -1,4 +1,4 @@
-"""The film of a cell: what ffmpeg tells of its end, and what is left when it fails."""
+"""The film of a cell: the error when ffmpeg fails, and which files are left then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes that train one network."""
+"""Several processes that train one network together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged records: whoever reads them says in one line which file, which key and what to do."""
+"""Damaged records: one line names the file and the key, and says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in chunks: stopped in time, gone on with, and kept under the machine's name."""
+"""A reference in chunks: stopped in time, continued, and kept under the machine's name."""
 
 from __future__ import annotations
 

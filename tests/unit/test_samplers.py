@@ -29,7 +29,7 @@ PAIRS = [
 
 
 class Halver(nn.Module):
-    """A stand-in for a network; counts its calls and remembers the times it was told."""
+    """A stand-in for a network, which counts its calls and keeps the times that it gets."""
 
     def __init__(self) -> None:
         super().__init__()

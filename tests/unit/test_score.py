@@ -166,7 +166,7 @@ def test_folder_and_arrays_of_the_same_images_score_alike(tmp_path: Path, batch:
 def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, ahead: int
 ) -> None:
-    """Images of 35 pixels: besides the one whose turn it is, as many as three threads may."""
+    """Images of 35 pixels: beside the next one, at most as many as three threads may decode."""
     opened = open_input(folder(tmp_path / "a", pictures(0, count=20, sizes=((7, 5),))))
     decoded = []
     original = inputs.decode
@@ -214,7 +214,7 @@ def test_decoded_images_in_flight_stay_within_the_limit(
 def test_photographs_are_let_go_before_the_network_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the one whose turn is next may be in memory, where there is room for no other."""
+    """If there is memory for one image only, the next one is decoded and no other."""
     opened = open_input(folder(tmp_path / "a", pictures(0, count=12, sizes=((40, 30),))))
     assert isinstance(opened, ImageInput)
     made, left = [], []

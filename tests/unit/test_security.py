@@ -53,7 +53,7 @@ class Trap:
 
 @pytest.fixture
 def marker(tmp_path: Path) -> Iterator[Path]:
-    """What no test may make."""
+    """A file that exists only if code from outside was executed."""
     yield tmp_path / "executed"
     assert not (tmp_path / "executed").exists()
 

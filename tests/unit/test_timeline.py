@@ -1,4 +1,4 @@
-"""The timeline: who held which core when, and how much of it was start-up or nothing."""
+"""The timeline: which job held which core when, and the share of start-up and idle time."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_each_pixel_comes_out_where_it_went_in(levels: int, height: int, width: 
 
 
 def _pass_the_finest_level_on(network: UNet2015Module) -> None:
-    """Set all weights to 0 but for those that hand channel 0 on, through the skips alone."""
+    """Set all weights to 0 but for those that pass channel 0 on, through the skips only."""
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()

@@ -1,4 +1,4 @@
-"""Warm processes: what a job does there is what it does by itself, and they outlive nobody."""
+"""Warm processes: a job gives the same result in one as by itself, and they end with the run."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ Warm = dict[str, psutil.Process]
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[Warm]:
-    """Both warm processes, ready."""
+    """Both warm processes, after their imports."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(server.FOLDER, "")  # is set by `start`, and taken back behind the tests
+        patch.setenv(server.FOLDER, "")  # `start` sets it; the patch restores it after the tests
         processes = server.start(SMOKE)
         yield {
             name: psutil.Process(p.pid) for name, p in zip(server.SERVED, processes, strict=True)
         }
         for process in processes:
-            process.communicate(timeout=30)  # closes its lifeline and waits
+            process.communicate(timeout=30)  # closes its stdin, so that it ends
 
 
 def command(*arguments: str | Path, interpreter: tuple[str, ...] = ()) -> list[str]:
@@ -180,7 +180,9 @@ def test_a_job_ends_with_who_asked_for_it(
     [job] = until(warm["torch"].children)
     until(lambda: list(run.root.glob("state/*/*.pt")))
     asking.send_signal(number)
-    ended = -number if number == signal.SIGKILL else 128 + number  # the others clear away first
+    ended = (
+        -number if number == signal.SIGKILL else 128 + number
+    )  # after other signals it removes half-written files
     assert asking.wait(timeout=30) == ended
     until(lambda: not job.is_running())
     assert warm["torch"].is_running()
@@ -189,7 +191,9 @@ def test_a_job_ends_with_who_asked_for_it(
 @LINUX
 def test_warm_processes_have_one_thread_and_keep_torch_and_faiss_apart(warm: Warm) -> None:
     for name, process in warm.items():
-        benchmark(server.SERVED[name][0], "--help", served=True)  # answered once it is ready
+        benchmark(
+            server.SERVED[name][0], "--help", served=True
+        )  # answered once the imports are done
         assert process.num_threads() == 1
         loaded = {Path(region.path).name for region in process.memory_maps()}
         assert any(file.startswith("libtorch") for file in loaded) == (name == "torch")

@@ -1,4 +1,4 @@
-"""Jobs that know how long they may run."""
+"""Jobs with a time limit, which they know."""
 
 from __future__ import annotations
 
