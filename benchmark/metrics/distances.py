@@ -137,9 +137,9 @@ def kth_neighbour_without(x: Features, k: int, groups: int, size: int) -> Float6
     Args:
         x: n×d, of which the first `size` rows are group 0, the next group 1 and so on; a remainder
             is never left out.
-        k: at least 1, below n − `size`.
-        groups: how many.
-        size: of each.
+        k: number of the neighbour, at least 1 and below n − `size`.
+        groups: number of groups.
+        size: rows in each group.
 
     Returns:
         n×(groups + 1): column g is without group g, and 0 for its own rows; the last column is

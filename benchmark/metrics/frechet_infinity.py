@@ -72,8 +72,8 @@ def fit_intercept(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float
     """Return where the least-squares line through n points meets x = 0, and its standard error.
 
     Args:
-        x: of the points (n), n ≥ 3.
-        y: of the points (n).
+        x: abscissas of the points (n), n ≥ 3.
+        y: ordinates of the points (n).
     """
     coefficients, covariance = np.polyfit(x, y, 1, cov=True)
     return float(coefficients[1]), float(np.sqrt(covariance[1, 1]))

@@ -122,7 +122,7 @@ def open_balls(radii: Float64, dimension: int) -> Float64:
 
     Args:
         radii: squared radii of n balls (n).
-        dimension: of the features.
+        dimension: dimension of the features.
     """
     return radii * (1 - 2 * rounding(dimension))
 

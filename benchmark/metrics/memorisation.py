@@ -282,10 +282,9 @@ def accused(
     `closest` finds that there are some.
 
     Args:
-        scores: of the samples, N values.
-        held_out_scores: of the held-out images, M values.
-        false_discovery_rate: in (0, 1), the share of innocent samples among the accused, on
-            average.
+        scores: scores of the samples (N).
+        held_out_scores: scores of the held-out images (M).
+        false_discovery_rate: largest mean share of innocent samples among the accused, in (0, 1).
 
     Returns:
         Whether each sample is accused (N).
@@ -320,8 +319,8 @@ def closest(scores: Float64, held_out_scores: Float64) -> tuple[NDArray[np.bool_
     factors. The test does not tell which of them are copies: N/(M+1) are expected even without any.
 
     Args:
-        scores: of the samples, N values.
-        held_out_scores: of the held-out images, M values.
+        scores: scores of the samples (N).
+        held_out_scores: scores of the held-out images (M).
 
     Returns:
         Whether each sample is below all held-out images (N), and the p-value in (0, 1].

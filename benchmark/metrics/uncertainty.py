@@ -34,7 +34,7 @@ def jackknife(
         value: the statistic of all rows.
         statistic: maps row numbers to a number.
         n: number of rows, at least 2.
-        groups: at least 2; with n ≤ groups each row is a group.
+        groups: number of groups, at least 2; with n ≤ groups each row is a group.
         rng: deals the rows to the groups.
 
     Raises:

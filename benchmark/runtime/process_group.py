@@ -21,7 +21,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.runtime.stopping import EXIT_RUN_AGAIN, SIGNALS, Stopped, was_signalled
 from benchmark.runtime.warm import FOLDER
 
-_SAVE_SECONDS = 300  # in which the processes must have saved, once they are told to stop
+_SAVE_SECONDS = 300  # within which the processes must save their state after a signal
 PEERS_END_SECONDS = 3.0  # in which the launcher ends the other processes when one has died
 
 
