@@ -17,7 +17,7 @@ KNOWN_TIMES = 4096  # of which a denoiser keeps α and σ
 
 
 class Estimate:
-    """What is believed of a noisy image x_t = α x_0 + σ ε: B×C×H×W each, α and σ factors.
+    """An estimate of image and noise in x_t = α x_0 + σ ε: B×C×H×W each, α and σ factors.
 
     Of x_0 and ε one may be None where x_t is given: it then follows when it is first asked for, so
     that a sampler pays for nothing that it does not use.
@@ -45,27 +45,27 @@ class Estimate:
 
     @cached_property
     def x0(self) -> Tensor:
-        """The image."""
+        """The image x_0, B×C×H×W."""
         return self._without(self.sigma, self.eps, self.alpha)
 
     @cached_property
     def eps(self) -> Tensor:
-        """The noise."""
+        """The noise ε, B×C×H×W."""
         return self._without(self.alpha, self.x0, self.sigma)
 
     @property
     def score(self) -> Tensor:
-        """∇ log q(x_t) = -ε/σ, Song and Ermon 2019, section 4.2."""
+        """The score ∇ log q(x_t) = -ε/σ, B×C×H×W: Song and Ermon 2019, section 4.2."""
         return (-1 / self.sigma) * self.eps
 
     @property
     def v(self) -> Tensor:
-        """The angular velocity α ε - σ x_0, Salimans and Ho 2022, section 4."""
+        """The angular velocity v = α ε - σ x_0, B×C×H×W: Salimans and Ho 2022, section 4."""
         return self.alpha * self.eps - self.sigma * self.x0
 
     @property
     def velocity(self) -> Tensor:
-        """The velocity ε - x_0 of a straight path, Liu et al. 2023 (Rectified Flow), equation 1."""
+        """The velocity ε - x_0 of a straight path, B×C×H×W: Liu et al. 2023, equation 1."""
         return self.eps - self.x0
 
     def _without(self, b: Scale, part: Tensor, a: Scale) -> Tensor:
@@ -77,7 +77,7 @@ class Estimate:
 
 
 class Denoiser:
-    """A network behind one face: from a noisy image and its time to an estimate.
+    """A network that, whatever it predicts, maps a noisy image and its time to an estimate.
 
     Args:
         network: predicts from (x: B×C×H×W, condition: B).
@@ -86,7 +86,7 @@ class Denoiser:
         clip: confine x_0 to the range of the data, and let ε follow from it.
 
     Attributes:
-        evaluations: of the network so far; a call on B images counts B times.
+        evaluations: number of evaluations so far; a call on B images counts B times.
     """
 
     def __init__(
@@ -126,10 +126,17 @@ class Denoiser:
 def estimate_from(
     prediction: Prediction, output: Tensor, x: Tensor, alpha: Scale, sigma: Scale
 ) -> Estimate:
-    """Return the estimate of which `output` is the part that `prediction` names.
+    """Return the estimate that follows from the output of a network.
 
-    All follow from x_t = α x_0 + σ ε; with v also where α² + σ² is not 1, and with both v and the
-    velocity also where α or σ is 0. An output of twice the channels of x predicts the variance too.
+    It follows from x_t = α x_0 + σ ε. For v, α² + σ² need not be 1; for v and the velocity, α or σ
+    may be 0. An output of twice the channels of x predicts the variance too.
+
+    Args:
+        prediction: the part of the estimate that the network predicts.
+        output: the output of the network, B×C×H×W or B×2C×H×W.
+        x: the noisy images x_t, B×C×H×W.
+        alpha: the factor α of the image: a number, or B×1×1×1.
+        sigma: the standard deviation σ of the noise, likewise.
     """
     if output.shape[1] == 2 * x.shape[1]:
         output, variance = output.chunk(2, dim=1)

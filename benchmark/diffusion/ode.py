@@ -43,12 +43,12 @@ class ODE:
         self._c = process.ode_mix
 
     def points(self, timesteps: Array) -> list[Point]:
-        """Return the points of N times, and that of the clean image after them."""
+        """Return the points of N times, shape (N,), and after them that of the clean image."""
         alpha, sigma = levels(self._process, timesteps)
         return self._points(np.append(timesteps, np.nan), alpha, sigma)
 
     def points_at(self, u: Array) -> list[Point]:
-        """Return the points of which u is given, none of them the clean image."""
+        """Return the points with the given u, of shape (N,); none is the clean image."""
         t = self._process.time_of(u / (1 - self._c * u))  # of σ/α
         return self._points(t, self._process.alpha(t), self._process.sigma(t))
 

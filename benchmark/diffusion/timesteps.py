@@ -15,15 +15,15 @@ KARRAS_RHO = 7  # Karras et al. 2022, section 3
 def timesteps(
     process: Process, steps: int, spacing: Spacing | None = None, drop_last: bool = False
 ) -> Array:
-    """Return `steps` descending times, all different but for those of `repeat`.
+    """Return descending times, of shape (steps,), all different but for those of `repeat`.
 
-    What a sampler ends with, mostly the clean image, comes after the last of them. The names are
+    After the last of them a sampler ends, mostly at the clean image. The names are
     those of diffusers' `timestep_spacing`, Lin et al. 2024, table 2. A single step is always taken
     at the last time of the process, whose noise the state x_T has.
 
     Args:
-        process: the process whose times they are.
-        steps: how many.
+        process: the process that has the times.
+        steps: number of times.
         spacing: `leading` ends at the first time, `trailing` begins at the last, `linspace` does
             both; `karras` is even in (σ/α)^(1/7); `repeat` takes every level steps/L times; None
             is the usual one of the process.
@@ -32,7 +32,7 @@ def timesteps(
             there is no time more, all times are taken.
 
     Raises:
-        BenchmarkError: a spacing or a number of steps that the process has not.
+        BenchmarkError: the process has no such spacing, or not so many times.
     """
     spacing = spacing or process.spacings[0]
     if spacing not in process.spacings:

@@ -13,8 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "benchmark"
 ARRAY = re.compile(r"\b(Tensor|NDArray|ndarray|Array|ArrayLike|Float64|Index|Features|Images)\b")
 SHAPE = re.compile(r"×|\bshape|\b[nNM] values|\([A-Za-z]\)")  # B×C×H×W, "of shape (n,)", (N)
 TEXT = re.compile("'[^']*'|\"[^\"]*\"")  # in an annotation: the help of an option
-# Layers whose docstrings do not say it everywhere yet, and networks, which say it of the class.
-OPEN = {"diffusion"}
+# Networks say it in the docstring of the class.
 NETWORKS = {"dit.py", "unet.py", "unet_2015.py"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -22,7 +21,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def layers() -> list[str]:
     folders = (path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
-    return sorted(set(folders) - OPEN)
+    return sorted(folders)
 
 
 def public(body: list[ast.stmt]) -> Iterator[Function]:

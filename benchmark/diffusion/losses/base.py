@@ -34,7 +34,7 @@ class Loss(StrictModel):
     kind: str
 
     def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
-        """Return times of a process, drawn evenly: integers, or float64 in continuous time."""
+        """Draw times uniformly, shape (count,): integers, or float64 in continuous time."""
         import torch
 
         device = generator.device

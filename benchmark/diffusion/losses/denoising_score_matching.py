@@ -26,10 +26,10 @@ class DenoisingScoreMatching(Loss):
     )
 
     def weigh(self, error: Tensor, process: Process, t: Tensor, sigma: Tensor) -> Tensor:
-        """Return the sum over pixels, as in the paper, and the mean over images.
+        """Return the sum over pixels of `error`, B×CHW, as in the paper, and the mean over images.
 
         As s = -ε̂/σ, the squared error of the score is that of the noise over σ²: w = ½ σ^(p-2).
-        With the paper's p = 2 all levels weigh alike.
+        With the paper's p = 2 all noise levels have the same weight.
         """
         p = 2.0 if self.anneal_power is None else self.anneal_power
         return 0.5 * (sigma ** (p - 2) * error.sum(1)).mean()

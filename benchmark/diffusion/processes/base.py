@@ -70,13 +70,14 @@ class Process(ABC):
 
     @abstractmethod
     def time_of(self, level: ArrayLike) -> Array:
-        """Return the times at which σ/α equals `level`."""
+        """Return the times, of the shape of `level`, at which σ/α equals it."""
 
     @abstractmethod
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
         """Return (a, g) of the forward chain x_i = a_i x_{i+1} + g_i z over a descending grid.
 
-        x_{i+1} is the less noisy state; after the last time it is the clean image.
+        x_{i+1} is the less noisy state; after the last time it is the clean image. The times, a and
+        g have the shape (N,).
         """
 
     @property
@@ -100,12 +101,12 @@ class Process(ABC):
         return float(self.sigma(self.t_max)) * noise
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map images in [-1, 1] to the range of this process."""
+        """Return images in [-1, 1], B×C×H×W, in the range of this process."""
         low, high = self.data_range
         return low + (high - low) / 2 * (images + 1)
 
     def decode(self, x: Tensor) -> Tensor:
-        """Map states of this process to images in [-1, 1]; the inverse of `encode`."""
+        """Return states of this process, B×C×H×W, as images in [-1, 1]; the inverse of `encode`."""
         low, high = self.data_range
         return (x - low) * (2 / (high - low)) - 1
 
@@ -133,14 +134,21 @@ def check_prediction(prediction: Prediction, process: Process) -> None:
 
 
 def exact_chain(process: Process, timesteps: Array) -> tuple[Array, Array]:
-    """Return factor and standard deviation of q(x_i | x_{i+1}), exact for any linear process."""
+    """Return the factors and the standard deviations of q(x_i | x_{i+1}), each of shape (N,).
+
+    They are exact for any linear process.
+
+    Args:
+        process: gives α and σ.
+        timesteps: N descending times.
+    """
     alpha, sigma = levels(process, timesteps)
     a = alpha[:-1] / alpha[1:]
     return a, np.sqrt(sigma[:-1] ** 2 - (a * sigma[1:]) ** 2)
 
 
 def levels(process: Process, timesteps: Array, end: float | None = None) -> tuple[Array, Array]:
-    """Return α and σ of the N times and of what comes after them: N+1 values each.
+    """Return α and σ of N times and of the state after them, each of shape (N + 1,).
 
     Args:
         process: gives α and σ.

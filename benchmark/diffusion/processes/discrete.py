@@ -26,7 +26,7 @@ class Discrete(Process):
         return 0
 
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
-        """Return the exact transitions between neighbouring times of the grid.
+        """Return the exact transitions between neighbouring times of the grid, shape (N,) each.
 
         Of a VP chain of which all times are visited they are √(1-β) and √β; of noise levels ones
         and √(σ_i² - σ_{i+1}²), Song et al. 2021, equation 8.

@@ -37,15 +37,15 @@ class DiscreteVE(Discrete):
         return len(self.sigmas)
 
     def alpha(self, t: ArrayLike) -> Array:
-        """Return ones: the image is kept as it is."""
+        """Return ones of the shape of t: the image is not scaled."""
         return np.ones(np.shape(t))
 
     def sigma(self, t: ArrayLike) -> Array:
-        """Return σ_t of integer times."""
+        """Return σ_t of integer times, of the shape of t."""
         return np.asarray(self.sigmas[np.asarray(t, dtype=np.int64)])
 
     def time_of(self, level: ArrayLike) -> Array:
-        """Return the times of the nearest levels, as the network knows no others."""
+        """Return the times of the nearest noise levels, of the shape of `level`."""
         distance = np.abs(np.log(self.sigmas) - np.log(np.asarray(level))[..., None])
         return np.asarray(distance.argmin(axis=-1), dtype=np.float64)
 
@@ -54,6 +54,6 @@ class DiscreteVE(Discrete):
         return self.length - 1 - (int(t) if isinstance(t, float) else t)
 
     def prior(self, noise: Tensor) -> Tensor:
-        """Return the largest noise around the middle of the data range."""
+        """Return the largest noise, B×C×H×W, around the middle of the data range."""
         low, high = self.data_range
         return (low + high) / 2 + float(self.sigmas[-1]) * noise

@@ -59,15 +59,15 @@ class DiscreteVP(Discrete):
             return np.asarray(level / np.clip(self.t_max - t, 0.0, 1.0))
 
     def alpha(self, t: ArrayLike) -> Array:
-        """Return √ᾱ_t."""
+        """Return √ᾱ_t, of the shape of t."""
         return np.asarray((1 + self._level(t) ** 2) ** -0.5)
 
     def sigma(self, t: ArrayLike) -> Array:
-        """Return √(1 - ᾱ_t)."""
+        """Return √(1 - ᾱ_t), of the shape of t."""
         return np.asarray((1 + self._level(t) ** -2) ** -0.5)
 
     def time_of(self, level: ArrayLike) -> Array:
-        """Return the fractional times at which σ/α equals `level`."""
+        """Return the fractional times, of the shape of `level`, at which σ/α equals it."""
         log_level, known = np.log(np.asarray(level)), self._log_level
         times = np.asarray(np.interp(log_level, known, np.arange(len(known))))
         if not self._ends_in_noise:
@@ -75,5 +75,5 @@ class DiscreteVP(Discrete):
         return np.asarray(times + np.maximum(-np.expm1(known[-1] - log_level), 0.0))
 
     def prior(self, noise: Tensor) -> Tensor:
-        """Return the noise as it is: the chain ends at N(0, I)."""
+        """Return the noise, B×C×H×W, unchanged: the chain ends at N(0, I)."""
         return noise

@@ -24,7 +24,7 @@ class SubVP(VP):
         return 1 - math.exp(-1) ** self._integral(t)
 
     def time_of(self, level: ArrayLike) -> Array:
-        """Return the times at which σ/α = 2 sinh(½ ∫β) equals `level`."""
+        """Return the times, of the shape of `level`, at which σ/α = 2 sinh(½ ∫β) equals it."""
         return self._time_of_integral(2 * np.arcsinh(np.asarray(level) / 2))
 
     def diffusion(self, t: Any) -> Any:

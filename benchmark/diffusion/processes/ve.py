@@ -38,7 +38,7 @@ class VE(SDE):
         return self.sigma_min * self._ratio**t
 
     def time_of(self, level: ArrayLike) -> Array:
-        """Return the times at which σ equals `level`."""
+        """Return the times, of the shape of `level`, at which σ equals it."""
         return np.asarray(np.log(np.asarray(level) / self.sigma_min) / math.log(self._ratio))
 
     def drift(self, t: Any) -> Any:
@@ -50,7 +50,7 @@ class VE(SDE):
         return self.sigma(t) * math.sqrt(2 * math.log(self._ratio))
 
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
-        """Return ones and √(σ_i² - σ_{i+1}²) of N geometric levels, equation 8.
+        """Return ones and √(σ_i² - σ_{i+1}²) of N geometric levels, shape (N,) each: equation 8.
 
         The levels are those of the SMLD chain with as many steps as there are times, which the
         times, ending at `t_end` and not at 0, follow to a relative 1e-4.

@@ -46,7 +46,7 @@ class VP(SDE):
         return (1 - math.exp(-1) ** self._integral(t)) ** 0.5
 
     def time_of(self, level: ArrayLike) -> Array:
-        """Return the times at which σ/α equals `level`."""
+        """Return the times, of the shape of `level`, at which σ/α equals it."""
         return self._time_of_integral(np.log1p(np.square(level)))
 
     def drift(self, t: Any) -> Any:
@@ -71,5 +71,5 @@ class VP(SDE):
         return 999.0 * t
 
     def prior(self, noise: Tensor) -> Tensor:
-        """Return the noise as it is: the SDE ends at N(0, I)."""
+        """Return the noise, B×C×H×W, unchanged: the SDE ends at N(0, I)."""
         return noise

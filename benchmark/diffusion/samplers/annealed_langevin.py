@@ -55,7 +55,7 @@ class AnnealedLangevin(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by algorithm 1; see `Sampler.sample`."""
+        """Return x_0, B×C×H×W, by algorithm 1; see `Sampler.sample`."""
         sigma = process.sigma(timesteps)
         alpha = self.step_size * (sigma / process.sigma(0)) ** 2  # line 3: ε σ_i²/σ_L²
         x = _uniform(process, x_T) if self.start == "uniform" else x_T  # line 1

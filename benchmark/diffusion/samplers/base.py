@@ -31,7 +31,7 @@ class Sampler(StrictModel):
     """The options of a sampler, as they stand in a config; `kind` is the sampler's name.
 
     Attributes:
-        paper: where it is from, in Markdown.
+        paper: the paper that defines it, in Markdown.
         families: the processes for which it is defined; None: all.
         drop_last: whether its last step starts before the first time; see `timesteps`.
         even_on_sdes: whether in continuous time it is defined for evenly spaced times alone.
@@ -83,7 +83,7 @@ class Sampler(StrictModel):
         return cls.families is None or process.family in cls.families
 
     def plan(self, process: Process, steps: int) -> Array:
-        """Return the times, N descending, at which the network is evaluated first in each step.
+        """Return the times, (N) and descending, at which each step first evaluates the network.
 
         Raises:
             BenchmarkError: the sampler is not defined for the process, or not with these times.
@@ -109,12 +109,12 @@ def check_signal(kind: str, process: Process, timesteps: Array) -> None:
     """Refuse to start a sampler that divides by α where α is 0.
 
     Args:
-        kind: its name, and the option by which it does so.
+        kind: name of the sampler, and the option by which it divides by α.
         process: gives α.
-        timesteps: N descending times.
+        timesteps: descending times, of shape (N,).
 
     Raises:
-        BenchmarkError: with samplers that start there.
+        BenchmarkError: α is 0 at the first time; the message names samplers that can start there.
     """
     if process.alpha(timesteps[0]) == 0:
         raise BenchmarkError(
@@ -124,14 +124,13 @@ def check_signal(kind: str, process: Process, timesteps: Array) -> None:
 
 
 def rows(*tables: Array) -> Iterator[tuple[float, ...]]:
-    """Return the tables' entries of one step after the other, as Python floats.
+    """Return for each of N steps its entry of each table, of shape (N,), as Python floats.
 
-    A float is a factor like any other to a tensor, whereas an entry of a tensor would be one more
-    kernel on a GPU.
+    On a GPU, an entry of a tensor as a factor would take one more kernel than a float does.
     """
     return zip(*(table.tolist() for table in tables), strict=True)
 
 
 def blend(a: float, x: Tensor, b: float, y: Tensor) -> Tensor:
-    """Return a x + b y, in one pass over memory less than the operators would take."""
+    """Return a x + b y, B×C×H×W, with one pass over memory less than by operators."""
     return (a * x).add_(y, alpha=b)

@@ -41,7 +41,7 @@ class DDIM(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by equation 12; see `Sampler.sample`."""
+        """Return x_0, B×C×H×W, by equation 12; see `Sampler.sample`."""
         alpha, sigma = levels(process, timesteps)
         _, g = exact_chain(process, timesteps)
         std = self.eta * g * sigma[1:] / sigma[:-1]  # equation 16

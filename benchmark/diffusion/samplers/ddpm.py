@@ -47,7 +47,7 @@ class DDPM(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by algorithm 2; see `Sampler.sample`."""
+        """Return x_0, B×C×H×W, by algorithm 2; see `Sampler.sample`."""
         alpha, sigma = levels(process, timesteps)
         a, g = exact_chain(process, timesteps)  # x_t = a x_s + g z; of T times g² is β_t
         of_x0 = alpha[1:] * (g / sigma[:-1]) ** 2  # equation 7, left

@@ -53,7 +53,7 @@ class DEIS(Multistep):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
         steps = len(timesteps)
         path = Path(
             process, timesteps, self.final_sigmas_type, predict_x0=False, solver_type="exact"

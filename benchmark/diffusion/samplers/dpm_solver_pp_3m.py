@@ -42,7 +42,7 @@ class DPMSolverPP3M(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
         steps = len(timesteps)
         is_short = self.lower_order_final and steps < FEW_STEPS
         found = orders(steps, 3, is_short, self.final_sigmas_type)

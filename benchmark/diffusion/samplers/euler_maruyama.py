@@ -36,7 +36,7 @@ class EulerMaruyama(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by equation 6; see `Sampler.sample`."""
+        """Return x_0, B×C×H×W, by equation 6; see `Sampler.sample`."""
         dt = np.append(-np.diff(timesteps), 0.0)  # positive
         keep = 1 - process.drift(timesteps) * dt
         variance = process.diffusion(timesteps) ** 2 * dt

@@ -38,5 +38,5 @@ class Heun(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by algorithm 1; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W, by algorithm 1; see `Sampler.sample`. `noise` is never called."""
         return solve(model, process, x_T, timesteps, callback, HEUN)

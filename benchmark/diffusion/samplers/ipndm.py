@@ -48,7 +48,7 @@ class IPNDM(Multistep):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
         alpha, sigma = levels(process, timesteps)
         keep = alpha[1:] / alpha[:-1]
         of_eps = sigma[1:] - keep * sigma[:-1]  # DDIM: x_s = α_s (x_t - σ_t ε̂)/α_t + σ_s ε̂

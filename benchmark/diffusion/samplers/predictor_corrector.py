@@ -43,7 +43,7 @@ class PredictorCorrector(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0, the mean of the last prediction; see `Sampler.sample`."""
+        """Return x_0, B×C×H×W: the mean of the last prediction; see `Sampler.sample`."""
         a, g = process.chain(timesteps)
         x = x_T
         for i, (t, a_t, g_t) in enumerate(rows(timesteps, a, g)):

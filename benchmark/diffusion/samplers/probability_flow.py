@@ -46,9 +46,9 @@ class ProbabilityFlow(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by equation 13; see `Sampler.sample`.
+        """Return x_0, B×C×H×W, by equation 13; see `Sampler.sample`.
 
-        `callback` is called at the end alone, and `noise` never.
+        `callback` is called only at the end, and `noise` never.
         """
         x = x_T.clone()
         for i in range(len(x_T)):

@@ -43,7 +43,7 @@ class SDEDPMSolverPP(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0; see `Sampler.sample`."""
+        """Return x_0, B×C×H×W; see `Sampler.sample`."""
         alpha, sigma = levels(process, timesteps)
         with np.errstate(divide="ignore"):  # at the clean image λ is infinite
             h = np.diff(np.log(alpha) - np.log(sigma))

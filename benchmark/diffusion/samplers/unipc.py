@@ -53,7 +53,7 @@ class UniPC(Multistep):
     final_sigmas_type: FinalSigma = "zero"
 
     def plan(self, process: Process, steps: int) -> Array:
-        """Return the times; see `Sampler.plan`."""
+        """Return the times, of shape (N,); see `Sampler.plan`."""
         times = super().plan(process, steps)
         if not self.predict_x0:
             check_signal(f"{self.kind} with predict_x0 false", process, times)
@@ -68,7 +68,7 @@ class UniPC(Multistep):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by algorithms 1 and 2; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W, by algorithms 1 and 2, without `noise`; see `Sampler.sample`."""
         predict_x0 = self.predict_x0
         steps = orders(
             len(timesteps), self.solver_order, self.lower_order_final, self.final_sigmas_type

@@ -15,7 +15,7 @@ class Schedule(StrictModel):
     Options of which no process can be made are refused when the schedule is made.
 
     Attributes:
-        paper: where it is from, in Markdown.
+        paper: the paper that defines it, in Markdown.
     """
 
     paper: ClassVar[str] = "–"

@@ -32,7 +32,7 @@ class Betas(Schedule):
 
     @abstractmethod
     def betas(self) -> Array:
-        """Return β_t for t = 0 … T-1, within (0, 1)."""
+        """Return β_t for t = 0 … T-1, of shape (T,), within (0, 1)."""
 
     def process(self) -> DiscreteVP:
         """Return the chain with ᾱ_t = Π (1 - β_s) over s ≤ t, Ho et al. 2020, equation 4."""

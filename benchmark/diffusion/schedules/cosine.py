@@ -29,7 +29,7 @@ class Cosine(Betas):
         return self
 
     def betas(self) -> Array:
-        """Return β_t = 1 - ᾱ_t/ᾱ_{t-1}, no larger than `beta_max`."""
+        """Return β_t = 1 - ᾱ_t/ᾱ_{t-1}, at most `beta_max`, of shape (T,)."""
         s = self.s
         alpha_bar = np.cos((np.linspace(0, 1, self.T + 1) + s) / (1 + s) * np.pi / 2) ** 2
         return np.asarray(np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], self.beta_max))

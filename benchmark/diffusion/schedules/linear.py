@@ -17,5 +17,5 @@ class Linear(RisingBetas):
     kind: Literal["linear"] = "linear"
 
     def betas(self) -> Array:
-        """Return β_t, T even steps from `beta_start` to `beta_end`."""
+        """Return β_t, evenly spaced from `beta_start` to `beta_end`, of shape (T,)."""
         return np.linspace(self.beta_start, self.beta_end, self.T)

@@ -20,5 +20,5 @@ class ScaledLinear(RisingBetas):
     beta_end: float = Field(default=0.012, description="The largest β")
 
     def betas(self) -> Array:
-        """Return the squares of T even steps from √`beta_start` to √`beta_end`."""
+        """Return β_t of shape (T,), whose roots are evenly spaced between those of its ends."""
         return np.asarray(np.linspace(self.beta_start**0.5, self.beta_end**0.5, self.T) ** 2)

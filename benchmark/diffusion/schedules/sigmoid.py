@@ -17,6 +17,6 @@ class Sigmoid(RisingBetas):
     kind: Literal["sigmoid"] = "sigmoid"
 
     def betas(self) -> Array:
-        """Return β_t, of which the ends are e^-6 of the rise short of those of the options."""
+        """Return β_t of shape (T,); its ends differ from the options by about e^-6 of the rise."""
         rise = 1 / (1 + np.exp(-np.linspace(-6, 6, self.T)))
         return np.asarray(self.beta_start + (self.beta_end - self.beta_start) * rise)
