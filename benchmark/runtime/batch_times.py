@@ -42,7 +42,7 @@ class BatchTimes:
         self.joules: float | None = 0.0 if self._counters else None
 
     @contextmanager
-    def lap(self) -> Iterator[None]:
+    def batch(self) -> Iterator[None]:
         """Measure the block, which is the work of one batch."""
         synchronise(self._device)
         before = [read() for read, _ in self._counters]

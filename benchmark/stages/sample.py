@@ -169,7 +169,7 @@ class CellSampling:
         self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
         self.marks = [0]
         self.monitor.begin()
-        with self.batch_times.lap():
+        with self.batch_times.batch():
             x_0 = self.draw(indices, self.timesteps)
         self._check_finite(x_0, indices)
         self.sizes.append(len(indices))

@@ -57,26 +57,26 @@ def package(root: Path, name: str, microjoules: int, wraps_at: int = 10**9) -> P
 
 
 def test_every_lap_is_timed(tmp_path: Path) -> None:
-    laps = BatchTimes(CPU, tmp_path)
+    times = BatchTimes(CPU, tmp_path)
     for _ in range(2):
-        with laps.lap():
+        with times.batch():
             time.sleep(0.01)
-    assert len(laps.seconds) == 2
-    assert min(laps.seconds) >= 0.01
+    assert len(times.seconds) == 2
+    assert min(times.seconds) >= 0.01
 
 
 def test_a_lap_is_divided_by_its_marks(tmp_path: Path) -> None:
-    laps = BatchTimes(CPU, tmp_path)
-    laps.mark()  # outside of a lap: of no meaning
+    times = BatchTimes(CPU, tmp_path)
+    times.mark()  # outside of a batch it means nothing
     for seconds in ([0.01, 0.03], [0.02]):
-        with laps.lap():
+        with times.batch():
             for number, part in enumerate(seconds):
                 if number:
-                    laps.mark()
+                    times.mark()
                 time.sleep(part)
-    assert [len(parts) for parts in laps.parts] == [2, 1]
-    assert laps.parts[0][1] > laps.parts[0][0] >= 0.01
-    assert [sum(parts) for parts in laps.parts] == pytest.approx(laps.seconds, abs=1e-3)
+    assert [len(parts) for parts in times.parts] == [2, 1]
+    assert times.parts[0][1] > times.parts[0][0] >= 0.01
+    assert [sum(parts) for parts in times.parts] == pytest.approx(times.seconds, abs=1e-3)
 
 
 def test_parts_of_a_gpu_are_timed_by_events_that_wait_for_nothing(
@@ -102,42 +102,42 @@ def test_parts_of_a_gpu_are_timed_by_events_that_wait_for_nothing(
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: device)
     monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
     fake_nvml(monkeypatch, {})
-    laps = BatchTimes(gpu)
-    assert laps.joules is None
-    with laps.lap():
-        laps.mark()
+    times = BatchTimes(gpu)
+    assert times.joules is None
+    with times.batch():
+        times.mark()
         assert len(waits) == 1
-    assert laps.parts == [[1.5, 0.25]]
+    assert times.parts == [[1.5, 0.25]]
 
 
 def test_energy_is_that_of_all_packages_within_the_laps_alone(tmp_path: Path) -> None:
     first = package(tmp_path, "intel-rapl:0", 2_000_000)
     second = package(tmp_path, "intel-rapl:1", 0)
     core = package(tmp_path, "intel-rapl:0:0", 0)  # a part of the first
-    laps = BatchTimes(CPU, tmp_path)
-    with laps.lap():
+    times = BatchTimes(CPU, tmp_path)
+    with times.batch():
         first.write_text("5000000\n")
         second.write_text("1500000\n")
         core.write_text("900000\n")
     first.write_text("100000000\n")
-    with laps.lap():
+    with times.batch():
         second.write_text("2000000\n")
-    assert laps.joules == pytest.approx(3 + 1.5 + 0.5)
+    assert times.joules == pytest.approx(3 + 1.5 + 0.5)
 
 
 def test_a_counter_may_start_again_from_zero(tmp_path: Path) -> None:
     counter = package(tmp_path, "intel-rapl:0", 9_000_000, wraps_at=10_000_000)
-    laps = BatchTimes(CPU, tmp_path)
-    with laps.lap():
+    times = BatchTimes(CPU, tmp_path)
+    with times.batch():
         counter.write_text("500000\n")
-    assert laps.joules == pytest.approx(1.5)
+    assert times.joules == pytest.approx(1.5)
 
 
 def test_a_machine_that_tells_no_energy_has_none(tmp_path: Path) -> None:
-    laps = BatchTimes(CPU, tmp_path / "none")
-    with laps.lap():
+    times = BatchTimes(CPU, tmp_path / "none")
+    with times.batch():
         pass
-    assert laps.joules is None
+    assert times.joules is None
 
 
 def test_the_gpu_s_own_counter_is_read_in_joules(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,10 +145,10 @@ def test_the_gpu_s_own_counter_is_read_in_joules(monkeypatch: pytest.MonkeyPatch
     fake_nvml(monkeypatch, {"nvmlDeviceGetTotalEnergyConsumption": lambda gpu: next(readings)})
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
     monkeypatch.setattr("benchmark.runtime.batch_times._GpuClock", lambda _: _Clock())
-    laps = BatchTimes(GPU)
-    with laps.lap():
+    times = BatchTimes(GPU)
+    with times.batch():
         pass
-    assert laps.joules == 3.5
+    assert times.joules == 3.5
 
 
 @pytest.mark.parametrize(
