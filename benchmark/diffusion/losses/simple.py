@@ -37,7 +37,7 @@ class Simple(Loss):
         return error.mean()
 
     def of_variance(self, process: Process, x_0: Tensor, estimate: Estimate, t: Tensor) -> Tensor:
-        """Return λ L_vlb, estimated from the times that were drawn; see `Loss.of_variance`."""
+        """Return λ L_vlb, of shape (), estimated from the times t; see `Loss.of_variance`."""
         from benchmark.diffusion.variational import bound
 
         if not self.learned_variance:
