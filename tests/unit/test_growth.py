@@ -11,10 +11,10 @@ from benchmark.tools.speed.growth import (
     QUICK,
     Case,
     GrowthCurve,
-    Use,
-    alone_in,
+    ResourceUse,
     curve,
     grow,
+    in_new_process,
     sample,
 )
 
@@ -22,7 +22,7 @@ MEGABYTE = 1e6
 
 
 def made(sizes: list[int], seconds: list[float]) -> GrowthCurve:
-    return GrowthCurve("work", "samples", sizes, [Use(s, 500) for s in seconds])
+    return GrowthCurve("work", "samples", sizes, [ResourceUse(s, 500) for s in seconds])
 
 
 def test_the_exponent_is_the_slope_of_the_logarithms() -> None:
@@ -38,7 +38,9 @@ def test_what_is_small_beside_a_constant_does_not_count() -> None:
 
 def test_memory_of_sampling_does_not_grow_with_the_samples() -> None:
     """4032 more images of 64×64 pixels are 50 MB; with them 200 MB of float32 would be held."""
-    few, many = (alone_in(sample, Case(samples=n, resolution=64, steps=1)) for n in (64, 4096))
+    few, many = (
+        in_new_process(sample, Case(samples=n, resolution=64, steps=1)) for n in (64, 4096)
+    )
     images = (4096 - 64) * 64 * 64 * 3 / MEGABYTE
     assert many.megabytes - few.megabytes < images
 
