@@ -149,7 +149,7 @@ class Model(StrictModel):
     The images of a folder were made elsewhere, for example by a GAN, and are only evaluated.
     """
 
-    family: _Family = Field(description="The name in the tables: DDPM, DDIM, NCSN, SBGM-SDE")
+    family: _Family = Field(description="The name in the tables, as DDPM, NCSN, Flow or EDM")
     data: Name = Field(
         description="What is learnt; for ready weights, with what samples are compared"
     )

@@ -105,31 +105,41 @@ class Denoiser:
 
     def __call__(self, x: Tensor, t: float) -> Estimate:
         """Evaluate the network once on x: B×C×H×W, all at time t."""
-        alpha, sigma, condition = self._scales(t)
+        process = self.process
+        alpha, sigma, condition, scale = self._scales(t)
         conditions = torch.full((len(x),), condition, device=x.device)
-        output = self.network(x, conditions).to(x.dtype)  # of half precision under autocast
+        output = self.network(x if scale == 1 else scale * x, conditions)
+        output = output.to(x.dtype)  # of half precision under autocast
         self.evaluations += len(x)
-        estimate = estimate_from(self.prediction, output, x, alpha, sigma)
+        estimate = estimate_from(self.prediction, output, x, alpha, sigma, process.sigma_data)
         if not self.clip:
             return estimate
-        x0 = estimate.x0.clamp(*self.process.data_range)
+        x0 = estimate.x0.clamp(*process.data_range)
         confined = estimate_from("x0", x0, x, alpha, sigma)
         confined.variance = estimate.variance
         return confined
 
-    def _scales_of(self, t: float) -> tuple[float, float, Any]:
-        """Return α, σ and the condition of a time, as Python numbers."""
+    def _scales_of(self, t: float) -> tuple[float, float, Any, float]:
+        """Return α, σ, the condition and the input's factor of a time, as Python numbers."""
         process = self.process
-        return float(process.alpha(t)), float(process.sigma(t)), process.condition(t)
+        alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
+        return alpha, sigma, process.condition(t), float(process.input_scale(t))
 
 
 def estimate_from(
-    prediction: Prediction, output: Tensor, x: Tensor, alpha: Scale, sigma: Scale
+    prediction: Prediction,
+    output: Tensor,
+    x: Tensor,
+    alpha: Scale,
+    sigma: Scale,
+    sigma_data: float = 0.5,
 ) -> Estimate:
     """Return the estimate that follows from the output of a network.
 
-    It follows from x_t = α x_0 + σ ε. For v, α² + σ² need not be 1; for v and the velocity, α or σ
-    may be 0. An output of twice the channels of x predicts the variance too.
+    It follows from x_t = α x_0 + σ ε. For v, α² + σ² need not be 1; for v, the velocity and EDM's
+    prediction, α may be 0. EDM's is F of x_0 = c_skip x_t + c_out F, Karras et al. 2022, equation 7
+    and table 1, here of x_t/α and σ/α. An output of twice the channels of x predicts the variance
+    too.
 
     Args:
         prediction: the part of the estimate that the network predicts.
@@ -137,12 +147,18 @@ def estimate_from(
         x: the noisy images x_t, B×C×H×W.
         alpha: the factor α of the image: a number, or B×1×1×1.
         sigma: the standard deviation σ of the noise, likewise.
+        sigma_data: the standard deviation of pixels, which EDM's prediction alone needs.
     """
     if output.shape[1] == 2 * x.shape[1]:
         output, variance = output.chunk(2, dim=1)
-        estimate = estimate_from(prediction, output, x, alpha, sigma)
+        estimate = estimate_from(prediction, output, x, alpha, sigma, sigma_data)
         estimate.variance = variance
         return estimate
+    if prediction == "edm":
+        total = sigma**2 + (sigma_data * alpha) ** 2
+        image = (sigma_data**2 * alpha / total) * x
+        image = image + (sigma * sigma_data / total**0.5) * output
+        return Estimate(image, None, alpha, sigma, x)
     if prediction == "x0":
         return Estimate(output, None, alpha, sigma, x)
     if prediction == "velocity":

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.losses import LOSSES, Loss
-from benchmark.diffusion.processes.base import Prediction, Process, ends_in_noise
+from benchmark.diffusion.losses.base import Levels
+from benchmark.diffusion.processes.base import Prediction, Process
 
 EVERY = slice(None)
 
@@ -71,19 +72,19 @@ def loss_at(
         alpha, sigma = (table[t] for table in _tables(process, process.length, t.device))
     shape = (-1, *[1] * (x_0.ndim - 1))
     a, s = alpha.to(x_0.dtype).reshape(shape), sigma.to(x_0.dtype).reshape(shape)  # (B, 1, 1, 1)
+    scale = process.input_scale(t).to(x_0.dtype).reshape(shape)
     x_t = a * x_0 + s * eps
     condition = process.condition(t)
     if condition.is_floating_point():
         condition = condition.to(x_0.dtype)
-    output = network(x_t, condition)
+    output = network(scale * x_t, condition)
     prediction = prediction or process.prediction
-    estimate = estimate_from(prediction, output, x_t, a, s)
+    estimate = estimate_from(prediction, output, x_t, a, s, process.sigma_data)
     truth = Estimate(x_0, eps, a, s)
-    # Where x_t is noise alone, ε̂ is x_t whatever the network says.
-    target = prediction if ends_in_noise(process) else loss.target
-    difference = getattr(estimate, target) - getattr(truth, target)
+    space = loss.space(process, prediction)
+    difference = getattr(estimate, space) - getattr(truth, space)
     error = difference.square().flatten(1)  # (B, CHW)
-    weighed = loss.weigh(error, process, t, sigma)
+    weighed = loss.weigh(error, space, process, Levels(t, alpha, sigma))
     if estimate.variance is None:
         return weighed
     return weighed + loss.of_variance(process, x_0, estimate, t)

@@ -54,6 +54,13 @@ def timesteps(
     return np.ascontiguousarray(times, dtype=np.float64)
 
 
+def spacings_of(process: Process) -> tuple[Spacing, ...]:
+    """Return the spacings that a process has: `karras` is not defined where σ/α is infinite."""
+    if ends_in_noise(process):
+        return tuple(spacing for spacing in process.spacings if spacing != "karras")
+    return process.spacings
+
+
 def _leading(process: Process, points: int) -> Array:
     """Song et al. 2021 (DDIM), appendix D.2: ⌊c i⌋, here with c = T/points for any of them."""
     T = int(process.t_max) + 1
@@ -61,6 +68,8 @@ def _leading(process: Process, points: int) -> Array:
 
 
 def _trailing(process: Process, points: int) -> Array:
+    if process.length is None:
+        return process.spread(np.linspace(process.t_max, 0.0, points + 1)[:-1])
     T = process.t_max + 1
     # Rounding errors of `arange` add a time below 0 for some points, which `timesteps` cuts off.
     return np.round(np.arange(T, 0, -T / points)) - 1
@@ -68,13 +77,13 @@ def _trailing(process: Process, points: int) -> Array:
 
 def _linspace(process: Process, points: int) -> Array:
     even = np.linspace(process.t_min, process.t_max, points)[::-1]
-    return even.round() if process.length else even
+    return even.round() if process.length else process.spread(even)
 
 
 def _karras(process: Process, points: int) -> Array:
     """Karras et al. 2022, equation 5."""
-    if ends_in_noise(process):
-        others = " or ".join(spacing for spacing in process.spacings if spacing != "karras")
+    if "karras" not in spacings_of(process):
+        others = " or ".join(spacings_of(process))
         raise BenchmarkError(
             "spacing: karras is even in a power of σ/α, which is infinite at the last time of this "
             f"schedule: choose {others}"

@@ -15,6 +15,8 @@ from torch import Tensor
 from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.processes.discrete_ve import DiscreteVE
+from benchmark.diffusion.processes.edm import EDM
+from benchmark.diffusion.processes.flow import Flow
 from benchmark.diffusion.processes.sub_vp import SubVP
 from benchmark.diffusion.processes.ve import VE
 from benchmark.diffusion.processes.vp import VP
@@ -37,6 +39,8 @@ PROCESSES: dict[str, Process] = {
     "ve": VE(0.01, 10.0),
     "vp": VP(0.1, 20.0),
     "sub-vp": SubVP(0.1, 20.0),
+    "edm": EDM(0.002, 10.0),
+    "flow": Flow(),
 }
 
 torch.set_num_threads(1)  # the tensors are small
@@ -64,8 +68,9 @@ def gaussian(process: Process, mean: Tensor = MEAN, variance: Tensor = VARIANCE)
 
     def model(x: Tensor, t: float) -> Estimate:
         alpha, sigma = scales(process, t)
-        eps = sigma / (alpha**2 * variance + sigma**2) * (x - alpha * mean)
-        return estimate_from("eps", eps, x, alpha, sigma)
+        gain = (x - alpha * mean) / (alpha**2 * variance + sigma**2)
+        velocity = sigma * gain - (mean + alpha * variance * gain)
+        return estimate_from("velocity", velocity, x, alpha, sigma)
 
     return model
 
@@ -78,8 +83,10 @@ def mixture(process: Process, weights: Tensor, means: Tensor, std: float) -> Mod
         variance = alpha**2 * std**2 + sigma**2
         offsets = x[..., None] - alpha * means  # (B, D, K)
         share = torch.softmax(weights.log() - offsets**2 / (2 * variance), -1)
-        score = -(share * offsets).sum(-1) / variance
-        return estimate_from("score", score, x, alpha, sigma)
+        gain = offsets / variance
+        eps = sigma * (share * gain).sum(-1)
+        x0 = (share * (means + alpha * std**2 * gain)).sum(-1)
+        return estimate_from("velocity", eps - x0, x, alpha, sigma)
 
     return model
 

@@ -32,7 +32,7 @@ def samplers() -> str:
     rows += [("---",) * 6]
     for name, part in SAMPLERS.classes.items():
         families = "all" if part.families is None else ", ".join(part.families)
-        times = part.model_fields["spacing"].default or "usual"
+        times = part.model_fields["spacing"].default or part.usual_spacing or "usual"
         rows.append((f"`{name}`", part.paper, families, times, calls_of(name), options(part)))
     return markdown(rows)
 

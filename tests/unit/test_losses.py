@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from benchmark.diffusion.denoiser import estimate_from
+from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.losses.continuous import Continuous
 from benchmark.diffusion.losses.denoising_score_matching import DenoisingScoreMatching
+from benchmark.diffusion.losses.flow_matching import FlowMatching
 from benchmark.diffusion.losses.simple import Simple
 from benchmark.diffusion.objective import loss_at, objective
 from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.diffusion.schedules.flow import FlowSchedule
 from benchmark.diffusion.schedules.geometric import Geometric
 from benchmark.diffusion.schedules.linear import Linear
 from benchmark.diffusion.schedules.sub_vp import SubVPSchedule
@@ -159,8 +164,9 @@ class Grey(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         alpha, sigma = levels_of(self.process, condition)
-        exact = estimate_from("x0", self.x_0.expand_as(x), x.double(), alpha, sigma)
-        return (self.factor * getattr(exact, self.process.prediction)).float()
+        x_t = x.double() / self.process.input_scale(sigma)
+        exact = estimate_from("x0", self.x_0.expand_as(x), x_t, alpha, sigma)
+        return (self.factor * said(exact, self.process.prediction, x_t, self.process)).float()
 
 
 def test_times_of_training_are_drawn_evenly() -> None:
@@ -183,7 +189,7 @@ def test_times_of_an_sde_are_drawn_evenly_down_to_those_of_the_authors() -> None
 
 
 @pytest.mark.parametrize("kind", SCHEDULES.names())
-@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "score", "velocity"])
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "score", "velocity", "edm"])
 def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
     kind: str, prediction: Prediction
 ) -> None:
@@ -198,9 +204,10 @@ def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
             self.says = says
 
         def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-            alpha, sigma = (level.float() for level in levels_of(process, condition))
-            believed = estimate_from("x0", 0.1 * torch.ones_like(x), x, alpha, sigma)
-            return getattr(believed, self.says)
+            alpha, sigma = levels_of(process, condition)
+            x_t = x.double() / process.input_scale(sigma)
+            believed = estimate_from("x0", 0.1 * torch.ones_like(x_t), x_t, alpha, sigma)
+            return said(believed, self.says, x_t, process).float()
 
     losses = [
         objective(process, says)(Wrong(says), images, torch.Generator().manual_seed(5))
@@ -209,12 +216,25 @@ def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=0)
 
 
+def said(believed: Estimate, prediction: Prediction, x_t: Tensor, process: Process) -> Tensor:
+    """Return what a network puts out that believes this of x_t, and predicts that."""
+    if prediction != "edm":
+        return getattr(believed, prediction)  # type: ignore[no-any-return]
+    data, level = process.sigma_data, torch.as_tensor(believed.sigma / believed.alpha)
+    c_skip = data**2 / (level**2 + data**2)  # Karras et al. 2022, table 1
+    c_out = level * data / (level**2 + data**2).sqrt()
+    return (believed.x0 - c_skip * x_t / believed.alpha) / c_out
+
+
 def levels_of(process: Process, condition: Tensor) -> tuple[Tensor, Tensor]:
     """α and σ of what a network is conditioned on, B×1×1×1 each, in float64."""
-    times = np.linspace(0, process.t_max, process.length or 1_000_001)
-    told = process.condition(times)
-    order = np.argsort(told)
-    t = np.interp(condition.double().numpy(), told[order], times[order])
+    if process.family == "edm":
+        t = np.exp(4 * condition.double().numpy())
+    else:
+        times = np.linspace(0, process.t_max, process.length or 1_000_001)
+        told = process.condition(times)
+        order = np.argsort(told)
+        t = np.interp(condition.double().numpy(), told[order], times[order])
     levels = (torch.as_tensor(level(t)) for level in (process.alpha, process.sigma))
     alpha, sigma = (level[:, None, None, None] for level in levels)
     return alpha, sigma
@@ -227,3 +247,58 @@ def test_what_a_network_is_told_leads_back_to_the_time() -> None:
         alpha, sigma = levels_of(process, torch.tensor(told))
         assert alpha.flatten().tolist() == pytest.approx([float(process.alpha(t)) for t in ends])
         assert sigma.flatten().tolist() == pytest.approx([float(process.sigma(t)) for t in ends])
+
+
+@pytest.mark.parametrize("space", ["eps", "x0", "v", "velocity"])
+@pytest.mark.parametrize("gamma", [0.5, 5.0])
+def test_min_snr_is_the_least_of_snr_and_gamma_times_the_error_of_the_image(
+    space: str, gamma: float
+) -> None:
+    """Hang et al. 2023, section 3.4, where it is min(SNR, γ)/SNR of ε, and over SNR + 1 of v."""
+    process = Linear().process()
+    x_0, eps, t = noisy(process, [0, 100, 500, 999])
+    t = t.long()
+    weighted = Simple(loss_weight="min-snr", loss_space=space, min_snr_gamma=gamma)  # type: ignore[arg-type]
+    loss = loss_at(weighted, Score(), process, x_0, t, eps)
+    snr = torch.tensor(process.snr(t.numpy()))
+    alpha, sigma = torch.tensor(process.alpha(t.numpy())), torch.tensor(process.sigma(t.numpy()))
+    a, s = alpha[:, None, None, None], sigma[:, None, None, None]
+    x_t = a * x_0 + s * eps
+    error = (-x_t / 2 - eps).square().mean((1, 2, 3))  # of ε, which the network predicts
+    expected = (snr.clamp(max=gamma) / snr * error).mean()
+    assert float(loss) == pytest.approx(float(expected), rel=2e-4)
+
+
+def test_a_weight_that_is_stated_for_the_image_is_the_same_in_every_space() -> None:
+    process = FlowSchedule().process()
+    x_0, eps, t = noisy(process, [0.1, 0.5, 0.9, 0.99])
+    for weight in ("min-snr", "edm"):
+        losses = [
+            float(
+                loss_at(
+                    FlowMatching(loss_weight=weight, loss_space=space),  # type: ignore[arg-type]
+                    Score(),
+                    process,
+                    x_0.double(),
+                    t.double(),
+                    eps.double(),
+                )
+            )
+            for space in ("eps", "x0", "v", "velocity")
+        ]
+        assert losses == pytest.approx([losses[0]] * 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"min_snr_gamma": 3.0}, "min_snr_gamma: is of the weight min-snr"),
+        ({"likelihood_weighting": True, "loss_weight": "edm"}, "likelihood_weighting: is a weight"),
+        ({"likelihood_weighting": True, "loss_space": "x0"}, "likelihood_weighting: is a weight"),
+    ],
+)
+def test_weights_that_contradict_each_other_are_refused(
+    options: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        Continuous(**options)

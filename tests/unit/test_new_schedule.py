@@ -112,15 +112,17 @@ class StraightLoss(Loss):
     """E ‖u_θ(x_t, t) - (ε - x_0)‖², with times that are drawn logit-normal."""
 
     trains = "straight paths"
-    target = "velocity"
     kind: Literal["straight"] = "straight"
     spread: float = Field(default=1, gt=0)
+
+    def space(self, process, prediction):
+        return "velocity"
 
     def draw_times(self, process, count, generator):
         z = torch.randn(count, generator=generator, dtype=torch.float64)
         return (self.spread * z).sigmoid()
 
-    def weigh(self, error, process, t, sigma):
+    def weigh(self, error, space, process, levels):
         return error.mean()
 ''',
 }

@@ -44,7 +44,8 @@ def sample(
     name: str, process: Process, steps: int, indices: range, **options: object
 ) -> tuple[Tensor, Denoiser]:
     sampler = SAMPLERS.make(name, **options)
-    model = Denoiser(Halver(), process, "eps")
+    # at α = 0 noise says nothing of the image
+    model = Denoiser(Halver(), process, "eps" if process.alpha(process.t_max) else "velocity")
     noise = NoiseStream(0, indices, SHAPE, dtype=torch.float64)
     grid = sampler.plan(process, steps)
     x_T = process.prior(noise())

@@ -30,7 +30,8 @@ def test_does_the_page_list_every_sampler_and_every_schedule() -> None:
 def test_does_the_page_say_of_a_sampler_what_the_code_does(name: str) -> None:
     row, sampler = table("All samplers")[name], SAMPLERS.get(name)
     assert row["processes"] == ("all" if sampler.families is None else ", ".join(sampler.families))
-    assert row["times"] == (sampler.model_fields["spacing"].default or "usual")
+    stated = sampler.model_fields["spacing"].default or sampler.usual_spacing
+    assert row["times"] == (stated or "usual")
     assert row["options"] == options_of(sampler)
 
 

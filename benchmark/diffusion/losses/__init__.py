@@ -16,5 +16,7 @@ LOSSES: Parts[Loss] = Parts("loss", Loss, __name__)
 
 def loss_options() -> dict[str, FieldInfo]:
     """Return the options of all losses, by name, sorted."""
-    fields = [item for loss in LOSSES.classes.values() for item in loss.model_fields.items()]
-    return dict(sorted((name, field) for name, field in fields if name != "kind"))
+    fields: dict[str, FieldInfo] = {}
+    for loss in LOSSES.classes.values():
+        fields |= loss.model_fields
+    return {name: fields[name] for name in sorted(fields) if name != "kind"}

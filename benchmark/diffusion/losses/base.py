@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
-from benchmark.diffusion.processes.base import Prediction, Process
+from benchmark.diffusion.processes.base import Prediction, Process, ends_in_noise
 
 if TYPE_CHECKING:
     import torch
@@ -15,23 +15,41 @@ if TYPE_CHECKING:
 
     from benchmark.diffusion.denoiser import Estimate
 
+Space = Literal["eps", "x0", "v", "velocity"]  # in which squared errors are taken
+
 LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
 
 
+class Levels(NamedTuple):
+    """The noise of each image of a batch.
+
+    Attributes:
+        t: its time, B; in float64 where time is continuous.
+        alpha: α(t), B, in float64.
+        sigma: σ(t), B, in float64.
+    """
+
+    t: Tensor
+    alpha: Tensor
+    sigma: Tensor
+
+
 class Loss(StrictModel):
-    """E[w(t) ‖ŷ(x_t, t) - y‖²] with x_t = α(t) x_0 + σ(t) ε, where y is ε or what `target` says.
+    """E[w(t) ‖ŷ(x_t, t) - y‖²] with x_t = α(t) x_0 + σ(t) ε, where y is ε or what `space` says.
 
     A network that predicts something else than y is judged by the ŷ that follows from it, as
     ε̂ = -σ s from a score s. On a process that ends at α = 0, y is what the network predicts.
 
     Attributes:
         trains: what it is the loss of, in messages.
-        target: of what the squared errors are.
     """
 
     trains: ClassVar[str]
-    target: ClassVar[Prediction] = "eps"
     kind: str
+
+    def space(self, process: Process, prediction: Prediction) -> Space:
+        """Return what y is for networks of this prediction."""
+        return _space_of(prediction) if ends_in_noise(process) else "eps"
 
     def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
         """Draw times uniformly, shape (count,): integers, or float64 in continuous time."""
@@ -45,14 +63,14 @@ class Loss(StrictModel):
         return least + (process.t_max - least) * even
 
     @abstractmethod
-    def weigh(self, error: Tensor, process: Process, t: Tensor, sigma: Tensor) -> Tensor:
+    def weigh(self, error: Tensor, space: Space, process: Process, levels: Levels) -> Tensor:
         """Return the loss of a batch, a scalar.
 
         Args:
             error: (ŷ - y)² of each image and pixel, B×CHW.
+            space: what y is.
             process: the process that is learnt.
-            t: the times of the images, B; in float64 where time is continuous.
-            sigma: σ(t), B, in float64.
+            levels: the noise of the images.
         """
 
     def of_variance(self, process: Process, x_0: Tensor, estimate: Estimate, t: Tensor) -> Tensor:
@@ -72,3 +90,8 @@ class Loss(StrictModel):
             "that this network makes: learned_variance on a discrete VP schedule would, or a "
             "network of as many channels as images have"
         )
+
+
+def _space_of(prediction: Prediction) -> Space:
+    """Return the prediction, or x_0 where that is what a network's output is a part of."""
+    return prediction if prediction in ("eps", "v", "velocity") else "x0"

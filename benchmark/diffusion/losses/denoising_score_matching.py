@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.losses.base import Loss
+from benchmark.diffusion.losses.base import Levels, Loss, Space
 from benchmark.diffusion.processes.base import Process
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ class DenoisingScoreMatching(Loss):
         description="p of λ(σ) = σ^p in the loss of a geometric schedule; null: 2, as in the paper",
     )
 
-    def weigh(self, error: Tensor, process: Process, t: Tensor, sigma: Tensor) -> Tensor:
+    def weigh(self, error: Tensor, space: Space, process: Process, levels: Levels) -> Tensor:
         """Return the sum over pixels of `error`, B×CHW, as in the paper, and the mean over images.
 
         As s = -ε̂/σ, the squared error of the score is that of the noise over σ²: w = ½ σ^(p-2).
         With the paper's p = 2 all noise levels have the same weight.
         """
         p = 2.0 if self.anneal_power is None else self.anneal_power
-        return 0.5 * (sigma ** (p - 2) * error.sum(1)).mean()
+        return 0.5 * (levels.sigma ** (p - 2) * error.sum(1)).mean()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.losses.base import Loss
+from benchmark.diffusion.losses.weighted import Weighted
 from benchmark.diffusion.processes.base import Process
 
 if TYPE_CHECKING:
@@ -17,24 +17,21 @@ if TYPE_CHECKING:
 VLB_WEIGHT = 0.001  # λ, Nichol and Dhariwal 2021, section 3.1
 
 
-class Simple(Loss):
-    """L_simple = E ‖ε - ε_θ(x_t, t)‖², Ho et al. 2020, equation 14.
+class Simple(Weighted):
+    """L_simple = E ‖ε - ε_θ(x_t, t)‖², Ho et al. 2020, equation 14, the mean over pixels.
 
     With learned variances it is L_hybrid = L_simple + λ L_vlb, Nichol and Dhariwal 2021, equation
     16, where L_vlb, the sum over all T times, is in bits per pixel value, as in the authors' code.
     """
 
     trains = "discrete VP schedules"
+    usual_space = "eps"
     kind: Literal["simple"] = "simple"
     learned_variance: bool = Field(
         default=False,
         description="The network predicts the variance of each step too, trained by 0.001 L_vlb "
         "(L_hybrid, Nichol and Dhariwal 2021, equation 16)",
     )
-
-    def weigh(self, error: Tensor, process: Process, t: Tensor, sigma: Tensor) -> Tensor:
-        """Return the mean over images and pixels, so that w(t) = 1."""
-        return error.mean()
 
     def of_variance(self, process: Process, x_0: Tensor, estimate: Estimate, t: Tensor) -> Tensor:
         """Return λ L_vlb, of shape (), estimated from the times t; see `Loss.of_variance`."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array: TypeAlias = NDArray[np.floating[Any]]
-Prediction = Literal["eps", "x0", "v", "score", "velocity"]
+Prediction = Literal["eps", "x0", "v", "score", "velocity", "edm"]
 Condition = Literal["time", "level", "sigma"]
 OnceSpacing = Literal["leading", "linspace", "trailing", "karras"]  # every time at most once
 Spacing = Literal[OnceSpacing, "repeat"]
@@ -30,11 +30,12 @@ class Process(ABC):
         loss: the name of what a training minimises; its options are those of the training.
         spacings: the grids of times that make sense, the usual one first.
         prediction: what the networks of its paper predict.
-        conditioned_on: what `condition` returns. `time`: a number from 0 to about 1000; `level`:
-            the index of a noise level, from 0 for the most noise; `sigma`: the standard deviation
-            of the noise.
+        conditioned_on: what `condition` returns. `time`: a number that grows with the noise, such
+            as one from 0 to about 1000; `level`: the index of a noise level, from 0 for the most
+            noise; `sigma`: the standard deviation of the noise.
         clips: whether the sampler of its paper confines x_0 to the range of images.
         data_range: the range of pixel values in which σ is stated.
+        sigma_data: the standard deviation of pixels, which the prediction `edm` is scaled by.
     """
 
     family: ClassVar[str]
@@ -44,6 +45,7 @@ class Process(ABC):
     conditioned_on: ClassVar[Condition] = "time"
     clips: ClassVar[bool] = False
     data_range: tuple[float, float] = (-1.0, 1.0)
+    sigma_data: float = 0.5
 
     @property
     def length(self) -> int | None:
@@ -91,6 +93,14 @@ class Process(ABC):
     def snr(self, t: Any) -> Any:
         """Return the signal-to-noise ratio α²/σ²."""
         return (self.alpha(t) / self.sigma(t)) ** 2
+
+    def spread(self, u: Array) -> Array:
+        """Return the times that a sampler takes in place of evenly spaced ones, u."""
+        return u
+
+    def input_scale(self, t: Any) -> Any:
+        """Return the factor of x_t with which the network is given it, shaped like t."""
+        return t * 0 + 1.0
 
     def condition(self, t: Any) -> Any:
         """Return what the network is told at time t, see `conditioned_on`; shaped like t."""

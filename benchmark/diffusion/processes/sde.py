@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
-from benchmark.diffusion.processes.base import Process
+from benchmark.diffusion.processes.base import Process, Spacing
 
 
 class SDE(Process):
-    """A process in continuous time t ∈ (0, 1], dx = f(t) x dt + g(t) dw, Song et al. 2021."""
+    """A process in continuous time, dx = f(t) x dt + g(t) dw, Song et al. 2021.
+
+    One whose mean is no multiple of x alone adds k(t) x_0 to the drift. Time is reversed by
+    dx = (f x + k x̂_0 - g² ∇ log p) dt + g dw̄, and the probability flow has ½ g² for g².
+    """
 
     loss = "continuous"
-    spacings = ("linspace", "karras")
+    spacings: ClassVar[tuple[Spacing, ...]] = ("linspace", "karras")
     t_end: float
 
     @property
@@ -28,6 +32,10 @@ class SDE(Process):
     @abstractmethod
     def drift(self, t: Any) -> Any:
         """Return f(t), the factor of x in the drift."""
+
+    def pull(self, t: Any) -> Any:
+        """Return k(t), the factor of x_0 in the drift, shaped like t."""
+        return t * 0.0
 
     @abstractmethod
     def diffusion(self, t: Any) -> Any:

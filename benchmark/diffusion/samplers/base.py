@@ -11,6 +11,7 @@ from pydantic import Field
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
 from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
+from benchmark.diffusion.timesteps import spacings_of
 from benchmark.diffusion.timesteps import timesteps as space
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ class Sampler(StrictModel):
     Attributes:
         paper: the paper that defines it, in Markdown.
         families: the processes for which it is defined; None: all.
+        usual_spacing: how its times are spaced if nothing is said, on processes that have this
+            spacing; None: as is usual for the process.
         drop_last: whether its last step starts before the first time; see `timesteps`.
-        even_on_sdes: whether in continuous time it is defined for evenly spaced times alone.
+        even_on_sdes: whether in continuous time it is defined for evenly spaced times alone, where
+            the process has them.
         divides_by_alpha: whether its formulas divide by α, so that it cannot start where α is 0.
         diffusers: the scheduler of diffusers that takes the same steps and has the same options.
         adaptive: whether it chooses its steps itself, for each image, to the tolerances `atol` and
@@ -43,6 +47,7 @@ class Sampler(StrictModel):
 
     paper: ClassVar[str] = "–"
     families: ClassVar[tuple[str, ...] | None] = None
+    usual_spacing: ClassVar[OnceSpacing | None] = None
     drop_last: ClassVar[bool] = False
     even_on_sdes: ClassVar[bool] = False
     divides_by_alpha: ClassVar[bool] = False
@@ -93,8 +98,11 @@ class Sampler(StrictModel):
                 f"sampler: {self.kind} is not defined for a {process.family} process: "
                 f"it is for {', '.join(self.families)}"
             )
-        spacing = self.spacing or process.spacings[0]
-        if self.even_on_sdes and process.length is None and spacing != "linspace":
+        known = spacings_of(process)
+        usual = self.usual_spacing if self.usual_spacing in known else None
+        spacing = self.spacing or usual or known[0]
+        is_even = spacing == "linspace" or "linspace" not in known
+        if self.even_on_sdes and process.length is None and not is_even:
             raise BenchmarkError(
                 f"spacing: {self.kind} on a {process.family} process is not defined for {spacing}: "
                 "choose linspace"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import SpacingOption
 from benchmark.diffusion.samplers.multistep import (
     FEW_STEPS,
     FinalSigma,
@@ -32,10 +31,9 @@ class DEIS(Multistep):
     """
 
     paper = "[Zhang and Chen 2022](https://arxiv.org/abs/2204.13902), in log σ/α"
+    usual_spacing = "linspace"
     drop_last = True
-    divides_by_alpha = True
     kind: Literal["deis"] = "deis"
-    spacing: SpacingOption = "linspace"
     solver_order: int = Field(
         default=3, ge=1, le=3, description="Number of predictions in a step; 1: DDIM"
     )
@@ -61,4 +59,4 @@ class DEIS(Multistep):
         is_short = self.lower_order_final and steps < FEW_STEPS
         found = orders(steps, self.solver_order, is_short, self.final_sigmas_type)
         predictors = [path.predictor(i, order) for i, order in enumerate(found)]
-        return solve(model, x_T, timesteps, callback, predictors, predict_x0=False)
+        return solve(model, x_T, timesteps, callback, predictors, path.predicted)

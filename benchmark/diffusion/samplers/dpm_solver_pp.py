@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption
+from benchmark.diffusion.samplers.base import Sampler
 from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ class DPMSolverPP(Sampler):
     """
 
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), algorithm 2 (2M)"
+    usual_spacing = "linspace"
     drop_last = True
     diffusers = "DPMSolverMultistepScheduler"
     kind: Literal["dpm-solver++"] = "dpm-solver++"
-    spacing: SpacingOption = "linspace"
     final_sigmas_type: FinalSigma = "zero"
     lower_order_final: bool = Field(
         default=True, description="Take the last of fewer than 15 steps at first order"
@@ -49,4 +49,4 @@ class DPMSolverPP(Sampler):
         # The formulas of orders 1 and 2 in the data prediction are those of UniPC's predictor.
         path = Path(process, timesteps, self.final_sigmas_type, predict_x0=True, solver_type="bh2")
         predictors = [path.predictor(i, order) for i, order in enumerate(found)]
-        return solve(model, x_T, timesteps, callback, predictors, predict_x0=True)
+        return solve(model, x_T, timesteps, callback, predictors, path.predicted)

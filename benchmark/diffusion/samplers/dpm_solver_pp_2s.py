@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from benchmark.diffusion.processes.base import Array, Process, levels
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption, blend, rows
+from benchmark.diffusion.samplers.base import Sampler, blend, rows
 from benchmark.diffusion.samplers.multistep import FinalSigma
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ class DPMSolverPP2S(Sampler):
     """
 
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), algorithm 1 (2S)"
+    usual_spacing = "linspace"
     drop_last = True
     diffusers = "DPMSolverSinglestepScheduler"
     kind: Literal["dpm-solver++2s"] = "dpm-solver++2s"
-    spacing: SpacingOption = "linspace"
     final_sigmas_type: FinalSigma = "zero"
 
     def sample(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption
+from benchmark.diffusion.samplers.base import Sampler
 from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ class DPMSolverPP3M(Sampler):
     """
 
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), proposition 4.1 (3M)"
+    usual_spacing = "linspace"
     drop_last = True
     kind: Literal["dpm-solver++3m"] = "dpm-solver++3m"
-    spacing: SpacingOption = "linspace"
     final_sigmas_type: FinalSigma = "zero"
     lower_order_final: bool = Field(
         default=True, description="Lower the order of the last of fewer than 15 steps, to 1 at last"
@@ -49,4 +49,4 @@ class DPMSolverPP3M(Sampler):
         # With "bh2" a step of two predictions is that of 2M, as in the authors' code.
         path = Path(process, timesteps, self.final_sigmas_type, predict_x0=True, solver_type="bh2")
         predictors = [path.predictor(i, order) for i, order in enumerate(found)]
-        return solve(model, x_T, timesteps, callback, predictors, predict_x0=True)
+        return solve(model, x_T, timesteps, callback, predictors, path.predicted)

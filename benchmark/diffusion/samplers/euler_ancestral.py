@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.samplers.base import SpacingOption
 from benchmark.diffusion.samplers.ddim import DDIM
 
 
@@ -18,9 +17,9 @@ class EulerAncestral(DDIM):
     """
 
     paper = "[Crowson](https://github.com/crowsonkb/k-diffusion), `sample_euler_ancestral`"
+    usual_spacing = "linspace"
     diffusers = "EulerAncestralDiscreteScheduler"
     kind: Literal["euler-ancestral"] = "euler-ancestral"  # type: ignore[assignment]
-    spacing: SpacingOption = "linspace"
     eta: float = Field(
         default=1.0, ge=0, le=1, description="0: Euler's method, which is DDIM; 1: ancestral noise"
     )

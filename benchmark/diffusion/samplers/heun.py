@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption
+from benchmark.diffusion.samplers.base import Sampler
 from benchmark.diffusion.samplers.runge_kutta import FAMILIES, Tableau, solve
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ class Heun(Sampler):
 
     paper = "[Karras et al. 2022](https://arxiv.org/abs/2206.00364), algorithm 1"
     families = FAMILIES
+    usual_spacing = "karras"
     kind: Literal["heun"] = "heun"
-    spacing: SpacingOption = "karras"
 
     def sample(
         self,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.processes.base import Array, Process, levels
-from benchmark.diffusion.samplers.base import rows
+from benchmark.diffusion.ode import ODE
+from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers.multistep import Formula, Multistep, solve
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ EXTRAPOLATION = {
 
 
 class IPNDM(Multistep):
-    """Takes DDIM's step with ε̂ that is extrapolated from the last predictions.
+    """Takes Euler's step with a slope of the ODE that is extrapolated from the last ones.
 
     The pseudo linear multistep method of Liu et al. 2022 (PNDM), improved in Zhang and Chen 2022
     (DEIS): early steps take the predictions that there are, at no further evaluation. The factors
@@ -33,7 +34,6 @@ class IPNDM(Multistep):
     """
 
     paper = "[Zhang and Chen 2022](https://arxiv.org/abs/2204.13902), iPNDM"
-    divides_by_alpha = True
     kind: Literal["ipndm"] = "ipndm"
     solver_order: int = Field(
         default=4, ge=1, le=4, description="Number of predictions in a step; 1: DDIM"
@@ -49,11 +49,11 @@ class IPNDM(Multistep):
         callback: Callback | None = None,
     ) -> Tensor:
         """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
-        alpha, sigma = levels(process, timesteps)
-        keep = alpha[1:] / alpha[:-1]
-        of_eps = sigma[1:] - keep * sigma[:-1]  # DDIM: x_s = α_s (x_t - σ_t ε̂)/α_t + σ_s ε̂
+        ode = ODE(process)
         predictors = []
-        for i, (keep_t, of_eps_t) in enumerate(rows(keep, of_eps)):
+        for i, (start, end) in enumerate(pairwise(ode.points(timesteps))):
+            step = end.scale * (end.u - start.u)
             factors = EXTRAPOLATION[min(i + 1, self.solver_order)]
-            predictors.append(Formula(keep_t, [of_eps_t * factor for factor in factors]))
-        return solve(model, x_T, timesteps, callback, predictors, predict_x0=False)
+            keep = end.scale / start.scale
+            predictors.append(Formula(keep, [step * factor for factor in factors]))
+        return solve(model, x_T, timesteps, callback, predictors, ode.slope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from benchmark.diffusion.samplers.base import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from benchmark.diffusion.denoiser import Estimate
     from benchmark.diffusion.samplers.base import Callback, Model
 
 FinalSigma = Annotated[
@@ -54,14 +55,18 @@ class Multistep(Sampler):
 class Formula(NamedTuple):
     """A linear multistep formula, x_t = keep x_s + Σ factor m of predictions m.
 
+    A step from α = 0, where the noise says nothing of the image, is of x̂_0 alone.
+
     Attributes:
         keep: the factor of the state at the step's beginning.
         factors: of the prediction at the step's beginning, of those before it, newest first, and in
             a corrector of that at its end.
+        of_x0: whether its one prediction is x̂_0, whatever the others are.
     """
 
     keep: float
     factors: list[float]
+    of_x0: bool = False
 
     def __call__(self, x: Tensor, predictions: Iterable[Tensor]) -> Tensor:
         """Return the state at the step's end from that at its beginning, x, and predictions."""
@@ -98,30 +103,44 @@ class Path:
         solver_type: SolverType | Literal["exact"],
     ) -> None:
         end = None if final_sigmas_type == "zero" else process.t_min
-        alpha, sigma = levels(process, timesteps, end)
+        self._alpha, self._sigma = alpha, sigma = levels(process, timesteps, end)
         self._a, self._b = (sigma, alpha) if predict_x0 else (alpha, sigma)
-        with np.errstate(divide="ignore"):  # at the clean image, and at noise alone, z is infinite
+        with np.errstate(divide="ignore"):  # at the clean image, and at α = 0, z is infinite
             self._z = np.log(self._a) - np.log(self._b)
-        self._solver_type = solver_type
+        self._predict_x0, self._solver_type = predict_x0, solver_type
+
+    def predicted(self, estimate: Estimate) -> Tensor:
+        """Return the prediction of which the formulas are: B×C×H×W."""
+        return estimate.x0 if self._predict_x0 else estimate.eps
 
     def predictor(self, i: int, order: int) -> Formula:
         """Return the formula of step `i` from the predictions at its beginning and before."""
         return self._step(i, order, [])
 
-    def corrector(self, i: int, order: int) -> Formula:
-        """Return the formula of step `i` that also takes the prediction at its end."""
-        return self._step(i, order, [1.0])
+    def corrector(self, i: int, order: int) -> Formula | None:
+        """Return the formula of step `i` that also takes the prediction at its end.
+
+        None for a step from α = 0, in which no polynomial in z is defined.
+        """
+        return self._step(i, order, [1.0]) if self._alpha[i] else None
 
     def _step(self, i: int, order: int, beyond: list[float]) -> Formula:
-        """Return the formula from predictions at z_s + r h; `beyond`: r of those not before it."""
+        """Return the formula from predictions at z_s + r h; `beyond`: r of those not before it.
+
+        A prediction at α = 0 is infinitely far away: the polynomial is one through the others.
+        """
+        if not self._alpha[i]:
+            return Formula(
+                float(self._sigma[i + 1] / self._sigma[i]), [float(self._alpha[i + 1])], of_x0=True
+            )
         keep = float(self._a[i + 1] / self._a[i])
         gain = float(self._b[i + 1] - keep * self._b[i])  # b_t (1 - e^h)
         h = self._z[i + 1] - self._z[i]
         if h == 0:  # the grid ends at the least noise: stay there
             return Formula(keep, [gain] + [0.0] * (order - 1 + len(beyond)))
         r = np.array([(self._z[i - k] - self._z[i]) / h for k in range(1, order)] + beyond)
+        near = np.isfinite(r)
         factors = np.zeros(len(r))
-        near = np.isfinite(r) & np.isfinite(h)  # no polynomial goes through a point at infinity
         factors[near] = -self._b[i + 1] * self._weights(h, r[near]) / r[near]
         return Formula(keep, [gain - float(factors.sum()), *factors.tolist()])
 
@@ -169,7 +188,7 @@ def solve(
     timesteps: Array,
     callback: Callback | None,
     predictors: list[Formula],
-    predict_x0: bool,
+    predicted: Callable[[Estimate], Tensor],
     correctors: list[Formula | None] | None = None,
 ) -> Tensor:
     """Return x_0: B×C×H×W, once all steps are taken.
@@ -180,7 +199,7 @@ def solve(
         timesteps: N descending times.
         callback: called with (i, t, x_t, x̂_0) at each step.
         predictors: the formula of each step.
-        predict_x0: whether the formulas are of predictions x̂_0, or ε̂.
+        predicted: what of an estimate the formulas are of: x̂_0, ε̂ or a slope.
         correctors: by which the step that led to the state of their index is taken once more, when
             the prediction there is known; None: it is not. Left out: no step is.
     """
@@ -194,9 +213,10 @@ def solve(
         estimate = model(x, t)
         if callback:
             callback(i, t, x, estimate.x0)
-        prediction = estimate.x0 if predict_x0 else estimate.eps
+        prediction = predicted(estimate)
         if correct:
             x = correct(start, [*before[: len(correct.factors) - 1], prediction])
         before = [prediction, *before][:longest]
-        start, x = x, predict(x, before[: len(predict.factors)])
+        used = [estimate.x0] if predict.of_x0 else before[: len(predict.factors)]
+        start, x = x, predict(x, used)
     return x

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption, blend, rows
+from benchmark.diffusion.samplers.base import Sampler, blend, rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 class PredictorCorrector(Sampler):
     """Alternates Langevin steps and the reverse of the forward chain, Song et al. 2021.
 
-    Algorithms 2 and 3 with the reverse diffusion predictor of equation 46.
+    Algorithms 2 and 3 with the reverse diffusion predictor of equation 46. A flow is left out: the
+    chain of its first step keeps nothing of x, which is far from the small steps of a predictor.
     """
 
     paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), algorithms 2 to 5"
+    families = ("vp-discrete", "ve-discrete", "ve", "vp", "sub-vp", "edm")
+    usual_spacing = "linspace"
     even_on_sdes = True
     divides_by_alpha = True
     kind: Literal["predictor-corrector"] = "predictor-corrector"
-    spacing: SpacingOption = "linspace"
     snr: float = Field(default=0.16, gt=0, le=100, description="r of algorithms 4 and 5")
     corrections: int = Field(default=1, ge=0, le=1000, description="M of algorithms 2 and 3")
     order: Literal["corrector-first", "predictor-first"] = Field(

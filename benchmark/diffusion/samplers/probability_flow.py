@@ -9,7 +9,7 @@ from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array
 from benchmark.diffusion.processes.sde import SDE
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption
+from benchmark.diffusion.samplers.base import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class ProbabilityFlow(Sampler):
-    """Solves dx/dt = f x - ½ g² ∇ log p backwards, Song et al. 2021, equation 13.
+    """Solves dx/dt = f x + k x̂_0 - ½ g² ∇ log p backwards, Song et al. 2021, equation 13.
+
+    k is 0 but for a flow, whose drift is -x_0.
 
     scipy's `solve_ivp` chooses the steps between the first and the last of the times; the expected
     clean image follows. Each image is solved by itself: solved together, the error of one would
@@ -26,11 +28,11 @@ class ProbabilityFlow(Sampler):
     """
 
     paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), equation 13"
-    families = ("ve", "vp", "sub-vp")
+    families = ("ve", "vp", "sub-vp", "edm", "flow")
+    usual_spacing = "linspace"
     even_on_sdes = True
     adaptive = True
     kind: Literal["probability-flow"] = "probability-flow"
-    spacing: SpacingOption = "linspace"
     method: Literal["RK45", "RK23", "DOP853"] = Field(
         default="RK45", description="Of scipy's solve_ivp"
     )
@@ -66,8 +68,10 @@ class ProbabilityFlow(Sampler):
 
         def slope(t: float, flat: Array) -> Array:
             x = x_T.new_tensor(flat).reshape(x_T.shape)
-            score = model(x, t).score
-            dx = process.drift(t) * x - 0.5 * process.diffusion(t) ** 2 * score  # equation 13
+            estimate, pull = model(x, t), process.pull(t)
+            dx = process.drift(t) * x - 0.5 * process.diffusion(t) ** 2 * estimate.score
+            if pull:
+                dx = dx + pull * estimate.x0
             return np.asarray(dx.double().cpu()).ravel()
 
         start = np.asarray(x_T.double().cpu()).ravel()

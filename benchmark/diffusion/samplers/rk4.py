@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption
+from benchmark.diffusion.samplers.base import Sampler
 from benchmark.diffusion.samplers.runge_kutta import FAMILIES, Tableau, solve
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class RungeKutta4(Sampler):
 
     paper = "[Hairer et al. 1993](https://doi.org/10.1007/978-3-540-78862-1), II.1, table 1.2"
     families = FAMILIES
+    usual_spacing = "karras"
     kind: Literal["rk4"] = "rk4"
-    spacing: SpacingOption = "karras"
 
     def sample(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The processes whose networks can be evaluated at any noise level. Those of discrete VE noise know
 # nothing of what is between the levels.
-FAMILIES = ("vp-discrete", "ve", "vp", "sub-vp")
+FAMILIES = ("vp-discrete", "ve", "vp", "sub-vp", "edm", "flow")
 
 
 class Tableau(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process, levels
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption, blend, rows
+from benchmark.diffusion.samplers.base import Sampler, blend, rows
 from benchmark.diffusion.samplers.multistep import FEW_STEPS
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class SDEDPMSolverPP(Sampler):
     """
 
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), section 4.3"
+    usual_spacing = "linspace"
     drop_last = True
     kind: Literal["sde-dpm-solver++"] = "sde-dpm-solver++"
-    spacing: SpacingOption = "linspace"
     lower_order_final: bool = Field(
         default=True, description="Take the last of fewer than 15 steps at first order"
     )

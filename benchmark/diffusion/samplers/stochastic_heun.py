@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from benchmark.core.strict_model import NotNegative, Positive
 from benchmark.diffusion.ode import ODE
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler, SpacingOption, rows
+from benchmark.diffusion.samplers.base import Sampler, rows
 from benchmark.diffusion.samplers.heun import HEUN
 from benchmark.diffusion.samplers.runge_kutta import EULER, FAMILIES, step
 
@@ -33,8 +33,8 @@ class StochasticHeun(Sampler):
 
     paper = "[Karras et al. 2022](https://arxiv.org/abs/2206.00364), algorithm 2"
     families = FAMILIES
+    usual_spacing = "karras"
     kind: Literal["stochastic-heun"] = "stochastic-heun"
-    spacing: SpacingOption = "karras"
     s_churn: NotNegative = Field(
         default=40.0, description="N times the share by which each of N steps raises σ/α"
     )

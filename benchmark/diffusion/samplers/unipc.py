@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import SpacingOption, check_signal
 from benchmark.diffusion.samplers.multistep import (
     FinalSigma,
     Multistep,
@@ -33,10 +32,10 @@ class UniPC(Multistep):
     """
 
     paper = "[Zhao et al. 2023](https://arxiv.org/abs/2302.04867), algorithms 1 and 2"
+    usual_spacing = "linspace"
     drop_last = True
     diffusers = "UniPCMultistepScheduler"
     kind: Literal["unipc"] = "unipc"
-    spacing: SpacingOption = "linspace"
     solver_order: int = Field(default=2, ge=1, le=4, description="p of the paper")
     solver_type: SolverType = Field(
         default="bh2", description="B(h) of the paper: h (bh1), or e^h - 1 (bh2)"
@@ -52,13 +51,6 @@ class UniPC(Multistep):
     )
     final_sigmas_type: FinalSigma = "zero"
 
-    def plan(self, process: Process, steps: int) -> Array:
-        """Return the times, of shape (N,); see `Sampler.plan`."""
-        times = super().plan(process, steps)
-        if not self.predict_x0:
-            check_signal(f"{self.kind} with predict_x0 false", process, times)
-        return times
-
     def sample(
         self,
         model: Model,
@@ -69,14 +61,15 @@ class UniPC(Multistep):
         callback: Callback | None = None,
     ) -> Tensor:
         """Return x_0, B×C×H×W, by algorithms 1 and 2, without `noise`; see `Sampler.sample`."""
-        predict_x0 = self.predict_x0
         steps = orders(
             len(timesteps), self.solver_order, self.lower_order_final, self.final_sigmas_type
         )
-        path = Path(process, timesteps, self.final_sigmas_type, predict_x0, self.solver_type)
+        path = Path(process, timesteps, self.final_sigmas_type, self.predict_x0, self.solver_type)
         predictors = [path.predictor(i, order) for i, order in enumerate(steps)]  # algorithm 2
         correctors = [  # algorithm 1
             None if i in self.disable_corrector else path.corrector(i, order)
             for i, order in enumerate(steps[:-1])
         ]
-        return solve(model, x_T, timesteps, callback, predictors, predict_x0, [None, *correctors])
+        return solve(
+            model, x_T, timesteps, callback, predictors, path.predicted, [None, *correctors]
+        )
