@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, get_args
@@ -174,12 +175,18 @@ def metric_name(record: Record, column: str) -> str:
     return column
 
 
-def floor_of(row: Row, rows: Iterable[Row]) -> Value | None:
-    """Return the distance of as many held-out images as this row has images, where measured."""
+def floor_of(row: Row, rows: Iterable[Row], n: int | None = None) -> Value | None:
+    """Return the distance of as many held-out images as this row has images, where measured.
+
+    Args:
+        row: what is measured.
+        rows: all rows of the run.
+        n: the number of images; by default all that the row has.
+    """
     if row.protocol is None or row.is_floor:
         return None
     floors = [other for other in rows if other.is_floor and comparable(other) == comparable(row)]
-    return floors[0].distances.get(row.protocol.n_fake) if floors else None
+    return floors[0].distances.get(n or row.protocol.n_fake) if floors else None
 
 
 def seeds_of(row: Row, rows: Iterable[Row]) -> list[Value]:
@@ -192,6 +199,15 @@ def comparable(row: Row) -> tuple[object, ...]:
     """Return what two distances must have in common, besides n, to be compared."""
     assert row.protocol
     return tuple(row.protocol.model_dump(exclude={"n_fake"}).values())
+
+
+def common_size(rows: Iterable[Row]) -> int | None:
+    """Return the number of images at which most of some rows are measured, of several the largest.
+
+    None: none of them has a distance.
+    """
+    counts = Counter(n for row in rows for n in row.distances)
+    return max(counts, key=lambda n: (counts[n], n), default=None)
 
 
 def timed_alike(row: Row) -> dict[str, object]:
@@ -217,6 +233,12 @@ def name_of(cell: Cell) -> str:
     schedule, sampler, steps = cell.sampling
     named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
     return f"{cell.family} {schedule}{named} {steps}"
+
+
+def title_of(cell: Cell) -> str:
+    """Name a cell and say where its weights are from."""
+    origin = {"pretrained": ", pretrained", "elsewhere": ", made elsewhere"}
+    return name_of(cell) + origin.get(cell.weights, "")
 
 
 def rank_of(cell: Cell) -> int:

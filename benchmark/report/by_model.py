@@ -10,46 +10,69 @@ from matplotlib.figure import Figure
 
 from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, find_published
-from benchmark.records.record import Cell
-from benchmark.records.rows import Row, floor_of, in_table, name_of, rank_of, table_names
+from benchmark.records.rows import (
+    Row,
+    common_size,
+    floor_of,
+    in_table,
+    name_of,
+    rank_of,
+    table_names,
+)
+from benchmark.records.timing import Timing
 from benchmark.report import style
 from benchmark.report.formats import BUSY
-from benchmark.report.panels import distance_label, is_wide, no_distance_note, unique_handles
-
-FLOOR_LABEL = "as many held-out images"
-
-ON_BUSY = f"{BUSY} the machine was busy: compares with no other"
-
-FLOOR_HEIGHT = 0.7  # of a line's
+from benchmark.report.panels import (
+    BAR,
+    BATCH,
+    FLOOR,
+    ON_BUSY,
+    PUBLISHED,
+    distance_label,
+    draw_interval,
+    ends,
+    legend,
+    no_distance_note,
+    scale,
+)
+from benchmark.report.saving import tell
+from benchmark.report.verdict_tables import interval
 
 
 def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> Figure | None:
-    """Draw the Fréchet distance of every cell and control, and before it the floor at its n."""
+    """Draw the Fréchet distance of every cell and control, and behind it the floor as a band.
+
+    All distances of a panel are of equally many images, as many as most of its rows have.
+    """
+    measured = [row for row in rows if row.distance]
+    sizes = {name: common_size(in_table(measured, name)) or 0 for name in table_names(measured)}
 
     def draw(axes: Axes, y: float, row: Row) -> None:
-        assert row.distance
-        _dot(axes, row.distance, y, row.cell)
-        if floor := floor_of(row, rows):
-            ends = [y - FLOOR_HEIGHT / 2, y + FLOOR_HEIGHT / 2]
-            axes.plot([floor.value] * 2, ends, color=style.MUTED, lw=1.5, label=FLOOR_LABEL)
-        figures = find_published(row.cell, published)
-        if figures and figures.fid and distance_label(row) == "FID":
-            axes.plot(float(figures.fid), y, "|", ms=11, color="black", label="published")
+        n = sizes[str(axes.get_label())]
+        if floor := floor_of(row, rows, n):
+            low, high = ends(floor)
+            axes.barh(y, high - low, 1.02, low, color=style.BAND, lw=0, zorder=0, label=FLOOR)
+            axes.plot([floor.value] * 2, [y - 0.5, y + 0.5], color=style.MUTED, lw=0.6, zorder=0)
+        if n in row.distances:
+            _dot(axes, row.distances[n], y, row)
+        else:
+            text = f"not measured at n = {n}"
+            axes.annotate(text, (0.01, y), xycoords=("axes fraction", "data"), va="center")
+        if fid := _published_fid(row, published):
+            axes.plot(fid.value, y, label=PUBLISHED, **{**BAR, "color": style.INK})
 
-    measured = [row for row in rows if row.distance]
-    figure = _by_model(measured, draw, lambda row: f"n = {_count(row)}")
+    figure = _by_model(measured, draw, lambda _: [])
     if figure is None:
         return no_distance_note(rows)
-    for axes, name in zip(figure.axes, table_names(measured), strict=True):
-        mine = in_table(measured, name)
+    for axes in figure.axes:
+        name = str(axes.get_label())
+        mine, n = in_table(measured, name), sizes[name]
+        values = [row.distances[n] for row in mine if n in row.distances]
+        values += [fid for row in mine if (fid := _published_fid(row, published))]
         labels = dict.fromkeys(distance_label(row) for row in mine)
-        axes.set_xlabel(f"{' / '.join(labels)} (lower is better)")
-        if is_wide(mine):
-            axes.set_xscale("log")
-            style.plain_log(axes.xaxis)
-        else:
-            axes.set_xlim(left=0)
-        _legend_above(axes)
+        of = f"{' / '.join(labels)} of {n} images"
+        axes.set_xlabel(f"{of} (lower is better), {scale(axes, 'x', values)}")
+    legend(figure)
     return figure
 
 
@@ -60,44 +83,41 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
     """
 
     def draw(axes: Axes, y: float, row: Row) -> None:
-        timing = row.sample.timing if row.sample else None
-        assert timing
-        batches = np.divide(timing.batch_seconds, timing.batch_images)
-        axes.plot(batches, [y] * len(batches), "|", ms=11, color=style.MUTED, label="one batch")
         assert row.seconds
-        _dot(axes, row.seconds, y, row.cell)
+        axes.plot(_batches(row), [y] * len(_batches(row)), label=BATCH, **BAR)
+        _dot(axes, row.seconds, y, row, " s")
         if row.busy:
-            right = max(row.seconds.high or 0.0, row.seconds.value, *batches)
-            place, text = (right, y), f" {BUSY}"
+            place, text = (max(*_batches(row), *ends(row.seconds)), y), f" {BUSY}"
             axes.annotate(text, place, xytext=(3, 0), textcoords="offset points", va="center")
-            axes.plot([], [], " ", label=ON_BUSY)
 
     timed = [row for row in rows if row.seconds]
-    figure = _by_model(timed, draw, lambda row: f"batch {_batch(row)}")
+    figure = _by_model(timed, draw, lambda row: [f"batch {_timing(row).batch}"])
     if figure is None:
         return None
     for axes in figure.axes:
-        axes.set_xscale("log")
-        style.plain_log(axes.xaxis)
-        axes.set_xlabel("sampling time in seconds per image")
-        _legend_above(axes)
+        mine = in_table(timed, str(axes.get_label()))
+        times = [row.seconds for row in mine if row.seconds]
+        times += [Value(value=time) for row in mine for time in _batches(row)]
+        axes.set_xlabel(f"seconds per image, {scale(axes, 'x', times)}")
+    legend(figure)
     return figure
 
 
 Draw = Callable[[Axes, float, Row], None]
 
-Detail = Callable[[Row], str]
+Details = Callable[[Row], list[str]]
 
 
-def _by_model(rows: Sequence[Row], draw: Draw, detail: Detail) -> Figure | None:
+def _by_model(rows: Sequence[Row], draw: Draw, details: Details) -> Figure | None:
     """Lay out a panel for each table, in it a line for the seeds of a cell, and each control."""
-    panels = [(name, _by_line(in_table(rows, name), detail)) for name in table_names(rows)]
+    panels = [(name, _by_line(in_table(rows, name), details)) for name in table_names(rows)]
     if not panels:
         return None
     heights = [len(lines) * style.ROW + 0.9 for _, lines in panels]
-    figure = Figure(figsize=(style.WIDTH, sum(heights)))
+    figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.4))
     axes = np.ravel(figure.subplots(len(panels), height_ratios=heights))
     for panel, (name, lines) in zip(axes, panels, strict=True):
+        panel.set_label(name)
         for y, seeds in enumerate(lines.values()):
             for shift, row in zip(_spread(len(seeds)), seeds, strict=True):
                 draw(panel, y + shift, row)
@@ -108,12 +128,12 @@ def _by_model(rows: Sequence[Row], draw: Draw, detail: Detail) -> Figure | None:
     return figure
 
 
-def _by_line(rows: Iterable[Row], detail: Detail) -> dict[str, list[Row]]:
+def _by_line(rows: Iterable[Row], details: Details) -> dict[str, list[Row]]:
     """Group cells that differ in their seed only, under the text that names them; then controls."""
     lines: dict[str, list[Row]] = {}
     for row in rows:
         if not row.is_floor:
-            lines.setdefault(f"{_title(row)}, {detail(row)}", []).append(row)
+            lines.setdefault(", ".join([_title(row), *details(row)]), []).append(row)
     return lines
 
 
@@ -130,30 +150,32 @@ def _title(row: Row) -> str:
     return f"control: {row.control.kind}"
 
 
-def _count(row: Row) -> int | None:
-    return row.protocol.n_fake if row.protocol else None
+def _published_fid(row: Row, published: dict[Key, Published]) -> Value | None:
+    """Return the FID that the report gives for a row, where ours is one too."""
+    figures = find_published(row.cell, published)
+    if figures is None or not figures.fid or distance_label(row) != "FID":
+        return None
+    return Value(value=float(figures.fid))
 
 
-def _batch(row: Row) -> int | None:
-    return row.sample.timing.batch if row.sample and row.sample.timing else None
+def _timing(row: Row) -> Timing:
+    assert row.sample
+    assert row.sample.timing
+    return row.sample.timing
 
 
-def _dot(axes: Axes, value: Value, y: float, cell: Cell | None) -> None:
+def _batches(row: Row) -> list[float]:
+    """Return the seconds per image of each timed batch."""
+    timing = _timing(row)
+    return [float(rate) for rate in np.divide(timing.batch_seconds, timing.batch_images)]
+
+
+def _dot(axes: Axes, value: Value, y: float, row: Row, unit: str = "") -> None:
     """Draw a value with its interval in the colour of the cell's family, of a control in grey."""
-    colour = style.colour(rank_of(cell)) if cell else style.MUTED
-    if value.low is not None and value.high is not None:
-        axes.plot([value.low, value.high], [y, y], color=colour, lw=1.2)
-    axes.plot(value.value, y, style.marker(rank_of(cell)) if cell else "D", color=colour)
-
-
-def _legend_above(axes: Axes) -> None:
-    unique = unique_handles([axes])
-    if unique:
-        axes.legend(
-            unique.values(),
-            unique.keys(),
-            ncols=len(unique),
-            loc="lower right",
-            bbox_to_anchor=(1, 1),
-            borderaxespad=0.2,
-        )
+    rank = rank_of(row.cell) if row.cell else None
+    colour = style.MUTED if rank is None else style.colour(rank)
+    draw_interval(axes, value, y=y, color=colour, lw=1.2)
+    [mark] = axes.plot(value.value, y, "D" if rank is None else style.marker(rank), color=colour)
+    is_busy = bool(unit and row.busy)
+    mark.set_label(ON_BUSY if is_busy else "")
+    tell(mark, f"{_title(row)}\n{interval(value)}{unit}{f' {BUSY}' * is_busy}")

@@ -8,14 +8,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmark.core.closure import TEMPLATES
-from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, read_published
 from benchmark.records.record import Record, read_records
-from benchmark.records.rows import Row, collect, rank_of
-from benchmark.report import charts, style
+from benchmark.records.rows import Row, collect
+from benchmark.report import style
 from benchmark.report.claims import Claims, read_claims
-from benchmark.report.formats import Table, significant
+from benchmark.report.figures import drawn
+from benchmark.report.formats import significant
 from benchmark.report.measures import Verdict
+from benchmark.report.saving import page_svg
 from benchmark.report.site_pictures import (
     Pictures,
     grids_of,
@@ -51,6 +52,7 @@ def write_site(
     """
     records = read_records(run.root)
     rows = collect(records)
+    published = read_published(reference)
     pictures, to = Pictures(run.root), output or run
     cell = video_cell(pictures, rows)
     video = write_video(pictures, cell, to) if cell else None
@@ -59,22 +61,27 @@ def write_site(
         css=_asset("site.css"),
         js=_asset("site.js"),
         colours=style.COLOURS,
-        width=charts.WIDTH,
-        height=charts.HEIGHT,
         facts=_facts(records, rows),
-        trade_offs=charts.trade_offs(rows),
+        figures=_figures(records, rows, published),
         grids=grids_of(pictures, rows),
         movies=movies_of(pictures, rows, cell),
         video=video,
         neighbours=neighbours_of(pictures, rows),
-        losses=charts.losses(records),
-        cell_bars=_cell_bars(rows),
         provenance=_provenance(records),
         sources=_sources(records),
-        **_tables(records, rows, read_published(reference), read_claims(claims)),
+        **_tables(records, rows, published, read_claims(claims)),
     )
     write_text(to.site, page)
     return [to.site, *([to.video, to.video.with_suffix(".mp4")] if video else [])]
+
+
+def _figures(
+    records: Sequence[Record], rows: Sequence[Row], published: dict[Key, Published]
+) -> dict[str, str]:
+    """Return every figure of the records as SVG, by its name."""
+    with style.applied():
+        figures = drawn(records, rows, published)
+        return {name: page_svg(figure, name) for name, figure in figures.items()}
 
 
 def _tables(
@@ -89,7 +96,6 @@ def _tables(
         "results": [shown_table(table) for name, table in tables.items() if name not in OWN_PLACE],
         "neighbours_table": shown_table(tables["neighbours"]) if "neighbours" in tables else None,
         "stages": shown_table(tables["stages"]),
-        "stage_bars": _stage_bars(tables["stages"]),
         "findings": shown_table(tables["findings"]),
     }
 
@@ -133,24 +139,6 @@ def _facts(records: Sequence[Record], rows: Sequence[Row]) -> list[tuple[str, st
         ("Machine", "; ".join(machines)),
         ("Begun", min(r.provenance.started for r in records)[:10]),
     ]
-
-
-def _stage_bars(stages: Table) -> list[charts.ChartBar]:
-    return charts.bars(
-        [
-            (str(row["stage"]), Value(value=float(str(row["seconds"]))), bool(row["busy_jobs"]), 0)
-            for row in stages.rows
-        ]
-    )
-
-
-def _cell_bars(rows: Iterable[Row]) -> list[charts.ChartBar]:
-    timed = [
-        (charts.title_of(row.cell), row.seconds, bool(row.busy), rank_of(row.cell))
-        for row in rows
-        if row.cell and row.seconds
-    ]
-    return charts.bars(sorted(timed, key=lambda item: item[1].value))
 
 
 def _provenance(records: Sequence[Record]) -> list[tuple[str, list[str]]]:

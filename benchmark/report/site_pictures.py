@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.records.record import Cell
-from benchmark.records.rows import Row, name_of
-from benchmark.report import charts
+from benchmark.records.rows import Row, name_of, title_of
 from benchmark.report.verdict_tables import interval
 from benchmark.storage.atomic import atomic_path
 from benchmark.storage.paths import Run
@@ -89,7 +88,7 @@ def grids_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
     """Return the pictures of the samples of every cell."""
     cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.grid(row.cell.id))]
     return [
-        _picture(pictures, pictures.at.grid(cell.id), charts.title_of(cell), _drawn(cell))
+        _picture(pictures, pictures.at.grid(cell.id), title_of(cell), _drawn(cell))
         for cell in cells
     ]
 
@@ -110,7 +109,7 @@ def _movie(pictures: Pictures, cell: Cell) -> Movie:
     sprite = Image.fromarray(np.concatenate([_panel(images) for images in frames], axis=1))
     count = len(frames)
     steps = [round(k * cell.sampling.steps / (count - 1)) for k in range(count)]
-    name = charts.title_of(cell)
+    name = title_of(cell)
     return Movie(name, _encoded(sprite, name, lossy=True), count, steps)
 
 
@@ -156,7 +155,7 @@ def _subject(row: Row) -> str:
 
 def _title(row: Row) -> str:
     if row.cell:
-        return charts.title_of(row.cell)
+        return title_of(row.cell)
     assert row.control
     return f"control: {row.control.kind.replace('-', ' ')}"
 

@@ -144,7 +144,7 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
         )
         if bar.busy:
             middle = (bar.stage + bar.end) / 2 - zero
-            axes.text(middle, bar.lanes[0], BUSY, ha="center", va="center", fontsize=6)
+            axes.text(middle, bar.lanes[0], BUSY, ha="center", va="center")
     start_up, idle = shares(bars)
     minutes, seconds = divmod(round(max(bar.end for bar in bars) - zero), 60)
     axes.set_title(

@@ -1,107 +1,209 @@
-"""The plot of distance against time, with a name beside each point."""
+"""Plots of distance against what an image costs: a panel for each family, in it named lines."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import NullLocator
 
-from benchmark.records.rows import Row, name_of, rank_of
+from benchmark.records.rows import Row
 from benchmark.report import style
-from benchmark.report.by_model import ON_BUSY
-from benchmark.report.formats import BUSY
-from benchmark.report.label_places import place_labels
-from benchmark.report.panels import distance_label, is_wide, no_distance_note, unique_handles
-from benchmark.report.pareto import CostPoint, front_of
+from benchmark.report.panels import (
+    BEST,
+    FINE,
+    FLOOR,
+    LINE,
+    ON_BUSY,
+    RING,
+    End,
+    Subs,
+    draw_interval,
+    ends,
+    legend,
+    name_ends,
+    no_distance_note,
+    scale,
+)
+from benchmark.report.planes import Cost, CostLine, Plane, evaluations, planes, seconds
+from benchmark.report.saving import tell
+
+LOWEST = 1.6  # inches of a panel without its names
+AROUND = 0.6  # inches of titles and numbers around a panel
+BESIDE = 0.9  # inches of names around all panels of a plane
+LETTER = 0.071  # inches of a digit
+WIDTHS = {1: 4.5, 2: 1.4}  # inches of a panel at least, by the panels beside each other
+ACROSS = 100  # letters of the width of a figure
+EVALUATIONS, SECONDS = "network evaluations per image", "seconds per image"
+
+
+def distance_against_evaluations(rows: Sequence[Row]) -> Figure | None:
+    """Draw distance against network evaluations per image; see `_draw`."""
+    return _draw(rows, evaluations, EVALUATIONS)
 
 
 def distance_against_time(rows: Sequence[Row]) -> Figure | None:
-    """Draw distance against seconds per image, a panel for all that can be compared.
+    """Draw distance against seconds per image; see `_draw`."""
+    return _draw(rows, seconds, SECONDS)
 
-    The distances are those at the largest number of images that all cells of a panel have, and the
-    line joins the cells that no other cell beats in both; cells that were timed on a busy machine
-    are marked, and beat none. Where they have no number in common, each point is the distance of
-    all its images and names their number.
+
+def _draw(rows: Sequence[Row], cost: Cost, label: str) -> Figure | None:
+    """Draw a panel for each family of each plane, all of a plane on the same axes.
+
+    All distances of a plane are of equally many images. A line joins the points of one sampler on
+    one network by their steps; its name stands beside the panel, and what all lines of a panel have
+    in common stands above it. A ring is around the points that no other of the plane beats in both.
     """
-    timed = [row for row in rows if row.cell and row.distance and row.seconds]
-    panels = {
-        key: list(group)
-        for key, group in itertools.groupby(sorted(timed, key=_comparable), key=_comparable)
-    }
-    if not panels:
-        return no_distance_note(row for row in rows if row.seconds)
-    figure = Figure(figsize=(style.WIDTH, 4.8 * len(panels)))
-    panes = np.ravel(figure.subplots(len(panels)))
-    for axes, panel in zip(panes, panels.values(), strict=True):
-        _trade_off(axes, panel)
-    handles = unique_handles(panes)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
-    figure.draw_without_rendering()
-    for axes, panel in zip(panes, panels.values(), strict=True):
-        place_labels(figure, axes, _points(panel))
+    found = planes(rows, cost)
+    if not found:
+        return no_distance_note(row for row in rows if row.sample)
+    heights = [sum(height + AROUND for height in _heights(plane)) + BESIDE for plane in found]
+    figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.4))
+    parts = figure.subfigures(len(found), squeeze=False, height_ratios=heights).flat
+    for part, plane in zip(parts, found, strict=True):
+        _draw_plane(part, plane, label)
+    legend(figure)
     return figure
 
 
-def _comparable(row: Row) -> tuple[str, ...]:
-    """Return what two distances must have in common to stand in one panel."""
-    assert row.protocol
-    assert row.cell
-    p = row.protocol
-    return (row.dataset, f"{row.cell.resolution:06}", p.label, p.weights_sha256, p.real_sha256)
+def _columns(plane: Plane) -> int:
+    return min(2, len(plane.families))
 
 
-def _common_size(rows: Iterable[Row]) -> int | None:
-    """Return the largest number of images at which all rows are measured."""
-    return max(set.intersection(*(set(row.distances) for row in rows)), default=None)
+def _heights(plane: Plane) -> list[float]:
+    """Return the inches of each row of panels, without titles and numbers."""
+    counts = [len(lines) for lines in plane.families.values()]
+    columns = _columns(plane)
+    rows = [counts[i : i + columns] for i in range(0, len(counts), columns)]
+    return [max(LOWEST, LINE * max(row)) for row in rows]
 
 
-def _points(rows: Sequence[Row]) -> list[CostPoint]:
-    common = _common_size(rows)
-    points = []
-    for row in rows:
-        distance = row.distances[common] if common else row.distance
-        if row.seconds and distance and row.cell:
-            label = name_of(row.cell) + ("" if common else f" (n={row.cell.samples})")
-            label += f" {BUSY}" * bool(row.busy)
-            points.append(CostPoint(row.seconds, distance, row.cell, label, bool(row.busy)))
-    return points
+def _draw_plane(part: SubFigure, plane: Plane, label: str) -> None:
+    heights, columns = _heights(plane), _columns(plane)
+    ratios = [height + AROUND for height in heights]
+    panels = part.subplots(
+        len(heights), columns, sharex=True, sharey=True, squeeze=False, height_ratios=ratios
+    ).ravel()
+    for axes in panels[len(plane.families) :]:
+        axes.remove()
+    _frame(part, panels[0], plane, label)
+    colours: dict[str, int] = {}
+    for number, (axes, family) in enumerate(zip(panels, plane.families, strict=False)):
+        axes.tick_params(labelbottom=True, labelleft=True)
+        _draw_family(axes, plane, family, colours, heights[number // columns])
 
 
-def _trade_off(axes: Axes, rows: Sequence[Row]) -> None:
-    points, common = _points(rows), _common_size(rows)
-    if common and (front := front_of(points)):
-        axes.plot(*zip(*front, strict=True), color=style.MUTED, lw=1, ls="--", label="Pareto front")
-    for point in points:
-        _scatter(axes, point)
-    if any(point.busy for point in points):
-        axes.plot([], [], " ", label=ON_BUSY)
-    axes.set_xscale("log")
-    style.plain_log(axes.xaxis)
-    if is_wide(rows):
-        axes.set_yscale("log")
-        style.plain_log(axes.yaxis)
-    axes.margins(0.12, 0.12)
-    cell = points[0].cell
-    axes.set_title(f"{cell.dataset} at {cell.resolution}×{cell.resolution}")
-    of = f" of {common} images" if common else ""
-    axes.set(
-        xlabel="sampling time in seconds per image",
-        ylabel=f"{distance_label(rows[0])}{of} (lower is better)",
-    )
+def _frame(part: SubFigure, axes: Axes, plane: Plane, label: str) -> None:
+    """Set the axes that all panels of a plane share, and say what is on them."""
+    points = plane.points
+    distances = [point.distance for point in points] + ([plane.floor] if plane.floor else [])
+    few: Subs = FINE if _columns(plane) == 1 else (1,)
+    x = scale(axes, "x", [point.cost for point in points], few)
+    y = scale(axes, "y", distances)
+    if label == EVALUATIONS:
+        _name_each(axes, Counter(point.cost.value for point in points), WIDTHS[_columns(plane)])
+    part.suptitle(plane.data, x=0.01, ha="left", fontweight="bold")
+    part.supylabel(f"{plane.label} of {plane.n} images\n(lower is better, {y})")
+    left_out = f"Not measured at n = {plane.n}: {'; '.join(plane.left_out)}"
+    below = textwrap.wrap(left_out, 110) if plane.left_out else []
+    part.supxlabel("\n".join([f"{label}, {x}", *below]))
 
 
-def _scatter(axes: Axes, point: CostPoint) -> None:
-    rank, trained = rank_of(point.cell), point.cell.weights == "from-scratch"
-    colour = style.colour(rank)
-    label = f"{point.cell.family}, {'trained here' if trained else 'pretrained'}"
-    if point.distance.low is not None and point.distance.high is not None:
-        interval = [point.distance.low, point.distance.high]
-        axes.plot([point.x] * 2, interval, color=colour, lw=1)
-    if point.seconds.low is not None and point.seconds.high is not None:
-        interval = [point.seconds.low, point.seconds.high]
-        axes.plot(interval, [point.y] * 2, color=colour, lw=1)
-    face = colour if trained else "white"
-    axes.plot(point.x, point.y, style.marker(rank), color=colour, mfc=face, label=label)
+def _name_each(axes: Axes, numbers: Counter[float], width: float) -> None:
+    """Name the numbers that occur on an axis, so many inches wide, the usual ones first."""
+    place = axes.transData - axes.transAxes
+    named: dict[str, tuple[float, float]] = {}
+    for number, _ in sorted(numbers.items(), key=lambda item: (-item[1], item[0])):
+        text, at = f"{number:,g}", float(place.transform((number, 1))[0]) * width
+        if all(
+            abs(at - x) > LETTER * (len(text) + len(t) + 0.5) / 2 for t, (_, x) in named.items()
+        ):
+            named[text] = number, at
+    axes.set_xticks([number for number, _ in named.values()], list(named))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_family(
+    axes: Axes, plane: Plane, family: str, colours: dict[str, int], height: float
+) -> None:
+    """Draw the lines of a family; `colours` holds the number of each name in the plane."""
+    lines = plane.families[family]
+    common, names = _names(lines)
+    above = textwrap.wrap(common, ACROSS // _columns(plane))
+    axes.set_title(family, pad=4 + 10 * len(above))
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate("\n".join(above), (0, 1), xytext=(0, 4), **place)
+    if plane.floor:
+        low, high = ends(plane.floor)
+        axes.axhspan(low, high, color=style.BAND, lw=0, zorder=0, label=FLOOR)
+        axes.axhline(plane.floor.value, color=style.MUTED, lw=0.6, zorder=0)
+    named = []
+    for line, (name, steps) in zip(lines, names, strict=True):
+        index = colours.setdefault(name, len(colours))
+        _draw_line(axes, line, plane, index)
+        text = ", ".join(filter(None, [name, steps]))
+        named.append(End(*line.points[-1].place, text, _look(index)))
+    name_ends(axes, named, height)
+
+
+def _draw_line(axes: Axes, line: CostLine, plane: Plane, index: int) -> None:
+    colour = style.colour(index)
+    if len(line.points) > 1:
+        places = zip(*(point.place for point in line.points), strict=True)
+        axes.plot(*places, color=colour, ls=style.line(index), lw=1)
+    for point in line.points:
+        x, y = point.place
+        draw_interval(axes, point.distance, x=x, color=colour, lw=0.8)
+        draw_interval(axes, point.cost, y=y, color=colour, lw=0.8)
+        [mark] = axes.plot(x, y, label=ON_BUSY if point.busy else None, **_look(index))
+        tell(mark, point.text)
+        if point.place in plane.front and not point.busy:
+            axes.plot(x, y, label=BEST, **RING)
+
+
+def _look(index: int) -> dict[str, Any]:
+    return {"color": style.colour(index), "marker": style.marker(index), "ls": ""}
+
+
+def _names(lines: Sequence[CostLine]) -> tuple[str, list[tuple[str, str]]]:
+    """Return what all lines have in common, and of each line its name and, where told, its steps.
+
+    The steps that most lines have in common are told once.
+    """
+    facts = [_facts(line, lines) for line in lines]
+    shared = {key for key in facts[0] if len({fact[key] for fact in facts}) == 1}
+    if len(lines) == 1:
+        shared -= {"sampler"}  # every line has a name
+    counts = Counter(line.steps for line in lines)
+    usual = max(counts, key=counts.__getitem__)
+    is_usual = counts[usual] > 1 or len(lines) == 1
+    common = [facts[0][key] for key in facts[0] if key in shared]
+    common += [f"{usual} steps"] * is_usual
+    names = [
+        (
+            ", ".join(fact[key] for key in fact if fact[key] and key not in shared),
+            "" if is_usual and line.steps == usual else line.steps + " steps" * (not is_usual),
+        )
+        for fact, line in zip(facts, lines, strict=True)
+    ]
+    return ", ".join(filter(None, common)), names
+
+
+def _facts(line: CostLine, lines: Sequence[CostLine]) -> dict[str, str]:
+    """Return what tells a line from others of its family; the model where nothing else does."""
+    cell = line.cell
+    alike = [
+        other
+        for other in lines
+        if (other.cell.sampling[:2], other.cell.weights) == (cell.sampling[:2], cell.weights)
+    ]
+    return {
+        "schedule": cell.schedule or "",
+        "sampler": cell.sampler or "",
+        "model": cell.model if len(alike) > 1 else "",
+        "origin": "" if cell.weights == "from-scratch" else cell.weights,
+    }

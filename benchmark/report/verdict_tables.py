@@ -107,9 +107,12 @@ def evidence(finding: Finding) -> str:
 
 
 def interval(value: Value) -> str:
-    """Return a value and its interval: three digits of the larger end, but at most 3 decimals."""
-    assert value.low is not None
-    assert value.high is not None
+    """Return a value and its interval: three digits of the larger end, but at most 3 decimals.
+
+    A value without an interval has three digits.
+    """
+    if value.low is None or value.high is None:
+        return significant(value.value)
     largest = significant(max(abs(value.low), abs(value.high)))
     decimals = min(3, len(largest.partition(".")[2]))
     low, middle, high = (

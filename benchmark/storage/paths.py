@@ -10,9 +10,10 @@ RESULTS = Path("results")
 REFERENCE = Path(__file__).parents[2] / "config" / "reference" / "report.csv"
 CLAIMS = REFERENCE.with_name("claims.yaml")
 PLOTS = (
+    "distance-against-evaluations",
+    "distance-against-time",
     "distance-by-model",
     "time-by-model",
-    "distance-against-time",
     "loss-curves",
     "samples-overview",
     "timeline",

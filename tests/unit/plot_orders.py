@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 import torch
 from analytic import (
@@ -40,6 +41,7 @@ from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.timesteps import timesteps
 from benchmark.report import style
+from benchmark.report.saving import METADATA
 
 COLOURS = 64  # of the PNG, which is a third as large then
 STEPS = [25, 50, 100, 200, 400]
@@ -119,7 +121,7 @@ def plot(folder: Path) -> list[Path]:
     """Write the plot into a folder; return the paths of the PNG and the SVG."""
     ve, sub_vp = PROCESSES["ve"], PROCESSES["sub-vp"]
     exact = mixture(ve, WEIGHTS, MEANS, STD)
-    with style.applied():
+    with style.applied(), matplotlib.rc_context({"text.parse_math": True}):
         figure = Figure(figsize=(style.WIDTH, 5), dpi=140)
         panels = figure.subplots(2, 2)
         for axes, title, curves in (
@@ -142,7 +144,7 @@ def plot(folder: Path) -> list[Path]:
         panels[1, 1].set_ylabel("Relative error of the variance")
         paths = [folder / f"orders.{kind}" for kind in ("png", "svg")]
         for path in paths:
-            figure.savefig(path, dpi="figure", metadata=style.METADATA[path.suffix[1:]])
+            figure.savefig(path, dpi="figure", metadata=METADATA[path.suffix[1:]])
     with Image.open(paths[0]) as picture:
         few = picture.convert("RGB").quantize(COLOURS)
     few.save(paths[0], optimize=True)

@@ -10,18 +10,21 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from records_fixture import write_run
 from test_contention import seen
 from test_verdicts import claim, report_rows
 
 from benchmark.records.record import read_records
-from benchmark.records.rows import Row, collect
+from benchmark.records.rows import Row, collect, title_of
 from benchmark.report import style
 from benchmark.report.by_model import time_by_model
-from benchmark.report.charts import trade_offs
 from benchmark.report.compare import compare_runs
 from benchmark.report.compare_formats import to_document
 from benchmark.report.measures import Verdict
+from benchmark.report.panels import BEST
+from benchmark.report.planes import evaluations, planes
+from benchmark.report.planes import seconds as seconds_of
 from benchmark.report.site import write_site
 from benchmark.report.tables import write_tables
 from benchmark.report.timeline import place, timeline
@@ -203,9 +206,7 @@ def test_the_stages_say_how_many_jobs_ran_on_a_busy_machine(run: Run) -> None:
 
 
 def texts(figure: Figure) -> str:
-    parts = [text.get_text() for axes in figure.axes for text in axes.texts]
-    legends = [*figure.legends, *(a.get_legend() for a in figure.axes if a.get_legend())]
-    return "\n".join(parts + [t.get_text() for legend in legends for t in legend.get_texts()])
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
 def test_plots_mark_times_of_a_busy_machine(run: Run) -> None:
@@ -215,46 +216,47 @@ def test_plots_mark_times_of_a_busy_machine(run: Run) -> None:
     assert plane
     assert texts(time).count("‡") == 2  # beside the row, and in the legend
     assert "‡ the machine was busy: compares with no other" in texts(time)
-    assert "DDIM linear 50 ‡" in texts(plane)
+    assert "linear, 50‡" in texts(plane)
     assert "‡ the machine was busy: compares with no other" in texts(plane)
 
 
-def test_intervals_of_times_are_bars(run: Run) -> None:
+def test_intervals_of_times_lie_in_the_plot(run: Run) -> None:
     with style.applied():
         plane = distance_against_time(rows(run))
     assert plane
-    lines = [line.get_xydata().tolist() for line in plane.axes[0].lines]
-    seconds = next(row.seconds for row in rows(run) if row.cell and row.cell.id == CELL)
-    assert seconds
-    ends = [[x for x, _ in line] for line in lines if len(line) == 2]
-    assert [seconds.low, seconds.high] in ends
+    known = next(row.seconds for row in rows(run) if row.cell and row.cell.id == CELL)
+    assert known
+    drawn = [line.get_xydata().tolist() for axes in plane.axes for line in axes.lines]
+    lying = [[a[0], b[0]] for a, b in (line for line in drawn if len(line) == 2) if a[1] == b[1]]
+    assert [known.low, known.high] in lying
 
 
 def test_a_time_of_a_busy_machine_beats_no_other(run: Run) -> None:
-    time, evaluations = trade_offs(rows(run))
+    [time], [others] = planes(rows(run), seconds_of), planes(rows(run), evaluations)
     [busy] = [point for point in time.points if point.busy]
-    assert busy.name == "DDIM linear 50"
-    assert not busy.front
-    assert f"‡ machine was busy: {WHY}" in busy.lines
-    assert not evaluations.busy
-    assert "DDIM linear 50" in evaluations.best
+    assert title_of(busy.cell) == "DDIM linear 50"
+    assert busy.place not in time.front
+    assert busy.text.endswith(f"\n‡ machine was busy: {WHY}")
+    assert not any(point.busy for point in others.points)
+    assert {p.place for p in others.points if p.cell.id == CELL} <= others.front
 
 
 def test_nothing_breaks_where_every_time_is_of_a_busy_machine(run: Run) -> None:
     for row in rows(run):
         if row.cell:
             watch(run, 1.5, row.cell.id)
-    time, _ = trade_offs(rows(run))
-    assert (time.front, time.best) == ("", [])
+    [time] = planes(rows(run), seconds_of)
+    assert not time.front
     with style.applied():
-        assert distance_against_time(rows(run))
-    page = write_site(run, REFERENCE)[0].read_text()
-    assert "none can be told" in page
+        figure = distance_against_time(rows(run))
+    assert figure
+    assert BEST not in texts(figure)
+    assert write_site(run, REFERENCE)[0].exists()
 
 
 def test_the_page_marks_times_of_a_busy_machine(run: Run) -> None:
     page = write_site(run, REFERENCE)[0].read_text()
-    assert "‡ the machine was busy: such a time compares with no other" in page
+    assert "‡ the machine was busy: compares with no other" in page
     assert "0.162‡ <small>[0.159, 0.169]</small>" in page
 
 

@@ -13,9 +13,10 @@ RECORDS = [
 ]
 NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
+AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
 LEFT_OUT = {
     *([] if CONFIG.trainings else ["loss-curves"]),
-    *([] if SAMPLED else ["time-by-model", "distance-against-time"]),
+    *([] if SAMPLED else ["time-by-model", *AGAINST_COST]),
 }
 DRAWN = [name for name in PLOT_NAMES if name not in LEFT_OUT]
 PLOTS = [RUN.plot(name) for name in DRAWN]

@@ -55,52 +55,18 @@
   const hide = () => { tip.hidden = true; };
   addEventListener("scroll", () => (focused && !tip.hidden ? focused() : hide()), { passive: true });
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
-  for (const point of document.querySelectorAll(".point")) {
+  for (const point of document.querySelectorAll(".told")) {
+    const title = point.querySelector("title");
+    const [name, ...lines] = title.textContent.split("\n");
+    title.remove();  // or the browser would tell the same a second time
     const tell = () => {
-      const box = point.querySelector(".reach").getBoundingClientRect();
-      show(point.dataset.name, JSON.parse(point.dataset.lines), box.x + box.width / 2, box.y);
+      const box = point.getBoundingClientRect();
+      show(name, lines, box.x + box.width / 2, box.y);
     };
     point.addEventListener("pointerenter", tell);
     point.addEventListener("focus", () => { focused = tell; tell(); });
     point.addEventListener("pointerleave", hide);
     point.addEventListener("blur", () => { focused = null; hide(); });
-  }
-  for (const chart of document.querySelectorAll("svg.lines")) {
-    const cursor = chart.querySelector(".cursor");
-    const curves = [...chart.querySelectorAll(".curve")].map((path) => ({
-      name: path.dataset.name,
-      x: JSON.parse(path.dataset.x),
-      y: JSON.parse(path.dataset.y),
-      places: JSON.parse(path.dataset.places),
-    }));
-    let at = 0;
-    const nearest = (numbers, wanted) => numbers.reduce((best, x, i) => (Math.abs(x - wanted) < Math.abs(numbers[best] - wanted) ? i : best), 0);
-    const tell = () => {
-      const longest = curves.reduce((a, b) => (b.x.length > a.x.length ? b : a));
-      at = Math.max(0, Math.min(at, longest.x.length - 1));
-      const x = longest.x[at];
-      const place = longest.places[at][0];
-      cursor.setAttribute("x1", place);
-      cursor.setAttribute("x2", place);
-      cursor.setAttribute("visibility", "visible");
-      const box = chart.getBoundingClientRect();
-      const lines = curves.map((c) => `${c.name}: ${c.y[nearest(c.x, x)]}`);
-      show(`step ${x}`, lines, box.x + place * box.width / chart.viewBox.baseVal.width, box.y + 40);
-      return longest;
-    };
-    const leave = () => { focused = null; cursor.setAttribute("visibility", "hidden"); hide(); };
-    chart.addEventListener("pointermove", (event) => {
-      const box = chart.getBoundingClientRect();
-      const longest = curves.reduce((a, b) => (b.x.length > a.x.length ? b : a));
-      at = nearest(longest.places.map((p) => p[0]), (event.clientX - box.x) * chart.viewBox.baseVal.width / box.width);
-      tell();
-    });
-    chart.addEventListener("pointerleave", leave);
-    chart.addEventListener("blur", leave);
-    chart.addEventListener("keydown", (event) => {
-      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (move) { at += move; focused = tell; tell(); event.preventDefault(); }
-    });
   }
 
   // Pictures grow on a click.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from benchmark.report import style
+from benchmark.report.saving import save_figure
 
 if TYPE_CHECKING:
     from benchmark.tools.speed.growth import GrowthCurve
@@ -49,4 +50,4 @@ def draw(curves: Sequence[GrowthCurve], path: Path) -> list[Path]:
         panels[1, 0].set_ylim(0)
         panels[0, 0].set_ylabel("seconds")
         panels[1, 0].set_ylabel("peak memory in GB")
-        return style.save_figure(figure, path)
+        return save_figure(figure, path)
