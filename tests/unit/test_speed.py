@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmark.cli.app import app
 from benchmark.cli.options import SPEED
+from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.tools.speed.timing import SpeedRow, interleave, report, take_turns
 
 PEERS = ("pytorch_fid", "sklearn")
@@ -119,7 +120,7 @@ def test_matrices_that_do_not_fit_are_not_tried(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_every_sampler_is_compared_with_its_network_and_three_with_diffusers() -> None:
+def test_every_sampler_is_compared_with_its_network_and_three_with_pipelines() -> None:
     from benchmark.diffusion.samplers import SAMPLERS
     from benchmark.tools.speed import sampling
 
@@ -157,6 +158,34 @@ def test_a_sampler_is_compared_with_its_network_and_with_a_pipeline(tmp_path: Pa
     assert peer.ratio
     assert "batch 2" in peer.name
     assert "num_inference_steps=10" in peer.note
+
+
+SCHEDULED = [name for name, part in SAMPLERS.classes.items() if part.diffusers]
+
+
+@pytest.mark.parametrize("sampler", SCHEDULED)
+def test_a_sampler_is_compared_with_the_scheduler_of_diffusers_that_it_names(
+    sampler: str, tmp_path: Path
+) -> None:
+    from benchmark.tools.speed import sampling
+    from benchmark.tools.speed.peers import diffusers_defaults
+
+    torch.set_num_threads(1)
+    sizes, cpu = sampling.QUICK, torch.device("cpu")
+    setting = sampling.SpeedSetting()
+    run = sampling.RandomRun(tmp_path, diffusers_defaults((8, 8)), sizes, setting, cpu)
+    (row,) = sampling.against_pipeline(run, sampler, sizes)
+    assert row.peer.startswith(f"a loop with {SAMPLERS.get(sampler).diffusers} of diffusers")
+    assert row.ratio
+
+    ours, calls = run.sampling(sampler), []
+    pipeline = sampling._pipeline(ours, sampler, setting)
+    pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
+    images = sampling._images_of(pipeline, 2, sizes.steps, "np")
+    assert (images.dtype, images.shape) == (np.uint8, (2, 16, 16, 3))
+    ours.model.evaluations = 0
+    ours.draw(range(2), ours.timesteps)
+    assert ours.model.evaluations == 2 * len(calls)  # both evaluate it as often
 
 
 def test_the_tuned_pipeline_computes_as_ours_does(tmp_path: Path) -> None:

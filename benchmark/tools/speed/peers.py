@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import nn
 
 from benchmark.models.modules.unet import UNetModule
@@ -60,3 +62,41 @@ def unet2d(network: nn.Module, side: int) -> Any:
     )
     made.load_state_dict(network.state_dict())
     return made.eval()
+
+
+def guide_pipeline() -> Any:
+    """Return a class of pipelines with the loop that diffusers' guide shows, for any scheduler.
+
+    Its pipelines for images without a prompt are made for a few schedulers alone.
+    """
+    import diffusers
+
+    base: Any = diffusers.DiffusionPipeline
+
+    class GuidePipeline(base):  # type: ignore[misc]  # diffusers' types are not read
+        def __init__(self, unet: Any, scheduler: Any) -> None:
+            super().__init__()
+            self.register_modules(unet=unet, scheduler=scheduler)
+
+        @torch.no_grad()
+        def __call__(
+            self,
+            batch_size: int,
+            num_inference_steps: int,
+            generator: torch.Generator,
+            output_type: str,
+        ) -> SimpleNamespace:
+            scheduler, config = self.scheduler, self.unet.config
+            scheduler.set_timesteps(num_inference_steps, self.device)
+            shape = (batch_size, config.in_channels, config.sample_size, config.sample_size)
+            x = torch.randn(shape, generator=generator, device=self.device, dtype=self.unet.dtype)
+            x = x * scheduler.init_noise_sigma
+            for t in scheduler.timesteps:
+                output = self.unet(scheduler.scale_model_input(x, t), t).sample
+                x = scheduler.step(output, t, x).prev_sample
+            images = (x / 2 + 0.5).clamp(0, 1)
+            if output_type == "np":
+                images = images.permute(0, 2, 3, 1).cpu().numpy()
+            return SimpleNamespace(images=images)
+
+    return GuidePipeline

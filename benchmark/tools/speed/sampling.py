@@ -1,4 +1,4 @@
-"""Times samplers against their bare network, and against diffusers' pipelines of equal weights."""
+"""Times samplers against their bare network, and against diffusers with equal weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from benchmark.runtime.model_range import to_uint8
 from benchmark.stages.sample import CellSampling
 from benchmark.storage.paths import REFERENCE, Run
 from benchmark.tools.speed.limits import Limits, copy_rate, product_rate
-from benchmark.tools.speed.peers import diffusers_defaults, unet2d
+from benchmark.tools.speed.peers import diffusers_defaults, guide_pipeline, unet2d
 from benchmark.tools.speed.timing import SpeedRow, interleave, seconds, take_turns, version
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
@@ -42,7 +42,7 @@ class Peer(NamedTuple):
     """The part of diffusers with which a sampler is compared.
 
     Attributes:
-        pipeline: class of the pipeline.
+        pipeline: class of the pipeline; empty: the loop of diffusers' guide.
         scheduler: class of its scheduler.
         schedule: name of the schedule here that equals the scheduler's.
         always_numpy: whether the pipeline's only `output_type` is np.
@@ -53,6 +53,9 @@ class Peer(NamedTuple):
     schedule: str = "linear"
     always_numpy: bool = False
 
+    def __str__(self) -> str:
+        return self.pipeline or f"a loop with {self.scheduler}"
+
 
 PEERS = {
     "ddpm": Peer("DDPMPipeline", "DDPMScheduler"),
@@ -60,6 +63,7 @@ PEERS = {
     "predictor-corrector": Peer(
         "ScoreSdeVePipeline", "ScoreSdeVeScheduler", "ve", always_numpy=True
     ),
+    **{name: Peer("", part.diffusers) for name, part in SAMPLERS.classes.items() if part.diffusers},
 }
 
 
@@ -316,7 +320,7 @@ def against_pipeline(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iter
             unit="ms per image",
             ours=_per_image(mine, batch),
             theirs=_per_image(others, batch),
-            peer=f"{PEERS[sampler].pipeline} of {version('diffusers')}",
+            peer=f"{PEERS[sampler]} of {version('diffusers')}",
             target=f"ratio {run.setting.target}",
             note=f"{_size(sampling)}; ours {_text(run.setting)}; theirs "
             f"{_text(run.setting) if run.setting.tuned else 'as called'}, batch_size={batch}, "
@@ -360,7 +364,8 @@ def _pipeline(sampling: CellSampling, sampler: str, setting: SpeedSetting) -> An
     peer = PEERS[sampler]
     unet = unet2d(sampling.model.network, sampling.cell.resolution)
     scheduler = getattr(diffusers, peer.scheduler)()
-    made = getattr(diffusers, peer.pipeline)(unet=unet, scheduler=scheduler)
+    kind = getattr(diffusers, peer.pipeline) if peer.pipeline else guide_pipeline()
+    made = kind(unet=unet, scheduler=scheduler)
     made.set_progress_bar_config(disable=True)
     made.to(sampling.device)
     if setting.tuned:
