@@ -3,6 +3,7 @@
 The workflow calls `start`. The command line of a job, `python -m benchmark VERB ...`, calls
 `hand_over`, which passes the job to a warm process and waits until it has ended. Where there is no
 warm process, as on a cluster or by hand, the command does the job itself, with the same result.
+docs/pipeline.md tells what the warm processes save.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ NEEDED_LATER = {
 NO_ALLOCATOR_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 SHORT = "/tmp"  # the folder for sockets if their path in TMPDIR would be too long
 FOLDER = "BENCHMARK_SERVERS"  # environment variable: the folder of the sockets
+SWITCH = "BENCHMARK_WARM"  # environment variable: with the value 0, no warm process is started
 # Libraries start their threads when they are loaded, and only a process of one thread can be forked
 # safely. In each job, torch sets its number of threads again.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -60,9 +62,11 @@ def start(config: Path) -> list[subprocess.Popen[bytes]]:
         config: the config of the jobs; the warm processes read it to import what its check needs.
 
     Returns:
-        The processes. There are none if no socket can be made: a warning on stderr says so, and
-        each job imports what it needs by itself.
+        The processes. There are none if the environment variable `SWITCH` is 0, or if no socket can
+        be made, of which a warning on stderr tells: each job imports what it needs by itself then.
     """
+    if os.environ.get(SWITCH) == "0":
+        return []
     reasons = []
     # The path of a socket has about 100 bytes at most, which one in a long TMPDIR exceeds.
     for parent in (None, SHORT):

@@ -254,6 +254,18 @@ def test_a_long_tmpdir_has_its_sockets_elsewhere(far_away: Path, prepared: Run) 
     until(lambda: not folder.exists())
 
 
+def test_a_variable_leaves_the_warm_processes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(server.FOLDER, "")
+    monkeypatch.setenv(server.SWITCH, "0")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert server.start(SMOKE) == []
+    assert os.environ[server.FOLDER] == ""
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().err == ""
+
+
 def test_where_no_socket_can_be_made_jobs_start_by_themselves(
     far_away: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
