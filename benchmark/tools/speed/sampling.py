@@ -53,16 +53,11 @@ class Peer(NamedTuple):
     schedule: str = "linear"
     always_numpy: bool = False
 
-    def __str__(self) -> str:
-        return self.pipeline or f"a loop with {self.scheduler}"
-
 
 PEERS = {
     "ddpm": Peer("DDPMPipeline", "DDPMScheduler"),
     "ddim": Peer("DDIMPipeline", "DDIMScheduler"),
-    "predictor-corrector": Peer(
-        "ScoreSdeVePipeline", "ScoreSdeVeScheduler", "ve", always_numpy=True
-    ),
+    "predictor-corrector": Peer("ScoreSdeVePipeline", "ScoreSdeVeScheduler", "ve", True),
     **{name: Peer("", part.diffusers) for name, part in SAMPLERS.classes.items() if part.diffusers},
 }
 
@@ -310,7 +305,7 @@ def limit(sampling: CellSampling, name: str, batch: int, rounds: int, limits: Li
 def against_pipeline(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iterator[SpeedRow]:
     """Compare the way from noise to uint8 images with that of diffusers, on the same weights."""
     sampling = run.sampling(sampler)
-    pipeline = _pipeline(sampling, sampler, run.setting)
+    peer, pipeline = PEERS[sampler], _pipeline(sampling, sampler, run.setting)
     for batch in sizes.few_batches:
         ours = partial(_images, sampling, batch)
         theirs = partial(_images_of, pipeline, batch, sizes.steps, run.setting.output)
@@ -320,7 +315,7 @@ def against_pipeline(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iter
             unit="ms per image",
             ours=_per_image(mine, batch),
             theirs=_per_image(others, batch),
-            peer=f"{PEERS[sampler]} of {version('diffusers')}",
+            peer=f"{peer.pipeline or f'a loop with {peer.scheduler}'} of {version('diffusers')}",
             target=f"ratio {run.setting.target}",
             note=f"{_size(sampling)}; ours {_text(run.setting)}; theirs "
             f"{_text(run.setting) if run.setting.tuned else 'as called'}, batch_size={batch}, "
