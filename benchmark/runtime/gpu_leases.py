@@ -29,11 +29,11 @@ def lease(
 ) -> list[str]:
     """Lease free GPUs for this process and its children; wait until enough of them are free.
 
-    CUDA_VISIBLE_DEVICES is set to the leased GPUs, so call this before CUDA is initialised. If the
-    variable is set already, only the GPUs that it shows are taken. All are taken at once or none,
-    so that two jobs never wait for each other. The lease ends with this process, in whatever way
-    that ends. In a job of SLURM, which assigns GPUs itself, nothing is leased; but if the job has
-    more GPUs than are asked for, several commands share them, and they are leased.
+    CUDA_VISIBLE_DEVICES is set to the leased GPUs, so call this before CUDA is initialised. If it
+    is set already, only the GPUs that it shows are taken. All are taken at once or none, so that
+    two jobs never wait for each other. The lease ends with this process. In a job of SLURM, which
+    assigns GPUs itself, nothing is leased unless it has more GPUs than are asked for: then several
+    commands share them.
 
     Args:
         count: number of GPUs.
@@ -42,17 +42,15 @@ def lease(
         folder: folder of the lock files, which all users of the machine share.
 
     Returns:
-        UUIDs of the leased GPUs. The list is empty where the machine has none, where SLURM assigns
-        them, or where files cannot be locked; a warning on stderr tells of the last.
+        UUIDs of the leased GPUs; none if the machine has none, if SLURM assigns them, or if files
+        cannot be locked, of which stderr warns.
 
     Raises:
-        BenchmarkError: fewer GPUs are visible than are asked for, or several are asked for at one
-            position.
+        BenchmarkError: too few GPUs are visible, or several are asked for at one position.
     """
     if position is not None and count > 1:
-        raise BenchmarkError(
-            f"device: cuda:{position} is one GPU and {count} are needed: use cuda or auto"
-        )
+        told = f"cuda:{position} is one GPU and {count} are needed"
+        raise BenchmarkError(f"device: {told}: use cuda or auto")
     if LEASED in os.environ:
         return os.environ[LEASED].split(",")
     found = visible(_installed() if installed is None else installed, os.environ.get(VISIBLE))

@@ -139,9 +139,9 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     If the subject is the held-out images themselves, every second one is judged by the others.
 
     Args:
-        job: the job that the subject is of.
-        subject: a cell or a control, of n images.
-        run: the run that has its features and images.
+        job: the job of the subject.
+        subject: a cell or a control.
+        run: the run that has its images.
     """
     held_out = job.held_out
     own, train = load_features(job.extractor, subject, run)
@@ -154,13 +154,8 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
         figures = memorisation(own[rows], other[others], train, bank)
     except BenchmarkError as error:
         figures = Figures({}, dict.fromkeys(MEMORISATION, str(error)))
-    found = Suspects(
-        figures,
-        np.full(len(own), np.inf),
-        np.zeros(len(own), bool),
-        np.zeros(len(own), bool),
-        None,
-    )
+    none = np.zeros(len(own), bool)
+    found = Suspects(figures, np.full(len(own), np.inf), none, none.copy(), None)
     try:
         queries = np.concatenate([images[rows], other_images[others]])
         originals = load_dataset(run.data(subject.dataset), verify=True).train
@@ -199,14 +194,12 @@ def panel(
 ) -> None:
     """Draw samples with their nearest training images as a PNG file.
 
-    Suspects come first, in the order of their scores, then the other samples, in the order of their
-    smallest distances.
+    Suspects come first, by their scores, then the other samples, by their smallest distances.
 
     Args:
         queries: the samples, uint8 n×H×W×3.
         bank: the training images, uint8 m×H×W×3.
-        distances: distances to the neighbours, n×k, ascending in each row, which are written below
-            them; k may be 0.
+        distances: distances to the neighbours, n×k, ascending in each row; k may be 0.
         indices: row numbers of the neighbours in `bank`, n×k.
         path: the file to write.
         title: the line above the picture.

@@ -177,15 +177,7 @@ def example(
     precision: ComputePrecision,
     device: torch.device,
 ) -> Callable[[int], None]:
-    """Return a function that does a number of the example's steps, each of which reads its loss.
-
-    Args:
-        model: the UNet2DModel of diffusers.
-        images: the data set, uint8 N×H×W×3.
-        settings: the settings of the training.
-        precision: precision in which the network computes.
-        device: the device.
-    """
+    """Return a function that does n steps of the example on images, uint8 N×H×W×3."""
     import diffusers
     from diffusers.optimization import get_cosine_schedule_with_warmup
     from diffusers.training_utils import EMAModel
