@@ -32,7 +32,7 @@ class EDMLoss(Weighted):
     )
 
     def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
-        """Return noise levels σ, float64."""
+        """Return noise levels σ, float64 of shape (count,)."""
         import torch
 
         device = generator.device

@@ -33,7 +33,7 @@ class FlowMatching(Weighted):
     )
 
     def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
-        """Return times of a flow, float64 in [0, 1]."""
+        """Return times of a flow, float64 in [0, 1], of shape (count,)."""
         import torch
 
         options = {"generator": generator, "device": generator.device, "dtype": torch.float64}

@@ -63,7 +63,7 @@ class Weighted(Loss):
         return self.loss_weight or self.usual_weight
 
     def weigh(self, error: Tensor, space: Space, process: Process, levels: Levels) -> Tensor:
-        """Return the mean over images and pixels."""
+        """Return the mean of `error`, B×CHW, over images and pixels."""
         if self.weight == "uniform":
             return error.mean()
         weight = self._of_x0(process, levels) / _factor(space, levels) ** 2

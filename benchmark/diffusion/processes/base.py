@@ -95,7 +95,7 @@ class Process(ABC):
         return (self.alpha(t) / self.sigma(t)) ** 2
 
     def spread(self, u: Array) -> Array:
-        """Return the times that a sampler takes in place of evenly spaced ones, u."""
+        """Return the times that a sampler takes in place of evenly spaced ones, u of shape (N,)."""
         return u
 
     def input_scale(self, t: Any) -> Any:

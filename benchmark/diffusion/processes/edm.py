@@ -50,7 +50,7 @@ class EDM(SDE):
         return t * 1.0
 
     def time_of(self, level: ArrayLike) -> Array:
-        """Return `level`: the time is σ."""
+        """Return `level`, in its shape: the time is σ."""
         return np.asarray(level, dtype=np.float64)
 
     def drift(self, t: Any) -> Any:
@@ -62,7 +62,7 @@ class EDM(SDE):
         return (2 * t) ** 0.5
 
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
-        """Return the exact transitions between neighbouring times of the grid."""
+        """Return the exact transitions between neighbouring times of the grid, shape (N,) each."""
         return exact_chain(self, timesteps)
 
     def input_scale(self, t: Any) -> Any:

@@ -44,13 +44,13 @@ class Flow(SDE):
         return t * 1.0
 
     def time_of(self, level: ArrayLike) -> Array:
-        """Return the times at which σ/α = t/(1 - t) equals `level`, which may be infinite."""
+        """Return the times, of the shape of `level` (∞ allowed), at which t/(1 - t) equals it."""
         level = np.asarray(level, dtype=np.float64)
         with np.errstate(divide="ignore"):
             return 1 / (1 + 1 / level)
 
     def spread(self, u: Array) -> Array:
-        """Return even times u, moved towards the noise by `shift`; the ends stay."""
+        """Return even times u, of shape (N,), moved towards the noise by `shift`; the ends stay."""
         return u / (u + (1 - u) / self.shift)  # so written, 1 stays 1 exactly
 
     def drift(self, t: Any) -> Any:
@@ -66,7 +66,7 @@ class Flow(SDE):
         return (2 * t) ** 0.5
 
     def chain(self, timesteps: Array) -> tuple[Array, Array]:
-        """Return the exact transitions between neighbouring times of the grid."""
+        """Return the exact transitions between neighbouring times of the grid, shape (N,) each."""
         return exact_chain(self, timesteps)
 
     def condition(self, t: Any) -> Any:
@@ -74,5 +74,5 @@ class Flow(SDE):
         return 1000.0 * t
 
     def prior(self, noise: Tensor) -> Tensor:
-        """Return the noise as it is: the path ends at N(0, I)."""
+        """Return the noise, B×C×H×W, unchanged: the path ends at N(0, I)."""
         return noise

@@ -42,7 +42,7 @@ class DPMSolverPP2S(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by algorithm 1; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W, by algorithm 1; see `Sampler.sample`. `noise` is never called."""
         table = rows(timesteps, *self._coefficients(process, timesteps))
         x = start = x_T
         x0_start: Tensor | None = None

@@ -39,5 +39,5 @@ class Midpoint(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
         return solve(model, process, x_T, timesteps, callback, MIDPOINT)

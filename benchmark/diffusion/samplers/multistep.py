@@ -39,7 +39,7 @@ class Multistep(Sampler):
     solver_order: int
 
     def plan(self, process: Process, steps: int) -> Array:
-        """Return the times of the steps; see `Sampler.plan`.
+        """Return the times of the steps, of shape (N,); see `Sampler.plan`.
 
         Raises:
             BenchmarkError: the stated order is above the number of steps, or as in `Sampler.plan`.

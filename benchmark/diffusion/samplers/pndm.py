@@ -49,7 +49,7 @@ class PNDM(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
         ode = ODE(process)
         middles = ode.points((timesteps[:-1] + timesteps[1:]) / 2)
         slopes: list[Tensor] = []  # newest first

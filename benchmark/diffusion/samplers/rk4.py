@@ -41,5 +41,5 @@ class RungeKutta4(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0; see `Sampler.sample`. `noise` is never called."""
+        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
         return solve(model, process, x_T, timesteps, callback, RK4)

@@ -62,7 +62,7 @@ class StochasticHeun(Sampler):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Return x_0 by algorithm 2; see `Sampler.sample`."""
+        """Return x_0, B×C×H×W, by algorithm 2; see `Sampler.sample`."""
         raised, keep, std = self._raise(process, timesteps)
         ode = ODE(process)
         starts, ends = ode.points(raised)[:-1], ode.points(timesteps)[1:]
