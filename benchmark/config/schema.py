@@ -123,6 +123,13 @@ class Training(_Learning):
     log_every: int = Field(
         default=10, ge=1, le=10**9, description="Steps between two points of the curve"
     )
+    held_out_points: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="How often the loss of the held-out images is measured, evenly until the end, "
+        "with the averaged weights; 0: never",
+    )
     save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
 
     @model_validator(mode="after")

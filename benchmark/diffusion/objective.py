@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.losses import LOSSES, Loss
@@ -17,8 +17,11 @@ from benchmark.diffusion.processes.base import Prediction, Process
 
 EVERY = slice(None)
 
+# Predicts from (x_t: B×C×H×W, condition: B): a network, or anything that can be called like one.
+Predictor: TypeAlias = Callable[[Tensor, Tensor], Any]
+
 # (network, images: B×C×H×W in [-1, 1], generator, rows of the batch) -> their mean loss, a scalar
-Objective: TypeAlias = Callable[[nn.Module, Tensor, torch.Generator, slice], Tensor]
+Objective: TypeAlias = Callable[[Predictor, Tensor, torch.Generator, slice], Tensor]
 
 
 def objective(process: Process, prediction: Prediction | None = None, **options: Any) -> Objective:
@@ -35,7 +38,7 @@ def objective(process: Process, prediction: Prediction | None = None, **options:
     loss = LOSSES.make(process.loss, **options)
 
     def drawn(
-        network: nn.Module, images: Tensor, generator: torch.Generator, rows: slice = EVERY
+        network: Predictor, images: Tensor, generator: torch.Generator, rows: slice = EVERY
     ) -> Tensor:
         x_0 = process.encode(images[rows])
         t = loss.draw_times(process, len(images), generator)[rows]
@@ -47,7 +50,7 @@ def objective(process: Process, prediction: Prediction | None = None, **options:
 
 def loss_at(
     loss: Loss,
-    network: nn.Module,
+    network: Predictor,
     process: Process,
     x_0: Tensor,
     t: Tensor,

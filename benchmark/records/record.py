@@ -142,6 +142,9 @@ class Curve(StrictModel):
     steps: list[int]
     loss: list[float]
     lr: list[float]
+    held_out: list[tuple[Count, float]] = Field(
+        default=[], description="Step and loss of the held-out images with the averaged weights"
+    )
 
     @model_validator(mode="after")
     def _has_points(self) -> Self:

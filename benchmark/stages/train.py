@@ -8,11 +8,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from benchmark.config.dependencies import code_by_module
 from benchmark.core.canonical import spec_hash
 from benchmark.core.seeds import stream_seed
-from benchmark.data import load_dataset
+from benchmark.data import Dataset, load_dataset
 from benchmark.diffusion.objective import objective
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention
@@ -37,6 +38,7 @@ from benchmark.storage.paths import Run
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.train import TrainJob
+    from benchmark.config.schema import Training
 
 
 def stage(
@@ -118,7 +120,14 @@ def _trainer(job: TrainJob, run: Run, group: ProcessGroup, device: torch.device)
         state=state,
         precision=job.computing.precision,
         group=group,
+        held_out=_held_out(dataset, settings, device),
     )
+
+
+def _held_out(dataset: Dataset, settings: Training, device: torch.device) -> Tensor | None:
+    if not settings.held_out_points:
+        return None
+    return torch.from_numpy(dataset.held_out.copy()).to(device)
 
 
 def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: int) -> Record:

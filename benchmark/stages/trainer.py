@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.seeds import stream_seed
 from benchmark.core.values import Value
-from benchmark.diffusion.objective import Objective
+from benchmark.diffusion.objective import EVERY, Objective
 from benchmark.metrics.uncertainty import median_rate
 from benchmark.records.contention import ContentionMonitor
 from benchmark.records.record import Curve
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from benchmark.config.schema import ComputePrecision, Training
 
 
+DRAWS = 4  # of times and noise for each held-out image
+
+
 @dataclass
 class TrainingProgress:
     """How far a training has come, besides its weights.
@@ -50,6 +54,7 @@ class TrainingProgress:
         window: losses of the steps since the last mean.
         lap_seconds: seconds of each lap; a lap ends where losses are logged.
         lap_steps: steps of each lap.
+        held_out: the steps done and the loss of the held-out images, each time it was measured.
         contention: what else used the machine, each time that the training was started.
     """
 
@@ -59,6 +64,7 @@ class TrainingProgress:
     window: list[float] = field(default_factory=list)
     lap_seconds: list[float] = field(default_factory=list)
     lap_steps: list[int] = field(default_factory=list)
+    held_out: list[tuple[int, float]] = field(default_factory=list)
     contention: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -79,6 +85,7 @@ class Trainer:
         precision: precision in which the network computes; weights and optimiser are float32.
         group: processes that train together; each draws the times and the noise of whole batches,
             of which its network computes a share.
+        held_out: images whose loss is measured, uint8 M×H×W×3; None: it is not.
     """
 
     def __init__(
@@ -91,10 +98,12 @@ class Trainer:
         state: Path,
         precision: ComputePrecision = "float32",
         group: ProcessGroup = ONE_PROCESS,
+        held_out: Tensor | None = None,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.loss = loss
         self.images = images
+        self.held_out = held_out
         self.settings = settings
         self.seed = seed
         self.state = state
@@ -112,6 +121,9 @@ class Trainer:
         self.weights = network.state_dict()  # these tensors share memory with the network
         self.averaged = {k: v.detach().clone() for k, v in self.weights.items()}
         self.progress = TrainingProgress()
+        self.points = (
+            points(settings.held_out_points, self.total) if held_out is not None else set()
+        )
 
     def run(
         self, name: str, budget: Budget | None = None, monitor: ContentionMonitor | None = None
@@ -143,7 +155,8 @@ class Trainer:
                 stop = self.group.largest(
                     signalled() or (EXIT_RUN_AGAIN if budget.is_spent() else 0)
                 )
-                if not stop and done % self.settings.log_every and done < self.total:
+                is_logged = done % self.settings.log_every == 0 or done == self.total
+                if not stop and not is_logged and done not in self.points:
                     continue
                 self._log(window, step)
                 now = time.monotonic()
@@ -153,6 +166,9 @@ class Trainer:
                 self.progress.lap_steps.append(len(window))
                 self.progress.step = done
                 window, clock = [], now
+                if done in self.points:
+                    self._measure(done)
+                    clock = time.monotonic()  # neither is measuring
                 if stop or now - saved >= self.settings.save_seconds or done == self.total:
                     self.progress.contention = [*before, monitor.found().model_dump()]
                     self._save()
@@ -210,7 +226,8 @@ class Trainer:
         every = self.settings.log_every
         steps = [min((i + 1) * every, self.total) for i in range(len(self.progress.losses))]
         rates = [learning_rate(self.settings, step - 1, self.total) for step in steps]
-        return Curve(steps=steps, loss=self.progress.losses, lr=rates)
+        held_out = self.progress.held_out
+        return Curve(steps=steps, loss=self.progress.losses, lr=rates, held_out=held_out)
 
     def _batch(self, step: int) -> Tensor:
         """Return the row numbers of the images of a step (B), fewer at the end of an epoch."""
@@ -233,6 +250,31 @@ class Trainer:
         torch._foreach_lerp_(
             list(self.averaged.values()), [self.weights[k] for k in self.averaged], 1 - decay
         )
+
+    @torch.no_grad()
+    def _measure(self, done: int) -> None:
+        """Measure the loss of the held-out images with the averaged weights.
+
+        The times and the noise are the same whenever it is measured, so that only the weights make
+        a difference. Of several processes the first one measures.
+        """
+        if self.held_out is None or self.group.rank != 0:
+            return
+
+        def averaged(x: Tensor, condition: Tensor) -> Any:
+            return functional_call(self.network, self.averaged, (x, condition))
+
+        seed = stream_seed(self.seed, "held-out loss")
+        generator = torch.Generator(self.images.device).manual_seed(seed)
+        total = torch.zeros((), dtype=torch.float64, device=self.images.device)
+        self.network.eval()
+        for _ in range(DRAWS):
+            for batch in self.held_out.split(self.settings.batch):
+                with arithmetic(self.precision, self.images.device, cache=False):
+                    loss = self.loss(averaged, to_model_range(batch), generator, EVERY)
+                total += loss.double() * len(batch)
+        self.network.train()
+        self.progress.held_out.append((done, total.item() / (DRAWS * len(self.held_out))))
 
     def _steps(self, name: str) -> Iterable[int]:
         steps = range(self.progress.step, self.total)
@@ -312,6 +354,11 @@ class Trainer:
         return state.keys() == own.keys() and all(
             _layout(state[part]) == _layout(own[part]) for part in own
         )
+
+
+def points(count: int, total: int) -> set[int]:
+    """Return the numbers of finished steps, evenly spaced to the last, at which to measure."""
+    return {-(-total * i // count) for i in range(1, count + 1)}
 
 
 def learning_rate(settings: Training, step: int, total: int) -> float:

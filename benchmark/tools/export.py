@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
+from statistics import fmean
 
 import torch
 import yaml
@@ -17,7 +18,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.data.prepared import read_manifest
 from benchmark.models.checkpoints.zoo import ZOO
 from benchmark.models.weights import load_weights, save_weights
-from benchmark.records.record import read_record, read_records
+from benchmark.records.record import Curve, read_record, read_records
 from benchmark.records.rows import collect, table_names
 from benchmark.report.formats import to_markdown
 from benchmark.report.results_table import results_table
@@ -111,8 +112,28 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         precision=machine.precision,
         date=machine.started[:10],
         busy=record.busy,
+        curve=_curve(record.curve),
         table=_metrics(run, training),
     )
+
+
+def _curve(curve: Curve | None) -> str:
+    """Return the loss of the training images and of the held-out ones, in Markdown."""
+    if curve is None or not curve.held_out:
+        return "The loss of held-out images was not measured."
+    rows = [
+        "| step | loss of the steps since the last line | loss of held-out images |",
+        "|--:" * 3 + "|",
+    ]
+    first = 0
+    for step, held_out in curve.held_out:
+        losses = [
+            loss for at, loss in zip(curve.steps, curve.loss, strict=True) if first < at <= step
+        ]
+        mean = f"{fmean(losses):.4f}" if losses else "–"
+        rows.append(f"| {step} | {mean} | {held_out:.4f} |")
+        first = step
+    return "\n".join(rows)
 
 
 def _metrics(run: Run, training: str) -> str:
