@@ -261,15 +261,15 @@ class Trainer:
         if self.held_out is None or self.group.rank != 0:
             return
 
-        def averaged(x: Tensor, condition: Tensor) -> Any:
-            return functional_call(self.network, self.averaged, (x, condition))
+        def averaged(*inputs: Tensor) -> Any:
+            return functional_call(self.network, self.averaged, inputs)
 
         seed = stream_seed(self.seed, "held-out loss")
         generator = torch.Generator(self.images.device).manual_seed(seed)
         total = torch.zeros((), dtype=torch.float64, device=self.images.device)
         self.network.eval()
         for _ in range(DRAWS):
-            for batch in self.held_out.split(self.settings.batch):
+            for batch in torch.split(self.held_out, self.settings.batch):
                 with arithmetic(self.precision, self.images.device, cache=False):
                     loss = self.loss(averaged, to_model_range(batch), generator, EVERY)
                 total += loss.double() * len(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import random
@@ -24,11 +25,13 @@ from benchmark.config.loading import parse_config
 from benchmark.config.schema import Training
 from benchmark.core import closure
 from benchmark.core.errors import BenchmarkError
+from benchmark.core.seeds import stream_seed
 from benchmark.models.weights import load_weights
 from benchmark.records.contention import Contention
 from benchmark.records.record import read_record
 from benchmark.runtime.model_range import dequantised, to_model_range
 from benchmark.runtime.process_group import ONE_PROCESS, ProcessGroup
+from benchmark.runtime.stopping import Budget, Stopped
 from benchmark.runtime.training_state import load_state, save_state
 from benchmark.stages.train import _trainer
 from benchmark.stages.trainer import Trainer, learning_rate
@@ -42,12 +45,16 @@ def mse(network: nn.Module, images: Tensor, generator: torch.Generator, rows: sl
     return (network((images + noise)[rows]) - images[rows]).square().mean()
 
 
-def trainer(state: Path, loss: Any = mse, **settings: Any) -> Trainer:
+def trainer(
+    state: Path, loss: Any = mse, held_out: Tensor | None = None, **settings: Any
+) -> Trainer:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.SiLU(), nn.Conv2d(4, 3, 1))
     images = torch.randint(0, 256, (10, 8, 8, 3), dtype=torch.uint8)
     chosen = {"steps": 20, "batch": 4, "warmup": 3, "log_every": 4, "save_seconds": 1e-9} | settings
-    return Trainer(network, loss, images, Training(**chosen), seed=7, state=state)
+    return Trainer(
+        network, loss, images, Training(**chosen), seed=7, state=state, held_out=held_out
+    )
 
 
 def anything(state: dict[str, Any]) -> bool:
@@ -402,3 +409,38 @@ def test_the_record_says_how_the_network_computed(
     do("train", smoke.model_copy(update={"precision": "bf16", "compile": True}), "DDPM-linear", run)
     machine = read_record(run.record("train", "DDPM-linear")).provenance
     assert (machine.precision, machine.compiled, len(compilations)) == ("bf16", True, 1)
+
+
+def test_the_loss_of_held_out_images_is_that_of_the_averaged_weights(tmp_path: Path) -> None:
+    held_out = torch.randint(0, 256, (6, 8, 8, 3), dtype=torch.uint8)
+    measured = trainer(tmp_path / "a", held_out=held_out, held_out_points=3)
+    measured.run("t")
+    plain = trainer(tmp_path / "b")
+    plain.run("t")
+    assert [step for step, _ in measured.curve().held_out] == [7, 14, 20]
+    assert plain.curve().held_out == []
+    for name, weight in plain.averaged.items():  # measuring changes nothing
+        assert torch.equal(weight, measured.averaged[name])
+    assert measured.curve().loss == plain.curve().loss
+
+    network = copy.deepcopy(measured.network)
+    network.load_state_dict(measured.averaged)
+    generator = torch.Generator().manual_seed(stream_seed(7, "held-out loss"))
+    losses = [
+        float(mse(network, to_model_range(batch), generator, slice(None))) * len(batch)
+        for _ in range(4)
+        for batch in held_out.split(4)
+    ]
+    assert measured.curve().held_out[-1][1] == pytest.approx(sum(losses) / 24)
+
+
+def test_what_was_measured_of_held_out_images_is_kept_over_a_stop(tmp_path: Path) -> None:
+    held_out = torch.randint(0, 256, (6, 8, 8, 3), dtype=torch.uint8)
+    whole = trainer(tmp_path / "whole", held_out=held_out, held_out_points=5)
+    whole.run("t")
+    first = trainer(tmp_path / "parts", held_out=held_out, held_out_points=5)
+    with pytest.raises(Stopped):
+        first.run("t", Budget(minutes=0))
+    again = trainer(tmp_path / "parts", held_out=held_out, held_out_points=5)
+    again.run("t")
+    assert again.curve() == whole.curve()
