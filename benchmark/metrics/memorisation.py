@@ -31,15 +31,10 @@ FEWEST_IN_CELL = 20  # samples; a cell of C_T with fewer is left out
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """The training images without near-duplicates.
+    """The training images without near-duplicates."""
 
-    Attributes:
-        rows: their row numbers among all training images (K).
-        gaps: the distance of each to the nearest of the others (K).
-    """
-
-    rows: NDArray[np.int64]
-    gaps: Float64
+    rows: NDArray[np.int64]  # their row numbers among all training images (K)
+    gaps: Float64  # the distance of each to the nearest of the others (K)
 
 
 def memorisation(
