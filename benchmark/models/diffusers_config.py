@@ -136,16 +136,7 @@ def unet_spec(config: dict[str, Any], path: Path, learned_variance: bool = False
     attention = tuple(str(kind).startswith("Attn") for kind in config["down_block_types"] or [])
     residual = _samples_by_blocks(config, attention)
     scale_shift = SCALE_SHIFT.get(config["resnet_time_scale_shift"])
-    ours = (
-        all(config[key] == UNET_DEFAULTS[key] for key in FIXED)
-        and residual is not None
-        and scale_shift is not None
-        and config["attn_norm_num_groups"] in (None, config["norm_num_groups"])
-        and config["time_embedding_type"] in ("positional", "fourier")
-        and config["downsample_padding"] in (0, 1)
-        and config["norm_num_groups"] is not None
-    )
-    if not ours:
+    if residual is None or scale_shift is None or not _has_our_layers(config):
         return None
     options = {
         "scale_shift": scale_shift,
@@ -169,6 +160,17 @@ def unet_spec(config: dict[str, Any], path: Path, learned_variance: bool = False
         return UNet.model_validate(options)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, options)}") from None
+
+
+def _has_our_layers(config: dict[str, Any]) -> bool:
+    """Return whether each option that our U-Net lacks has the value that our U-Net is built for."""
+    return (
+        all(config[key] == UNET_DEFAULTS[key] for key in FIXED)
+        and config["attn_norm_num_groups"] in (None, config["norm_num_groups"])
+        and config["time_embedding_type"] in ("positional", "fourier")
+        and config["downsample_padding"] in (0, 1)
+        and config["norm_num_groups"] is not None
+    )
 
 
 def _samples_by_blocks(config: dict[str, Any], attention: Sequence[bool]) -> bool | None:

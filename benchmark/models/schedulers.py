@@ -327,7 +327,7 @@ def _ours(key: str, sampler: Sampler, process: Process) -> tuple[str, Any]:
     if key in ALWAYS:
         return key, ALWAYS[key]
     if key in SPACINGS or key == "timestep_spacing":
-        return "spacing", sampler.spacing or process.spacings[0]
+        return "spacing", sampler.spacing_on(process)
     option = OPTIONS.get(key, key)
     value = getattr(sampler, option, None)
     return option, list(value) if isinstance(value, tuple) else value

@@ -67,6 +67,19 @@ class TrainingProgress:
     held_out: list[tuple[int, float]] = field(default_factory=list)
     contention: list[dict[str, Any]] = field(default_factory=list)
 
+    def end_lap(self, done: int, seconds: float, steps: int) -> None:
+        """Add a lap.
+
+        Args:
+            done: number of steps done at its end.
+            seconds: how long it took.
+            steps: number of its steps.
+        """
+        self.step = done
+        self.seconds += seconds
+        self.lap_seconds.append(seconds)
+        self.lap_steps.append(steps)
+
 
 class Trainer:
     """The training loop.
@@ -161,10 +174,7 @@ class Trainer:
                 self._log(window, step)
                 now = time.monotonic()
                 budget.record_duration("step of the last window", (now - clock) / len(window))
-                self.progress.seconds += now - clock
-                self.progress.lap_seconds.append(now - clock)
-                self.progress.lap_steps.append(len(window))
-                self.progress.step = done
+                self.progress.end_lap(done, now - clock, len(window))
                 window, clock = [], now
                 if done in self.points:
                     self._measure(done)

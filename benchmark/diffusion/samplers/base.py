@@ -10,7 +10,7 @@ from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
-from benchmark.diffusion.processes.base import Array, OnceSpacing, Process
+from benchmark.diffusion.processes.base import Array, OnceSpacing, Process, Spacing
 from benchmark.diffusion.timesteps import spacings_of
 from benchmark.diffusion.timesteps import timesteps as space
 
@@ -87,6 +87,12 @@ class Sampler(StrictModel):
         """Return whether the sampler can be used on a process."""
         return cls.families is None or process.family in cls.families
 
+    def spacing_on(self, process: Process) -> Spacing:
+        """Return how the times of a process are spaced: as the config says, or else as is usual."""
+        known = spacings_of(process)
+        usual = self.usual_spacing if self.usual_spacing in known else None
+        return self.spacing or usual or known[0]
+
     def plan(self, process: Process, steps: int) -> Array:
         """Return the times, (N) and descending, at which each step first evaluates the network.
 
@@ -98,10 +104,8 @@ class Sampler(StrictModel):
                 f"sampler: {self.kind} is not defined for a {process.family} process: "
                 f"it is for {', '.join(self.families)}"
             )
-        known = spacings_of(process)
-        usual = self.usual_spacing if self.usual_spacing in known else None
-        spacing = self.spacing or usual or known[0]
-        is_even = spacing == "linspace" or "linspace" not in known
+        spacing = self.spacing_on(process)
+        is_even = spacing == "linspace" or "linspace" not in process.spacings
         if self.even_on_sdes and process.length is None and not is_even:
             raise BenchmarkError(
                 f"spacing: {self.kind} on a {process.family} process is not defined for {spacing}: "
