@@ -140,7 +140,15 @@ def evaluate_job(config: Grid, name: str) -> EvaluateJob:
 
 
 def retrieve_job(config: Grid, name: str) -> RetrieveJob:
-    """Return the job that retrieves for a cell, a control, or all controls of a data set."""
+    """Return the job that retrieves for a cell, a control, or all controls of a data set.
+
+    Raises:
+        BenchmarkError: the name is unknown, or the config wants no neighbours.
+    """
+    if config.evaluation.neighbours == 0:
+        raise BenchmarkError(
+            "evaluation.neighbours: 0 neighbours are not retrieved: at least 1 would be"
+        )
     subjects = tuple(config.subjects_called(name))
     return RetrieveJob(
         name=name,

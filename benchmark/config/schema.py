@@ -235,7 +235,10 @@ class Evaluation(StrictModel):
         description="Made images that are evaluated as samples are",
     )
     neighbours: int = Field(
-        default=5, ge=1, le=100, description="k of the nearest-neighbour retrieval"
+        default=5,
+        ge=0,
+        le=100,
+        description="k of the nearest-neighbour retrieval; 0: none",
     )
     panel_rows: int = Field(
         default=8, ge=1, le=100, description="Rows of a nearest-neighbour panel"

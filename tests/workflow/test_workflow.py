@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.config.loading import load_config
+from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import Record, read_records
 from benchmark.report.bundle import pack
 from benchmark.runtime.stopping import EXIT_RUN_AGAIN
@@ -209,6 +210,16 @@ def test_wrong_weights_are_one_line_before_any_job_is_planned(
     assert len(lines) == 1
     assert f"wrong.yaml: models.DDIM.weights: {expected}" in lines[0]
     assert "Traceback" not in wrong.stderr
+
+
+def test_a_run_without_neighbours_retrieves_nothing(project: Path) -> None:
+    content = yaml.safe_load(SMOKE.read_text())
+    content["run"] = "alone"
+    content["evaluation"]["neighbours"] = 0
+    (project / "alone.yaml").write_text(yaml.safe_dump(content))
+    assert planned(project, config="alone.yaml") == EVERYTHING - {"retrieve", "retrieve_controls"}
+    with pytest.raises(BenchmarkError, match=r"^evaluation\.neighbours: 0 neighbours are not retr"):
+        load_config(project / "alone.yaml").job("retrieve", "DDIM-linear-ddim-5-s0")
 
 
 def test_a_file_that_a_run_needs_is_asked_for_by_the_run_and_not_by_its_plan(

@@ -1,17 +1,18 @@
 MADE = [name for dataset in DATASETS for name in controls_of(dataset)]
+RETRIEVED = list(CONFIG.subjects) if CONFIG.evaluation.neighbours else []
 RECORDS = [
     *(RUN.record("data", name) for name in DATASETS),
     *(RUN.record("train", name) for name in CONFIG.trainings),
     *(RUN.record("sample", name) for name in CELLS),
     *(RUN.record("controls", name) for name in MADE),
     *(RUN.record("features", name) for name in [*DATASETS, *CELLS, *MADE]),
-    *(
-        RUN.record(kind, name)
-        for kind in ("metrics", "retrieval")
-        for name in CONFIG.subjects
-    ),
+    *(RUN.record("metrics", name) for name in CONFIG.subjects),
+    *(RUN.record("retrieval", name) for name in RETRIEVED),
 ]
-NAMES = [*sorted({cell.table for cell in CONFIG.cells}), *RESERVED]
+NAMES = [
+    *sorted({cell.table for cell in CONFIG.cells}),
+    *(name for name in RESERVED if RETRIEVED or name != "neighbours"),
+]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
 AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
 LEFT_OUT = {
@@ -21,7 +22,7 @@ LEFT_OUT = {
 DRAWN = [name for name in PLOT_NAMES if name not in LEFT_OUT]
 PLOTS = [RUN.plot(name) for name in DRAWN]
 VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
-PANELS = [RUN.neighbours(name) for name in CONFIG.subjects]
+PANELS = [RUN.neighbours(name) for name in RETRIEVED]
 
 
 # The published figures and claims. They are files of the code, so their hash is a parameter.
