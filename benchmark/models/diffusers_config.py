@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
@@ -15,7 +16,8 @@ from benchmark.diffusion.schedules import SCHEDULES, Schedule
 from benchmark.models.description import Description
 from benchmark.models.hub import Pipeline
 from benchmark.models.networks.unet import UNet
-from benchmark.models.schedulers import SCORE_SDE_VE, Scheduler, read_scheduler
+from benchmark.models.scheduler_settings import SCORE_SDE_VE
+from benchmark.models.schedulers import Scheduler, read_scheduler
 
 # Defaults of UNet2DModel, for keys that older files leave out; a test compares them with diffusers.
 UNET_DEFAULTS: dict[str, Any] = {
@@ -83,6 +85,9 @@ PREDICTIONS: dict[str, Prediction] = {
     "original_sample": "x0",
     "v_prediction": "v",
 }
+FLOW_PREDICTIONS: dict[str, Prediction] = {"flow_prediction": "velocity", "sample": "x0"}
+EDM_PREDICTIONS: dict[str, Prediction] = {"epsilon": "edm"}  # for v_prediction, F has another sign
+FLOW_TIMES = 1000  # by which networks of flow matching are told t
 
 
 def describe_pipeline(pipeline: Pipeline) -> Description:
@@ -222,10 +227,21 @@ def schedule_and_prediction(scheduler: Scheduler) -> tuple[Schedule, Prediction]
         BenchmarkError: this package has no such process.
     """
     settings, path = scheduler.settings, scheduler.path
+    if "sigma_data" in settings:
+        names = ("sigma_min", "sigma_max", "sigma_data")
+        schedule = _schedule("edm", {key: settings[key] for key in names}, path)
+        return schedule, _prediction(EDM_PREDICTIONS, scheduler)
+    if "shift" in settings or settings.get("use_flow_sigmas"):
+        return _flow(scheduler), _prediction(FLOW_PREDICTIONS, scheduler, "flow_prediction")
     if scheduler.kind == SCORE_SDE_VE:
-        names = {"sigma_min": "sigma_min", "sigma_max": "sigma_max", "t_end": "sampling_eps"}
-        options = {ours: settings[theirs] for ours, theirs in names.items()}
+        renamed = {"sigma_min": "sigma_min", "sigma_max": "sigma_max", "t_end": "sampling_eps"}
+        options = {ours: settings[theirs] for ours, theirs in renamed.items()}
         return _schedule("ve", options, path), "score"
+    return _discrete(scheduler), _prediction(PREDICTIONS, scheduler)
+
+
+def _discrete(scheduler: Scheduler) -> Schedule:
+    settings, path = scheduler.settings, scheduler.path
     name = _look_up(BETA_SCHEDULES, "beta_schedule", settings["beta_schedule"], path)
     options = {
         "T": settings["num_train_timesteps"],
@@ -233,11 +249,34 @@ def schedule_and_prediction(scheduler: Scheduler) -> tuple[Schedule, Prediction]
     }
     if name != "cosine":
         options |= {key: settings[key] for key in ("beta_start", "beta_end")}
-    prediction = settings.get("prediction_type", "epsilon")
-    return (
-        _schedule(name, options, path),
-        _look_up(PREDICTIONS, "prediction_type", prediction, path),
-    )
+    return _schedule(name, options, path)
+
+
+def _flow(scheduler: Scheduler) -> Schedule:
+    """Return the schedule of flow matching, whose linspace has the ends of diffusers' own times.
+
+    Solvers with `flow_shift` move the times between 1/1000 and 1. A FlowMatch scheduler first moves
+    the ends, and then all times between them.
+    """
+    settings, path = scheduler.settings, scheduler.path
+    if settings["num_train_timesteps"] != FLOW_TIMES:
+        raise BenchmarkError(
+            f"{path}: num_train_timesteps is {settings['num_train_timesteps']!r}: {FLOW_TIMES} "
+            f"would be right, since networks of flow matching are told {FLOW_TIMES} t"
+        )
+    least = np.array([1 / FLOW_TIMES])
+    if "shift" in settings:
+        least = _schedule("flow", {"shift": settings["shift"]}, path).process().spread(least)
+    shift = settings.get("shift", settings.get("flow_shift"))
+    return _schedule("flow", {"shift": shift, "t_end": float(least[0])}, path)
+
+
+def _prediction(
+    names: dict[str, Prediction], scheduler: Scheduler, usual: str = "epsilon"
+) -> Prediction:
+    said = scheduler.settings.get("prediction_type", usual)
+    found: Prediction = _look_up(names, "prediction_type", said, scheduler.path)
+    return found
 
 
 def _schedule(name: str, options: dict[str, Any], path: Path) -> Schedule:
@@ -256,7 +295,13 @@ def _learns_times(pipeline: Pipeline, process: Process) -> bool:
     if pipeline.network.get("time_embedding_type") != "learned":
         return False
     known = pipeline.network.get("num_train_timesteps")
-    if process.length is None or not isinstance(known, int) or known < process.length:
+    if process.length is None:
+        raise BenchmarkError(
+            f"{pipeline.network_path}: a network with time_embedding_type learned is told whole "
+            f"times, but those of the {process.family} process lie between: positional would be "
+            "right"
+        )
+    if not isinstance(known, int) or known < process.length:
         raise BenchmarkError(
             f"{pipeline.network_path}: num_train_timesteps is {known!r}: a learned embedding of "
             f"all {process.length} times of the schedule would be right"

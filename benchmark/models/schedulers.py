@@ -1,10 +1,4 @@
-"""The settings in scheduler files of diffusers, and what is done with each of them here.
-
-Settings of the process, of the prediction and of clipping are followed. A setting for a process
-that is not known here is refused. Settings of the steps are those of the checkpoint's own sampler:
-the sampler of the grid takes its place, and `Scheduler.choices_with` tells where the two differ. A
-key that diffusers does not know is refused.
-"""
+"""Scheduler files of diffusers: what they say, and which of it a sampler of the grid follows."""
 
 from __future__ import annotations
 
@@ -19,223 +13,19 @@ from benchmark.core.strict_model import nearest_names
 from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.choices import Choice
-
-_BETAS: dict[str, Any] = {
-    "num_train_timesteps": 1000,
-    "beta_start": 1e-4,
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
-    "trained_betas": None,
-}
-_LATENT_BETAS = _BETAS | {"beta_start": 0.00085, "beta_end": 0.012}
-_PREDICTION = {"prediction_type": "epsilon"}
-_LEADING = {"timestep_spacing": "leading", "steps_offset": 0}
-_LINSPACE = {"timestep_spacing": "linspace", "steps_offset": 0}
-_CLIP = {"clip_sample": True, "clip_sample_range": 1.0}
-_THRESHOLD = {
-    "thresholding": False,
-    "dynamic_thresholding_ratio": 0.995,
-    "sample_max_value": 1.0,
-}
-_RESCALE = {"rescale_betas_zero_snr": False}
-_SIGMAS = {
-    "use_karras_sigmas": False,
-    "use_exponential_sigmas": False,
-    "use_beta_sigmas": False,
-}
-_FLOW = {"use_flow_sigmas": False, "flow_shift": 1.0}
-_SHIFT = {"use_dynamic_shifting": False, "time_shift_type": "exponential"}
-_RANGE = {"sigma_min": None, "sigma_max": None}
-_FINAL = {"final_sigmas_type": "zero"}
-_SOLVER = {"solver_order": 2, "lower_order_final": True}
-_LIMIT = {"lambda_min_clipped": -float("inf"), "variance_type": None}
-_DPM = {"algorithm_type": "dpmsolver++", "solver_type": "midpoint", "euler_at_final": False}
-
-_DDPM = _BETAS | _PREDICTION | _CLIP | _THRESHOLD | _LEADING | _RESCALE
-_DDIM = _DDPM | {"set_alpha_to_one": True}
-_MULTISTEP = _BETAS | _PREDICTION | _THRESHOLD | _LINSPACE | _SOLVER
-_K = _LATENT_BETAS | _PREDICTION | _LINSPACE | _SIGMAS
-
-# The settings of each scheduler with diffusers' defaults, which hold for keys that a file leaves
-# out; a test compares them. Every network that was trained with one of these schedulers can be
-# sampled here: schedulers for other processes or for distilled networks are not among them.
-SCHEDULERS: dict[str, dict[str, Any]] = {
-    "DDIMInverseScheduler": {k: v for k, v in _DDIM.items() if k not in _THRESHOLD},
-    "DDIMParallelScheduler": _DDIM,
-    "DDIMScheduler": _DDIM,
-    "DDPMParallelScheduler": _DDPM | {"variance_type": "fixed_small"},
-    "DDPMScheduler": _DDPM | {"variance_type": "fixed_small"},
-    "DEISMultistepScheduler": _MULTISTEP
-    | _SIGMAS
-    | _FLOW
-    | _SHIFT
-    | {"algorithm_type": "deis", "solver_type": "logrho"},
-    "DPMSolverMultistepInverseScheduler": _MULTISTEP | _SIGMAS | _FLOW | _LIMIT | _DPM,
-    "DPMSolverMultistepScheduler": _MULTISTEP
-    | _SIGMAS
-    | _FLOW
-    | _SHIFT
-    | _FINAL
-    | _LIMIT
-    | _DPM
-    | _RESCALE
-    | {"use_lu_lambdas": False},
-    "DPMSolverSDEScheduler": _K | {"noise_sampler_seed": None},
-    "DPMSolverSinglestepScheduler": {
-        key: value
-        for key, value in (_MULTISTEP | _SIGMAS | _FLOW | _SHIFT | _FINAL | _LIMIT | _DPM).items()
-        if key not in _LINSPACE and key != "euler_at_final"
-    }
-    | {"lower_order_final": False},
-    "EulerAncestralDiscreteScheduler": _BETAS | _PREDICTION | _LINSPACE | _RESCALE,
-    "EulerDiscreteScheduler": _BETAS
-    | _PREDICTION
-    | _LINSPACE
-    | _SIGMAS
-    | _RANGE
-    | _FINAL
-    | _RESCALE
-    | {"interpolation_type": "linear", "timestep_type": "discrete"},
-    "HeunDiscreteScheduler": _K | _CLIP | {"clip_sample": False},
-    "KDPM2AncestralDiscreteScheduler": _K,
-    "KDPM2DiscreteScheduler": _K,
-    "LMSDiscreteScheduler": _BETAS | _PREDICTION | _LINSPACE | _SIGMAS,
-    "PNDMScheduler": _BETAS
-    | _PREDICTION
-    | _LEADING
-    | {"skip_prk_steps": False, "set_alpha_to_one": False},
-    "RePaintScheduler": _BETAS | {"clip_sample": True, "eta": 0.0},
-    "SASolverScheduler": {k: v for k, v in _MULTISTEP.items() if k != "solver_order"}
-    | _SIGMAS
-    | _FLOW
-    | _LIMIT
-    | {
-        "predictor_order": 2,
-        "corrector_order": 2,
-        "tau_func": None,
-        "algorithm_type": "data_prediction",
-    },
-    "ScoreSdeVeScheduler": {
-        "num_train_timesteps": 2000,
-        "snr": 0.15,
-        "sigma_min": 0.01,
-        "sigma_max": 1348.0,
-        "sampling_eps": 1e-5,
-        "correct_steps": 1,
-    },
-    "UnCLIPScheduler": {
-        "num_train_timesteps": 1000,
-        "beta_schedule": "squaredcos_cap_v2",
-        "prediction_type": "epsilon",
-        "variance_type": "fixed_small_log",
-        "clip_sample": True,
-        "clip_sample_range": 1.0,
-    },
-    "UniPCMultistepScheduler": _MULTISTEP
-    | _SIGMAS
-    | _FLOW
-    | _SHIFT
-    | _FINAL
-    | _RANGE
-    | _RESCALE
-    | {
-        "predict_x0": True,
-        "solver_type": "bh2",
-        "disable_corrector": [],
-        "solver_p": None,
-        "shift_terminal": None,
-    },
-}
-
-_FLOW_MATCHING = "its networks learn flow matching"
-_DENOISERS = "its networks are preconditioned as those of Karras et al. 2022"
-_CONSISTENCY = "its networks learn to map noise to the image in one step"
-_DISTILLED = "its networks are distilled to few steps of their own"
-
-# Other schedulers of diffusers, and what their networks learn.
-UNKNOWN: dict[str, str] = {
-    "CMStochasticIterativeScheduler": _CONSISTENCY,
-    "EDMDPMSolverMultistepScheduler": _DENOISERS,
-    "EDMEulerScheduler": _DENOISERS,
-    "FlowMatchEulerDiscreteScheduler": _FLOW_MATCHING,
-    "FlowMatchHeunDiscreteScheduler": _FLOW_MATCHING,
-    "FlowMatchLCMScheduler": _DISTILLED,
-    "LCMScheduler": _DISTILLED,
-    "TCDScheduler": _DISTILLED,
-}
-
-# Settings that are followed: of the process, of the prediction and of clipping.
-FOLLOWED = {
-    "num_train_timesteps",
-    "beta_start",
-    "beta_end",
-    "beta_schedule",
-    "rescale_betas_zero_snr",
-    "prediction_type",
-    "clip_sample",
-    "clip_sample_range",
-    "sampling_eps",
-}
-# Settings that change the process, or that no sampler here follows: the only value that is
-# accepted, and why others are refused.
-REFUSED: dict[str, tuple[Any, str]] = {
-    "trained_betas": (None, "only schedules that beta_schedule names are sampled"),
-    "thresholding": (False, "only clip_sample is done; set it to false"),
-    "timestep_type": ("discrete", "only networks that are told discrete times are sampled"),
-    "use_flow_sigmas": (False, "only networks of diffusion are sampled, not of flow matching"),
-    "use_dynamic_shifting": (False, "only networks of diffusion are sampled, not of flow matching"),
-    "shift_terminal": (None, "only networks of diffusion are sampled, not of flow matching"),
-}
-# Settings without effect, since they belong to a setting that is refused.
-IDLE = {"dynamic_thresholding_ratio", "sample_max_value", "flow_shift", "time_shift_type"}
-# Settings of steps that samplers here have too, with the name of their option.
-OPTIONS = {
-    "variance_type": "variance",
-    "timestep_spacing": "spacing",
-    "final_sigmas_type": "final_sigmas_type",
-    "lower_order_final": "lower_order_final",
-    "snr": "snr",
-    "correct_steps": "corrections",
-    "eta": "eta",
-}
-# Settings of steps for which all samplers here use the same value.
-ALWAYS = {"steps_offset": 0, "set_alpha_to_one": True}
-# Settings of steps that only one solver has. A sampler here has an option of the same name, or
-# none.
-OTHERS = {
-    "sigma_min",
-    "sigma_max",
-    "euler_at_final",
-    "solver_order",
-    "predictor_order",
-    "corrector_order",
-    "algorithm_type",
-    "solver_type",
-    "predict_x0",
-    "disable_corrector",
-    "solver_p",
-    "tau_func",
-    "lambda_min_clipped",
-    "interpolation_type",
-    "skip_prk_steps",
-    "noise_sampler_seed",
-}
-# Settings that replace `timestep_spacing` when they are true, with the name of their spacing.
-SPACINGS = {
-    "use_karras_sigmas": "karras",
-    "use_exponential_sigmas": "exponential",
-    "use_beta_sigmas": "beta",
-    "use_lu_lambdas": "lu",
-}
-# Two names of diffusers for the same variance, of which it computes one through the logarithm.
-_SAME = {"fixed_small_log": "fixed_small"}
-
-SCORE_SDE_VE = "ScoreSdeVeScheduler"
-FOLLOWED_BY_VE = {"sigma_min", "sigma_max"}
-
-# Keys of old versions of diffusers: what the network predicts, and the library that computes.
-OLD = {"predict_epsilon", "tensor_format"}
-KNOWN = OLD.union(*SCHEDULERS.values())
+from benchmark.models.scheduler_settings import (
+    ALWAYS,
+    FOLLOWED_WITHOUT_BETAS,
+    KNOWN,
+    OF_OTHER_NETWORKS,
+    OPTIONS,
+    OTHERS,
+    REFUSED,
+    SAME,
+    SCHEDULERS,
+    SPACINGS,
+    UNKNOWN,
+)
 
 
 @dataclass(frozen=True)
@@ -273,7 +63,7 @@ class Scheduler:
         usual, own = SCHEDULERS[self.kind], sampler.diffusers == self.kind
         for key, value in _steps(self.settings).items():
             option, ours = _ours(key, sampler, process)
-            theirs = SPACINGS.get(key) or _SAME.get(str(value), value)
+            theirs = SPACINGS.get(key) or SAME.get(str(value), value)
             if key in OTHERS and value == usual[key] and not own:
                 continue  # a default of the checkpoint's solver, which no other solver has
             if ours is None and value != usual[key]:
@@ -319,6 +109,12 @@ def read_scheduler(config: Mapping[str, Any], path: Path) -> Scheduler:
         read.add("predict_epsilon")
     _check(settings, usual, path)
     foreign = {key: value for key, value in given.items() if key not in read}
+    for key, training in OF_OTHER_NETWORKS.items():
+        if key in foreign:
+            raise BenchmarkError(
+                f"{path}: {key} says of the network that {training}, which a {kind} does not "
+                "sample: a DDPMPipeline with the scheduler of the training would be right"
+            )
     return Scheduler(kind, path, settings, foreign)
 
 
@@ -326,9 +122,9 @@ def _ours(key: str, sampler: Sampler, process: Process) -> tuple[str, Any]:
     """Return the sampler's option for a setting of diffusers, and its value; None: it has none."""
     if key in ALWAYS:
         return key, ALWAYS[key]
-    if key in SPACINGS or key == "timestep_spacing":
-        return "spacing", sampler.spacing_on(process)
     option = OPTIONS.get(key, key)
+    if key in SPACINGS or option == "spacing":
+        return "spacing", sampler.spacing_on(process)
     value = getattr(sampler, option, None)
     return option, list(value) if isinstance(value, tuple) else value
 
@@ -340,13 +136,15 @@ def _steps(settings: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in settings.items()
         if key in OPTIONS or key in ALWAYS or key in OTHERS
     }
+    if settings.get("use_flow_sigmas"):  # whose times follow from flow_shift alone
+        steps.pop("timestep_spacing", None)
     for key in SPACINGS:
         if settings.get(key):
             steps.pop("timestep_spacing", None)
             steps[key] = True
-    return {
-        k: v for k, v in steps.items() if "beta_schedule" in settings or k not in FOLLOWED_BY_VE
-    }
+    if "beta_schedule" in settings:
+        return steps
+    return {key: value for key, value in steps.items() if key not in FOLLOWED_WITHOUT_BETAS}
 
 
 def _prediction(given: Mapping[str, Any], path: Path) -> str:

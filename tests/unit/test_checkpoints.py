@@ -39,7 +39,7 @@ from benchmark.models.checkpoints.ncsn import NcsnCheckpoint
 from benchmark.models.checkpoints.own import OwnCheckpoint
 from benchmark.models.description import Loaded
 from benchmark.models.networks.refinenet import RefineNet
-from benchmark.models.schedulers import KNOWN, SCHEDULERS
+from benchmark.models.scheduler_settings import IDLE, KNOWN, SCHEDULERS
 from benchmark.records.record import read_record
 from benchmark.records.rows import collect
 from benchmark.report.results_table import results_table
@@ -352,8 +352,8 @@ def test_settings_of_another_scheduler_are_named_as_diffusers_does_not_read_them
         (DDPM, {"clip_sample_range": 3.0}, "clip_sample_range is 3.0: only 1 is done"),
         (DDPM, {"beta_schedule": "laplace"}, "beta_schedule is 'laplace': known are"),
         (EULER, {"timestep_type": "continuous"}, "timestep_type is 'continuous': only networks"),
-        (DPM, {"use_flow_sigmas": True}, "use_flow_sigmas is set: only networks of diffusion"),
-        (UNIPC, {"use_dynamic_shifting": True}, "use_dynamic_shifting is set: only networks"),
+        (DPM, {"use_flow_sigmas": True}, "prediction_type is 'epsilon': known are flow_prediction"),
+        (UNIPC, {"use_dynamic_shifting": True}, "use_dynamic_shifting is set: its pipeline"),
     ],
     ids=str,
 )
@@ -378,12 +378,12 @@ def test_settings_that_cannot_be_followed_are_refused_when_the_config_is_read(
         ({"_class_name": None}, "None is no scheduler whose process is known here: "),
         (
             {"_class_name": "LCMScheduler"},
-            "LCMScheduler is no scheduler whose process is known here: its networks are distilled",
+            "LCMScheduler is no scheduler whose process is known here: its networks learn to go",
         ),
         (
-            {"_class_name": "FlowMatchEulerDiscreteScheduler"},
-            "FlowMatchEulerDiscreteScheduler is no scheduler whose process is known here: its "
-            "networks learn flow matching",
+            {"_class_name": "FlowMapEulerDiscreteScheduler"},
+            "FlowMapEulerDiscreteScheduler is no scheduler whose process is known here: its "
+            "networks learn to go from noise to the image in one step",
         ),
         ({"_class_name": "KarrasVeScheduler"}, "KarrasVeScheduler is no scheduler whose"),
     ],
@@ -402,7 +402,7 @@ def test_what_a_file_leaves_out_is_as_its_own_class_has_it(folder: Path) -> None
     for kind in SCHEDULERS:
         (folder / SCHEDULER).write_text(json.dumps({"_class_name": kind}))
         rewrite(folder / "model_index.json", scheduler=["diffusers", kind])
-        if kind == "ScoreSdeVeScheduler":
+        if "beta_schedule" not in SCHEDULERS[kind]:
             continue
         process = load(folder).schedule.process()
         if kind == "DPMSolverSDEScheduler":  # needs a library that is not here
@@ -419,7 +419,7 @@ def test_what_a_file_leaves_out_is_as_its_own_class_has_it(folder: Path) -> None
 def test_no_setting_is_ever_ignored(kind: str, key: str, value: Any) -> None:
     """A value that no scheduler has by default is followed, refused or named; never nothing."""
     from benchmark.models.diffusers_config import schedule_and_prediction
-    from benchmark.models.schedulers import IDLE, read_scheduler
+    from benchmark.models.schedulers import read_scheduler
 
     usual = read_scheduler({"_class_name": kind}, SCHEDULER)
     meant = schedule_and_prediction(usual)
@@ -429,7 +429,11 @@ def test_no_setting_is_ever_ignored(kind: str, key: str, value: Any) -> None:
         return
     if key == "clip_sample_range" and not usual.settings.get("clip_sample", True):
         return
-    if (kind, key) == ("ScoreSdeVeScheduler", "num_train_timesteps"):  # its times have no number
+    if key == "num_train_timesteps" and (
+        kind == "ScoreSdeVeScheduler" or kind.startswith("EDM")
+    ):  # whose times have no number
+        return
+    if key == "flow_shift" and key in usual.settings and not usual.settings["use_flow_sigmas"]:
         return
     try:
         scheduler = read_scheduler({"_class_name": kind, key: value}, SCHEDULER)
@@ -498,7 +502,7 @@ def test_an_infinite_setting_is_kept_in_the_record(folder: Path) -> None:
 
 
 def test_the_page_names_every_setting_at_its_treatment() -> None:
-    from benchmark.models import schedulers as s
+    from benchmark.models import scheduler_settings as s
 
     page = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
     rows = [
@@ -507,7 +511,10 @@ def test_the_page_names_every_setting_at_its_treatment() -> None:
         if line.startswith("| ") and "settings" not in line
     ]
     followed, refused, decided, idle = rows
-    assert followed == s.FOLLOWED | s.FOLLOWED_BY_VE | {"predict_epsilon", "ScoreSdeVeScheduler"}
+    assert followed == s.FOLLOWED | s.FOLLOWED_WITHOUT_BETAS | {
+        "predict_epsilon",
+        "ScoreSdeVeScheduler",
+    }
     assert refused == {*s.REFUSED, "variance_type"}
     assert decided == {*s.OPTIONS, *s.ALWAYS, *s.OTHERS, *s.SPACINGS}
     assert idle == s.IDLE | {"tensor_format"}

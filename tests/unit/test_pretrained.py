@@ -31,10 +31,10 @@ from benchmark.models.modules.refinenet import RefineNetModule
 from benchmark.models.modules.unet import UNetModule
 from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.networks.unet import UNet
-from benchmark.models.schedulers import (
+from benchmark.models.scheduler_settings import (
     ALWAYS,
     FOLLOWED,
-    FOLLOWED_BY_VE,
+    FOLLOWED_WITHOUT_BETAS,
     IDLE,
     KNOWN,
     OLD,
@@ -43,9 +43,8 @@ from benchmark.models.schedulers import (
     REFUSED,
     SCHEDULERS,
     SPACINGS,
-    Scheduler,
-    read_scheduler,
 )
+from benchmark.models.schedulers import Scheduler, read_scheduler
 from benchmark.models.weights import save_weights
 
 torch.set_num_threads(1)
@@ -380,7 +379,7 @@ def test_every_setting_has_one_treatment() -> None:
     ]
     for setting in KNOWN:
         assert sum(setting in keys for keys in treatments) == 1, setting
-    assert FOLLOWED_BY_VE <= OTHERS
+    assert FOLLOWED_WITHOUT_BETAS <= OTHERS
     assert set().union(*treatments) == KNOWN
 
 
@@ -606,7 +605,7 @@ def test_another_file_than_the_one_named_by_its_hash_is_refused(sde: Path) -> No
         ("config.json", {"norm_num_groups": 7}, "diffusers builds no network of it"),
         ("config.json", {"down_block_types": None}, "diffusers builds no network of it"),
         ("config.json", {"block_out_channels": None}, "diffusers builds no network of it"),
-        ("scheduler_config.json", {"_class_name": "EDMEulerScheduler"}, "is no scheduler whose"),
+        ("scheduler_config.json", {"_class_name": "SCMScheduler"}, "is no scheduler whose"),
         (
             "scheduler_config.json",
             {"sigma_min": "tiny"},
