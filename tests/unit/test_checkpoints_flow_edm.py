@@ -210,7 +210,7 @@ def test_a_config_samples_it(
     content = smoke.model_dump(mode="json")
     weights = {"kind": "diffusers", "source": str(folder)}
     content["models"] = {"M": {"family": "F", "data": "tiny", "weights": weights}}
-    entry = {"table": "t", "schedule": schedule, "sampler": "heun", "steps": 2, "samples": 3}
+    entry = {"table": "t", "schedule": schedule, "sampler": "heun", "steps": 2, "samples": 4}
     config = parse_config(content | {"grid": [entry | {"model": "M"}]})
     checkpoint = do("sample", config, config.cells[0].id, run).checkpoint
     assert checkpoint is not None
