@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -47,14 +48,14 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
     measured = [row for row in rows if row.distance]
     sizes = {name: common_size(in_table(measured, name)) or 0 for name in table_names(measured)}
 
-    def draw(axes: Axes, y: float, row: Row) -> None:
+    def draw(axes: Axes, y: float, row: Row, line: str) -> None:
         n = sizes[str(axes.get_label())]
         if floor := floor_of(row, rows, n):
             low, high = ends(floor)
             axes.barh(y, high - low, 1.02, low, color=style.BAND, lw=0, zorder=0, label=FLOOR)
             axes.plot([floor.value] * 2, [y - 0.5, y + 0.5], color=style.MUTED, lw=0.6, zorder=0)
         if n in row.distances:
-            _dot(axes, row.distances[n], y, row)
+            _dot(axes, row.distances[n], y, row, line)
         else:
             text = f"not measured at n = {n}"
             axes.annotate(text, (0.01, y), xycoords=("axes fraction", "data"), va="center")
@@ -82,10 +83,10 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
     Each timed batch stands behind it in grey, and a mark beside it where the machine was busy.
     """
 
-    def draw(axes: Axes, y: float, row: Row) -> None:
+    def draw(axes: Axes, y: float, row: Row, line: str) -> None:
         assert row.seconds
         axes.plot(_batches(row), [y] * len(_batches(row)), label=BATCH, **BAR)
-        _dot(axes, row.seconds, y, row, " s")
+        _dot(axes, row.seconds, y, row, line, " s")
         if row.busy:
             place, text = (max(*_batches(row), *ends(row.seconds)), y), f" {BUSY}"
             axes.annotate(text, place, xytext=(3, 0), textcoords="offset points", va="center")
@@ -103,7 +104,7 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
-Draw = Callable[[Axes, float, Row], None]
+Draw = Callable[[Axes, float, Row, str], None]
 
 Details = Callable[[Row], list[str]]
 
@@ -118,9 +119,9 @@ def _by_model(rows: Sequence[Row], draw: Draw, details: Details) -> Figure | Non
     axes = np.ravel(figure.subplots(len(panels), height_ratios=heights))
     for panel, (name, lines) in zip(axes, panels, strict=True):
         panel.set_label(name)
-        for y, seeds in enumerate(lines.values()):
+        for y, (line, seeds) in enumerate(lines.items()):
             for shift, row in zip(_spread(len(seeds)), seeds, strict=True):
-                draw(panel, y + shift, row)
+                draw(panel, y + shift, row, line)
         panel.set_yticks(range(len(lines)), list(lines))
         panel.set_ylim(len(lines) - 0.5, -0.5)
         panel.set_title(name)
@@ -129,11 +130,17 @@ def _by_model(rows: Sequence[Row], draw: Draw, details: Details) -> Figure | Non
 
 
 def _by_line(rows: Iterable[Row], details: Details) -> dict[str, list[Row]]:
-    """Group cells that differ in their seed only, under the text that names them; then controls."""
+    """Group cells that differ in their seed only, under the text that names them; then controls.
+
+    The model is named where another of the same family has the same settings.
+    """
+    shown = [row for row in rows if not row.is_floor]
+    models = Counter(title for title, _ in {(_title(r), r.cell and r.cell.model) for r in shown})
     lines: dict[str, list[Row]] = {}
-    for row in rows:
-        if not row.is_floor:
-            lines.setdefault(", ".join([_title(row), *details(row)]), []).append(row)
+    for row in shown:
+        title = _title(row)
+        model = [row.cell.model] if row.cell and models[title] > 1 else []
+        lines.setdefault(", ".join([title, *model, *details(row)]), []).append(row)
     return lines
 
 
@@ -170,7 +177,7 @@ def _batches(row: Row) -> list[float]:
     return [float(rate) for rate in np.divide(timing.batch_seconds, timing.batch_images)]
 
 
-def _dot(axes: Axes, value: Value, y: float, row: Row, unit: str = "") -> None:
+def _dot(axes: Axes, value: Value, y: float, row: Row, name: str, unit: str = "") -> None:
     """Draw a value with its interval in the colour of the cell's family, of a control in grey."""
     rank = rank_of(row.cell) if row.cell else None
     colour = style.MUTED if rank is None else style.colour(rank)
@@ -178,4 +185,4 @@ def _dot(axes: Axes, value: Value, y: float, row: Row, unit: str = "") -> None:
     [mark] = axes.plot(value.value, y, "D" if rank is None else style.marker(rank), color=colour)
     is_busy = bool(unit and row.busy)
     mark.set_label(ON_BUSY if is_busy else "")
-    tell(mark, f"{_title(row)}\n{interval(value)}{unit}{f' {BUSY}' * is_busy}")
+    tell(mark, f"{name}\n{interval(value)}{unit}{f' {BUSY}' * is_busy}")

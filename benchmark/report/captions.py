@@ -29,7 +29,7 @@ def results_caption(
     sets = dict.fromkeys(f"{c.dataset} at {c.resolution}×{c.resolution}" for c in cells)
     jobs = [job for row in rows for job in (row.training, row.sample) if job]
     lines = [f"Data: {'; '.join(sets)}.", *_skipped(rows)]
-    lines += dict.fromkeys(_protocol_line(row.protocol) for row in rows if row.protocol)
+    lines += dict.fromkeys(protocol_line(row.protocol) for row in rows if row.protocol)
     values = [
         value for row in rows for value in (row.metrics.values if row.metrics else {}).values()
     ]
@@ -62,7 +62,8 @@ def _skipped(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _protocol_line(protocol: Protocol) -> str:
+def protocol_line(protocol: Protocol) -> str:
+    """Return what a distance is, and that it is no FID where it is none."""
     line = (
         f"{protocol.label}: Fréchet distance of {protocol.extractor} features "
         f"({protocol.dimension} dimensions) to {protocol.n_real} real images; it depends on n."
@@ -74,11 +75,7 @@ def _protocol_line(protocol: Protocol) -> str:
 
 def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
     """Return what floor, marks and letters mean, if the table has them."""
-    lines = [
-        f"{FEW}: of fewer than {few} images, whose covariance says little; the bias dominates."
-        for few in sorted({row.few or 0 for row in rows})
-        if any(n < few for row in rows for n in row.distances)
-    ]
+    lines = few_lines((n, row.few) for row in rows for n in row.distances)
     if any(floor_of(row, rows) for row in rows):
         lines.append("Floor: the distance of as many held-out images; empty where there are fewer.")
     if sizes := [str(group.n) for group in compared]:
@@ -90,6 +87,18 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
     if any(len(seeds_of(row, rows)) > 1 for row in rows):
         lines.append("Mean over seeds: its interval follows from the scatter between them.")
     return lines
+
+
+def few_lines(measured: Iterable[tuple[int, int | None]]) -> list[str]:
+    """Return what the mark of distances of few images means, if there is one.
+
+    Args:
+        measured: the number of images of each distance, and the number below which it is marked.
+    """
+    return [
+        f"{FEW}: of fewer than {few} images, whose covariance says little; the bias dominates."
+        for few in sorted({few for n, few in measured if few and n < few})
+    ]
 
 
 def _controls(rows: Sequence[Row]) -> list[str]:

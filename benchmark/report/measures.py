@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import NormalDist
 
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import (
     Z95,
     across_seeds,
     quotient,
+    widening,
 )
 from benchmark.records.published import Key, key_of
 from benchmark.records.rows import Row, seconds_per_image, timed_alike
@@ -147,8 +147,7 @@ class Measurement:
     def _end(self, end: float, tests: int) -> float:
         """Return an end of the interval, widened for the number of tests (Bonferroni)."""
         middle = self._scaled(self.value.value)
-        widening = NormalDist().inv_cdf(1 - 0.025 / tests) / Z95
-        wider = middle + widening * (self._scaled(end) - middle)
+        wider = middle + widening(tests) * (self._scaled(end) - middle)
         return math.exp(wider) if self.relative else wider
 
     def _settle(self, bound: float, end: float) -> float:

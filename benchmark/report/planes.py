@@ -106,6 +106,11 @@ def evaluations(seeds: Sequence[Row]) -> Value:
     return Value(value=sum(timing.network_evaluations for timing in timings) / len(timings))
 
 
+def network_of(cell: Cell) -> tuple[object, ...]:
+    """Return what the cells of one network have in common."""
+    return cell.family, cell.model, cell.weights, cell.trained_as
+
+
 def planes(rows: Sequence[Row], cost: Cost) -> list[Plane]:
     """Return what can be compared, each at the number of images at which most are measured.
 
@@ -147,10 +152,11 @@ def _plane(group: Sequence[Row], rows: Sequence[Row], cost: Cost) -> Plane:
 
 def _grouped(rows: Iterable[Row], *more: str) -> dict[tuple[object, ...], list[Row]]:
     """Group rows of one network and sampler, and of more that must be equal."""
-    names = ("family", "model", "weights", "trained_as", "schedule", "sampler", *more)
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(getattr(row.cell, name) for name in names), []).append(row)
+        if cell := row.cell:
+            rest = (getattr(cell, name) for name in ("schedule", "sampler", *more))
+            groups.setdefault((*network_of(cell), *rest), []).append(row)
     return groups
 
 

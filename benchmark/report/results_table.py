@@ -26,6 +26,8 @@ from benchmark.report.columns import (
 from benchmark.report.formats import BUSY, FEW, Column, Marked, Table, TableEntry
 from benchmark.report.letters import Compared, compare_rows
 
+EVALUATIONS = Column("network_evaluations", "evaluations/image")
+
 COSTS = [
     Column("train_minutes", "training min", spans_powers=True),
     Column("seconds_per_step", "training s/step", printed=False, spans_powers=True),
@@ -34,7 +36,7 @@ COSTS = [
     Column("seconds_per_image", "s/image", spans_powers=True),
     Column("images_per_second", "images/s", printed=False, spans_powers=True),
     Column("sample_busy", None, number=False),
-    Column("network_evaluations", "evaluations/image"),
+    EVALUATIONS,
     Column("batch", "batch", printed=False),
     Column("threads", "threads", printed=False),
     Column("device", "device", number=False, printed=False),
@@ -50,13 +52,13 @@ REPORT = [
     Column("report_note", None, number=False),
 ]
 
-_FLOOR = Column("floor", "floor")
+FLOOR = Column("floor", "floor")
 
 OVER_SEEDS = Column("over_seeds", "mean over seeds")
 
 LETTERS = Column("letters", "letters", number=False)
 
-DISTANCES = [_FLOOR, OVER_SEEDS, LETTERS]
+DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
 
 
 def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published]) -> Table:
@@ -109,19 +111,19 @@ def _distances(
     if row.metrics is None or row.protocol is None:
         return {}
     full = row.protocol.n_fake
-    entries = {distance_at(n): _marked(row, v, n) for n, v in row.distances.items()}
+    entries = {distance_at(n): marked(row, v, n) for n, v in row.distances.items()}
     entries[row.protocol.label] = entries.get(distance_at(full))
     if floor := floor_of(row, rows):
-        entries["floor"] = _marked(row, floor, full)
+        entries["floor"] = marked(row, floor, full)
     if len(seeds := seeds_of(row, rows)) > 1:
-        entries["over_seeds"] = _marked(row, across_seeds(seeds), full)
+        entries["over_seeds"] = marked(row, across_seeds(seeds), full)
     for group in compared:
         if row.metrics.id in group.letters:
             entries["letters"] = group.letters[row.metrics.id]
     return entries
 
 
-def _marked(row: Row, value: Value, n: int) -> TableEntry:
+def marked(row: Row, value: Value, n: int) -> TableEntry:
     """Return a distance of n images, with a mark where they are few."""
     return Marked(value, FEW) if n < (row.few or 0) else value
 

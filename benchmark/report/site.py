@@ -8,13 +8,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmark.core.closure import TEMPLATES
+from benchmark.core.reserved import TABLES
 from benchmark.records.published import Key, Published, read_published
 from benchmark.records.record import Record, read_records
 from benchmark.records.rows import Row, collect
 from benchmark.report import style
+from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET
 from benchmark.report.claims import Claims, read_claims
 from benchmark.report.figures import drawn
-from benchmark.report.formats import significant
+from benchmark.report.formats import Table, significant
 from benchmark.report.measures import Verdict
 from benchmark.report.saving import page_svg
 from benchmark.report.site_pictures import (
@@ -25,7 +27,7 @@ from benchmark.report.site_pictures import (
     video_cell,
     write_video,
 )
-from benchmark.report.site_tables import shown_table, stated_claims
+from benchmark.report.site_tables import Shown, shown_table, stated_claims
 from benchmark.report.tables import all_tables
 from benchmark.report.verdict_tables import verdicts_table
 from benchmark.report.verdicts import judge
@@ -93,11 +95,17 @@ def _tables(
     return {
         "counts": [(v, sum(claim.verdict is v for claim in judged)) for v in Verdict],
         "claims": stated_claims(judged, verdicts_table(judged, published)),
-        "results": [shown_table(table) for name, table in tables.items() if name not in OWN_PLACE],
-        "neighbours_table": shown_table(tables["neighbours"]) if "neighbours" in tables else None,
+        "results": [shown_table(table) for name, table in tables.items() if name not in TABLES],
+        "best_by_budget": _shown(tables.get(BEST_BY_BUDGET)),
+        "neighbours_table": _shown(tables.get("neighbours")),
         "stages": shown_table(tables["stages"]),
         "findings": shown_table(tables["findings"]),
     }
+
+
+def _shown(table: Table | None) -> Shown | None:
+    """Return a table of the page; None for one that the run has not, or that has no rows."""
+    return shown_table(table) if table and table.rows else None
 
 
 # Fields of a record that say where data come from.
@@ -105,9 +113,6 @@ SOURCE_FACTS = (
     *("origin", "licence", "attribution", "train_sha256", "held_out_sha256"),
     *("skipped_images", "conversions", "ignored_files"),
 )
-
-# Tables that have a place of their own on the page.
-OWN_PLACE = ("verdicts", "neighbours", "stages", "findings")
 
 
 def _template(name: str) -> Template:

@@ -44,6 +44,7 @@ class Head:
     published: bool
     more: bool
     identity: bool
+    wide: bool
 
     @property
     def classes(self) -> str:
@@ -117,6 +118,7 @@ def shown_table(table: Table) -> Shown:
             bool(column.group),
             column.key in MORE | aside,
             column.key in _IDENTITY,
+            bool(column.width),
         )
         for column in order
     ]

@@ -14,6 +14,7 @@ from benchmark.records.record import (
     read_records,
 )
 from benchmark.records.rows import collect, table_names
+from benchmark.report.best_by_budget import best_by_budget_table, compares_samplers
 from benchmark.report.claims import Claims, read_claims
 from benchmark.report.formats import FORMATS, Table
 from benchmark.report.neighbours_table import neighbours_table
@@ -50,11 +51,13 @@ def write_tables(
 def all_tables(
     records: Sequence[Record], published: dict[Key, Published], claims: Claims
 ) -> list[Table]:
-    """Return verdicts, one table for each `table` of the grid, neighbours, stages and findings."""
+    """Return all tables: of verdicts, results, best samplers, neighbours, stages and findings."""
     rows = collect(records)
     judged = judge(claims, rows)
     tables = [verdicts_table(judged, published)]
     tables += [results_table(name, rows, published) for name in table_names(rows)]
+    if compares_samplers(row.cell for row in rows if row.cell):
+        tables.append(best_by_budget_table(rows))
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
     return [*tables, stages_table(records), findings_table(judged)]

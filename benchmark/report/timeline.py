@@ -153,5 +153,5 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
     )
     axes.set_yticks(range(lanes), [f"core {lane + 1}" for lane in range(lanes)])
     axes.set_ylim(lanes - 0.5, -0.5)
-    axes.set_xlabel("seconds since the start of the first job")
+    axes.set_xlabel("seconds since the start of the first job, linear scale")
     axes.grid(axis="y", visible=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -227,6 +228,20 @@ def test_seeds_of_one_setting_share_a_line(tmp_path: Path) -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["DDIM linear 50"]
     dots = [line for line in axes.lines if line.get_marker() == "s"]
     assert len({float(np.ravel(dot.get_ydata())[0]) for dot in dots}) == 2
+
+
+def test_two_models_of_a_family_with_equal_settings_have_lines_of_their_own(tmp_path: Path) -> None:
+    rows = rows_of(write_run(tmp_path, cells=1))
+    [row] = [row for row in rows if row.cell]
+    assert row.cell
+    cell = row.cell.model_copy(update={"model": "other", "id": "other"})
+    other = dataclasses.replace(row, cell=cell)
+    for draw in (lambda found: by_model.distance_by_model(found, {}), by_model.time_by_model):
+        [axes] = drawn(draw([row, other]))
+        names = [label.get_text().removesuffix(", batch 16") for label in axes.get_yticklabels()]
+        assert names == ["DDIM linear 50, ddim", "DDIM linear 50, other"]
+        told = {str(line.get_gid()) for line in axes.lines if line.get_gid()}
+        assert len(told) == 2
 
 
 def test_data_sets_that_cannot_be_compared_stand_in_panels_of_their_own(tmp_path: Path) -> None:

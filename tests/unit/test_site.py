@@ -100,6 +100,10 @@ def test_every_claim_has_a_verdict(text: str) -> None:
     assert verdicts[3] == "not run"
 
 
+def test_a_run_without_a_sweep_of_samplers_has_no_section_of_it(text: str) -> None:
+    assert "best-by-budget" not in text
+
+
 def test_the_page_names_skipped_images_conversions_and_ignored_files(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     path = run.record("data", "faces")

@@ -83,6 +83,11 @@ def test_nothing_stands_outside_of_the_figure() -> None:
     assert extent.y1 <= height
 
 
+def test_the_axis_names_its_scale() -> None:
+    [axes] = timeline([job(0, 10)]).axes
+    assert axes.get_xlabel() == "seconds since the start of the first job, linear scale"
+
+
 def test_the_title_tells_time_cores_and_shares() -> None:
     figure = timeline([job(1, 9, threads=2, start_up=1), job(10, 55)])
     assert any(

@@ -144,6 +144,26 @@ def test_rows_differ_only_where_the_interval_excludes_zero() -> None:
     assert differs(a, Value(value=6.5, low=5.5, high=7.5))
 
 
+def normal(value: float) -> Value:
+    """Return a value with the standard error 1 and its normal interval."""
+    found = with_interval(Value(value=value, std_error=1.0))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("tests", [1, 2, 10])
+def test_several_tests_share_the_chance_of_an_error(tests: int) -> None:
+    gap = math.sqrt(2) * float(scipy.stats.norm.isf(0.025 / tests))
+    assert differs(normal(0), normal(1.001 * gap), tests)
+    assert not differs(normal(0), normal(0.999 * gap), tests)
+
+
+def test_among_ten_equal_values_one_seems_to_differ_from_the_first_in_5_of_100_series() -> None:
+    series = rng().normal(size=(500, 10))
+    found = [any(differs(normal(a), normal(b), 9) for b in others) for a, *others in series]
+    assert 0.02 < np.mean(found) <= 0.05
+
+
 def test_values_without_interval_are_not_compared() -> None:
     with pytest.raises(BenchmarkError, match="without an interval"):
         differs(Value(value=1), Value(value=2, low=1, high=3))

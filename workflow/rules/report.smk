@@ -9,9 +9,13 @@ RECORDS = [
     *(RUN.record("metrics", name) for name in CONFIG.subjects),
     *(RUN.record("retrieval", name) for name in RETRIEVED),
 ]
+UNMADE = {
+    *([] if RETRIEVED else ["neighbours"]),
+    *([] if compares_samplers(CONFIG.cells) else [BEST_BY_BUDGET]),
+}
 NAMES = [
     *sorted({cell.table for cell in CONFIG.cells}),
-    *(name for name in RESERVED if RETRIEVED or name != "neighbours"),
+    *(name for name in RESERVED if name not in UNMADE),
 ]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
 AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
