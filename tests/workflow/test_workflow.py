@@ -91,6 +91,12 @@ def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
     assert run.site.stat().st_size > 0
 
 
+def test_a_sweep_of_samplers_has_the_table_of_the_best(project: Path) -> None:
+    dry = snakemake(project, "--dry-run", config="config/samplers.yaml")
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    assert "results/samplers/tables/best-by-budget.md" in dry.stdout + dry.stderr
+
+
 def test_what_is_done_is_not_done_again(project: Path) -> None:
     again = snakemake(project, "--cores", "2", "--resources", "gpu=1")
     assert again.returncode == 0
