@@ -239,7 +239,7 @@ def quotient(a: Value, b: Value) -> Value:
     return Value(value=a.value / b.value, low=math.exp(found.low), high=math.exp(found.high))
 
 
-def differs(a: Value, b: Value, tests: int = 1) -> bool:
+def differs(a: Value, b: Value, *, tests: int = 1) -> bool:
     """Return whether the 95 % interval of the difference excludes zero.
 
     Args:

@@ -154,13 +154,13 @@ def normal(value: float) -> Value:
 @pytest.mark.parametrize("tests", [1, 2, 10])
 def test_several_tests_share_the_chance_of_an_error(tests: int) -> None:
     gap = math.sqrt(2) * float(scipy.stats.norm.isf(0.025 / tests))
-    assert differs(normal(0), normal(1.001 * gap), tests)
-    assert not differs(normal(0), normal(0.999 * gap), tests)
+    assert differs(normal(0), normal(1.001 * gap), tests=tests)
+    assert not differs(normal(0), normal(0.999 * gap), tests=tests)
 
 
 def test_among_ten_equal_values_one_seems_to_differ_from_the_first_in_5_of_100_series() -> None:
     series = rng().normal(size=(500, 10))
-    found = [any(differs(normal(a), normal(b), 9) for b in others) for a, *others in series]
+    found = [any(differs(normal(a), normal(b), tests=9) for b in others) for a, *others in series]
     assert 0.02 < np.mean(found) <= 0.05
 
 
