@@ -91,7 +91,9 @@ def print_resolved(loaded: Config) -> None:
     """Print a config as YAML, with the default of each key that it does not set."""
     import yaml
 
-    print(yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False), end="")
+    from benchmark.config.loading import filled_in
+
+    print(yaml.safe_dump(filled_in(loaded), sort_keys=False), end="")
 
 
 def print_paths(paths: list[Path]) -> None:

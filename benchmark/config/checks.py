@@ -9,8 +9,10 @@ import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict_model import nearest_names, shown
+from benchmark.core.strict_model import explain, nearest_names, shown
 from benchmark.data.sources.base import Source
 from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.processes.base import Process, check_prediction
@@ -38,9 +40,14 @@ def check_loss(at: str, training: Training, schedule: str, process: Process) -> 
         check_prediction(training.prediction or process.prediction, process)
     except ValueError as error:
         raise ValueError(f"{at}.prediction: {error}") from None
-    for option in training.loss_options().keys() - LOSSES.get(process.loss).model_fields:
+    options = training.loss_options()
+    for option in options.keys() - LOSSES.get(process.loss).model_fields:
         owners = [loss.trains for loss in LOSSES.classes.values() if option in loss.model_fields]
         raise ValueError(f"{at}.{option}: only {' and '.join(owners)} have it, not {schedule}")
+    try:
+        LOSSES.make(process.loss, **options)
+    except ValidationError as error:  # the message begins with the option
+        raise ValueError(f"{at}.{explain(error, options)}") from None
 
 
 def check_learned(at: str, training: Training, named: str, network: Network) -> None:

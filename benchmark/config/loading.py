@@ -120,4 +120,13 @@ def check_writable(folder: Path) -> None:
 
 def resolved(config: Config) -> str:
     """Return the config with every default filled in, as canonical JSON."""
-    return canonical_json(config.model_dump(mode="json"))
+    return canonical_json(filled_in(config))
+
+
+def filled_in(config: Config) -> dict[str, Any]:
+    """Return the config with every default as plain data, of which the same config can be made."""
+    content = config.model_dump(mode="json")
+    for name, sampler in config.samplers.items():
+        for option in sampler.unstated:
+            del content["samplers"][name][option]
+    return content

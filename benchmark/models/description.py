@@ -58,6 +58,11 @@ class Description:
                 network predicts no variance.
         """
         check_variance(sampler, self.learns_variance)
+        if self.whole_times and sampler.leaves_its_times:
+            raise BenchmarkError(
+                f"sampler: {sampler.kind} evaluates the network between the times that it has "
+                "learnt an embedding of: ddim or dpm-solver++ would do"
+            )
         if self.whole_times and (timesteps % 1).any():
             raise BenchmarkError(
                 "sampler: its times lie between those that the network has learnt an embedding of: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -674,6 +675,26 @@ def test_a_learned_time_embedding_samples_as_in_diffusers(folder: Path) -> None:
 def test_a_learned_time_embedding_has_no_times_between(folder: Path) -> None:
     with pytest.raises(BenchmarkError, match="lie between those that the network has learnt"):
         ours(load(learned(folder, 100)), "ddim", 10, spacing="karras")
+
+
+def test_a_sampler_between_its_times_is_refused_with_a_learned_time_embedding(
+    folder: Path,
+) -> None:
+    described = diffusers_spec(folder).describe()
+    assert described is not None
+    found = dataclasses.replace(described, whole_times=True)
+    leaving: list[tuple[str, dict[str, Any]]] = [
+        (name, {}) for name in ("midpoint", "rk4", "pndm", "stochastic-heun")
+    ]
+    staying = [("pndm", {"skip_prk_steps": True}), ("stochastic-heun", {"s_churn": 0})]
+    for name, options in leaving + staying:
+        sampler = SAMPLERS.make(name, spacing="leading", **options)
+        timesteps = sampler.plan(found.schedule.process(), 4)
+        if options:
+            found.check_sampler(sampler, timesteps)
+            continue
+        with pytest.raises(BenchmarkError, match=f"^sampler: {name} evaluates the network between"):
+            found.check_sampler(sampler, timesteps)
 
 
 def test_times_between_are_refused_when_the_config_is_read(smoke: Config, folder: Path) -> None:

@@ -106,6 +106,7 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
         ("grid.0.schedule", "ve", "networks.net.time_embedding: positional cannot embed the times"),
         ("training.short.anneal_power", 2, "training.short.anneal_power: only geometric schedules"),
         ("training.short.likelihood_weighting", True, "likelihood_weighting: only SDEs have it"),
+        ("training.short.min_snr_gamma", 3, "short.min_snr_gamma: is of the weight min-snr"),
         ("schedules", {"ve": {"kind": "ve", "sigma_min": 5, "sigma_max": 1}},
          "schedules.ve: schedule: sigma_min = 5.0 and sigma_max = 1.0 make no schedule"),
         ("grid.0", {"table": "t", "model": "DDPM", "schedule": "linear", "steps": 10, "samples": 4,
@@ -147,6 +148,18 @@ def test_a_missing_config_file_is_named(tmp_path: Path) -> None:
 def test_the_resolved_config_resolves_to_itself(smoke: dict[str, Any]) -> None:
     config = parse_config(smoke)
     assert resolved(parse_config(json.loads(resolved(config)))) == resolved(config)
+
+
+@pytest.mark.parametrize("name", ["unipc", "deis", "ipndm"])
+def test_an_order_that_few_steps_lower_is_not_stated_in_the_resolved_config(
+    smoke: dict[str, Any], name: str
+) -> None:
+    smoke["samplers"] = {"mine": {"kind": name, "spacing": "trailing"}}
+    smoke["grid"] = [smoke["grid"][1] | {"sampler": "mine", "steps": 1}]
+    config = parse_config(smoke)
+    again = parse_config(json.loads(resolved(config)))
+    assert again == config
+    assert resolved(again) == resolved(config)
 
 
 def test_every_pair_is_trained_by_itself_unless_sharing_is_asked_for(smoke: dict[str, Any]) -> None:

@@ -10,8 +10,10 @@ import torch
 from analytic import MEAN, PROCESSES, VARIANCE, gaussian, no_noise
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.losses.flow_matching import FlowMatching
 from benchmark.diffusion.objective import loss_at, objective
 from benchmark.diffusion.processes.flow import Flow
@@ -74,6 +76,34 @@ def test_times_are_drawn_evenly_or_logit_normally() -> None:
     logits = (network.condition.double() / 1000).logit()
     assert float(logits.mean()) == pytest.approx(-0.5, abs=0.05)
     assert float(logits.std()) == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in SAMPLERS.names() if SAMPLERS.get(n).is_defined_for(FLOW)]
+)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.filterwarnings("error")
+def test_few_steps_lead_from_noise_alone_to_the_image(name: str, steps: int) -> None:
+    sampler = SAMPLERS.make(name)
+    x_T = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None].repeat(1, 3)
+    times = sampler.plan(FLOW, steps)
+    found = sampler.sample(gaussian(FLOW), FLOW, x_T, times, lambda: x_T.flip(0))
+    assert float(found.abs().max()) < 6
+
+
+@pytest.mark.parametrize("option", ["logit_mean", "logit_std"])
+def test_options_of_logit_normal_times_are_refused_with_uniform_ones(option: str) -> None:
+    with pytest.raises(ValidationError, match=f"{option}: is of logit-normal times"):
+        FlowMatching(**{option: 0.5})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["dpm-solver++", "dpm-solver++2s", "unipc", "deis"])
+def test_a_last_step_towards_more_noise_is_refused(name: str) -> None:
+    sampler, process = SAMPLERS.make(name, final_sigmas_type="sigma_min"), Flow(t_end=0.15)
+    assert sampler.plan(process, 6)[-1] > 0.15
+    trailing = SAMPLERS.make(name, final_sigmas_type="sigma_min", spacing="trailing")
+    with pytest.raises(BenchmarkError, match=r"^steps: the last of 10 times is 0\.1, from which"):
+        trailing.plan(process, 10)
 
 
 @given(steps=st.integers(1, 60), shift=st.floats(0.1, 20))

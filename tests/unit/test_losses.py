@@ -15,6 +15,7 @@ from benchmark.diffusion.losses.flow_matching import FlowMatching
 from benchmark.diffusion.losses.simple import Simple
 from benchmark.diffusion.objective import loss_at, objective
 from benchmark.diffusion.processes.base import Prediction, Process
+from benchmark.diffusion.processes.ve import VE
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.diffusion.schedules.flow import FlowSchedule
 from benchmark.diffusion.schedules.geometric import Geometric
@@ -287,6 +288,40 @@ def test_a_weight_that_is_stated_for_the_image_is_the_same_in_every_space() -> N
             for space in ("eps", "x0", "v", "velocity")
         ]
         assert losses == pytest.approx([losses[0]] * 4)
+
+
+@pytest.mark.parametrize("weight", ["min-snr", "edm"])
+def test_a_weight_that_is_stated_for_the_image_is_finite_at_noise_alone(weight: str) -> None:
+    """Where the error of ε, of which no image follows, would be weighed by 0/0."""
+    process = Linear(zero_terminal_snr=True).process()
+    x_0, eps, t = noisy(process, [999])
+    losses = [
+        float(
+            loss_at(
+                Simple(loss_weight=weight, loss_space=space),  # type: ignore[arg-type]
+                Score(),
+                process,
+                x_0,
+                t.long(),
+                eps,
+                "x0",
+            )
+        )
+        for space in ("eps", "x0")
+    ]
+    expected = {"min-snr": 0.0, "edm": 4 * float((Score()(eps, t) - x_0).square().mean())}
+    assert losses == pytest.approx([expected[weight]] * 2)
+
+
+@pytest.mark.parametrize("weight", ["min-snr", "edm"])
+def test_a_weight_is_the_same_in_whatever_range_pixels_are(weight: str) -> None:
+    """Images in [0, 1] with half the noise have the same weights of ε̂ as those in [-1, 1]."""
+    halved, whole = VE(0.01, 10.0), VE(0.02, 20.0, data_range=(-1.0, 1.0))
+    x_0, eps, t = noisy(halved, [0.1, 0.3, 0.6, 0.9])
+    loss = Continuous(loss_weight=weight)  # type: ignore[arg-type]
+    of_halves = loss_at(loss, Recorder(), halved, x_0, t, eps, "eps")
+    of_wholes = loss_at(loss, Recorder(), whole, 2 * x_0 - 1, t, eps, "eps")
+    assert float(of_halves) == pytest.approx(float(of_wholes))
 
 
 @pytest.mark.parametrize(

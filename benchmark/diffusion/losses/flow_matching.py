@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchmark.diffusion.losses.weighted import Weighted
 from benchmark.diffusion.processes.base import Process
@@ -31,6 +31,15 @@ class FlowMatching(Weighted):
     logit_std: float = Field(
         default=1.0, gt=0, le=100, description="Its standard deviation, of logit-normal times"
     )
+
+    @model_validator(mode="after")
+    def _check_times(self) -> FlowMatching:
+        for option in ("logit_mean", "logit_std"):
+            if option in self.model_fields_set and self.time_distribution == "uniform":
+                raise ValueError(
+                    f"{option}: is of logit-normal times: set time_distribution: logit-normal"
+                )
+        return self
 
     def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
         """Return times of a flow, float64 in [0, 1], of shape (count,)."""

@@ -32,7 +32,7 @@ class Weighted(Loss):
     loss_space: Space | None = Field(
         default=None,
         description="Of what the squared errors are taken, whatever is predicted; null: as in the "
-        "paper",
+        "paper. The weights min-snr and edm make the same loss in every space",
     )
     loss_weight: Weight | None = Field(
         default=None,
@@ -52,10 +52,15 @@ class Weighted(Loss):
         return self
 
     def space(self, process: Process, prediction: Prediction) -> Space:
-        """Return what y is; where it would be ε, which is x_t at α = 0, what is predicted."""
-        if self.loss_space or self.usual_space != "eps":
-            return self.loss_space or self.usual_space
-        return super().space(process, prediction)
+        """Return what y is; where it would be ε, which is x_t at α = 0, what is predicted.
+
+        Uniform errors of ε can be asked for: that of α = 0 is 0. Another weight is one of the error
+        of x_0, which would then be 0/0. It makes the same loss in every space.
+        """
+        chosen = self.loss_space or self.usual_space
+        if chosen == "eps" and not (self.loss_space and self.weight == "uniform"):
+            return super().space(process, prediction)
+        return chosen
 
     @property
     def weight(self) -> Weight:
@@ -72,8 +77,9 @@ class Weighted(Loss):
     def _of_x0(self, process: Process, levels: Levels) -> Tensor:
         """Return the weight of (x̂_0 - x_0)², B."""
         snr = (levels.alpha / levels.sigma) ** 2
-        if self.weight == "min-snr":  # Hang et al. 2023, section 3.4
-            return snr.clamp(max=self.min_snr_gamma)
+        if self.weight == "min-snr":  # Hang et al. 2023, section 3.4, of pixels in [-1, 1]
+            low, high = process.data_range
+            return snr.clamp(max=self.min_snr_gamma * (2 / (high - low)) ** 2)
         return snr + process.sigma_data**-2  # λ of Karras et al. 2022, table 1, as σ is σ/α
 
 

@@ -35,7 +35,6 @@ class Process(ABC):
             noise; `sigma`: the standard deviation of the noise.
         clips: whether the sampler of its paper confines x_0 to the range of images.
         data_range: the range of pixel values in which σ is stated.
-        sigma_data: the standard deviation of pixels, which the prediction `edm` is scaled by.
     """
 
     family: ClassVar[str]
@@ -45,12 +44,17 @@ class Process(ABC):
     conditioned_on: ClassVar[Condition] = "time"
     clips: ClassVar[bool] = False
     data_range: tuple[float, float] = (-1.0, 1.0)
-    sigma_data: float = 0.5
 
     @property
     def length(self) -> int | None:
         """The number of its times; None in continuous time."""
         return None
+
+    @property
+    def sigma_data(self) -> float:
+        """The standard deviation of pixels by which the prediction `edm` is scaled: of EDM's ½."""
+        low, high = self.data_range
+        return (high - low) / 4
 
     @property
     @abstractmethod

@@ -61,6 +61,16 @@ class Sampler(StrictModel):
         """Tell whether its steps need the variance that a network predicts."""
         return False
 
+    @property
+    def unstated(self) -> set[str]:
+        """Return the options at their defaults that mean something else where they are stated."""
+        return set()
+
+    @property
+    def leaves_its_times(self) -> bool:
+        """Tell whether it evaluates the network between its times too, in discrete time."""
+        return False
+
     @abstractmethod
     def sample(
         self,
@@ -112,6 +122,12 @@ class Sampler(StrictModel):
                 "choose linspace"
             )
         times = space(process, steps, spacing, self.drop_last)
+        if getattr(self, "final_sigmas_type", "zero") == "sigma_min" and times[-1] < process.t_min:
+            raise BenchmarkError(
+                f"steps: the last of {steps} times is {times[-1]:.3g}, from which {self.kind} "
+                f"cannot go down to the schedule's t_end, {process.t_min:.3g}: take fewer steps, a "
+                "lower t_end, or final_sigmas_type: zero"
+            )
         if self.divides_by_alpha:
             check_signal(self.kind, process, times)
         return times

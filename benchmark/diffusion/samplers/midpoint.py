@@ -30,6 +30,11 @@ class Midpoint(Sampler):
     usual_spacing = "karras"
     kind: Literal["midpoint"] = "midpoint"
 
+    @property
+    def leaves_its_times(self) -> bool:
+        """Tell whether the second evaluation of a step is half-way."""
+        return True
+
     def sample(
         self,
         model: Model,

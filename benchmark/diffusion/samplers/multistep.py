@@ -38,13 +38,18 @@ class Multistep(Sampler):
 
     solver_order: int
 
+    @property
+    def unstated(self) -> set[str]:
+        """Return the order, if it is the default."""
+        return {"solver_order"} - self.model_fields_set
+
     def plan(self, process: Process, steps: int) -> Array:
         """Return the times of the steps, of shape (N,); see `Sampler.plan`.
 
         Raises:
             BenchmarkError: the stated order is above the number of steps, or as in `Sampler.plan`.
         """
-        if "solver_order" in self.model_fields_set and 1 <= steps < self.solver_order:
+        if "solver_order" not in self.unstated and 1 <= steps < self.solver_order:
             raise BenchmarkError(
                 f"steps: {steps} do not reach the solver_order {self.solver_order} of {self.kind}: "
                 f"take at least {self.solver_order}, or solver_order: {steps}"

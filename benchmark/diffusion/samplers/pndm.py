@@ -40,6 +40,11 @@ class PNDM(Sampler):
         default=False, description="Begin with Heun's step and lower orders, at one evaluation more"
     )
 
+    @property
+    def leaves_its_times(self) -> bool:
+        """Tell whether its first steps are of Runge and Kutta."""
+        return not self.skip_prk_steps
+
     def sample(
         self,
         model: Model,

@@ -32,6 +32,11 @@ class RungeKutta4(Sampler):
     usual_spacing = "karras"
     kind: Literal["rk4"] = "rk4"
 
+    @property
+    def leaves_its_times(self) -> bool:
+        """Tell whether two evaluations of a step are half-way."""
+        return True
+
     def sample(
         self,
         model: Model,

@@ -68,7 +68,8 @@ class SDEDPMSolverPP(Sampler):
     def _slopes(self, h: Array) -> Array:
         """Return 1/2r of each step: how far D extrapolates; 0 for a step of first order."""
         slopes = np.zeros(len(h))
-        slopes[1:] = h[1:] / h[:-1] / 2
+        with np.errstate(invalid="ignore"):  # from α = 0 to the clean image in two steps
+            slopes[1:] = h[1:] / h[:-1] / 2
         is_low = np.isinf(h)
         is_low[-1] |= self.lower_order_final and len(h) < FEW_STEPS
         return np.where(is_low, 0.0, slopes)

@@ -53,6 +53,11 @@ class StochasticHeun(Sampler):
             )
         return self
 
+    @property
+    def leaves_its_times(self) -> bool:
+        """Tell whether a step begins with more noise."""
+        return self.s_churn > 0
+
     def sample(
         self,
         model: Model,

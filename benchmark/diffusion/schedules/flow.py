@@ -20,7 +20,7 @@ class FlowSchedule(Schedule):
     )
     shift: float = Field(
         default=1.0,
-        gt=0,
+        ge=1e-3,
         le=1000,
         description="By how much a sampler's even times are moved towards the noise, as t = s u/(1 "
         "+ (s-1) u), [Esser et al. 2024](https://arxiv.org/abs/2403.03206), equation 23",
