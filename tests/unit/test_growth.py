@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from benchmark.tools.speed import growth_figure
 from benchmark.tools.speed.growth import (
     QUICK,
     Case,
@@ -43,6 +46,27 @@ def test_memory_of_sampling_does_not_grow_with_the_samples() -> None:
     )
     images = (4096 - 64) * 64 * 64 * 3 / MEGABYTE
     assert many.megabytes - few.megabytes < images
+
+
+def test_every_text_of_the_figure_has_one_size_and_stands_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(growth_figure, "save_figure", lambda figure, _: drawn.append(figure))
+    curves = [
+        made([100, 1000, 10_000], [2, 5, 30])._replace(stage=stage, against=against)
+        for against, count in (("samples", 2), ("resolution", 1), ("steps", 1), ("images", 4))
+        for stage in [f"retrieve, further cells {n}" for n in range(count)]
+    ]
+    growth_figure.draw(curves, tmp_path / "growth.png")
+    [figure] = drawn
+    figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert {text.get_fontsize() for text in texts} == {8}
+    corners = [corner for text in texts for corner in text.get_window_extent().corners()]
+    assert all(figure.bbox.contains(*corner) for corner in corners)
+    names = {text.get_text() for text in texts}
+    assert {"samples, log scale", "training images, log scale", "seconds, log scale"} <= names
 
 
 @pytest.mark.slow
