@@ -12,6 +12,7 @@ import yaml
 from checkout import PROJECT
 from test_workflow import lay_out, snakemake
 
+from benchmark.config.loading import parse_config
 from benchmark.storage.paths import Run
 
 CONFIG = {
@@ -37,6 +38,14 @@ CONFIG = {
         "neighbours": 3,
     },
 }
+
+
+def test_the_smallest_config_is_whole() -> None:
+    [text] = re.findall(
+        r"```yaml\n# mine.yaml\n(.*?)```", (PROJECT / "README.md").read_text(), re.S
+    )
+    config = parse_config(yaml.safe_load(text))
+    assert [cell.sampling.sampler for cell in config.cells] == ["ddim"] * 2 + ["dpm-solver++"] * 2
 
 
 @pytest.mark.slow
