@@ -104,7 +104,7 @@ def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
         ("runtime/batch_times.py", {"sample", "merge_samples"}),
         ("records/record.py", {rule for rule, _ in SMOKE_JOBS}),
         ("report/plots.py", {"plots"}),
-        ("report/pareto.py", {"plots", "site"}),
+        ("report/pareto.py", {"tables", "plots", "site"}),
         ("models/networks/unet.py", {"train", "sample", "merge_samples"}),
         ("models/networks/refinenet.py", set()),
         ("models/modules/unet.py", {"train", "sample", "merge_samples"}),

@@ -261,7 +261,7 @@ def test_touching_and_commenting_the_sources_reruns_nothing(project: Path) -> No
         ("runtime/device.py", EVERYTHING - {"prepare", "controls"}),
         ("records/record.py", EVERYTHING),
         ("report/plots.py", {"plots"}),
-        ("report/pareto.py", {"plots", "site"}),
+        ("report/pareto.py", FIGURES),
         ("models/modules/refinenet.py", set()),
         ("report/tables.py", {"tables", "site"}),
         ("report/letters.py", {"tables", "site"}),
