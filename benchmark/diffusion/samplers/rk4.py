@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler
-from benchmark.diffusion.samplers.runge_kutta import FAMILIES, Tableau, solve
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from benchmark.diffusion.samplers.base import Callback, Model, Noise
+from benchmark.diffusion.samplers.runge_kutta import RungeKutta, Tableau
 
 RK4 = Tableau(
     nodes=(1 / 2, 1 / 2, 1.0),
@@ -20,7 +13,7 @@ RK4 = Tableau(
 )
 
 
-class RungeKutta4(Sampler):
+class RungeKutta4(RungeKutta):
     """Solves the probability-flow ODE with the classical Runge-Kutta method, in σ/α.
 
     Kutta 1901, as in Hairer et al. 1993, table 1.2. Each step takes four evaluations, two of them
@@ -28,23 +21,5 @@ class RungeKutta4(Sampler):
     """
 
     paper = "[Hairer et al. 1993](https://doi.org/10.1007/978-3-540-78862-1), II.1, table 1.2"
-    families = FAMILIES
-    usual_spacing = "karras"
+    tableau = RK4
     kind: Literal["rk4"] = "rk4"
-
-    @property
-    def leaves_its_times(self) -> bool:
-        """Tell whether two evaluations of a step are half-way."""
-        return True
-
-    def sample(
-        self,
-        model: Model,
-        process: Process,
-        x_T: Tensor,
-        timesteps: Array,
-        noise: Noise,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
-        return solve(model, process, x_T, timesteps, callback, RK4)

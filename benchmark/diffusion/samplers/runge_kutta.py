@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from benchmark.diffusion.ode import ODE, Point, move
 from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.samplers.base import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmark.diffusion.denoiser import Estimate
-    from benchmark.diffusion.samplers.base import Callback, Model
+    from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 # The processes whose networks can be evaluated at any noise level. Those of discrete VE noise know
 # nothing of what is between the levels.
@@ -36,6 +37,35 @@ class Tableau(NamedTuple):
 
 
 EULER = Tableau((), (), (1.0,))
+
+
+class RungeKutta(Sampler):
+    """Solves the probability-flow ODE by the steps of a tableau.
+
+    Attributes:
+        tableau: the method.
+    """
+
+    families = FAMILIES
+    usual_spacing = "karras"
+    tableau: ClassVar[Tableau]
+
+    @property
+    def leaves_its_times(self) -> bool:
+        """Tell whether a stage is between the beginning and the end of its step."""
+        return any(node != 1 for node in self.tableau.nodes)
+
+    def sample(
+        self,
+        model: Model,
+        process: Process,
+        x_T: Tensor,
+        timesteps: Array,
+        noise: Noise,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Return x_0, B×C×H×W; see `Sampler.sample`. `noise` is never called."""
+        return solve(model, process, x_T, timesteps, callback, self.tableau)
 
 
 def solve(
