@@ -16,6 +16,7 @@ from benchmark.cli.options import (
     examples,
 )
 from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict_model import nearest_names
 
 speed_app = typer.Typer()
 app.add_typer(speed_app, name="speed")
@@ -84,3 +85,36 @@ def speed_growth(
     from benchmark.tools.speed.growth import QUICK, GrowthSizes, grow
 
     grow(QUICK if quick else GrowthSizes(), output, figure)
+
+
+@speed_app.command(
+    "build",
+    epilog=examples("speed build --against HEAD~1", "speed build sampling --against 976d20f"),
+)
+def speed_build(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(help="sampling, evaluate.", show_default="all", metavar="[PART]..."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="The other revision, as git names it.", show_default=False)
+    ] = ...,  # type: ignore[assignment]  # typer's way to say that it must be given
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each comparison.")] = 5,
+    images: Annotated[int, typer.Option(min=3, help="Images of the row of 1000 steps.")] = 16,
+    output: FiguresFile = None,
+    quick: Quick = False,
+) -> None:
+    """Whole commands against those of another revision of this program, in turns.
+
+    Both sides are copied into a temporary folder and run in this environment.
+    """
+    from dataclasses import replace
+
+    from benchmark.tools.speed.build import PARTS, QUICK, BuildSizes, rows
+    from benchmark.tools.speed.timing import report
+
+    for part in parts or ():
+        if part not in PARTS:
+            raise BenchmarkError(f"speed build: no part {part!r}: {nearest_names(part, PARTS)}")
+    sizes = QUICK if quick else replace(BuildSizes(), rounds=rounds, images=images)
+    report(f"speed against {against}", rows(against, parts or list(PARTS), sizes), output)

@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.memory import peak_of_process
 from benchmark.storage.arrays import read_blocks, write_blocks
 from benchmark.storage.atomic import write_text
+
+if TYPE_CHECKING:
+    from benchmark.storage.paths import Run
 
 DATA, CELL = "made", "DDIM-linear-ddim-{steps}-s0"
 _FEW = 64  # samples, where another size grows
@@ -221,13 +224,13 @@ def prepare(case: Case, folder: Path) -> float:
 
 def evaluate(case: Case, folder: Path) -> float:
     """Measure the Fréchet distance of random features."""
-    _make_features(case, folder)
+    make_features(case, folder)
     return _seconds("evaluate", case, folder, CELL.format(steps=case.steps))
 
 
 def retrieve(case: Case, folder: Path) -> float:
     """Look for copies in the first cell; it compares all training images with each other."""
-    _make_features(case, folder)
+    make_features(case, folder)
     return _seconds("retrieve", case, folder, CELL.format(steps=case.steps))
 
 
@@ -251,13 +254,18 @@ def _seconds(stage: str, case: Case, folder: Path, name: str, **options: int) ->
     return time.perf_counter() - start
 
 
-def _laid_out(case: Case, folder: Path) -> tuple[Any, Any]:
+def _laid_out(case: Case, folder: Path) -> tuple[Any, Run]:
     """Return a config with one cell of these sizes, and its run."""
     from benchmark.config.loading import parse_config
     from benchmark.storage.paths import Run
 
+    return parse_config(content_of(case, folder)), Run(folder / "growth")
+
+
+def content_of(case: Case, folder: Path) -> dict[str, Any]:
+    """Return the content of a config with one cell of these sizes, whose run is called growth."""
     grid = {"table": "growth", "model": "DDIM", "schedule": "linear", "sampler": "ddim"}
-    content = {
+    return {
         "run": "growth",
         "device": "cpu",
         "data": {
@@ -285,11 +293,14 @@ def _laid_out(case: Case, folder: Path) -> tuple[Any, Any]:
         "grid": [{**grid, "steps": case.steps, "samples": case.samples}],
         "evaluation": {"metrics": {"fd": {"kind": "frechet"}}, "neighbours": 5, "controls": []},
     }
-    return parse_config(content), Run(folder / "growth")
 
 
-def _make_features(case: Case, folder: Path) -> None:
-    """Write random images and features of a data set and of a cell, and the manifest."""
+def make_features(case: Case, folder: Path) -> Run:
+    """Write random images and features of a data set and of a cell, and the manifest.
+
+    Returns:
+        The run that has them.
+    """
     from benchmark.data.prepared import BadImages, Duplicates, Manifest, Split, Splits
     from benchmark.extractors import EXTRACTORS
 
@@ -324,6 +335,7 @@ def _make_features(case: Case, folder: Path) -> None:
         ignored_files={},
     )
     write_text(run.manifest(DATA), manifest.model_dump_json())
+    return run
 
 
 def _write_random(path: Path, shape: tuple[int, ...], dtype: type) -> None:
