@@ -97,6 +97,7 @@ def sample_job(config: Grid, name: str) -> SampleJob:
         batch=config.sampling_batch,
         clip=config.models[cell.model].clip,
         computing=config.computing,
+        channels=config.data[cell.dataset].channels,
         shard=config.shard(name),
     )
 

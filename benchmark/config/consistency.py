@@ -44,7 +44,8 @@ def check_config(config: Grid) -> None:
         known(f"{at}.network", model.network, config.networks)
         known(f"{at}.training", model.training, config.training)
         network, source = config.networks[model.network], config.data[model.data]
-        network.check_fits(f"{at}.network", source.resolution)
+        network = network.of_channels(source.channels)
+        network.check_fits(f"{at}.network", source.resolution, source.channels)
     known("evaluation.extractor", config.evaluation.extractor, EXTRACTORS.classes)
     for index, entry in enumerate(config.grid):
         _check_entry(config, f"grid.{index}", entry)
@@ -114,7 +115,8 @@ def _check_described(config: Grid, model: str, schedule: str) -> None:
         raise ValueError(str(error)) from None
     at, spec = f"models.{model}.weights", config.models[model]
     if weights.spec is not None:
-        weights.spec.check_fits(at, config.data[spec.data].resolution)
+        source = config.data[spec.data]
+        weights.spec.check_fits(at, source.resolution, source.channels)
     assert spec.weights is not None
     spec.weights.check_process(at, weights, schedule, weights.schedule.process())
 

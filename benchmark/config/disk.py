@@ -35,20 +35,25 @@ class _Array(NamedTuple):
 def arrays(config: Config, run: Run) -> Iterator[_Array]:
     """Yield every array of images and features; all other files of a run are small."""
     extractor = EXTRACTORS.make(config.evaluation.extractor)
-    for kind, name, path, images, side in _images(config, run):
-        yield _Array(kind, name, path, images, images * 3 * side**2)
+    for kind, name, path, images, values in _images(config, run):
+        yield _Array(kind, name, path, images, images * values)
         size = images * extractor.dimension * FLOAT_BYTES
         yield _Array(FEATURES, name, run.features(extractor.kind, name), images, size)
 
 
 def _images(config: Config, run: Run) -> Iterator[tuple[str, str, Path, int, int]]:
-    """Yield kind, name, path, number and resolution of all images that are embedded."""
+    """Yield kind, name, path, number and values of each of all images that are embedded."""
+
+    def values(dataset: str) -> int:
+        source = config.data[dataset]
+        return source.channels * source.resolution**2
+
     for name in sorted({cell.dataset for cell in config.cells}):
         source, controls = config.data[name], config.controls_of(name)
-        images, side = source.train + source.held_out, source.resolution
-        yield "prepared images", name, run.images(name), images, side
+        images = source.train + source.held_out
+        yield "prepared images", name, run.images(name), images, values(name)
         made = len(config.evaluation.controls) * config.control_count(name)
         if made:
-            yield "controls", controls, run.samples(controls), made, side
+            yield "controls", controls, run.samples(controls), made, values(name)
     for cell in config.cells:
-        yield "samples", cell.id, run.samples(cell.id), cell.samples, cell.resolution
+        yield "samples", cell.id, run.samples(cell.id), cell.samples, values(cell.dataset)

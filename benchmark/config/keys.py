@@ -119,6 +119,7 @@ class Keys(StrictModel):
             description=self.described.get(model),
             dataset=spec.data,
             resolution=self.data[spec.data].resolution,
+            channels=self.data[spec.data].channels,
             schedule_name=schedule,
             schedule=self.schedule(schedule),
             is_stated=schedule in self.schedules,
@@ -143,8 +144,12 @@ class Keys(StrictModel):
         ]
 
     def network_and_training(self, model: str) -> tuple[Network, Training] | None:
-        """Return the network of a model and its training; None: its weights are ready."""
+        """Return the network of a model and its training; None: its weights are ready.
+
+        The network is for as many channels as the images of the model have.
+        """
         spec = self.models[model]
         if spec.network is None or spec.training is None:
             return None
-        return self.networks[spec.network], self.training[spec.training]
+        network = self.networks[spec.network].of_channels(self.data[spec.data].channels)
+        return network, self.training[spec.training]

@@ -126,7 +126,8 @@ def resolved(config: Config) -> str:
 def filled_in(config: Config) -> dict[str, Any]:
     """Return the config with every default as plain data, of which the same config can be made."""
     content = config.model_dump(mode="json")
-    for name, sampler in config.samplers.items():
-        for option in sampler.unstated:
-            del content["samplers"][name][option]
+    for key in ("samplers", "networks"):
+        for name, part in getattr(config, key).items():
+            for option in part.unstated:
+                del content[key][name][option]
     return content

@@ -16,13 +16,22 @@ from benchmark.data.listing import image_files
 from benchmark.data.sources.base import Candidates, Item, drawn
 
 
-def file_candidates(folder: Path, files: Sequence[str], seed: int) -> Candidates:
-    """Return image files, by their paths relative to `folder`, as candidates of a data set."""
+def file_candidates(
+    folder: Path, files: Sequence[str], seed: int, labels: Sequence[int] | None = None
+) -> Candidates:
+    """Return image files as candidates of a data set.
+
+    Args:
+        folder: folder of the files.
+        files: their paths relative to it.
+        seed: seed by which they are drawn.
+        labels: number of the class of each file; None: they have no classes.
+    """
 
     def read(indices: Sequence[int]) -> Iterator[Item]:
         for index in indices:
-            name = files[index]
-            yield Item(_printable(name), functools.partial(open_file, folder / name))
+            name, label = files[index], None if labels is None else labels[index]
+            yield Item(_printable(name), functools.partial(open_file, folder / name), label)
 
     return Candidates(drawn(len(files), seed), read)
 

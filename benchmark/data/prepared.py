@@ -20,11 +20,13 @@ from benchmark.storage.atomic import write_text
 from benchmark.storage.locks import lock
 
 IMAGES = "images.npy"
+LABELS = "labels.npy"
+LABEL = np.dtype("<u2")  # the type of the number of a class
 MANIFEST = "manifest.json"
 CHECKED = ".checked.json"
 LISTED = 20  # the most names of each kind that a manifest lists, whose counts are complete
 
-Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, 3)
+Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, C)
 
 
 class Split(StrictModel):
@@ -66,6 +68,20 @@ class BadImages(StrictModel):
     all: list[str]
 
 
+class Labels(StrictModel):
+    """The classes of images, whose numbers, with this SHA-256, are in `labels.npy`."""
+
+    classes: tuple[str, ...] = Field(min_length=1, description="Names of the classes")
+    train: list[int] = Field(description="Training images of each class")
+    held_out: list[int] = Field(description="Held-out images of each class")
+    sha256: Sha256
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return the numbers of training and of held-out images of each class."""
+        counts = zip(self.train, self.held_out, strict=True)
+        return dict(zip(self.classes, counts, strict=True))
+
+
 class Manifest(StrictModel):
     """Where prepared images come from and what is in them."""
 
@@ -81,15 +97,31 @@ class Manifest(StrictModel):
     bad_images: BadImages
     conversions: dict[str, int] = Field(description="Images by the conversion that they took")
     ignored_files: dict[str, int] = Field(description="Files that are no images, by suffix")
+    labels: Labels | None = Field(default=None, description="null: the images have no classes")
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of the images: 1 or 3."""
+        return int(self.source.get("channels", 3))
+
+    def text(self) -> str:
+        """Return the content of its file, in which images without classes have no such key."""
+        exclude = {"labels"} if self.labels is None else None
+        return self.model_dump_json(indent=2, exclude=exclude) + "\n"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Prepared images, memory-mapped and read-only: uint8, N×H×W×3."""
+    """Prepared images, memory-mapped and read-only: uint8, N×H×W×C.
+
+    Labels are the numbers of the classes in the manifest, N; None: the images have no classes.
+    """
 
     train: Images
     held_out: Images
     manifest: Manifest
+    train_labels: NDArray[np.uint16] | None = None
+    held_out_labels: NDArray[np.uint16] | None = None
 
 
 def load_dataset(folder: Path, verify: bool = False) -> Dataset:
@@ -106,7 +138,7 @@ def load_dataset(folder: Path, verify: bool = False) -> Dataset:
     manifest = read_manifest(folder / MANIFEST)
     path = folder / IMAGES
     images = _map(path)
-    expected = (manifest.count, manifest.resolution, manifest.resolution, 3)
+    expected = (manifest.count, manifest.resolution, manifest.resolution, manifest.channels)
     if images.dtype != np.uint8 or images.shape != expected:
         raise BenchmarkError(
             f"{path}: holds {images.dtype} {images.shape}, the manifest says uint8 {expected}; "
@@ -115,7 +147,11 @@ def load_dataset(folder: Path, verify: bool = False) -> Dataset:
     sets = {name: images[split.start : split.stop] for name, split in manifest.splits}
     if verify:
         _verify(path, sets, manifest.splits)
-    return Dataset(sets["train"], sets["held_out"], manifest)
+    if manifest.labels is None:
+        return Dataset(sets["train"], sets["held_out"], manifest)
+    labels = _labels(folder / LABELS, manifest.labels)
+    of = [labels[split.start : split.stop] for _, split in manifest.splits]
+    return Dataset(sets["train"], sets["held_out"], manifest, *of)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -161,6 +197,16 @@ def _state(path: Path, splits: Splits) -> str:
     found = path.stat()
     state = [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     return json.dumps([state, splits.model_dump()])
+
+
+def _labels(path: Path, described: Labels) -> NDArray[np.uint16]:
+    """Return the labels in a file, N, once their SHA-256 is that of the manifest."""
+    labels = np.ascontiguousarray(_map(path), LABEL)
+    if hashlib.sha256(labels.data).hexdigest() != described.sha256:
+        raise BenchmarkError(
+            f"{path}: its labels are not the ones of the manifest; prepare the data again"
+        )
+    return labels
 
 
 def _map(path: Path) -> Images:

@@ -118,7 +118,7 @@ class Extractor(StrictModel):
 def features_of(
     images: NDArray[np.uint8], embed: Embed, device: torch.device, batch: int = 64
 ) -> NDArray[np.float32]:
-    """Return the features (N×d) of uint8 images (N×H×W×3) in memory, in their order."""
+    """Return the features (N×d) of uint8 images (N×H×W×C) in memory, in their order."""
     blocks = (images[start : start + batch] for start in range(0, len(images), batch))
     return np.concatenate(list(feature_blocks(blocks, embed, device)))
 
@@ -126,12 +126,13 @@ def features_of(
 def feature_blocks(
     blocks: Iterable[NDArray[np.uint8]], embed: Embed, device: torch.device
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the features (B×d) of each block of uint8 images (B×H×W×3)."""
+    """Yield the features (B×d) of each block of uint8 images (B×H×W×C); grey is repeated."""
     import torch
 
     for block in blocks:
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.array(block)).to(device).permute(0, 3, 1, 2)
+            colour = np.repeat(block, 3, axis=3) if block.shape[3] == 1 else np.array(block)
+            pixels = torch.from_numpy(colour).to(device).permute(0, 3, 1, 2)
             yield embed(pixels).cpu().numpy()
 
 

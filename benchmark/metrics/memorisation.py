@@ -239,8 +239,8 @@ def copies(
     often has no far neighbours to be compared with.
 
     Args:
-        queries: uint8, N×H×W×3.
-        train: uint8, L×H×W×3, of the same size.
+        queries: uint8, N×H×W×C.
+        train: uint8, L×H×W×C, of the same size.
         bank: `distinct(pixels(train))`.
         neighbours: number of nearest training images in the mean, at most the distinct ones.
         alpha: the factor α.
@@ -358,12 +358,13 @@ def distinct(features: Features) -> Bank:
 
 
 def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return images (N×H×W×3) as rows (N×D) whose distance is the root mean square difference.
+    """Return images (N×H×W×C) as rows (N×D) whose distance is the root mean square difference.
 
     Images with more than 16 rows or columns are averaged down to 16×16. Values are in [0, 1]/√D.
     """
     if max(images.shape[1:3]) > _SIDE:
-        small = [Image.fromarray(i).resize((_SIDE, _SIDE), Image.Resampling.BOX) for i in images]
+        plain = images if images.shape[3] > 1 else images[..., 0]  # Pillow's grey has no channel
+        small = [Image.fromarray(i).resize((_SIDE, _SIDE), Image.Resampling.BOX) for i in plain]
         images = np.stack([np.asarray(image) for image in small])
     rows = images.reshape(len(images), -1)
     return rows.astype(np.float32) / np.float32(255 * np.sqrt(rows.shape[1]))

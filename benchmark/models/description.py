@@ -30,6 +30,7 @@ class Description:
         prediction: what the network predicts.
         clip: whether samplers confine x_0 to the range of images.
         resolution: height and width of the images.
+        channels: number of their channels.
         scheduler: scheduler of the checkpoint, if it has one.
         whole_times: whether the network can only be given the T whole times of the process.
         choices: settings of the checkpoint that were not followed when its files were chosen.
@@ -41,6 +42,7 @@ class Description:
     prediction: Prediction
     clip: bool
     resolution: int
+    channels: int = 3
     scheduler: Scheduler | None = None
     whole_times: bool = False
     choices: tuple[Choice, ...] = ()
@@ -139,6 +141,7 @@ class Architecture:
         resolution: height and width of its images.
         key: text that is equal for networks of equal cost.
         origin: where the architecture is described.
+        channels: number of channels of its images.
     """
 
     build: Callable[[], nn.Module]
@@ -146,9 +149,17 @@ class Architecture:
     resolution: int
     key: str
     origin: str
+    channels: int = 3
 
     @classmethod
-    def of(cls, network: Network, schedule: Schedule, resolution: int, origin: str) -> Architecture:
+    def of(
+        cls,
+        network: Network,
+        schedule: Schedule,
+        resolution: int,
+        origin: str,
+        channels: int = 3,
+    ) -> Architecture:
         """Return the architecture of a network of this package."""
         key = canonical_json(network.model_dump(mode="json"))
-        return cls(lambda: network.build(resolution), schedule, resolution, key, origin)
+        return cls(lambda: network.build(resolution), schedule, resolution, key, origin, channels)

@@ -117,6 +117,7 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
         prediction=prediction,
         clip=process.clips and bool(scheduler.settings.get("clip_sample")),
         resolution=image_resolution(pipeline.network, pipeline.network_path),
+        channels=(UNET_DEFAULTS | pipeline.network)["in_channels"],
         scheduler=scheduler,
         whole_times=_learns_times(pipeline, process),
         choices=pipeline.choices,
@@ -334,9 +335,9 @@ def _check_unconditional(config: dict[str, Any], path: Path, learned_variance: b
             f"{path}: makes {config['out_channels']} channels of {config['in_channels']}: as many "
             "would be right, since samplers want one prediction a pixel"
         )
-    if config["in_channels"] != 3:
+    if config["in_channels"] not in (1, 3):
         raise BenchmarkError(
-            f"{path}: makes images of {config['in_channels']} channels: 3 would be right"
+            f"{path}: makes images of {config['in_channels']} channels: 1 or 3 would be right"
         )
 
 

@@ -32,6 +32,9 @@ class Prepared(StrictModel):
     ignored_files: list[str] = Field(
         default=[], description="Numbers of files that are no images, by kind"
     )
+    classes: dict[str, tuple[int, int]] | None = Field(
+        default=None, description="Training and held-out images of each class; null: no classes"
+    )
 
 
 class Trained(StrictModel):

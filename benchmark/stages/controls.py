@@ -27,7 +27,7 @@ def stage(job: ControlsJob, run: Run) -> Record:
         run: the run that has the data set.
 
     Returns:
-        The record. The array of images, uint8 N×H×W×3, has the controls one after the other.
+        The record. The array of images, uint8 N×H×W×C, has the controls one after the other.
     """
     draft = Draft(job.kind, job.name, job.spec())
     train = load_dataset(run.data(job.dataset), verify=True).train

@@ -59,7 +59,7 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
             names.append(picture.name)
             yield picture.pixels
 
-    shape = (cell.samples, cell.resolution, cell.resolution, 3)
+    shape = (cell.samples, cell.resolution, cell.resolution, job.source.channels)
     with reading(cell.samples, threads) as read:
         pictures = read(job.source, items)
         write_blocks(run.samples(job.name), rows(pictures), shape, np.uint8)

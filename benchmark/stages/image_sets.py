@@ -31,7 +31,7 @@ def load_features(
 
 
 def load_images(subject: Subject, run: Run) -> NDArray[np.uint8]:
-    """Return the images of a subject: uint8, n×H×W×3."""
+    """Return the images of a subject: uint8, n×H×W×C."""
     if subject.is_held_out:
         return load_dataset(run.data(subject.dataset), verify=True).held_out
     images: NDArray[np.uint8] = open_array(run.samples(subject.array))[subject.rows]

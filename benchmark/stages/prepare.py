@@ -27,10 +27,13 @@ from benchmark.data.listing import tell_ignored
 from benchmark.data.pixels import decode
 from benchmark.data.prepared import (
     IMAGES,
+    LABEL,
+    LABELS,
     LISTED,
     MANIFEST,
     BadImages,
     Duplicates,
+    Labels,
     Manifest,
     Split,
     Splits,
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 SetName: TypeAlias = Literal["train", "held_out"]
 
 IMAGES_PER_WORKER = 200  # for fewer images, a further process takes longer to start than it saves
+GREY = "greyscale"  # how `decode` calls the conversion from grey to colour
 CHUNK = 8  # images that a worker takes at a time
 
 
@@ -90,12 +94,15 @@ def _prepare(job: PrepareJob, run: Run, threads: int, draft: Draft) -> Record:
             skipped_images=manifest.bad_images.all,
             conversions=counted(manifest.conversions),
             ignored_files=counted(manifest.ignored_files),
+            classes=manifest.labels.counts() if manifest.labels else None,
         ),
     )
 
 
 def prepare(source: Source, folder: Path, workers: int = 1) -> Manifest:
-    """Write the images of a source as `images.npy`, uint8 N×H×W×3, and `manifest.json`.
+    """Write the images of a source as `images.npy`, uint8 N×H×W×C, and `manifest.json`.
+
+    If the source has classes, `labels.npy`, uint16 N, has the number of the class of each image.
 
     The training images come first, then the held-out ones. A held-out candidate whose pixels are
     those of a training image is replaced by the next candidate, so that no image is in both sets.
@@ -117,18 +124,25 @@ def prepare(source: Source, folder: Path, workers: int = 1) -> Manifest:
     collector = Collector(source, offer)
     with (
         atomic_path(folder / MANIFEST) as beside,
+        atomic_path(folder / LABELS) if source.classes() else contextlib.nullcontext() as labels,
         atomic_path(folder / IMAGES) as temporary,
         reading(total, workers) as read,
     ):
         with temporary.open("wb") as file:
             rows = track(collector.rows(read), total, f"prepare {folder.name}")
-            write_into(file, rows, (total, source.resolution, source.resolution, 3), np.uint8)
+            shape = (total, source.resolution, source.resolution, source.channels)
+            write_into(file, rows, shape, np.uint8)
         manifest = collector.manifest()
-        beside.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        beside.write_text(manifest.text(), encoding="utf-8")
         flush(temporary)
         flush(beside)
+        if labels is not None:
+            with labels.open("wb") as file:
+                np.save(file, np.array(collector.labels, LABEL))
+            flush(labels)
         # At no moment may there be a manifest beside images that it does not describe.
         (folder / MANIFEST).unlink(missing_ok=True)
+        (folder / LABELS).unlink(missing_ok=True)
     if manifest.bad_images.count:
         count, total = manifest.bad_images.count, total + manifest.bad_images.count
         print(f"{offer.origin}: {count} of {total} images skipped, as above", file=sys.stderr)
@@ -157,15 +171,17 @@ class ReadImage(NamedTuple):
 
     Attributes:
         name: its name in the source.
-        pixels: uint8 H×W×3; None: it could not be read.
+        pixels: uint8 H×W×C; None: it could not be read.
         notes: the conversions that it needed.
         problem: why it could not be read.
+        label: number of its class; None: it has none.
     """
 
     name: str
     pixels: NDArray[np.uint8] | None
     notes: list[str]
     problem: str = ""
+    label: int | None = None
 
 
 # A function that reads items of a source, in their order.
@@ -188,9 +204,10 @@ class Collector:
         self.passed_over: list[list[str]] = []
         self.bad: list[str] = []
         self.conversions: Counter[str] = Counter()
+        self.labels: list[int] = []  # of the images of both sets; empty: the source has no classes
 
     def rows(self, read: Reader) -> Iterator[NDArray[np.uint8]]:
-        """Yield the images, uint8 H×W×3 each, the training set first."""
+        """Yield the images, uint8 H×W×C each, the training set first."""
         order = iter(self.offer.train.order)
         yield from self._fill("train", self.source.train, self.offer.train, order, read)
         candidates = self.offer.held_out or self.offer.train
@@ -204,7 +221,7 @@ class Collector:
         count = source.train + source.held_out
         kept = [names for _, names in self.taken.values() if len(names) > 1]
         return Manifest(
-            source=source.model_dump(mode="json"),
+            source=source.said(),
             origin=offer.origin,
             licence=offer.licence,
             attribution=offer.attribution,
@@ -223,6 +240,18 @@ class Collector:
             bad_images=BadImages(count=len(self.bad), all=self.bad),
             conversions=dict(sorted(self.conversions.items())),
             ignored_files=offer.ignored,
+            labels=self._labels(),
+        )
+
+    def _labels(self) -> Labels | None:
+        if not self.labels:
+            return None
+        classes, numbers = self.source.classes(), np.array(self.labels, LABEL)
+        return Labels(
+            classes=classes,
+            train=np.bincount(numbers[: self.source.train], minlength=len(classes)).tolist(),
+            held_out=np.bincount(numbers[self.source.train :], minlength=len(classes)).tolist(),
+            sha256=hashlib.sha256(numbers.data).hexdigest(),
         )
 
     def _split(self, name: SetName, start: int, stop: int) -> Split:
@@ -265,6 +294,8 @@ class Collector:
         names.append(picture.name)
         self.hashes[name].update(picture.pixels.data)
         self.conversions.update(picture.notes)
+        if picture.label is not None:
+            self.labels.append(picture.label)
         return picture.pixels
 
     def _too_few(self, name: SetName, missing: int) -> str:
@@ -343,8 +374,17 @@ def _read_in(
 def _read(source: Source, item: Item) -> ReadImage:
     try:
         image, notes = decode(item.load)
-        if min(image.size) < source.resolution:
+        if source.channels == 1:
+            notes = _to_grey(notes)
+        if source.enlarges and min(image.size) < source.resolution:
             notes.append("enlarged")
-        return ReadImage(item.name, np.asarray(source.fit(image)), notes)
+        label = item.label() if callable(item.label) else item.label
+        return ReadImage(item.name, source.pixels(image), notes, label=label)
     except ValueError as error:
         return ReadImage(item.name, None, [], str(error))
+
+
+def _to_grey(notes: list[str]) -> list[str]:
+    """Return the conversions of an image to colour as those of one to grey."""
+    left = [note for note in notes if note != GREY]
+    return left if GREY in notes else [*left, "colour to grey"]

@@ -36,7 +36,7 @@ from benchmark.records.sections import Retrieved
 from benchmark.stages.image_sets import load_features, load_images, protocol
 from benchmark.storage.cache import cached
 from benchmark.storage.paths import Run
-from benchmark.storage.pictures import save_png
+from benchmark.storage.pictures import in_colour, save_png
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.retrieve import RetrieveJob
@@ -197,8 +197,8 @@ def panel(
     Suspects come first, by their scores, then the other samples, by their smallest distances.
 
     Args:
-        queries: the samples, uint8 n×H×W×3.
-        bank: the training images, uint8 m×H×W×3.
+        queries: the samples, uint8 n×H×W×C.
+        bank: the training images, uint8 m×H×W×C.
         distances: distances to the neighbours, n×k, ascending in each row; k may be 0.
         indices: row numbers of the neighbours in `bank`, n×k.
         path: the file to write.
@@ -255,7 +255,7 @@ def _std_error(values: NDArray[np.float64]) -> float:
 def _tile(
     picture: Image.Image, left: int, top: int, image: NDArray[np.uint8], scale: int, text: str
 ) -> None:
-    tile = Image.fromarray(image)
+    tile = Image.fromarray(in_colour(image))
     tile = tile.resize((tile.width * scale, tile.height * scale), Image.Resampling.NEAREST)
     picture.paste(tile, (left, top))
     _write(picture, left, top + tile.height + 1, text)

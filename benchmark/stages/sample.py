@@ -72,7 +72,7 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     sampling = CellSampling(job, run, device, part, monitor)
     for choice in sampling.checkpoint.choices:
         print(f"{name}: {choice}", file=sys.stderr)
-    shape = (len(sampling.images), cell.resolution, cell.resolution, 3)
+    shape = (len(sampling.images), cell.resolution, cell.resolution, job.channels)
     write_blocks(place.samples(name), sampling.batches(), shape, np.uint8)
     timing, contention = sampling.timing(), sampling.monitor.found()
     if sampling.chain.frames:
@@ -121,6 +121,7 @@ class CellSampling:
             network.compile()
         clip, step = job.clip, job.batch
         self.cell = job.cell
+        self.shape = (job.channels, job.cell.resolution, job.cell.resolution)  # of an image
         self.device = device
         self.images = range(job.cell.samples) if images is None else images
         self.parts = [self.images[i : i + step] for i in range(0, len(self.images), step)]
@@ -152,14 +153,14 @@ class CellSampling:
         )
 
     def batches(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the samples of each batch, uint8 B×H×W×3, and measure its time.
+        """Yield the samples of each batch, uint8 B×H×W×C, and measure its time.
 
         If a batch does not fit into memory, smaller ones follow: see `in_batches`.
         """
         return in_batches(self.parts, self._sample, f"sample {self.cell.id}")
 
     def _sample(self, indices: range) -> NDArray[np.uint8]:
-        """Sample a batch, uint8 B×H×W×3, and keep its time, network evaluations and size."""
+        """Sample a batch, uint8 B×H×W×C, and keep its time, network evaluations and size."""
         if len(indices) not in self.warm:  # the first calls of a batch size are slower
             self.draw(indices, self.timesteps[:WARMUP_STEPS])
             self.warm.add(len(indices))
@@ -199,7 +200,7 @@ class CellSampling:
 
     @torch.inference_mode()
     def draw(self, indices: Sequence[int], timesteps: Array) -> Tensor:
-        """Return the samples of these indices, B×3×H×W in about [-1, 1].
+        """Return the samples of these indices, B×C×H×W in about [-1, 1].
 
         A sample has the same noise whichever others are in its batch.
 
@@ -207,8 +208,7 @@ class CellSampling:
             indices: numbers of the samples in the cell (B).
             timesteps: the times that the sampler steps through, of shape (n,).
         """
-        shape = (3, self.cell.resolution, self.cell.resolution)
-        noise = NoiseStream(self.cell.seed, indices, shape, self.device)
+        noise = NoiseStream(self.cell.seed, indices, self.shape, self.device)
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
         first = indices[0] == 0
         if first:
@@ -279,13 +279,13 @@ class Chain:
         Args:
             i: number of the step, from 0.
             t: time of the state.
-            x_t: state of the batch, B×3×H×W.
-            x0_hat: prediction of the images, B×3×H×W, which is not kept.
+            x_t: state of the batch, B×C×H×W.
+            x0_hat: prediction of the images, B×C×H×W, which is not kept.
         """
         if i in self.wanted:
             self.frames.append(x_t[:CHAIN_IMAGES].clone())
 
     def movie(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return all frames, uint8 frames×n×H×W×3; the final `images`, N×H×W×3, are the last."""
+        """Return all frames, uint8 frames×n×H×W×C; the final `images`, N×H×W×C, are the last."""
         states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
         return np.stack([*states, images[: len(self.frames[0])]])

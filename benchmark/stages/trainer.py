@@ -89,16 +89,16 @@ class Trainer:
     the same bits as one that was not.
 
     Args:
-        network: predicts from (x_t: B×3×H×W, condition: B).
+        network: predicts from (x_t: B×C×H×W, condition: B).
         loss: the loss of the network's process.
-        images: the training images, uint8 N×H×W×3, on the network's device.
+        images: the training images, uint8 N×H×W×C, on the network's device.
         settings: the settings of the training in the config.
         seed: seed of the order of the images, the noise, the times and the flips.
         state: folder for saved states.
         precision: precision in which the network computes; weights and optimiser are float32.
         group: processes that train together; each draws the times and the noise of whole batches,
             of which its network computes a share.
-        held_out: images whose loss is measured, uint8 M×H×W×3; None: it is not.
+        held_out: images whose loss is measured, uint8 M×H×W×C; None: it is not.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class Trainer:
             step: number of the step, from 0.
         """
         generator = torch.Generator(self.images.device).manual_seed(stream_seed(self.seed, step))
-        x_0 = to_model_range(self.images[self._batch(step)])  # (B, 3, H, W)
+        x_0 = to_model_range(self.images[self._batch(step)])  # (B, C, H, W)
         if self.settings.flip:
             mirrored = torch.rand(len(x_0), generator=generator, device=x_0.device) < 0.5
             x_0 = torch.where(mirrored[:, None, None, None], x_0.flip(-1), x_0)

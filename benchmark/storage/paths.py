@@ -39,7 +39,7 @@ class Run:
         return self.root / "data" / dataset
 
     def images(self, dataset: str) -> Path:
-        """All images of a data set: uint8, N×H×W×3."""
+        """All images of a data set: uint8, N×H×W×C."""
         return self.data(dataset) / "images.npy"
 
     def manifest(self, dataset: str) -> Path:
@@ -59,7 +59,7 @@ class Run:
         return self.root / "locks" / f"{kind}-{name}.lock"
 
     def samples(self, cell: str) -> Path:
-        """Samples of a cell: uint8, N×H×W×3."""
+        """Samples of a cell: uint8, N×H×W×C."""
         return self.root / "samples" / cell / "samples.npy"
 
     def shard(self, kind: str, cell: str, part: str) -> Run:

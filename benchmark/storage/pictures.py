@@ -31,7 +31,7 @@ def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
     Args:
         run: run that has the samples and gets the pictures.
         name: id of the cell.
-        frames: frames of the movie, uint8 frames×n×H×W×3.
+        frames: frames of the movie, uint8 frames×n×H×W×C.
     """
     save_grid(np.load(run.samples(name), mmap_mode="r"), run.grid(name))
     save_chain(frames, run.chain(name))
@@ -39,12 +39,13 @@ def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
 
 
 def save_grid(images: NDArray[np.uint8], path: Path) -> None:
-    """Write the picture of the first images of a cell, uint8 N×H×W×3, as PNG."""
+    """Write the picture of the first images of a cell, uint8 N×H×W×C, as PNG."""
     save_png(contact_sheet(images[:GRID_IMAGES], GRID_COLUMNS), path)
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
-    """Lay out uint8 images (N×H×W×3) row by row on white, `columns` in a row."""
+    """Lay out uint8 images (N×H×W×C) row by row on white, `columns` in a row."""
+    images = in_colour(images)
     count, height, width, _ = images.shape
     scale = max(1, -(-_SMALLEST_TILE // width))
     rows = -(-count // columns)
@@ -59,13 +60,13 @@ def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
 
 
 def save_movie(frames: NDArray[np.uint8], path: Path) -> None:
-    """Write frames of several images, uint8 frames×n×H×W×3, as PNG: a row for each frame."""
-    rows = [np.concatenate(list(images), axis=1) for images in frames]
+    """Write frames of several images, uint8 frames×n×H×W×C, as PNG: a row for each frame."""
+    rows = [np.concatenate(list(images), axis=1) for images in in_colour(frames)]
     save_png(Image.fromarray(np.concatenate(rows)), path)
 
 
 def save_chain(frames: NDArray[np.uint8], path: Path) -> None:
-    """Write some frames of a movie, uint8 frames×n×H×W×3, as PNG: a row for each image."""
+    """Write some frames of a movie, uint8 frames×n×H×W×C, as PNG: a row for each image."""
     count = min(CHAIN_FRAMES, len(frames))
     chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
     sheet = contact_sheet(chosen.swapaxes(0, 1).reshape(-1, *chosen.shape[2:]), count)
@@ -77,6 +78,11 @@ def read_movie(file: Path | BinaryIO, side: int) -> NDArray[np.uint8]:
     pixels = np.asarray(Image.open(file).convert("RGB"))
     count, across = pixels.shape[0] // side, pixels.shape[1] // side
     return pixels.reshape(count, side, across, side, 3).swapaxes(1, 2)
+
+
+def in_colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return images, uint8 …×H×W×C, as …×H×W×3: grey is repeated, and colour stays as it is."""
+    return images if images.shape[-1] == 3 else np.repeat(images, 3, axis=-1)
 
 
 def save_png(picture: Image.Image, path: Path) -> None:

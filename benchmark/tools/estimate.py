@@ -202,7 +202,8 @@ def architecture(config: Config, cell: Cell, run: Run) -> Architecture:
     schedule = config.schedule(cell.sampling.schedule)
     trained = config.network_and_training(cell.model)
     if trained is not None:
-        return Architecture.of(trained[0], schedule, cell.resolution, "the config")
+        channels = config.data[cell.dataset].channels
+        return Architecture.of(trained[0], schedule, cell.resolution, "the config", channels)
     weights = config.ready(cell.model, cell.sampling.schedule)
     found = weights.checkpoint.architecture(run.root.parent / CACHE)
     weights.check(found)

@@ -44,7 +44,13 @@ def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bo
     return normal, normal == point
 
 
-def flops(network: nn.Module, resolution: int, process: Process, backward: bool = False) -> int:
+def flops(
+    network: nn.Module,
+    resolution: int,
+    process: Process,
+    backward: bool = False,
+    channels: int = 3,
+) -> int:
     """Return the FLOPs for one image: of the forward pass, or also of the backward pass.
 
     Convolutions and matrix products are counted, two FLOPs for each multiplication with an
@@ -55,9 +61,10 @@ def flops(network: nn.Module, resolution: int, process: Process, backward: bool 
         resolution: height and width of the image in pixels.
         process: the process that the network was made for.
         backward: whether the backward pass is counted too.
+        channels: number of channels of the image.
     """
     on_meta = copy.deepcopy(network).to("meta")
-    x, condition = _inputs(process, 1, resolution, torch.device("meta"))
+    x, condition = _inputs(process, 1, channels, resolution, torch.device("meta"))
     with FlopCounterMode(display=False) as counter:
         output = on_meta(x, condition)
         if backward:
@@ -143,24 +150,28 @@ class Meter:
 
     def _sampling(self, architecture: Architecture, resolution: int, most: int) -> Cost:
         network, process = self._build(architecture)
-        count = flops(network, resolution, process)
+        channels = architecture.channels
+        count = flops(network, resolution, process, channels=channels)
         network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
         @torch.inference_mode()
         def call(batch: int) -> None:
-            x, condition = _inputs(process, batch, resolution, self.device)
+            x, condition = _inputs(process, batch, channels, resolution, self.device)
             network(x.contiguous(memory_format=torch.channels_last), condition)
 
         return Cost(_size(network), count, *seconds_an_image(call, most, self.device))
 
     def _training(self, architecture: Architecture, resolution: int, settings: Training) -> Cost:
         network, process = self._build(architecture)
-        count = flops(network, resolution, process, backward=True)
+        channels = architecture.channels
+        count = flops(network, resolution, process, True, channels)
         trainer = Trainer(
             network=network.to(self.device).train(),
             loss=objective(process, settings.prediction, **settings.loss_options()),
             images=torch.zeros(
-                (settings.batch, resolution, resolution, 3), dtype=torch.uint8, device=self.device
+                (settings.batch, resolution, resolution, channels),
+                dtype=torch.uint8,
+                device=self.device,
             ),
             settings=settings,
             seed=0,
@@ -199,10 +210,10 @@ def _count(process: Process, sampler: Sampler, steps: int, prediction: Predictio
 
 
 def _inputs(
-    process: Process, batch: int, resolution: int, device: torch.device
+    process: Process, batch: int, channels: int, resolution: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return noise, B×3×H×W, and the condition that a network gets with it, of shape (B)."""
-    x = torch.randn((batch, 3, resolution, resolution), device=device)
+    """Return noise, B×C×H×W, and the condition that a network gets with it, of shape (B)."""
+    x = torch.randn((batch, channels, resolution, resolution), device=device)
     condition = torch.full((batch,), process.condition(float(process.t_max)), device=device)
     return x, condition
 

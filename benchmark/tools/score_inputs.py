@@ -286,7 +286,7 @@ def _array(path: Path, array: NDArray[Any]) -> ImageInput | Features:
 
     def pictures(_: int) -> Iterator[Picture]:
         for pixels in array:
-            yield Picture(pixels, ARRAY)
+            yield _plain(pixels)
 
     return ImageInput(path, len(array), pictures, shape=array.shape)
 
@@ -326,6 +326,11 @@ def _archive(path: Path, content: Any) -> Input:
     return ImageInput(path, shape[0], pictures, statistics=statistics, shape=shape)
 
 
+def _plain(pixels: NDArray[np.uint8]) -> Picture:
+    """Return an image of an array, uint8 H×W×C, as a picture; grey is repeated."""
+    return Picture(pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2), ARRAY)
+
+
 def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictures:
     """Return a function that reads an array of a .npz file image by image, with little memory."""
 
@@ -334,7 +339,7 @@ def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictur
             read_array_header(file)
             for _ in range(shape[0]):
                 data = _read(path, file, math.prod(shape[1:]))
-                yield Picture(np.frombuffer(data, np.uint8).reshape(shape[1:]), ARRAY)
+                yield _plain(np.frombuffer(data, np.uint8).reshape(shape[1:]))
 
     return pictures
 
@@ -350,9 +355,10 @@ def _read(path: Path, file: IO[bytes], size: int) -> bytearray:
 
 
 def _check_images(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
+    if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape[1:]:
         raise BenchmarkError(
-            f"{path}: {dtype} of shape {shape}: images must be uint8 N×H×W×3, features float N×d"
+            f"{path}: {dtype} of shape {shape}: images must be uint8 N×H×W×3, or N×H×W×1 for grey, "
+            "features float N×d"
         )
 
 

@@ -85,4 +85,4 @@ def data_spec(source: Source) -> dict[str, Any]:
 
     Paths are not in it; the contents of files are compared by `benchmark.storage.contents`.
     """
-    return {"data": source.model_dump(mode="json", exclude=set(source.places))}
+    return {"data": {k: v for k, v in source.said().items() if k not in source.places}}

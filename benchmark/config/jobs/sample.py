@@ -31,6 +31,7 @@ class SampleJob(RecordedJob):
         clip: whether estimates of x_0 are confined to the range of images; None: as the weights
             say.
         computing: how the network computes.
+        channels: number of channels of the images.
         shard: number of images of each shard, on which the images do not depend; None: one job
             samples all images.
     """
@@ -44,6 +45,7 @@ class SampleJob(RecordedJob):
     batch: int
     clip: bool | None
     computing: Computing
+    channels: int
     shard: int | None
 
     def array(self, run: Run) -> Path:

@@ -24,6 +24,7 @@ class ReadyWeights:
         description: what is known of the weights; None: they must be downloaded first.
         dataset: data set with whose images samples are compared.
         resolution: resolution of these images.
+        channels: number of their channels.
         schedule_name: name of the schedule in the grid.
         schedule: schedule of that name in the config.
         is_stated: whether the config states the options of the schedule.
@@ -34,6 +35,7 @@ class ReadyWeights:
     description: Description | None
     dataset: str
     resolution: int
+    channels: int
     schedule_name: str
     schedule: Schedule
     is_stated: bool
@@ -69,6 +71,12 @@ class ReadyWeights:
             raise BenchmarkError(
                 f"{self.key}: made for images of {found.resolution}×{found.resolution}, but those "
                 f"of data.{self.dataset} are {self.resolution}×{self.resolution}: choose other data"
+            )
+        if found.channels != self.channels:
+            raise BenchmarkError(
+                f"{self.key}: makes images of {found.channels} channels, but those of "
+                f"data.{self.dataset} have {self.channels}: give these channels: {found.channels}, "
+                "or choose other data"
             )
         kind = found.schedule.kind
         if kind != self.schedule.kind:

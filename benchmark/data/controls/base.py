@@ -29,10 +29,10 @@ class MadeControl(StrictModel):
         raise NotImplementedError
 
     def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
-        """Return the images, uint8 count×H×W×3.
+        """Return the images, uint8 count×H×W×C.
 
         Args:
-            train: training images, uint8 N×H×W×3, which are not changed.
+            train: training images, uint8 N×H×W×C, which are not changed.
             count: number of images, at most N // 2.
             rng: the only source of randomness.
         """
@@ -45,7 +45,7 @@ def choose(
     """Return `count` of the training images, each at most once, as a new array.
 
     Args:
-        train: training images, uint8 N×H×W×3.
+        train: training images, uint8 N×H×W×C.
         count: how many are chosen.
         rng: generator that chooses them.
         rows: numbers of the images from which they are chosen; None: all.

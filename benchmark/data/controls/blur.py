@@ -27,7 +27,7 @@ class Blur(MadeControl):
         return f"training images with a Gaussian blur, σ = {share} of the width"
 
     def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
-        """Return blurred training images, uint8 count×H×W×3; see `MadeControl.make`."""
+        """Return blurred training images, uint8 count×H×W×C; see `MadeControl.make`."""
         from scipy.ndimage import gaussian_filter  # takes longer to import than all else here
 
         sigma = self.width * train.shape[2]

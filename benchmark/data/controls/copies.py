@@ -29,7 +29,7 @@ class PlantedCopies(MadeControl):
         )
 
     def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
-        """Return copies of training images, uint8 count×H×W×3; see `MadeControl.make`."""
+        """Return copies of training images, uint8 count×H×W×C; see `MadeControl.make`."""
         chosen = choose(train, count, rng)
         chosen[1::3] = chosen[1::3, :, ::-1]
         chosen[2::3] = [self._jpeg(image) for image in chosen[2::3]]
@@ -37,5 +37,6 @@ class PlantedCopies(MadeControl):
 
     def _jpeg(self, image: Images) -> Images:
         buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "JPEG", quality=self.quality, subsampling=0)
-        return np.asarray(Image.open(buffer))
+        plain = image if image.shape[2] > 1 else image[..., 0]  # Pillow's grey has no channel
+        Image.fromarray(plain).save(buffer, "JPEG", quality=self.quality, subsampling=0)
+        return np.asarray(Image.open(buffer)).reshape(image.shape)

@@ -21,7 +21,7 @@ class DroppedMode(MadeControl):
         return "training images without the brighter half of them"
 
     def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
-        """Return images of the darker half, each taken at most once, uint8 count×H×W×3.
+        """Return images of the darker half, each taken at most once, uint8 count×H×W×C.
 
         See `MadeControl.make`.
         """

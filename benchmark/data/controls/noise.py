@@ -21,5 +21,5 @@ class Noise(MadeControl):
         return "uniform random pixels, the ceiling"
 
     def make(self, train: Images, count: int, rng: np.random.Generator) -> Images:
-        """Return random pixels, uint8 count×H×W×3 as the training images N×H×W×3."""
+        """Return random pixels, uint8 count×H×W×C as the training images N×H×W×C."""
         return rng.integers(0, 256, (count, *train.shape[1:]), dtype=np.uint8)

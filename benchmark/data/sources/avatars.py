@@ -16,7 +16,7 @@ from benchmark.core.strict_model import nearest_names, shown, text
 from benchmark.data.sources.base import Candidates, Item, Offer, Source
 
 if TYPE_CHECKING:
-    from dicebear import Style
+    from dicebear import Avatar, Style
 
 Colour = Annotated[str, text("^[0-9a-f]{6}$", "a colour of 6 hexadecimal digits in small letters")]
 
@@ -44,6 +44,11 @@ class Avatars(Source):
     options: dict[str, str | float | list[str]] = Field(
         default={}, description="Further options of the style, such as eyesVariant: [wide]"
     )
+    label: str | None = Field(
+        default=None,
+        description="What of a drawn face is its class: a part or a colour of the style, as hair "
+        "or skin; where some faces go without the part, `none` is a class too",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Avatars:
@@ -52,7 +57,48 @@ class Avatars(Source):
             raise ValueError(f"style: no {shown(self.style)}: {nearest_names(self.style, known)}")
         if self.options:
             check_options(self.style, self.options)
+        if self.label is not None:
+            self._check_label(self.label)
         return self
+
+    def _check_label(self, label: str) -> None:
+        known = {*_parts(self.style), *_definition(self.style)["colors"], "background"}
+        if label not in known:
+            raise ValueError(
+                f"label: style {self.style} has no {shown(label)}: {nearest_names(label, known)}"
+            )
+        if len(found := self.classes()) < 2:
+            raise ValueError(
+                f"label: all faces have the same {label}, {', '.join(found)}: choose another part"
+            )
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the variants or colours that may be drawn, sorted; `none` is last."""
+        if self.label is None:
+            return ()
+        key, options, definition = self._label_key(), self.all_options(), _definition(self.style)
+        stated = options.get(key)
+        if key.endswith("Color"):
+            palette = definition["colors"].get(self.label, {}).get("values", ())
+            found = {c.lstrip("#").lower() for c in _listed(stated) or palette}
+            return tuple(sorted(found))
+        part = _parts(self.style)[self.label]
+        variants = sorted(_listed(stated) or part["variants"])
+        chance = options.get(f"{self.label}Probability", part.get("probability"))
+        always = (chance is None or chance >= 100) and self.label in _named(definition["canvas"])
+        return (*variants, *([] if always else ["none"]))
+
+    def _label_key(self) -> str:
+        """Return DiceBear's name of the option that is the class."""
+        return f"{self.label}{'Variant' if self.label in _parts(self.style) else 'Color'}"
+
+    def _label(self, index: int) -> int:
+        """Return the number of the class of image `index`."""
+        drawn = self._avatar(index).to_json()["options"].get(self._label_key())
+        name = (drawn[0].lstrip("#").lower() if isinstance(drawn, list) else drawn) or "none"
+        if name not in (classes := self.classes()):
+            raise ValueError(f"it is drawn with {self.label} {name}: choose another label")
+        return classes.index(name)
 
     def all_options(self) -> dict[str, Any]:
         """Return the options by DiceBear's own names, without the seed."""
@@ -78,22 +124,40 @@ class Avatars(Source):
 
     def _read(self, indices: Sequence[int]) -> Iterator[Item]:
         for index in indices:
-            yield Item(f"{self.seed}-{index}", functools.partial(self.render, index))
+            label = functools.partial(self._label, index) if self.label else None
+            yield Item(f"{self.seed}-{index}", functools.partial(self.render, index), label)
 
     def render(self, index: int) -> Image.Image:
         """Draw image `index`."""
-        from dicebear import Avatar
         from resvg_py import svg_to_bytes
 
-        options = {**self.all_options(), "seed": f"{self.seed}-{index}"}
         png = svg_to_bytes(
-            svg_string=Avatar(_style(self.style), options).to_string(),
+            svg_string=self._avatar(index).to_string(),
             width=self.resolution,
             height=self.resolution,
             background="#ffffff",  # for styles that paint no background of their own
             skip_system_fonts=True,  # the same image on every machine
         )
         return Image.open(io.BytesIO(png)).convert("RGB")
+
+    def _avatar(self, index: int) -> Avatar:
+        options = {**self.all_options(), "seed": f"{self.seed}-{index}"}
+        return _drawn(self.style, json.dumps(options))
+
+
+def _named(elements: Any) -> set[str]:
+    """Return the names of the parts that stand directly in the elements of a drawing."""
+    if isinstance(elements, list):
+        return set().union(*map(_named, elements))
+    if not isinstance(elements, dict):
+        return set()
+    own = {elements["name"]} if elements.get("type") == "component" else set()
+    return own.union(*map(_named, elements.values()))
+
+
+def _listed(value: Any) -> list[str]:
+    """Return the values of an option: one, several, or none."""
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def style_names() -> list[str]:
@@ -133,6 +197,13 @@ def check_options(style: str, options: dict[str, Any]) -> None:
         ) from None
 
 
+@functools.lru_cache(maxsize=1)  # an image is drawn, and then asked for its class
+def _drawn(style: str, options: str) -> Avatar:
+    from dicebear import Avatar
+
+    return Avatar(_style(style), json.loads(options))
+
+
 @functools.cache
 def _style(name: str) -> Style:
     from dicebear import Style
@@ -145,3 +216,9 @@ def _definition(name: str) -> dict[str, Any]:
     text = resources.files("dicebear_styles").joinpath(f"{name}.json").read_text(encoding="utf-8")
     definition: dict[str, Any] = json.loads(text)
     return definition
+
+
+def _parts(style: str) -> dict[str, dict[str, Any]]:
+    """Return the parts of a style that are drawn in several variants, by name."""
+    parts: dict[str, dict[str, Any]] = _definition(style)["components"]
+    return {name: part for name, part in parts.items() if part.get("variants")}

@@ -6,9 +6,10 @@ import abc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
@@ -18,10 +19,18 @@ from benchmark.storage.downloads import Download
 
 
 class Item(NamedTuple):
-    """An image that has not been read yet; `load` reads it in a worker process."""
+    """An image that has not been read yet; `load` reads it in a worker process.
+
+    Attributes:
+        name: its name in the source.
+        load: function that reads it.
+        label: number of its class among the classes of the source, or a function that finds it in
+            a worker process; None: the source has no classes.
+    """
 
     name: str
     load: Callable[[], Image.Image]
+    label: int | Callable[[], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,12 @@ class Source(StrictModel, abc.ABC):
     # Fields that say where files are. Results depend on the contents of the files, not on these
     # fields.
     places: ClassVar[frozenset[str]] = frozenset({"path"})
+    # Keys that earlier versions did not have, with the values that say what these did. Where a key
+    # has this value, specifications and manifests leave it out, so that they stay as they were.
+    unsaid: ClassVar[dict[str, Any]] = {"channels": 3, "label": None, "labels": None}
+
+    # Whether `fit` enlarges images that are smaller than the resolution.
+    enlarges: ClassVar[bool] = True
 
     resolution: int = Field(
         ge=8, le=4096, description="Height and width of the prepared images, in pixels"
@@ -76,10 +91,26 @@ class Source(StrictModel, abc.ABC):
     train: int = Field(ge=1, le=MOST_IMAGES, description="Images to train on")
     held_out: int = Field(ge=1, le=MOST_IMAGES, description="Images that are never trained on")
     seed: Seed = Field(default=0, description="Which images are drawn, and into which set")
+    channels: Literal[1, 3] = Field(
+        default=3, description="3: colour, to which grey images are converted; 1: grey"
+    )
 
     @abc.abstractmethod
     def offer(self) -> Offer:
         """Find the images without reading them; raise BenchmarkError if there are none."""
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes of its images, which labels number; none: no labels.
+
+        Raises:
+            BenchmarkError: they are told by files that cannot be read.
+        """
+        return ()
+
+    def said(self) -> dict[str, Any]:
+        """Return its keys as data for JSON, without those of `unsaid`."""
+        content = self.model_dump(mode="json")
+        return {k: v for k, v in content.items() if k not in self.unsaid or v != self.unsaid[k]}
 
     def unfetched(self) -> Download | None:
         """Return what `offer` would download; None: nothing."""
@@ -109,6 +140,16 @@ class Source(StrictModel, abc.ABC):
         An image of this size stays as it is; of another one the largest centred square is resized.
         """
         return fit_square(image, self.resolution, "centre", "lanczos")
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return an RGB image as it is prepared, uint8 H×W×C; raise ValueError as `fit` does.
+
+        Grey is the luma of ITU-R BT.601, by which an image that was grey stays as it is.
+        """
+        fitted = self.fit(image)
+        return (
+            np.asarray(fitted) if self.channels == 3 else np.asarray(fitted.convert("L"))[..., None]
+        )
 
 
 class Photographs(Source):

@@ -91,7 +91,9 @@ class CheckpointFormat(StrictModel):
         found = self.describe()
         if found is None or found.spec is None:
             raise BenchmarkError("the network of these weights is not known before they are loaded")
-        return Architecture.of(found.spec, found.schedule, found.resolution, self.described_in)
+        return Architecture.of(
+            found.spec, found.schedule, found.resolution, self.described_in, found.channels
+        )
 
 
 class Hashed(CheckpointFormat):

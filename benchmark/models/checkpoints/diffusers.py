@@ -135,7 +135,7 @@ class DiffusersCheckpoint(Hashed):
             return fresh_network(found, pipeline)
 
         key = canonical_json(pipeline.network)
-        return Architecture(build, found.schedule, found.resolution, key, origin)
+        return Architecture(build, found.schedule, found.resolution, key, origin, found.channels)
 
     def _known(self, cache: Path) -> tuple[Pipeline, str]:
         """Return the configuration that is known on this machine, and words for its origin."""

@@ -46,7 +46,8 @@ class NcsnCheckpoint(Hashed):
             schedule = SCHEDULES.make("geometric", **options)
         except ValidationError as error:
             raise BenchmarkError(explain(error, options)) from None
-        return Description(self.network, schedule, "score", False, self.resolution)
+        channels = self.network.image_channels
+        return Description(self.network, schedule, "score", False, self.resolution, channels)
 
     def load(self, cache: Path) -> Loaded:
         """Load the state of the network, which is the first in the list that the file contains."""

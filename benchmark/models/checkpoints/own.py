@@ -80,6 +80,7 @@ def _describe(path: Path, header: Mapping[str, Any], trusted: bool = False) -> D
         stated = {key: value for key, value in header["schedule"].items() if key != "start"}
         schedule = SCHEDULES.get(stated["kind"]).model_validate(stated)
         resolution = int(header["data"]["resolution"])
+        channels = int(header["data"].get("channels", 3))
         prediction = header["training"].get("prediction")
         TypeAdapter[Prediction | None](Prediction | None).validate_python(prediction)
     except KeyError as error:
@@ -102,5 +103,6 @@ def _describe(path: Path, header: Mapping[str, Any], trusted: bool = False) -> D
         prediction or process.prediction,
         process.clips,
         resolution,
+        channels,
         learns_variance=spec.learns_variance,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
@@ -45,16 +45,33 @@ class Network(StrictModel):
         """The number of which height and width must be multiples."""
         return 1
 
-    def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse a network that cannot take images of 3 channels at a resolution.
+    def of_channels(self, channels: int) -> Self:
+        """Return this network for images of so many channels, unless the config states its own."""
+        known = "image_channels" in type(self).model_fields
+        if not known or "image_channels" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"image_channels": channels})
+
+    @property
+    def unstated(self) -> set[str]:
+        """Return the options at their defaults that mean something else where they are stated."""
+        return {"image_channels"} & set(type(self).model_fields) - self.model_fields_set
+
+    def check_fits(self, at: str, resolution: int, channels: int = 3) -> None:
+        """Refuse a network that cannot take images of a resolution and a number of channels.
 
         Args:
             at: config key of the network, with which the message begins.
             resolution: height and width of the images.
+            channels: number of their channels.
 
         Raises:
             ValueError: it cannot; the message says what would fit.
         """
+        if getattr(self, "image_channels", channels) != channels:
+            raise ValueError(
+                f"{at}: images have {channels} channels, image_channels is not {channels}"
+            )
         if resolution % self.multiple:
             raise ValueError(
                 f"{at}: halves its images too often for resolution {resolution}: "
@@ -112,9 +129,3 @@ def check_positional(at: str, schedule: str, process: Process) -> None:
             f"{at}: it embeds times, and the schedule {schedule} tells noise levels: a unet with "
             "time_embedding: fourier would do"
         )
-
-
-def check_channels(at: str, channels: int) -> None:
-    """Refuse a network for images that do not have 3 channels."""
-    if channels != 3:
-        raise ValueError(f"{at}: images have 3 channels, image_channels is not 3")

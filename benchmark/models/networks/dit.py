@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from benchmark.diffusion.processes.base import Process
-from benchmark.models.networks.base import Network, check_channels, check_positional
+from benchmark.models.networks.base import Network, check_positional
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,9 @@ class DiT(Network):
     depth: int = Field(default=12, ge=1, le=1000, description="Blocks")
     heads: int = Field(default=6, ge=1, le=65_536, description="Attention heads of a block")
     mlp_ratio: int = Field(default=4, ge=1, le=64, description="Hidden width of a block, in widths")
-    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
+    image_channels: int = Field(
+        default=3, ge=1, description="Channels of the images; left out: as many as the data have"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> DiT:
@@ -54,14 +56,14 @@ class DiT(Network):
         """The number of which height and width must be multiples."""
         return self.patch
 
-    def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images that do not have 3 channels, or that patches do not divide."""
-        check_channels(at, self.image_channels)
+    def check_fits(self, at: str, resolution: int, channels: int = 3) -> None:
+        """Refuse images that patches do not divide, or of other channels."""
         if resolution % self.patch:
             raise ValueError(
                 f"{at}: patch {self.patch} does not divide the resolution {resolution}: "
                 "choose one that does"
             )
+        super().check_fits(at, resolution, channels)
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
         """Refuse a process with noise levels, which a positional embedding cannot distinguish."""

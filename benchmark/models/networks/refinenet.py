@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Process
-from benchmark.models.networks.base import Network, check_channels
+from benchmark.models.networks.base import Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,9 @@ class RefineNet(Network):
     levels: int = Field(
         default=10, ge=1, le=10_000, description="Noise levels, each with an embedding"
     )
-    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
+    image_channels: int = Field(
+        default=3, ge=1, description="Channels of the images; left out: as many as the data have"
+    )
 
     def build(self, resolution: int) -> nn.Module:
         """Return the RefineNet with random weights, for images of even height and width."""
@@ -36,11 +38,6 @@ class RefineNet(Network):
     def multiple(self) -> int:
         """The number of which height and width must be multiples."""
         return 2
-
-    def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images that do not have 3 channels, or have an odd height and width."""
-        check_channels(at, self.image_channels)
-        super().check_fits(at, resolution)
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
         """Refuse a process whose number of noise levels is not that of the embeddings."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from benchmark.diffusion.processes.base import Process
-from benchmark.models.networks.base import Network, check_channels
+from benchmark.models.networks.base import Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,7 +95,9 @@ class UNet(Network):
     downsample_padding: Literal[0, 1] = Field(
         default=0, description="0 pads right and bottom alone, 1 pads all four sides"
     )
-    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
+    image_channels: int = Field(
+        default=3, ge=1, description="Channels of the images; left out: as many as the data have"
+    )
     learned_variance: bool = Field(
         default=False,
         description="Twice as many output channels, the second half for the variance of each step "
@@ -143,11 +145,6 @@ class UNet(Network):
     def multiple(self) -> int:
         """The number of which height and width must be multiples."""
         return self.patch << len(self.channels) - 1
-
-    def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images that do not have 3 channels, or cannot be halved often enough."""
-        check_channels(at, self.image_channels)
-        super().check_fits(at, resolution)
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
         """Refuse a process with noise levels if the network embeds times, and the reverse."""

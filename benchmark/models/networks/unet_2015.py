@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Process
-from benchmark.models.networks.base import Network, check_channels, check_positional
+from benchmark.models.networks.base import Network, check_positional
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,18 +26,15 @@ class UNet2015(Network):
         min_length=1,
         description="Feature channels of each level, the finest first; each halves the resolution",
     )
-    image_channels: int = Field(default=3, ge=1, description="Channels of the images")
+    image_channels: int = Field(
+        default=3, ge=1, description="Channels of the images; left out: as many as the data have"
+    )
 
     def build(self, resolution: int) -> nn.Module:
         """Return the U-Net with random weights, for images of any size."""
         from benchmark.models.modules.unet_2015 import UNet2015Module
 
         return UNet2015Module(self)
-
-    def check_fits(self, at: str, resolution: int) -> None:
-        """Refuse images that do not have 3 channels."""
-        check_channels(at, self.image_channels)
-        super().check_fits(at, resolution)
 
     def check_process(self, at: str, schedule: str, process: Process) -> None:
         """Refuse a process with noise levels, which a positional embedding cannot distinguish."""
