@@ -292,6 +292,15 @@ def test_is_an_option_refused_that_makes_no_sampler(name: str, options: dict[str
         SAMPLERS.make(name, **options)
 
 
+def test_is_a_range_without_levels_refused_since_no_noise_would_be_added() -> None:
+    stated = SAMPLERS.make("stochastic-heun", s_min=30.0)
+    with pytest.raises(BenchmarkError, match=r"^sampler: no level of 2 steps, 80 to 0.002, is"):
+        stated.plan(SCHEDULES.make("edm").process(), 2)
+    assert len(stated.plan(SCHEDULES.make("edm").process(), 18)) == 18
+    by_default = SAMPLERS.make("stochastic-heun")  # which takes what there is
+    assert len(by_default.plan(SCHEDULES.make("edm").process(), 2)) == 2
+
+
 def test_does_reading_a_config_stay_free_of_torch() -> None:
     code = (
         "import sys; from benchmark.diffusion.losses import LOSSES;"

@@ -122,12 +122,6 @@ class Sampler(StrictModel):
                 "choose linspace"
             )
         times = space(process, steps, spacing, self.drop_last)
-        if getattr(self, "final_sigmas_type", "zero") == "sigma_min" and times[-1] < process.t_min:
-            raise BenchmarkError(
-                f"steps: the last of {steps} times is {times[-1]:.3g}, from which {self.kind} "
-                f"cannot go down to the schedule's t_end, {process.t_min:.3g}: take fewer steps, a "
-                "lower t_end, or final_sigmas_type: zero"
-            )
         if self.divides_by_alpha:
             check_signal(self.kind, process, times)
         return times

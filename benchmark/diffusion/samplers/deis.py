@@ -9,7 +9,7 @@ from pydantic import Field
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers.multistep import (
     FEW_STEPS,
-    FinalSigma,
+    Ending,
     Multistep,
     Path,
     orders,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-class DEIS(Multistep):
+class DEIS(Multistep, Ending):
     """Solves the probability-flow ODE with a polynomial through the last predictions of ε.
 
     Zhang and Chen 2022 (DEIS), with the polynomial in log σ/α as in diffusers. Early steps are of
@@ -31,8 +31,6 @@ class DEIS(Multistep):
     """
 
     paper = "[Zhang and Chen 2022](https://arxiv.org/abs/2204.13902), in log σ/α"
-    usual_spacing = "linspace"
-    drop_last = True
     kind: Literal["deis"] = "deis"
     solver_order: int = Field(
         default=3, ge=1, le=3, description="Number of predictions in a step; 1: DDIM"
@@ -40,7 +38,6 @@ class DEIS(Multistep):
     lower_order_final: bool = Field(
         default=True, description="Lower the order of the last of fewer than 15 steps, to 1 at last"
     )
-    final_sigmas_type: FinalSigma = "zero"
 
     def sample(
         self,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler
-from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
+from benchmark.diffusion.samplers.multistep import FEW_STEPS, Ending, Path, orders, solve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-class DPMSolverPP(Sampler):
+class DPMSolverPP(Ending):
     """Solves the probability-flow ODE from the last two predictions of x_0.
 
     Lu et al. 2022 (DPM-Solver++), algorithm 2. The first step is of first order. So is one to the
@@ -24,11 +23,8 @@ class DPMSolverPP(Sampler):
     """
 
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), algorithm 2 (2M)"
-    usual_spacing = "linspace"
-    drop_last = True
     diffusers = "DPMSolverMultistepScheduler"
     kind: Literal["dpm-solver++"] = "dpm-solver++"
-    final_sigmas_type: FinalSigma = "zero"
     lower_order_final: bool = Field(
         default=True, description="Take the last of fewer than 15 steps at first order"
     )

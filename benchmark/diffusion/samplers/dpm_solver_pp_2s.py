@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from benchmark.diffusion.processes.base import Array, Process, levels
-from benchmark.diffusion.samplers.base import Sampler, blend, rows
-from benchmark.diffusion.samplers.multistep import FinalSigma
+from benchmark.diffusion.samplers.base import blend, rows
+from benchmark.diffusion.samplers.multistep import Ending
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-class DPMSolverPP2S(Sampler):
+class DPMSolverPP2S(Ending):
     """Solves the probability-flow ODE by steps from each second time, with one between.
 
     Lu et al. 2022 (DPM-Solver++), algorithm 1. A step from t over s to u takes the predictions of
@@ -27,11 +27,8 @@ class DPMSolverPP2S(Sampler):
     """
 
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), algorithm 1 (2S)"
-    usual_spacing = "linspace"
-    drop_last = True
     diffusers = "DPMSolverSinglestepScheduler"
     kind: Literal["dpm-solver++2s"] = "dpm-solver++2s"
-    final_sigmas_type: FinalSigma = "zero"
 
     def sample(
         self,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
-from benchmark.diffusion.samplers.base import Sampler
-from benchmark.diffusion.samplers.multistep import FEW_STEPS, FinalSigma, Path, orders, solve
+from benchmark.diffusion.samplers.multistep import FEW_STEPS, Ending, Path, orders, solve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-class DPMSolverPP3M(Sampler):
+class DPMSolverPP3M(Ending):
     """Solves the probability-flow ODE from the last three predictions of x_0.
 
     Lu et al. 2022 (DPM-Solver++), proposition 4.1 with the quadratic polynomial through the three
@@ -25,10 +24,7 @@ class DPMSolverPP3M(Sampler):
     """
 
     paper = "[Lu et al. 2022](https://arxiv.org/abs/2211.01095), proposition 4.1 (3M)"
-    usual_spacing = "linspace"
-    drop_last = True
     kind: Literal["dpm-solver++3m"] = "dpm-solver++3m"
-    final_sigmas_type: FinalSigma = "zero"
     lower_order_final: bool = Field(
         default=True, description="Lower the order of the last of fewer than 15 steps, to 1 at last"
     )

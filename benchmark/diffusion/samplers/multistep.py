@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.denoiser import Estimate
     from benchmark.diffusion.samplers.base import Callback, Model
 
-FinalSigma = Annotated[
-    Literal["zero", "sigma_min"],
-    Field(description="zero: the last step goes to the clean image; sigma_min: to the least noise"),
-]
+FinalSigma = Literal["zero", "sigma_min"]
 SolverType = Literal["bh1", "bh2"]
 
 FEW_STEPS = 15  # below which diffusers lowers the order of the last steps
@@ -55,6 +52,32 @@ class Multistep(Sampler):
                 f"take at least {self.solver_order}, or solver_order: {steps}"
             )
         return super().plan(process, steps)
+
+
+class Ending(Sampler):
+    """A sampler whose last step goes to the clean image, or to the least noise."""
+
+    usual_spacing = "linspace"
+    drop_last = True
+    final_sigmas_type: FinalSigma = Field(
+        default="zero",
+        description="zero: the last step goes to the clean image; sigma_min: to the least noise",
+    )
+
+    def plan(self, process: Process, steps: int) -> Array:
+        """Return the times of the steps, of shape (N,); see `Sampler.plan`.
+
+        Raises:
+            BenchmarkError: the last time is below that of the least noise, or as in `Sampler.plan`.
+        """
+        times = super().plan(process, steps)
+        if self.final_sigmas_type == "sigma_min" and times[-1] < process.t_min:
+            raise BenchmarkError(
+                f"steps: the last of {steps} times is {times[-1]:.3g}, from which {self.kind} "
+                f"cannot go down to the schedule's t_end, {process.t_min:.3g}: take fewer steps, a "
+                "lower t_end, or final_sigmas_type: zero"
+            )
+        return times
 
 
 class Formula(NamedTuple):

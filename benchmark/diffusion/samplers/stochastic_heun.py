@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import NotNegative, Positive
 from benchmark.diffusion.ode import ODE
 from benchmark.diffusion.processes.base import Array, Process
@@ -16,6 +17,7 @@ from benchmark.diffusion.samplers.heun import HEUN
 from benchmark.diffusion.samplers.runge_kutta import EULER, FAMILIES, step
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
@@ -58,6 +60,23 @@ class StochasticHeun(Sampler):
         """Tell whether a step begins with more noise."""
         return self.s_churn > 0
 
+    def plan(self, process: Process, steps: int) -> Array:
+        """Return the times of the steps, of shape (N,); see `Sampler.plan`.
+
+        Raises:
+            BenchmarkError: a range of levels is stated that has none of the steps', so that no
+                noise would be added; or as in `Sampler.plan`.
+        """
+        times = super().plan(process, steps)
+        level, is_raised = self._levels(process, times)
+        if self.model_fields_set & {"s_min", "s_max"} and self.s_churn > 0 and not is_raised.any():
+            raise BenchmarkError(
+                f"sampler: no level of {steps} steps, {level.max():.3g} to {level.min():.3g}, is "
+                f"between s_min = {self.s_min} and s_max = {self.s_max}, so that {self.kind} would "
+                "add no noise: choose others, more steps, or s_churn: 0"
+            )
+        return times
+
     def sample(
         self,
         model: Model,
@@ -90,9 +109,7 @@ class StochasticHeun(Sampler):
         A process in discrete time has no noise above that of its last time, at which t̂ then stays.
         """
         sigma = process.sigma(timesteps)
-        with np.errstate(divide="ignore"):
-            level = sigma / process.alpha(timesteps)
-        is_raised = (self.s_min <= level) & (level <= self.s_max)  # not where α is 0
+        level, is_raised = self._levels(process, timesteps)
         gamma = min(self.s_churn / len(timesteps), MOST)
         times, ratio = timesteps.copy(), np.ones(len(timesteps))
         times[is_raised] = process.time_of((1 + gamma) * level[is_raised])  # line 5
@@ -100,3 +117,9 @@ class StochasticHeun(Sampler):
         ratio[is_raised] = reached[is_raised] / process.alpha(times[is_raised]) / level[is_raised]
         std = self.s_noise * reached * np.sqrt(np.maximum(1 - ratio**-2, 0.0))  # α̂ √(σ̂² - σ²)
         return times, reached / (sigma * ratio), std
+
+    def _levels(self, process: Process, timesteps: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return σ/α of N times, and at which of them noise is added: not where α is 0."""
+        with np.errstate(divide="ignore"):
+            level = process.sigma(timesteps) / process.alpha(timesteps)
+        return level, (self.s_min <= level) & (level <= self.s_max)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers.multistep import (
-    FinalSigma,
+    Ending,
     Multistep,
     Path,
     SolverType,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
-class UniPC(Multistep):
+class UniPC(Multistep, Ending):
     """Solves the probability-flow ODE with UniPC-p, Zhao et al. 2023; p is `solver_order`.
 
     When the network has been evaluated at the predicted state, the step that led there is taken
@@ -32,8 +32,6 @@ class UniPC(Multistep):
     """
 
     paper = "[Zhao et al. 2023](https://arxiv.org/abs/2302.04867), algorithms 1 and 2"
-    usual_spacing = "linspace"
-    drop_last = True
     diffusers = "UniPCMultistepScheduler"
     kind: Literal["unipc"] = "unipc"
     solver_order: int = Field(default=2, ge=1, le=4, description="p of the paper")
@@ -49,7 +47,6 @@ class UniPC(Multistep):
     disable_corrector: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(), description="Steps, from 0, that are not taken once more"
     )
-    final_sigmas_type: FinalSigma = "zero"
 
     def sample(
         self,
