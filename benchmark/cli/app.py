@@ -6,9 +6,13 @@ neither torch nor a GPU.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from typer.main import get_command
 
 # Importing them registers their verbs, which --help lists in this order.
 # isort: off
@@ -24,7 +28,7 @@ from benchmark.core.closure import CHECKOUT, HOME, PACKAGE
 from benchmark.core.errors import BenchmarkError
 from benchmark.runtime import stopping
 
-__all__ = ["app", "main", "plan", "reports", "speed", "stages", "tools"]
+__all__ = ["app", "command", "main", "plan", "reports", "speed", "stages", "tools"]
 
 
 def main() -> None:
@@ -36,7 +40,7 @@ def main() -> None:
     stopping.handle_signals()
     try:
         _check_checkout()
-        app()
+        command()()
     except stopping.Stopped as stop:
         if message := str(stop):
             print(message, file=sys.stderr)
@@ -45,6 +49,12 @@ def main() -> None:
         sys.exit(_fail(str(error)))
     except OSError as error:
         sys.exit(_fail(f"{error.filename or 'file'}: {error.strerror or error}"))
+
+
+@functools.cache
+def command() -> Callable[[], object]:
+    """Return the function that reads the command line and runs its verb."""
+    return get_command(app)
 
 
 def _check_checkout() -> None:

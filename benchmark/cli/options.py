@@ -69,17 +69,28 @@ SubjectName = Annotated[
 ]
 
 
+_KEPT: dict[Path, Config] = {}
+
+
 def examples(*lines: str) -> str:
     """Return the text that --help prints below the options of a verb: example command lines."""
     return "**Examples**\n\n" + "\n\n".join(f"`python -m benchmark {line}`" for line in lines)
 
 
 def load_checked(path: Path) -> Config:
-    """Read and check a config, which may name modules of the user's own in the same folder."""
+    """Read and check a config, which may name modules of the user's own in the same folder.
+
+    A warm process has done this for the jobs of its run: see `keep_checked`.
+    """
     from benchmark.config.loading import load_config
 
     os.environ.setdefault(MODULES, str(path.resolve().parent))
-    return load_config(path)
+    return _KEPT.get(path.absolute()) or load_config(path)
+
+
+def keep_checked(path: Path) -> None:
+    """Read and check a config that does not change, for all jobs that this process forks."""
+    _KEPT[path.absolute()] = load_checked(path)
 
 
 def module_of(verb: str) -> str:

@@ -1,4 +1,4 @@
-"""The program of a warm process: it imports the modules that jobs need, then forks for each job."""
+"""The program of a warm process: it does what all jobs need first, then forks for each job."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import NoReturn
 
 from benchmark.cli import app
-from benchmark.cli.options import module_of
-from benchmark.config.loading import load_config
+from benchmark.cli.options import keep_checked, module_of
+from benchmark.records.provenance import look_up_machine
 from benchmark.runtime.warm import NEEDED_LATER, SERVED, Server
 
 
 def main() -> NoReturn:
-    """Import what the jobs need, then do jobs until the workflow has ended.
+    """Import and read what the jobs need, then do jobs until the workflow has ended.
 
     The command line has the path of the socket, its file descriptor, and the path of the config.
     """
     path, number, config = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     for module in (*map(module_of, SERVED[path.name]), *NEEDED_LATER[path.name]):
         import_module(module)
-    load_config(config)
+    keep_checked(config)
+    look_up_machine()
+    app.command()
     gc.collect()
     gc.freeze()  # a garbage collection in a child would copy the memory that it shares with others
     job = Server(socket.socket(fileno=number), sys.stdin.fileno()).serve()

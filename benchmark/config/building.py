@@ -104,16 +104,16 @@ def sample_job(config: Grid, name: str) -> SampleJob:
 
 def features_job(config: Grid, name: str) -> FeaturesJob:
     """Return the job that embeds a data set, a cell or all controls of a data set."""
-    known = {cell.id: cell for cell in config.cells}
     embedded = config.embedded(name)
+    cell = config.cells_by_id.get(embedded)
     return FeaturesJob(
         name=embedded,
         extractor=EXTRACTORS.make(config.evaluation.extractor),
         batch=config.feature_batch,
         device=config.device,
         is_data=embedded in config.data,
-        cell=known.get(embedded),
-        shard=config.shard(embedded) if embedded in known else None,
+        cell=cell,
+        shard=config.shard(embedded) if cell else None,
     )
 
 

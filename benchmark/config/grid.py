@@ -35,17 +35,25 @@ class Grid(Keys):
             for point in itertools.product(entry.model, entry.samplings, entry.seed)
         ]
 
+    @cached_property
+    def cells_by_id(self) -> dict[str, Cell]:
+        """All cells of the grid, by their ids."""
+        return {cell.id: cell for cell in self.cells}
+
+    @cached_property
+    def _shards(self) -> dict[str, int | None]:
+        return {cell.id: entry.shard for cell, entry in self._grid}
+
     def cell(self, name: str) -> Cell:
         """Return the cell with this id; raise BenchmarkError with the nearest known id."""
-        return look_up(name, {cell.id: cell for cell in self.cells}, "cell")
+        return look_up(name, self.cells_by_id, "cell")
 
     def shard(self, name: str) -> int | None:
         """Return how many images of a cell one job samples or embeds; None: all.
 
         The images do not depend on this number, so no specification has it.
         """
-        cell = self.cell(name)
-        return next(entry.shard for other, entry in self._grid if other == cell)
+        return look_up(name, self._shards, "cell")
 
     def _cell(self, entry: Entry, model: str, sampling: Sampling | None, seed: int) -> Cell:
         spec = self.models[model]
@@ -163,9 +171,12 @@ class Grid(Keys):
         Raises:
             BenchmarkError: there is nothing of this name.
         """
+        return look_up(name, self._embedded, "cell, data set or controls-DATA")
+
+    @cached_property
+    def _embedded(self) -> dict[str, str]:
         controls = [self.controls_of(cell.dataset) for cell in self.cells]
-        known = [*(cell.id for cell in self.cells), *self.data, *controls]
-        return look_up(name, {name: name for name in known}, "cell, data set or controls-DATA")
+        return {name: name for name in (*self.cells_by_id, *self.data, *controls)}
 
 
 def look_up(name: str, found: Mapping[str, _V], noun: str) -> _V:

@@ -155,6 +155,15 @@ def provenance(watch: Stopwatch, work: Work) -> Provenance:
     )
 
 
+def look_up_machine() -> None:
+    """Look up once what all jobs that are forked from this process record alike."""
+    _libraries()
+    _cpu()
+    _git()
+    _lock()
+
+
+@functools.cache
 def _libraries() -> dict[str, str]:
     found = {}
     for name in _LIBRARIES:
@@ -165,6 +174,7 @@ def _libraries() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _cpu() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -198,6 +208,7 @@ def _git() -> tuple[str | None, bool | None]:
     return commit, None if changed is None else bool(changed)
 
 
+@functools.cache
 def _lock() -> str | None:
     lock = HOME / "uv.lock"
     return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None

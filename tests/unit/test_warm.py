@@ -21,6 +21,9 @@ import psutil
 import pytest
 import yaml
 
+from benchmark.cli import options
+from benchmark.core.closure import MODULES
+from benchmark.core.errors import BenchmarkError
 from benchmark.runtime import warm as server
 from benchmark.storage.paths import Run
 
@@ -298,3 +301,18 @@ def test_a_job_for_which_no_process_can_be_forked_starts_by_itself(
     assert printed.startswith(b"run: smoke\n")
     assert "a job starts by itself, which takes longer" in capfd.readouterr().err
     assert warm.pids == set()
+
+
+def test_a_config_that_is_kept_for_all_jobs_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "_KEPT", {})
+    monkeypatch.setenv(MODULES, "")
+    path = tmp_path / "config.yaml"
+    shutil.copy(SMOKE, path)
+    first = options.load_checked(path)
+    options.keep_checked(path)
+    path.unlink()
+    assert options.load_checked(path) == first
+    with pytest.raises(BenchmarkError, match=r"other\.yaml: cannot be read"):
+        options.load_checked(tmp_path / "other.yaml")

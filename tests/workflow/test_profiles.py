@@ -10,6 +10,7 @@ from typing import Any
 
 import forks
 import pytest
+import yaml
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 PROJECT = Path(__file__).parents[2]
@@ -46,6 +47,16 @@ def resources(text: str, rule: str) -> dict[str, str]:
     line = re.search(rf"^rule {rule}:.*?resources: ([^\n]*)", text, re.MULTILINE | re.DOTALL)
     assert line is not None
     return dict(item.split("=", 1) for item in line.group(1).split(", "))
+
+
+def test_the_scheduler_of_a_run_without_a_named_profile_is_fast_with_many_cells() -> None:
+    unnamed = PROJECT / "profiles" / "default"
+    given = ["--dry-run", "--nolock", "--snakefile", str(PROJECT / "Snakefile"), "--cores", "1"]
+    given += ["--configfile", str(PROJECT / "tests/workflow/smoke.yaml"), "--config", "run=planned"]
+    done = forks.run(forks.SNAKEMAKE, "snakemake", given, PROJECT, os.environ)
+    assert "profiles/default for setting default" in done.stderr
+    for folder in (unnamed, PROFILES / "default", PROFILES / "gpu"):
+        assert yaml.safe_load((folder / "config.yaml").read_text())["scheduler"] == "greedy"
 
 
 @pytest.mark.parametrize("profile", ["default", "gpu"])
