@@ -43,6 +43,15 @@ class Estimate:
         if eps is not None:
             self.eps = eps
 
+    @property
+    def x_t(self) -> Tensor:
+        """The state of which this is the estimate, B×C×H×W: where a step starts that takes it.
+
+        It is another than that of the sampler where a method has put one in its place.
+        """
+        assert self._x_t is not None
+        return self._x_t
+
     @cached_property
     def x0(self) -> Tensor:
         """The image x_0, B×C×H×W."""

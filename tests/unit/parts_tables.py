@@ -10,10 +10,13 @@ from typing import Any
 
 import yaml
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.core.parts import Parts
 from benchmark.core.strict_model import StrictModel
 from benchmark.data.controls import CONTROLS
 from benchmark.data.sources import SOURCES
+from benchmark.diffusion.methods import METHODS, Method
+from benchmark.diffusion.operators import OPERATORS, Operator
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
@@ -92,6 +95,34 @@ def controls() -> str:
     return markdown(rows)
 
 
+def methods() -> str:
+    """Return the table of methods for inverse problems, in Markdown."""
+    rows = [("`method:`", "paper", "what", "samplers", "options"), ("---",) * 5]
+    inpaint = OPERATORS.make("inpaint")
+    for name, part in METHODS.classes.items():
+        suited = [kind for kind in SAMPLERS.names() if _suits(METHODS.make(name), kind, inpaint)]
+        left_out = [kind for kind in SAMPLERS.names() if kind not in suited]
+        named = ", ".join(suited) if len(suited) < len(left_out) else f"all but {left_out[0]}"
+        rows.append((f"`{name}`", part.paper, told(part), named, options(part)))
+    return markdown(rows)
+
+
+def _suits(method: Method, sampler: str, operator: Operator) -> bool:
+    try:
+        method.check(SAMPLERS.make(sampler), operator, 1000)
+    except BenchmarkError:
+        return False
+    return True
+
+
+def operators() -> str:
+    """Return the table of operators, in Markdown."""
+    rows = [("`kind`", "what", "options"), ("---",) * 3]
+    for name, part in OPERATORS.classes.items():
+        rows.append((f"`{name}`", told(part), options(part)))
+    return markdown(rows)
+
+
 def with_options(parts: Parts[Any], key: str = "kind") -> str:
     """Return a table of parts, some of whose options have no defaults, in Markdown."""
     rows = [(f"`{key}`", "what", "needed", "optional"), ("---",) * 4]
@@ -134,6 +165,8 @@ def tables() -> Iterator[tuple[str, str]]:
     yield "All metrics", metrics()
     yield "All extractors", extractors()
     yield "All controls", controls()
+    yield "All operators", operators()
+    yield "All methods", methods()
     yield "Data sources", with_options(SOURCES, "source")
     yield "Networks", with_options(NETWORKS)
     yield "Formats of checkpoints", with_options(CHECKPOINTS)

@@ -27,6 +27,8 @@ class AnnealedLangevin(Sampler):
 
     paper = "[Song and Ermon 2019](https://arxiv.org/abs/1907.05600), algorithm 1"
     families = ("ve-discrete",)
+    takes_state = True
+    stays_at_times = True
     kind: Literal["annealed-langevin"] = "annealed-langevin"
     # It alone may stay at a level.
     spacing: Spacing | None = Field(default="repeat", description=SPACING)  # type: ignore[assignment]
@@ -63,7 +65,8 @@ class AnnealedLangevin(Sampler):
             estimate = model(x, t)
             if callback:
                 callback(i, t, x, estimate.x0)
-            x = x.add(estimate.score, alpha=alpha_i / 2).add_(noise(), alpha=std)  # line 6
+            x = estimate.x_t.add(estimate.score, alpha=alpha_i / 2)  # line 6
+            x.add_(noise(), alpha=std)
         return model(x, 0.0).x0 if self.denoise else x
 
 

@@ -24,6 +24,7 @@ class DDIM(Sampler):
     """
 
     paper = "[Song et al. 2021](https://arxiv.org/abs/2010.02502), equation 12"
+    takes_state = True
     kind: Literal["ddim"] = "ddim"
     eta: float = Field(
         default=0.0,

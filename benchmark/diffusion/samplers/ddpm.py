@@ -26,6 +26,7 @@ class DDPM(Sampler):
     """
 
     paper = "[Ho et al. 2020](https://arxiv.org/abs/2006.11239), algorithm 2"
+    takes_state = True
     kind: Literal["ddpm"] = "ddpm"
     variance: Literal["fixed_small", "fixed_large", "learned_range"] = Field(
         default="fixed_small",
@@ -61,7 +62,7 @@ class DDPM(Sampler):
             estimate = model(x, t)
             if callback:
                 callback(i, t, x, estimate.x0)
-            x = blend(of_x0_t, estimate.x0, of_x_t, x)  # μ̃_t of equation 7
+            x = blend(of_x0_t, estimate.x0, of_x_t, estimate.x_t)  # μ̃_t of equation 7
             if std_t > 0 and self.needs_variance:
                 x.addcmul_(noise(), between(std_t, g_t, estimate))
             elif std_t > 0:

@@ -27,6 +27,7 @@ class EulerMaruyama(Sampler):
     paper = "[Song et al. 2021](https://arxiv.org/abs/2011.13456), equation 6"
     families = ("ve", "vp", "sub-vp", "edm", "flow")
     usual_spacing = "linspace"
+    takes_state = True
     kind: Literal["euler-maruyama"] = "euler-maruyama"
 
     def sample(  # type: ignore[override]  # `families` lets no other process through
@@ -51,7 +52,7 @@ class EulerMaruyama(Sampler):
                 callback(i, t, x, estimate.x0)
             if i == last:
                 return estimate.x0
-            x = blend(keep_t, x, variance_t, estimate.score)  # x - (f x - g² ∇ log p) dt
+            x = blend(keep_t, estimate.x_t, variance_t, estimate.score)  # x - (f x - g² ∇ log p) dt
             if pull_t:
                 x.add_(estimate.x0, alpha=pull_t)  # - k x̂_0 dt
             x.add_(noise(), alpha=variance_t**0.5)  # + g √dt z

@@ -12,6 +12,7 @@ from benchmark.diffusion.samplers.base import Sampler, blend, rows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from benchmark.diffusion.denoiser import Estimate
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
 
 
@@ -27,6 +28,8 @@ class PredictorCorrector(Sampler):
     usual_spacing = "linspace"
     even_on_sdes = True
     divides_by_alpha = True
+    takes_state = True
+    stays_at_times = True
     kind: Literal["predictor-corrector"] = "predictor-corrector"
     snr: float = Field(default=0.16, gt=0, le=100, description="r of algorithms 4 and 5")
     corrections: int = Field(default=1, ge=0, le=1000, description="M of algorithms 2 and 3")
@@ -51,20 +54,21 @@ class PredictorCorrector(Sampler):
         for i, (t, a_t, g_t) in enumerate(rows(timesteps, a, g)):
             if i > 0 or self.order == "corrector-first":
                 for _ in range(self.corrections):
-                    x = self._correct(x, model(x, t).score, noise(), a_t**2)
+                    x = self._correct(model(x, t), noise(), a_t**2)
             estimate = model(x, t)
             if callback:
                 callback(i, t, x, estimate.x0)
-            x = blend(2 - a_t, x, g_t**2, estimate.score)  # equation 46, f = (a - 1) x
+            x = blend(2 - a_t, estimate.x_t, g_t**2, estimate.score)  # equation 46, f = (a - 1) x
             if i < len(timesteps) - 1:
                 x.add_(noise(), alpha=g_t)
         return x
 
-    def _correct(self, x: Tensor, score: Tensor, z: Tensor, alpha: float) -> Tensor:
+    def _correct(self, estimate: Estimate, z: Tensor, alpha: float) -> Tensor:
         """Take a Langevin step; the norms are of each image alone, so that none sees its batch.
 
         Algorithms 4 (α = 1) and 5 (α = 1 - β, as in the authors' code).
         """
+        x, score = estimate.x_t, estimate.score
         ratio = _norm(z) / _norm(score)  # (B, 1, 1, 1)
         step = 2 * alpha * (self.snr * ratio) ** 2  # ε of the algorithms
         return x.addcmul(step, score).addcmul_((2 * step) ** 0.5, z)  # + √(2ε) z
