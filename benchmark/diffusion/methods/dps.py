@@ -23,9 +23,10 @@ class DPS(Guidance):
     """Goes in each step against the gradient of the error's norm, by a length that is set.
 
     Chung et al. 2023, algorithm 1, as in the authors' code: x_s is what ancestral sampling makes of
-    x_t, less ζ times the gradient by x_t of the norm of y - A x̂_0. Here x̂_0 is moved by as much as moves x_s by
-    that, so that the sampler `ddpm` takes their steps, and others have a score to follow. As ζ does
-    not depend on the noise, what is sampled is no posterior, and depends on the number of steps.
+    x_t, less ζ times the gradient by x_t of the norm of y - A x̂_0. Here x̂_0 is moved by as much as
+    moves x_s by that, so that the sampler `ddpm` takes their steps, and others have a score to
+    follow. As ζ does not depend on the noise, what is sampled is no posterior, and depends on the
+    number of steps.
     """
 
     paper = "[Chung et al. 2023](https://arxiv.org/abs/2209.14687), algorithm 1"
