@@ -65,6 +65,44 @@ def check_learned(at: str, training: Training, named: str, network: Network) -> 
         )
 
 
+def check_classes(at: str, classes: int, data: str, found: int) -> None:
+    """Refuse a network with other classes than its data have.
+
+    Args:
+        at: config key of the network's classes.
+        classes: their number.
+        data: config key of the data.
+        found: number of classes of the data; 0: they have no labels.
+    """
+    if not found:
+        raise ValueError(
+            f"{at}: {data} has no labels: choose data that have, or leave the classes out"
+        )
+    if classes != found:
+        raise ValueError(f"{at}: {data} has {found} classes: {found} would be right, not {classes}")
+
+
+def check_guidance(
+    at: str, scales: Iterable[float], named: str, has_classes: bool, knows_none: bool, remedy: str
+) -> None:
+    """Refuse scales of guidance that a network cannot follow.
+
+    Args:
+        at: config key of the scales.
+        scales: the scales.
+        named: config key of the network.
+        has_classes: whether the network is told classes.
+        knows_none: whether it has learnt to do without one.
+        remedy: what would make it learn that.
+    """
+    if not has_classes:
+        raise ValueError(
+            f"{at}: {named} is told no classes: leave it out, or give the network some"
+        )
+    if not knows_none and any(scale != 1 for scale in scales):
+        raise ValueError(f"{at}: {named} has not learnt to do without a class: {remedy} would do")
+
+
 def check_plan(
     schedule: Schedule,
     sampler: Sampler,

@@ -11,7 +11,9 @@ from typing import Any
 
 from benchmark.config.checks import (
     LEAST_IMAGES,
+    check_classes,
     check_data,
+    check_guidance,
     check_learned,
     check_loss,
     check_plan,
@@ -46,6 +48,10 @@ def check_config(config: Grid) -> None:
         network, source = config.networks[model.network], config.data[model.data]
         network = network.of_channels(source.channels)
         network.check_fits(f"{at}.network", source.resolution, source.channels)
+        if network.classes is not None:
+            found = len(config.classes_of(model.data))
+            named = f"networks.{model.network}.classes"
+            check_classes(named, network.classes, f"data.{model.data}", found)
     known("evaluation.extractor", config.evaluation.extractor, EXTRACTORS.classes)
     for index, entry in enumerate(config.grid):
         _check_entry(config, f"grid.{index}", entry)
@@ -61,6 +67,8 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
     for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
         known(f"{at}.schedule", schedule, config.schedules, SCHEDULES.names())
         known(f"{at}.sampler", sampler, config.samplers, SAMPLERS.names())
+    for model in entry.model if entry.guidance else []:
+        _check_guided(config, at, entry, model)
     for model, schedule in itertools.product(entry.model, entry.schedule):
         _check_model(config, model, schedule)
         for sampler in entry.sampler:
@@ -74,8 +82,8 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
 def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
     """Refuse a missing key of sampling, and such a key for images that were made elsewhere."""
     ready = config.models[model].images is not None
-    for key in ("schedule", "sampler", "steps"):
-        if not getattr(entry, key) and not ready:
+    for key in ("schedule", "sampler", "steps", "guidance"):
+        if not getattr(entry, key) and not ready and key != "guidance":
             raise ValueError(f"{at}.{key}: is missing: only models with images go without")
         if getattr(entry, key) and ready:
             raise ValueError(
@@ -86,6 +94,23 @@ def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
         raise ValueError(
             f"{at}.shard: models.{model}.images are gathered, not sampled: leave it out"
         )
+
+
+def _check_guided(config: Grid, at: str, entry: Entry, model: str) -> None:
+    """Refuse guidance of a network that knows no classes, or not what is without one."""
+    spec, trained = config.models[model], config.network_and_training(model)
+    if trained is not None:
+        network, training = trained
+        learnt, remedy = network.classes, f"training.{spec.training}.label_dropout above 0"
+        knows_none = training.label_dropout > 0
+        named = f"networks.{spec.network}"
+    elif (described := config.described.get(model)) is not None:
+        learnt, remedy = described.embeddings, "weights that were trained with dropped labels"
+        knows_none = learnt == len(config.classes_of(spec.data)) + 1
+        named = f"models.{model}.weights"
+    else:  # weights on a hub, which the job checks
+        return
+    check_guidance(f"{at}.guidance", entry.guidance, named, learnt is not None, knows_none, remedy)
 
 
 def _check_model(config: Grid, model: str, schedule: str) -> None:

@@ -32,7 +32,7 @@ class Grid(Keys):
         return [
             (self._cell(entry, *point), entry)
             for entry in self.grid
-            for point in itertools.product(entry.model, entry.samplings, entry.seed)
+            for point in itertools.product(entry.model, entry.samplings, entry.scales, entry.seed)
         ]
 
     @cached_property
@@ -55,11 +55,19 @@ class Grid(Keys):
         """
         return look_up(name, self._shards, "cell")
 
-    def _cell(self, entry: Entry, model: str, sampling: Sampling | None, seed: int) -> Cell:
+    def _cell(
+        self,
+        entry: Entry,
+        model: str,
+        sampling: Sampling | None,
+        guidance: float | None,
+        seed: int,
+    ) -> Cell:
         spec = self.models[model]
         known = sampling._asdict() if sampling else {}
         trained = sampling if spec.weights is None else None
-        name = "-".join([model, *map(str, known.values()), f"s{seed}"])
+        scale = [] if guidance is None else [f"g{guidance:g}"]
+        name = "-".join([model, *map(str, known.values()), *scale, f"s{seed}"])
         if len(name) > LONGEST:
             raise ValueError(f"grid: {name:.40}… has {len(name)} characters: choose shorter names")
         return Cell(
@@ -72,6 +80,7 @@ class Grid(Keys):
             dataset=spec.data,
             resolution=self.data[spec.data].resolution,
             **known,
+            guidance=guidance,
             seed=seed,
             samples=entry.samples,
         )

@@ -120,10 +120,22 @@ class Keys(StrictModel):
             dataset=spec.data,
             resolution=self.data[spec.data].resolution,
             channels=self.data[spec.data].channels,
+            classes=len(self.classes_of(spec.data)),
             schedule_name=schedule,
             schedule=self.schedule(schedule),
             is_stated=schedule in self.schedules,
         )
+
+    def classes_of(self, dataset: str) -> tuple[str, ...]:
+        """Return the names of the classes of a data set; none: it has no labels.
+
+        Raises:
+            ValueError: what tells them cannot be read; the message has the key.
+        """
+        try:
+            return self.data[dataset].classes()
+        except BenchmarkError as error:
+            raise ValueError(f"data.{dataset}.{error}") from None
 
     @property
     def computing(self) -> Computing:

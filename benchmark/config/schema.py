@@ -109,6 +109,13 @@ class _Optimisation(StrictModel):
     prediction: Prediction | None = Field(
         default=None, description="What the network predicts; null: as in the paper of its process"
     )
+    label_dropout: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of images whose class a network with classes is not told, so that it "
+        "learns to do without, as guidance needs (Ho and Salimans 2022, algorithm 1)",
+    )
 
 
 if TYPE_CHECKING:
@@ -197,6 +204,12 @@ class Entry(StrictModel):
     steps: Listed[Annotated[int, Field(ge=1, le=MOST_STEPS)]] = Field(
         default=[], description="Left out for images made elsewhere"
     )
+    guidance: Listed[Annotated[float, Field(ge=0, le=1000)]] = Field(
+        default=[],
+        description="Scales w of the guidance by class, of a network with classes: "
+        "y(no class) + w (y(class) - y(no class)). 0: without classes; 1, or left out: as the "
+        "network says",
+    )
     samples: int = Field(ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell")
     shard: int | None = Field(
         default=None,
@@ -212,6 +225,11 @@ class Entry(StrictModel):
         """All combinations of schedules, samplers and steps; None for images made elsewhere."""
         product = itertools.product(self.schedule, self.sampler, self.steps)
         return [Sampling(*point) for point in product] or [None]
+
+    @property
+    def scales(self) -> list[float | None]:
+        """The scales of guidance; None where none is stated."""
+        return [*self.guidance] or [None]
 
 
 class Evaluation(StrictModel):

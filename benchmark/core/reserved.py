@@ -14,6 +14,7 @@ COLUMNS = frozenset(
         "device",
         "family",
         "floor",
+        "guidance",
         "images_per_second",
         "label",
         "letters",

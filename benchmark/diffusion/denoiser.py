@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache, partial
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.diffusion.processes.base import Prediction, Process
 
@@ -89,7 +90,8 @@ class Denoiser:
     """A network that, whatever it predicts, maps a noisy image and its time to an estimate.
 
     Args:
-        network: predicts from (x: B×C×H×W, condition: B).
+        network: predicts from (x: B×C×H×W, condition: B): a module, or anything that can be called
+            like one. If one call evaluates it several times, its attribute `passes` says how often.
         process: gives α, σ and the condition of a time.
         prediction: what the network's output means; None: what networks of the process predict.
         clip: confine x_0 to the range of the data, and let ε follow from it.
@@ -100,7 +102,7 @@ class Denoiser:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Callable[[Tensor, Tensor], Any],
         process: Process,
         prediction: Prediction | None = None,
         clip: bool = False,
@@ -114,12 +116,20 @@ class Denoiser:
 
     def __call__(self, x: Tensor, t: float) -> Estimate:
         """Evaluate the network once on x: B×C×H×W, all at time t."""
+        return self._evaluate(self.network, x, t)
+
+    def of_rows(self, rows: slice) -> Callable[[Tensor, float], Estimate]:
+        """Return the same for these images of the batch alone, whose evaluations count here."""
+        part = getattr(self.network, "of_rows", None)
+        return self if part is None else partial(self._evaluate, part(rows))
+
+    def _evaluate(self, network: Callable[[Tensor, Tensor], Any], x: Tensor, t: float) -> Estimate:
         process = self.process
         alpha, sigma, condition, scale = self._scales(t)
         conditions = torch.full((len(x),), condition, device=x.device)
-        output = self.network(x if scale == 1 else scale * x, conditions)
+        output = network(x if scale == 1 else scale * x, conditions)
         output = output.to(x.dtype)  # of half precision under autocast
-        self.evaluations += len(x)
+        self.evaluations += len(x) * getattr(network, "passes", 1)
         estimate = estimate_from(self.prediction, output, x, alpha, sigma, process.sigma_data)
         if not self.clip:
             return estimate

@@ -31,6 +31,8 @@ class Description:
         clip: whether samplers confine x_0 to the range of images.
         resolution: height and width of the images.
         channels: number of their channels.
+        embeddings: number of classes that the network has learnt, of which the last may stand for
+            no class; None: it knows no classes.
         scheduler: scheduler of the checkpoint, if it has one.
         whole_times: whether the network can only be given the T whole times of the process.
         choices: settings of the checkpoint that were not followed when its files were chosen.
@@ -43,6 +45,7 @@ class Description:
     clip: bool
     resolution: int
     channels: int = 3
+    embeddings: int | None = None
     scheduler: Scheduler | None = None
     whole_times: bool = False
     choices: tuple[Choice, ...] = ()
@@ -142,6 +145,7 @@ class Architecture:
         key: text that is equal for networks of equal cost.
         origin: where the architecture is described.
         channels: number of channels of its images.
+        embeddings: number of classes that it learns, as in `Description`.
     """
 
     build: Callable[[], nn.Module]
@@ -150,6 +154,7 @@ class Architecture:
     key: str
     origin: str
     channels: int = 3
+    embeddings: int | None = None
 
     @classmethod
     def of(
@@ -162,4 +167,12 @@ class Architecture:
     ) -> Architecture:
         """Return the architecture of a network of this package."""
         key = canonical_json(network.model_dump(mode="json"))
-        return cls(lambda: network.build(resolution), schedule, resolution, key, origin, channels)
+        return cls(
+            lambda: network.build(resolution),
+            schedule,
+            resolution,
+            key,
+            origin,
+            channels,
+            None if network.classes is None else network.classes + 1,
+        )

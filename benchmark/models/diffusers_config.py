@@ -118,6 +118,7 @@ def describe_pipeline(pipeline: Pipeline) -> Description:
         clip=process.clips and bool(scheduler.settings.get("clip_sample")),
         resolution=image_resolution(pipeline.network, pipeline.network_path),
         channels=(UNET_DEFAULTS | pipeline.network)["in_channels"],
+        embeddings=pipeline.network.get("num_class_embeds"),
         scheduler=scheduler,
         whole_times=_learns_times(pipeline, process),
         choices=pipeline.choices,
@@ -134,9 +135,9 @@ def unet_spec(config: dict[str, Any], path: Path, learned_variance: bool = False
         learned_variance: whether the network predicts the variance of a step, too.
 
     Raises:
-        BenchmarkError: the file describes another network, or a conditional one.
+        BenchmarkError: the file describes another network, or one of other conditions than classes.
     """
-    _check_unconditional(UNET_DEFAULTS | config, path, learned_variance)
+    _check_images_and_classes(UNET_DEFAULTS | config, path, learned_variance)
     _check_keys(config, path)
     config = UNET_DEFAULTS | config
     attention = tuple(str(kind).startswith("Attn") for kind in config["down_block_types"] or [])
@@ -161,6 +162,8 @@ def unet_spec(config: dict[str, Any], path: Path, learned_variance: bool = False
         "downsample_padding": config["downsample_padding"],
         "image_channels": config["in_channels"],
         "learned_variance": learned_variance,
+        # Ours has one embedding more than classes, which here may be that of a class.
+        "classes": config["num_class_embeds"] and config["num_class_embeds"] - 1,
     }
     try:
         return UNet.model_validate(options)
@@ -319,12 +322,18 @@ def _check_keys(config: dict[str, Any], path: Path) -> None:
             )
 
 
-def _check_unconditional(config: dict[str, Any], path: Path, learned_variance: bool) -> None:
+def _check_images_and_classes(config: dict[str, Any], path: Path, learned_variance: bool) -> None:
     kind = config.get("_class_name")
     if kind != "UNet2DModel":
         raise BenchmarkError(f"{path}: describes a {kind}: a UNet2DModel would be right")
-    if config["class_embed_type"] is not None or config["num_class_embeds"] is not None:
-        raise BenchmarkError(f"{path}: the network wants a class: an unconditional one would do")
+    if config["class_embed_type"] is not None:
+        raise BenchmarkError(
+            f"{path}: class_embed_type is {config['class_embed_type']!r}: null would be right, for "
+            "a network that is told numbers of classes"
+        )
+    count = config["num_class_embeds"]
+    if count is not None and (type(count) is not int or count < 2):
+        raise BenchmarkError(f"{path}: num_class_embeds is {count!r}: 2 or more would be right")
     if learned_variance and config["out_channels"] != 2 * config["in_channels"]:
         raise BenchmarkError(
             f"{path}: makes {config['out_channels']} channels of {config['in_channels']}: twice as "

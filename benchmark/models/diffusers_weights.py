@@ -91,9 +91,10 @@ class _Sample(nn.Module):
         self.unet = unet
         self.whole_times = whole_times
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Predict from x: B×C×H×W and t: B."""
-        out: Tensor = self.unet(x, t.long() if self.whole_times else t).sample
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Predict from x: B×C×H×W and t: B, and from the numbers of classes, B, if it has any."""
+        told = {} if labels is None else {"class_labels": labels}
+        out: Tensor = self.unet(x, t.long() if self.whole_times else t, **told).sample
         return out
 
 

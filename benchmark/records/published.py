@@ -61,8 +61,8 @@ def find_published(cell: Cell | None, published: dict[Key, Published]) -> Publis
 
 
 def key_of(cell: Cell) -> Key | None:
-    """Return the key of the report's row that a cell repeats; None: it is not sampled."""
-    if cell.weights == "elsewhere":
+    """Return the key of the report's row that a cell repeats; None: not sampled, or guided."""
+    if cell.weights == "elsewhere" or cell.guidance is not None:
         return None
     schedule, sampler, steps = cell.sampling
     return (cell.family, schedule, sampler, str(steps), cell.weights)

@@ -16,6 +16,7 @@ from benchmark.models.choices import Choice
 from benchmark.records.contention import Contention, busiest
 from benchmark.records.provenance import JobRun, Provenance
 from benchmark.records.sections import (
+    AskedClasses,
     Embedded,
     Gathered,
     JudgedAgainst,
@@ -84,6 +85,9 @@ class Cell(StrictModel):
     schedule: Name | None = None
     sampler: Name | None = None
     steps: int | None = None
+    guidance: float | None = Field(
+        default=None, description="Scale of the guidance by class; null: none is stated"
+    )
     seed: int
     samples: int
 
@@ -177,6 +181,9 @@ class Record(StrictModel):
     prepared: Prepared | None = Field(default=None, description="Section of a data set")
     trained: Trained | None = Field(default=None, description="Section of a training")
     gathered: Gathered | None = Field(default=None, description="Section of images made elsewhere")
+    asked: AskedClasses | None = Field(
+        default=None, description="Classes of which samples were asked; null: of none"
+    )
     made: MadeControls | None = Field(default=None, description="Section of controls")
     embedding: Embedded | None = Field(default=None, description="Section of features")
     judged: JudgedAgainst | None = Field(default=None, description="Section of metrics")

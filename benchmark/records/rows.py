@@ -232,7 +232,8 @@ def name_of(cell: Cell) -> str:
         return cell.model
     schedule, sampler, steps = cell.sampling
     named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
-    return f"{cell.family} {schedule}{named} {steps}"
+    scale = "" if cell.guidance is None else f" w = {cell.guidance:g}"
+    return f"{cell.family} {schedule}{named} {steps}{scale}"
 
 
 def title_of(cell: Cell) -> str:
@@ -266,5 +267,6 @@ def _order(cell: Cell) -> tuple[object, ...]:
         cell.schedule or "",
         cell.sampler or "",
         cell.steps or 0,
+        -1 if cell.guidance is None else cell.guidance,
         cell.seed,
     )

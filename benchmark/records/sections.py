@@ -49,6 +49,13 @@ class Trained(StrictModel):
     steps: Count
 
 
+class AskedClasses(StrictModel):
+    """The classes that a network was told for the samples of a cell."""
+
+    classes: list[str] = Field(description="Names of the classes")
+    labels: list[int] = Field(description="Number of the class of each sample, in their order")
+
+
 class Gathered(StrictModel):
     """Images that were made elsewhere."""
 

@@ -30,6 +30,16 @@ IDENTITY = [
     Column("samples", "n"),
 ]
 
+GUIDANCE = Column("guidance", "w")  # of tables with cells that state it
+
+
+def identity(rows: Iterable[Row]) -> list[Column]:
+    """Return the columns that identify these rows."""
+    if all(row.cell is None or row.cell.guidance is None for row in rows):
+        return IDENTITY
+    place = [column.key for column in IDENTITY].index("steps") + 1
+    return [*IDENTITY[:place], GUIDANCE, *IDENTITY[place:]]
+
 
 def identity_entries(row: Row, label: str, record: Record | None) -> dict[str, TableEntry]:
     """Return the entries of the columns `IDENTITY`; a control has label, data set and n alone."""

@@ -8,7 +8,7 @@ from benchmark.records.rows import Row
 from benchmark.records.sections import Retrieved
 from benchmark.report.captions import missing_lines
 from benchmark.report.columns import (
-    IDENTITY,
+    identity,
     identity_entries,
     named_values,
     row_labels,
@@ -24,7 +24,7 @@ def neighbours_table(rows: Sequence[Row]) -> Table:
     return Table(
         "neighbours",
         _copies_caption(mine, label),
-        [*IDENTITY, *value_columns([r.retrieval for r in mine])],
+        [*identity(mine), *value_columns([r.retrieval for r in mine])],
         [
             {
                 **identity_entries(row, label(row), row.retrieval),

@@ -107,8 +107,8 @@ def evaluations(seeds: Sequence[Row]) -> Value:
 
 
 def network_of(cell: Cell) -> tuple[object, ...]:
-    """Return what the cells of one network have in common."""
-    return cell.family, cell.model, cell.weights, cell.trained_as
+    """Return what the cells of one network, guided alike, have in common."""
+    return cell.family, cell.model, cell.weights, cell.trained_as, cell.guidance
 
 
 def planes(rows: Sequence[Row], cost: Cost) -> list[Plane]:

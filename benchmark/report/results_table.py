@@ -17,7 +17,7 @@ from benchmark.records.rows import (
 )
 from benchmark.report.captions import missing_lines, results_caption
 from benchmark.report.columns import (
-    IDENTITY,
+    identity,
     identity_entries,
     named_values,
     row_labels,
@@ -72,7 +72,7 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
     beside = [c for c in _distance_columns(mine) if any(c.key in entries for entries in distances)]
     matched = [find_published(row.cell, published) for row in mine]
     columns = [
-        *IDENTITY,
+        *identity(mine),
         *values[: len(labels)],
         *beside,
         *values[len(labels) :],

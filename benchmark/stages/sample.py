@@ -17,7 +17,10 @@ from benchmark.config.dependencies import code
 from benchmark.config.shards import parse_shard
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
+from benchmark.data.labels import asked
+from benchmark.data.prepared import read_manifest
 from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.guidance import Told
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers import Sampler
@@ -28,7 +31,7 @@ from benchmark.records.contention import ContentionMonitor
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Checkpoint, Record
-from benchmark.records.sections import ShardIdentity
+from benchmark.records.sections import AskedClasses, ShardIdentity
 from benchmark.records.timing import Timing
 from benchmark.runtime.batch_times import BatchTimes
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
@@ -92,6 +95,7 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
         timing=timing,
         contention=[contention],
         checkpoint=sampling.checkpoint if cell.trained_as is None else None,
+        asked=sampling.classes,
         shard_identity=ShardIdentity(code=code(job), sources=sources) if part else None,
     )
 
@@ -137,6 +141,9 @@ class CellSampling:
         self.model = Denoiser(
             network, self.process, loaded.prediction, loaded.clip if clip is None else clip
         )
+        self.network = network
+        self.guidance = 1.0 if job.cell.guidance is None else job.cell.guidance
+        self.classes, self.none = asked_classes(job, run, loaded)
         self.sampler = job.sampler
         self.timesteps = self.sampler.plan(self.process, job.cell.sampling.steps)
         loaded.check_sampler(self.sampler, self.timesteps)
@@ -210,6 +217,9 @@ class CellSampling:
         """
         noise = NoiseStream(self.cell.seed, indices, self.shape, self.device)
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
+        if self.classes is not None:
+            labels = torch.tensor([self.classes.labels[i] for i in indices], device=self.device)
+            self.model.network = Told(self.network, labels, self.guidance, self.none)
         first = indices[0] == 0
         if first:
             self.chain.frames.clear()  # those of the warm-up
@@ -236,6 +246,30 @@ class CellSampling:
                 f"{self.cell.id}: sample {index} is not finite: the network or the sampler "
                 "diverges; try another sampler, more steps or a network trained longer"
             )
+
+
+def asked_classes(
+    job: SampleJob, run: Run, loaded: Loaded
+) -> tuple[AskedClasses | None, int | None]:
+    """Return the classes of all samples of a cell, and the number that stands for no class.
+
+    Both are None for a network without classes; the second is None for one that has learnt no such.
+
+    Raises:
+        BenchmarkError: the network cannot follow the guidance that the cell asks for.
+    """
+    guidance, count = job.cell.guidance, loaded.embeddings
+    if count is None and guidance is None:
+        return None, None
+    labels = read_manifest(run.manifest(job.cell.dataset)).labels if count is not None else None
+    none = len(labels.classes) if labels and count == len(labels.classes) + 1 else None
+    if labels is None or (none is None and guidance not in (None, 1)):
+        raise BenchmarkError(
+            f"{job.name}: guidance {guidance} needs a network that has learnt classes, and to do "
+            f"without, which {loaded.name} has not: leave the guidance out"
+        )
+    numbers = asked(labels.train, job.cell.samples).tolist()
+    return AskedClasses(classes=list(labels.classes), labels=numbers), none
 
 
 def load_network(job: SampleJob, run: Run) -> Loaded:

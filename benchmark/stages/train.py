@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.config.dependencies import code_by_module
@@ -33,12 +35,11 @@ from benchmark.runtime.process_group import (
 )
 from benchmark.runtime.stopping import Budget, ignore_signals
 from benchmark.runtime.training_state import drop_states_of_other_code
-from benchmark.stages.trainer import Trainer
+from benchmark.stages.trainer import Trainer, TrainingSet
 from benchmark.storage.paths import Run
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.train import TrainJob
-    from benchmark.config.schema import Training
 
 
 def stage(
@@ -114,20 +115,31 @@ def _trainer(job: TrainJob, run: Run, group: ProcessGroup, device: torch.device)
     return Trainer(
         network=network,
         loss=objective(job.schedule.process(), settings.prediction, **settings.loss_options()),
-        images=torch.from_numpy(dataset.train.copy()).to(device),
+        data=_training_set(job, dataset, device),
         settings=settings,
         seed=stream_seed(job.seed, name, "batches"),
         state=state,
         precision=job.computing.precision,
         group=group,
-        held_out=_held_out(dataset, settings, device),
     )
 
 
-def _held_out(dataset: Dataset, settings: Training, device: torch.device) -> Tensor | None:
-    if not settings.held_out_points:
-        return None
-    return torch.from_numpy(dataset.held_out.copy()).to(device)
+def _training_set(job: TrainJob, dataset: Dataset, device: torch.device) -> TrainingSet:
+    def on_device(array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array.copy()).to(device)
+
+    images = on_device(dataset.train)
+    held_out = on_device(dataset.held_out) if job.settings.held_out_points else None
+    classes = job.network.classes
+    if classes is None:
+        return TrainingSet(images, held_out)
+    assert dataset.train_labels is not None
+    assert dataset.held_out_labels is not None
+    labels, others = (
+        on_device(numbers.astype(np.int64))
+        for numbers in (dataset.train_labels, dataset.held_out_labels)
+    )
+    return TrainingSet(images, held_out, labels, others, none=classes)
 
 
 def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: int) -> Record:

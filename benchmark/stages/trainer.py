@@ -19,6 +19,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.seeds import stream_seed
 from benchmark.core.values import Value
+from benchmark.diffusion.guidance import Told
 from benchmark.diffusion.objective import EVERY, Objective
 from benchmark.metrics.uncertainty import median_rate
 from benchmark.records.contention import ContentionMonitor
@@ -81,6 +82,25 @@ class TrainingProgress:
         self.lap_steps.append(steps)
 
 
+@dataclass(frozen=True)
+class TrainingSet:
+    """The images of a training, on the network's device.
+
+    Attributes:
+        images: the training images, uint8 N×H×W×C.
+        held_out: images whose loss is measured, uint8 M×H×W×C; None: it is not.
+        labels: the numbers of the training images' classes, int64 N; None: nothing tells them.
+        held_out_labels: those of the held-out images, int64 M.
+        none: the number that stands for no class.
+    """
+
+    images: Tensor
+    held_out: Tensor | None = None
+    labels: Tensor | None = None
+    held_out_labels: Tensor | None = None
+    none: int = 0
+
+
 class Trainer:
     """The training loop.
 
@@ -91,39 +111,37 @@ class Trainer:
     Args:
         network: predicts from (x_t: B×C×H×W, condition: B).
         loss: the loss of the network's process.
-        images: the training images, uint8 N×H×W×C, on the network's device.
+        data: the images, and their classes.
         settings: the settings of the training in the config.
         seed: seed of the order of the images, the noise, the times and the flips.
         state: folder for saved states.
         precision: precision in which the network computes; weights and optimiser are float32.
         group: processes that train together; each draws the times and the noise of whole batches,
             of which its network computes a share.
-        held_out: images whose loss is measured, uint8 M×H×W×C; None: it is not.
     """
 
     def __init__(
         self,
         network: nn.Module,
         loss: Objective,
-        images: Tensor,
+        data: TrainingSet,
         settings: Training,
         seed: int,
         state: Path,
         precision: ComputePrecision = "float32",
         group: ProcessGroup = ONE_PROCESS,
-        held_out: Tensor | None = None,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.loss = loss
-        self.images = images
-        self.held_out = held_out
+        self.data = data
+        self.images = data.images
         self.settings = settings
         self.seed = seed
         self.state = state
         self.precision = precision
         self.group = group
         self.parallel = group.parallel(self.network)
-        self.total = settings.total_steps(len(images))
+        self.total = settings.total_steps(len(data.images))
         self.optimiser = torch.optim.AdamW(
             network.parameters(),
             lr=settings.lr,
@@ -135,7 +153,7 @@ class Trainer:
         self.averaged = {k: v.detach().clone() for k, v in self.weights.items()}
         self.progress = TrainingProgress()
         self.points = (
-            points(settings.held_out_points, self.total) if held_out is not None else set()
+            points(settings.held_out_points, self.total) if data.held_out is not None else set()
         )
 
     def run(
@@ -197,20 +215,23 @@ class Trainer:
             step: number of the step, from 0.
         """
         generator = torch.Generator(self.images.device).manual_seed(stream_seed(self.seed, step))
-        x_0 = to_model_range(self.images[self._batch(step)])  # (B, C, H, W)
+        batch = self._batch(step)
+        x_0 = to_model_range(self.images[batch])  # (B, C, H, W)
         if self.settings.flip:
             mirrored = torch.rand(len(x_0), generator=generator, device=x_0.device) < 0.5
             x_0 = torch.where(mirrored[:, None, None, None], x_0.flip(-1), x_0)
         if self.settings.dequantise:
             uniform = torch.rand(x_0.shape, generator=generator, device=x_0.device)
             x_0 = dequantised(x_0, uniform)
+        labels = self._labels(batch, generator)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = learning_rate(self.settings, step, self.total)
         self.optimiser.zero_grad(set_to_none=True)
         rows, weight = self.group.share(len(x_0))
         # No cache: each weight is used once in a step and then changed.
         with arithmetic(self.precision, self.images.device, cache=False):
-            loss = self.loss(self.parallel, x_0, generator, rows)
+            told = self.parallel if labels is None else Told(self.parallel, labels[rows])
+            loss = self.loss(told, x_0, generator, rows)
         (loss * (weight * self.group.size)).backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip, foreach=True)
@@ -245,6 +266,17 @@ class Trainer:
         start = position * self.settings.batch
         return self._order(epoch)[start : start + self.settings.batch]
 
+    def _labels(self, batch: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Return the classes of the images of a batch (B), some of them dropped; None: no classes.
+
+        Ho and Salimans 2022, algorithm 1, line 3.
+        """
+        if self.data.labels is None:
+            return None
+        chance = torch.rand(len(batch), generator=generator, device=batch.device)
+        dropped = chance < self.settings.label_dropout
+        return self.data.labels[batch].masked_fill(dropped, self.data.none)
+
     @functools.lru_cache(maxsize=1)  # noqa: B019  one trainer a process
     def _order(self, epoch: int) -> Tensor:
         """Return the row numbers of all images (N) in the random order of an epoch."""
@@ -268,7 +300,8 @@ class Trainer:
         The times and the noise are the same whenever it is measured, so that only the weights make
         a difference. Of several processes the first one measures.
         """
-        if self.held_out is None or self.group.rank != 0:
+        held_out, labels = self.data.held_out, self.data.held_out_labels
+        if held_out is None or self.group.rank != 0:
             return
 
         def averaged(*inputs: Tensor) -> Any:
@@ -279,12 +312,14 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.images.device)
         self.network.eval()
         for _ in range(DRAWS):
-            for batch in torch.split(self.held_out, self.settings.batch):
+            for rows in torch.split(torch.arange(len(held_out)), self.settings.batch):
+                batch = held_out[rows]
+                told = averaged if labels is None else Told(averaged, labels[rows])
                 with arithmetic(self.precision, self.images.device, cache=False):
-                    loss = self.loss(averaged, to_model_range(batch), generator, EVERY)
+                    loss = self.loss(told, to_model_range(batch), generator, EVERY)
                 total += loss.double() * len(batch)
         self.network.train()
-        self.progress.held_out.append((done, total.item() / (DRAWS * len(self.held_out))))
+        self.progress.held_out.append((done, total.item() / (DRAWS * len(held_out))))
 
     def _steps(self, name: str) -> Iterable[int]:
         steps = range(self.progress.step, self.total)

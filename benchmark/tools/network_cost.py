@@ -23,7 +23,7 @@ from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.description import Architecture
 from benchmark.runtime.device import seeded, synchronise
-from benchmark.stages.trainer import Trainer
+from benchmark.stages.trainer import Trainer, TrainingSet
 
 LEAST_SECONDS = 1.0  # for which a network is timed at least; no batch should take longer
 
@@ -168,10 +168,12 @@ class Meter:
         trainer = Trainer(
             network=network.to(self.device).train(),
             loss=objective(process, settings.prediction, **settings.loss_options()),
-            images=torch.zeros(
-                (settings.batch, resolution, resolution, channels),
-                dtype=torch.uint8,
-                device=self.device,
+            data=TrainingSet(
+                torch.zeros(
+                    (settings.batch, resolution, resolution, channels),
+                    dtype=torch.uint8,
+                    device=self.device,
+                )
             ),
             settings=settings,
             seed=0,

@@ -38,7 +38,7 @@ from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention, ContentionMonitor, Counters
 from benchmark.stages.sample import CellSampling
-from benchmark.stages.trainer import Trainer
+from benchmark.stages.trainer import Trainer, TrainingSet
 from benchmark.storage.paths import Run
 from benchmark.tools.estimate import (
     TRAINED_COPIES,
@@ -233,7 +233,7 @@ def trainer_of(network: nn.Module, settings: Training, images: int, state: Path)
     return Trainer(
         network=network,
         loss=objective(process),
-        images=torch.zeros((images, 8, 8, 3), dtype=torch.uint8),
+        data=TrainingSet(torch.zeros((images, 8, 8, 3), dtype=torch.uint8)),
         settings=settings,
         seed=0,
         state=state,

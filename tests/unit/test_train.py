@@ -34,7 +34,7 @@ from benchmark.runtime.process_group import ONE_PROCESS, ProcessGroup
 from benchmark.runtime.stopping import Budget, Stopped
 from benchmark.runtime.training_state import load_state, save_state
 from benchmark.stages.train import _trainer
-from benchmark.stages.trainer import Trainer, learning_rate
+from benchmark.stages.trainer import Trainer, TrainingSet, learning_rate
 from benchmark.storage.paths import Run
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
@@ -53,7 +53,7 @@ def trainer(
     images = torch.randint(0, 256, (10, 8, 8, 3), dtype=torch.uint8)
     chosen = {"steps": 20, "batch": 4, "warmup": 3, "log_every": 4, "save_seconds": 1e-9} | settings
     return Trainer(
-        network, loss, images, Training(**chosen), seed=7, state=state, held_out=held_out
+        network, loss, TrainingSet(images, held_out), Training(**chosen), seed=7, state=state
     )
 
 

@@ -264,6 +264,11 @@ def weights_of(cell):
     return RUN.weights(cell.trained_as) if cell.trained_as else []
 
 
+def labels_for(cell):
+    """The file that tells how frequent classes are, of which samples are asked, if there are any."""
+    return RUN.manifest(cell.dataset) if CONFIG.data[cell.dataset].classes() else []
+
+
 def controls_of(dataset):
     """The name of the array of a data set's controls, if any are made."""
     return [CONFIG.controls_of(dataset)] if CONFIG.evaluation.controls else []

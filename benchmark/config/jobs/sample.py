@@ -61,6 +61,7 @@ class SampleJob(RecordedJob):
             "samples": self.cell.samples,
             "batch": self.batch,
             "clip": self.clip,
+            **({} if self.cell.guidance is None else {"guidance": self.cell.guidance}),
             **self.computing.spec(),
             **self._weights_spec(),
         }

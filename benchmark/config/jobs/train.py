@@ -45,13 +45,14 @@ class TrainJob(RecordedJob):
 
     def spec(self) -> dict[str, Any]:
         """Return all that the weights depend on."""
+        unused = {"label_dropout"} if self.network.classes is None else set()
         return {
             "id": self.name,
             "seed": self.seed,
             **self.computing.spec(),
             "schedule": self.schedule.model_dump(mode="json"),
             "network": self.network.model_dump(mode="json"),
-            "training": self.settings.model_dump(mode="json", exclude={"save_seconds"}),
+            "training": self.settings.model_dump(mode="json", exclude={"save_seconds", *unused}),
             **data_spec(self.source),
         }
 

@@ -25,6 +25,7 @@ class ReadyWeights:
         dataset: data set with whose images samples are compared.
         resolution: resolution of these images.
         channels: number of their channels.
+        classes: number of their classes; 0: they have no labels.
         schedule_name: name of the schedule in the grid.
         schedule: schedule of that name in the config.
         is_stated: whether the config states the options of the schedule.
@@ -36,6 +37,7 @@ class ReadyWeights:
     dataset: str
     resolution: int
     channels: int
+    classes: int
     schedule_name: str
     schedule: Schedule
     is_stated: bool
@@ -78,6 +80,7 @@ class ReadyWeights:
                 f"data.{self.dataset} have {self.channels}: give these channels: {found.channels}, "
                 "or choose other data"
             )
+        self._check_classes(found.embeddings)
         kind = found.schedule.kind
         if kind != self.schedule.kind:
             raise BenchmarkError(
@@ -89,4 +92,19 @@ class ReadyWeights:
                 f"schedules.{self.schedule_name}: {self.key} were trained with "
                 f"{found.schedule.model_dump(exclude={'kind'})}: "
                 f"give these, or name {kind} in the grid and state none"
+            )
+
+    def _check_classes(self, embeddings: int | None) -> None:
+        """Refuse a network that has learnt other classes than the data have, or any for none."""
+        if embeddings is None:
+            return
+        if not self.classes:
+            raise BenchmarkError(
+                f"{self.key}: the network wants a class, and data.{self.dataset} has no labels: "
+                "labelled data, or an unconditional network would do"
+            )
+        if embeddings - self.classes not in (0, 1):
+            raise BenchmarkError(
+                f"{self.key}: the network has learnt {embeddings} classes, and data.{self.dataset} "
+                f"has {self.classes}: as many, or one more for no class, would be right"
             )

@@ -150,6 +150,15 @@ def check_signal(kind: str, process: Process, timesteps: Array) -> None:
         )
 
 
+def of_rows(model: Model, rows: slice) -> Model:
+    """Return a model of some images of a batch, for a sampler that takes them by themselves.
+
+    What a model knows of each image, such as its class, follows: it then has a method `of_rows`.
+    """
+    part = getattr(model, "of_rows", None)
+    return model if part is None else part(rows)  # type: ignore[no-any-return]
+
+
 def rows(*tables: Array) -> Iterator[tuple[float, ...]]:
     """Return for each of N steps its entry of each table, of shape (N,), as Python floats.
 

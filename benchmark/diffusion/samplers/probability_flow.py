@@ -9,7 +9,7 @@ from pydantic import Field
 
 from benchmark.diffusion.processes.base import Array
 from benchmark.diffusion.processes.sde import SDE
-from benchmark.diffusion.samplers.base import Sampler
+from benchmark.diffusion.samplers.base import Sampler, of_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,11 +53,12 @@ class ProbabilityFlow(Sampler):
         `callback` is called only at the end, and `noise` never.
         """
         x = x_T.clone()
-        for i in range(len(x_T)):
-            x[i] = self._solve(model, process, x_T[i : i + 1], timesteps)[0]
         x0 = x.clone()
-        for i in range(len(x)):
-            x0[i] = model(x[i : i + 1], float(timesteps[-1])).x0[0]
+        for i in range(len(x_T)):
+            rows = slice(i, i + 1)
+            alone = of_rows(model, rows)
+            x[i] = self._solve(alone, process, x_T[rows], timesteps)[0]
+            x0[i] = alone(x[rows], float(timesteps[-1])).x0[0]
         if callback:
             callback(len(timesteps) - 1, float(timesteps[-1]), x, x0)
         return x0

@@ -53,7 +53,7 @@ PUBLISHED = REFERENCE.parent / "networks"  # configurations of some checkpoints 
 
 
 class DiffusersCheckpoint(Hashed):
-    """An unconditional UNet2DModel with its scheduler, as diffusers' pipelines are saved."""
+    """A UNet2DModel, with or without classes, and its scheduler, as diffusers saves a pipeline."""
 
     kind: Literal["diffusers"] = "diffusers"
     source: UserText = Field(min_length=1, description="A folder, or an id on the Hugging Face hub")
@@ -135,7 +135,9 @@ class DiffusersCheckpoint(Hashed):
             return fresh_network(found, pipeline)
 
         key = canonical_json(pipeline.network)
-        return Architecture(build, found.schedule, found.resolution, key, origin, found.channels)
+        return Architecture(
+            build, found.schedule, found.resolution, key, origin, found.channels, found.embeddings
+        )
 
     def _known(self, cache: Path) -> tuple[Pipeline, str]:
         """Return the configuration that is known on this machine, and words for its origin."""

@@ -47,7 +47,10 @@ class NcsnCheckpoint(Hashed):
         except ValidationError as error:
             raise BenchmarkError(explain(error, options)) from None
         channels = self.network.image_channels
-        return Description(self.network, schedule, "score", False, self.resolution, channels)
+        embeddings = None if self.network.classes is None else self.network.classes + 1
+        return Description(
+            self.network, schedule, "score", False, self.resolution, channels, embeddings
+        )
 
     def load(self, cache: Path) -> Loaded:
         """Load the state of the network, which is the first in the list that the file contains."""

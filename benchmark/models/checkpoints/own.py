@@ -82,6 +82,7 @@ def _describe(path: Path, header: Mapping[str, Any], trusted: bool = False) -> D
         resolution = int(header["data"]["resolution"])
         channels = int(header["data"].get("channels", 3))
         prediction = header["training"].get("prediction")
+        learns_none = header["training"].get("label_dropout", 0) > 0
         TypeAdapter[Prediction | None](Prediction | None).validate_python(prediction)
     except KeyError as error:
         raise BenchmarkError(f"{path}: its header lacks {error}: {OTHER}") from None
@@ -104,5 +105,6 @@ def _describe(path: Path, header: Mapping[str, Any], trusted: bool = False) -> D
         process.clips,
         resolution,
         channels,
+        None if spec.classes is None else spec.classes + learns_none,
         learns_variance=spec.learns_variance,
     )

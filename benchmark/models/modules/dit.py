@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.models.modules.embeddings import PositionalEmbedding, TimeEmbedding
+from benchmark.models.modules.embeddings import ClassEmbedding, PositionalEmbedding, TimeEmbedding
 
 if TYPE_CHECKING:
     from benchmark.models.networks.dit import DiT
@@ -39,10 +39,21 @@ class DiTModule(nn.Module):
         self.modulation = nn.Linear(spec.width, 2 * spec.width)
         self.out = nn.Linear(spec.width, pixels)
         self._initialise()
+        # Last, so that the other weights are those of a network without classes.
+        self.class_embedding: ClassEmbedding | None = None
+        if spec.classes is not None:
+            self.class_embedding = ClassEmbedding(spec.classes + 1, spec.width)
+            nn.init.normal_(self.class_embedding.weight, std=0.02)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Predict from x: B×C×H×W and t: B; H and W are multiples of the patch."""
-        time = F.silu(self.time_embedding(self.time_proj(t).to(x.dtype)))  # (B, width)
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Predict from x: B×C×H×W and t: B; H and W are multiples of the patch.
+
+        A network with classes takes their numbers, B; None: no class.
+        """
+        time = self.time_embedding(self.time_proj(t).to(x.dtype))  # (B, width)
+        if self.class_embedding is not None:
+            time = time + self.class_embedding.of(labels, time)
+        time = F.silu(time)
         patches = F.pixel_unshuffle(x, self.patch)  # (B, C·patch², H/patch, W/patch)
         rows, columns = patches.shape[2:]
         tokens = self.embed(patches.flatten(2).transpose(1, 2))  # (B, N, width)

@@ -55,3 +55,23 @@ class TimeEmbedding(nn.Module):
         """Map B×width_in to B×width."""
         out: Tensor = self.linear_2(F.silu(self.linear_1(emb)))
         return out
+
+
+class ClassEmbedding(nn.Embedding):
+    """A learned embedding of each class, and the last of no class."""
+
+    def of(self, labels: Tensor | None, like: Tensor) -> Tensor:
+        """Return the embeddings of labels: B, as B×width.
+
+        Args:
+            labels: numbers of classes, B; None: all are of no class.
+            like: a tensor whose first axis is B, and whose type the embeddings get.
+        """
+        return self(numbers(labels, self.num_embeddings, like)).to(like.dtype)  # type: ignore[no-any-return]
+
+
+def numbers(labels: Tensor | None, count: int, like: Tensor) -> Tensor:
+    """Return labels, B; None stands for the last of `count` numbers, for all of a batch `like`."""
+    if labels is not None:
+        return labels
+    return torch.full((len(like),), count - 1, device=like.device)

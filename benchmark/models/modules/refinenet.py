@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.models.modules.embeddings import numbers
+
 if TYPE_CHECKING:
     from benchmark.models.networks.refinenet import RefineNet
 
@@ -31,7 +33,10 @@ class RefineNetModule(nn.Module):
 
     def __init__(self, spec: RefineNet) -> None:
         super().__init__()
-        width, wide, levels = spec.channels, 2 * spec.channels, spec.levels
+        width, wide = spec.channels, 2 * spec.channels
+        # Each class has normalisations of its own at each level, and so has no class.
+        self.kinds = 1 if spec.classes is None else spec.classes + 1
+        levels = spec.levels * self.kinds
         self.begin_conv = _conv(spec.image_channels, width)
         self.res1 = _stage(width, width, levels)
         self.res2 = _stage(width, wide, levels, halve=True)
@@ -44,12 +49,15 @@ class RefineNetModule(nn.Module):
         self.normalizer = InstanceNormPlus(width, levels)
         self.end_conv = _conv(width, spec.image_channels)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the score of x: B×C×H×W in [0, 1] plus noise, H and W even, at each level: B.
 
-        Level 0 is that of the largest noise.
+        Level 0 is that of the largest noise. A network with classes takes their numbers, B; None:
+        no class.
         """
-        level = level.long()
+        level = level.long() * self.kinds
+        if self.kinds > 1:
+            level = level + numbers(labels, self.kinds, x)
         h = self.begin_conv(2 * x - 1)
         outputs = []
         for stage in (self.res1, self.res2, self.res3, self.res4):

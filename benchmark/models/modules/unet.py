@@ -15,7 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.models.modules.embeddings import FourierEmbedding, PositionalEmbedding, TimeEmbedding
+from benchmark.models.modules.embeddings import (
+    ClassEmbedding,
+    FourierEmbedding,
+    PositionalEmbedding,
+    TimeEmbedding,
+)
 
 if TYPE_CHECKING:
     from benchmark.models.networks.unet import UNet
@@ -48,13 +53,19 @@ class UNetModule(nn.Module):
         if spec.output_gates:
             self.gates = nn.Linear(4 * first, 2 * pixels)
             self._start_as_identity()
+        # Last, so that the other weights are those of a network without classes.
+        if spec.classes is not None:
+            self.class_embedding = ClassEmbedding(spec.classes + 1, 4 * first)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Predict from x: B×C×H×W and t: B; H and W are multiples of `spec.multiple`.
 
-        With `learned_variance` it is B×2C×H×W.
+        With `learned_variance` it is B×2C×H×W. A network with classes takes their numbers, B; None:
+        no class.
         """
         emb = self.time_embedding(self.time_proj(t).to(x.dtype))  # (B, 4 channels[0])
+        if self.spec.classes is not None:
+            emb = emb + self.class_embedding.of(labels, emb)
         if self.spec.sigma_data is not None:
             sigma = t.to(x.dtype)[:, None, None, None]
             x = x / (sigma**2 + self.spec.sigma_data**2).sqrt()

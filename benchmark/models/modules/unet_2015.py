@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.models.modules.embeddings import PositionalEmbedding, TimeEmbedding
+from benchmark.models.modules.embeddings import ClassEmbedding, PositionalEmbedding, TimeEmbedding
 
 if TYPE_CHECKING:
     from benchmark.models.networks.unet_2015 import UNet2015
@@ -38,12 +38,21 @@ class UNet2015Module(nn.Module):
         )
         self.up = nn.ModuleList(UNet2015Block(2 * width, width) for width in widths[:-1])
         self.out = nn.Conv2d(widths[0], spec.image_channels, 1)
+        # Last, so that the other weights are those of a network without classes.
+        self.class_embedding: ClassEmbedding | None = None
+        if spec.classes is not None:
+            self.class_embedding = ClassEmbedding(spec.classes + 1, widths[0])
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Predict from x: B×C×H×W and t: B, of any H and W."""
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Predict from x: B×C×H×W and t: B, of any H and W.
+
+        A network with classes takes their numbers, B; None: no class.
+        """
         height, width = x.shape[2:]
         h = mirrored(x, *(needed(side, len(self.down)) for side in (height, width)))
         time = self.time_embedding(self.time_proj(t).to(x.dtype))
+        if self.class_embedding is not None:
+            time = time + self.class_embedding.of(labels, time)
         skips = []
         for level, block in enumerate(self.down):
             h = block(h, time) if level == 0 else block(F.max_pool2d(h, 2))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
@@ -20,13 +22,29 @@ class Network(StrictModel):
     """
 
     kind: str
+    classes: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="Classes of the data, each of which it learns, and beside them that there is "
+        "none; null: it is told nothing of classes",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_classes(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `classes` out of a network without, whose headers and records had no such key."""
+        content: dict[str, Any] = dump(self)
+        if content.get("classes") is None:
+            content.pop("classes", None)
+        return content
 
     @abstractmethod
     def build(self, resolution: int) -> nn.Module:
         """Return the network with random weights, drawn from torch's global generator.
 
         Its `forward(x, condition)` maps noisy images B×C×H×W, in the range of their process, and
-        their times or noise levels, B, to B×C×H×W.
+        their times or noise levels, B, to B×C×H×W. With classes it is `forward(x, condition,
+        labels)`, with the numbers of their classes, int64 B, where `classes` stands for none.
 
         Args:
             resolution: height and width of the images.

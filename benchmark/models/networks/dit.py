@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class DiT(Network):
     """The diffusion transformer (Peebles and Xie 2023, section 3.2) with adaLN-Zero blocks.
 
-    It works on pixels and without classes, while that of the paper works on latents with classes.
+    It works on pixels, while that of the paper works on latents.
     """
 
     kind: Literal["dit"] = "dit"

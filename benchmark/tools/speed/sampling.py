@@ -297,7 +297,7 @@ def limit(sampling: CellSampling, name: str, batch: int, rounds: int, limits: Li
         ours=_per_image(own, batch),
         theirs=[],
         note=limits.reached(
-            sampling.model.network, *_inputs(sampling, batch), seconds=float(np.median(own))
+            sampling.network, *_inputs(sampling, batch), seconds=float(np.median(own))
         ),
     )
 
@@ -326,7 +326,7 @@ def against_pipeline(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iter
 
 def _forward(sampling: CellSampling, batch: int, calls: int) -> Callable[[], None]:
     """Return a function that calls the network on a batch `calls` times, as the sampler does."""
-    network, inputs = sampling.model.network, _inputs(sampling, batch)
+    network, inputs = sampling.network, _inputs(sampling, batch)
 
     @torch.inference_mode()
     def forward() -> None:
@@ -357,7 +357,7 @@ def _pipeline(sampling: CellSampling, sampler: str, setting: SpeedSetting) -> An
     import diffusers
 
     peer = PEERS[sampler]
-    unet = unet2d(sampling.model.network, sampling.cell.resolution)
+    unet = unet2d(sampling.network, sampling.cell.resolution)
     scheduler = getattr(diffusers, peer.scheduler)()
     kind = getattr(diffusers, peer.pipeline) if peer.pipeline else guide_pipeline()
     made = kind(unet=unet, scheduler=scheduler)
@@ -390,7 +390,7 @@ def _text(setting: SpeedSetting) -> str:
 
 
 def _size(sampling: CellSampling) -> str:
-    count = sum(p.numel() for p in sampling.model.network.parameters())
+    count = sum(p.numel() for p in sampling.network.parameters())
     return f"{count / 1e6:.2f} M parameters"
 
 

@@ -24,7 +24,7 @@ from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.modules.unet import UNetModule
 from benchmark.models.networks.unet import UNet
 from benchmark.runtime.device import resolve_device, seeded
-from benchmark.stages.trainer import Trainer
+from benchmark.stages.trainer import Trainer, TrainingSet
 from benchmark.tools.speed.peers import diffusers_defaults, unet2d
 from benchmark.tools.speed.timing import SpeedRow, take_turns, version
 
@@ -130,7 +130,7 @@ def own(
         network.compile()
     loss = objective(Linear().process())
     data = torch.from_numpy(images).to(device)
-    trainer = Trainer(network, loss, data, settings, 0, state, precision)
+    trainer = Trainer(network, loss, TrainingSet(data), settings, 0, state, precision)
     network.train()
     counter = itertools.count()
 
