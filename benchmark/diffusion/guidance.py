@@ -12,6 +12,11 @@ from torch import Tensor
 OfClasses: TypeAlias = Callable[[Tensor, Tensor, Tensor], Any]
 
 
+def passes(scale: float | None) -> int:
+    """Return the evaluations of a network for an image at a scale of guidance; None: none."""
+    return 1 if scale in (None, 0, 1) else 2
+
+
 class Told:
     """A network that knows classes, told those of a batch, so that it predicts as one without.
 
@@ -37,7 +42,7 @@ class Told:
             raise ValueError("a scale other than 1 needs a network that has learnt of no class")
         self.network, self.labels, self.scale, self.none = network, labels, scale, none
         untold = labels if none is None else torch.full_like(labels, none)
-        self.passes = 1 if scale in (0, 1) else 2
+        self.passes = passes(scale)
         told = labels if scale else untold
         self._told = told if self.passes == 1 else torch.cat([labels, untold])
 

@@ -26,6 +26,7 @@ from benchmark.core.canonical import canonical_json
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
+from benchmark.diffusion.guidance import passes
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.weights import locate
 from benchmark.models.description import Architecture
@@ -225,14 +226,15 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
     schedule, name, steps = cell.sampling
     sampler = config.sampler(name)
     row = CostRow(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
+    each = passes(cell.guidance)
     try:
         found = architecture(config, cell, run)
         count, exact = evaluations(found.schedule.process(), sampler, steps)
     except BenchmarkError as error:
         process = config.schedule_of(cell.model, schedule).process()
         count, exact = evaluations(process, sampler, steps)
-        return dataclasses.replace(row, evaluations=count, exact=exact, unknown=str(error))
-    row = dataclasses.replace(row, evaluations=count, exact=exact, origin=found.origin)
+        return dataclasses.replace(row, evaluations=each * count, exact=exact, unknown=str(error))
+    row = dataclasses.replace(row, evaluations=each * count, exact=exact, origin=found.origin)
     return _priced(row, lambda: meter.sampling(found, cell.resolution, config.sampling_batch))
 
 

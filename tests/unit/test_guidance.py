@@ -38,6 +38,7 @@ from benchmark.stages.sample import CellSampling
 from benchmark.stages.trainer import Trainer, TrainingSet
 from benchmark.storage.arrays import open_array
 from benchmark.storage.paths import Run
+from benchmark.tools.estimate import estimate
 
 MEANS = torch.tensor([-0.6, 0.1, 0.8], dtype=torch.float64)  # of the classes
 STD = 0.2  # of every class
@@ -391,6 +392,12 @@ def test_scale_1_changes_nothing_and_others_do(told: Config, drawn: Run) -> None
         for cell in told.cells
     ]
     assert counts == [4, 4, 4, 8]
+
+
+def test_an_estimate_counts_both_passes(told: Config) -> None:
+    rows = estimate(told, Run(Path("nowhere")), threads=1).rows
+    counts = {row.name: row.evaluations for row in rows if row.stage == "sample"}
+    assert [counts[cell.id] for cell in told.cells] == [4, 4, 4, 8]
 
 
 def test_a_guided_sample_is_the_same_whatever_the_batch(told: Config, drawn: Run) -> None:
