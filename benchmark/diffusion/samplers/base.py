@@ -156,7 +156,7 @@ def of_rows(model: Model, rows: slice) -> Model:
     What a model knows of each image, such as its class, follows: it then has a method `of_rows`.
     """
     part = getattr(model, "of_rows", None)
-    return model if part is None else part(rows)  # type: ignore[no-any-return]
+    return model if part is None else part(rows)
 
 
 def rows(*tables: Array) -> Iterator[tuple[float, ...]]:
