@@ -137,6 +137,13 @@ class Keys(StrictModel):
         except BenchmarkError as error:
             raise ValueError(f"data.{dataset}.{error}") from None
 
+    def is_told(self, model: str) -> bool:
+        """Tell whether the network of a model is told classes, as far as is known before a run."""
+        trained, described = self.network_and_training(model), self.described.get(model)
+        if trained is not None:
+            return trained[0].classes is not None
+        return described is not None and described.embeddings is not None
+
     @property
     def computing(self) -> Computing:
         """How networks compute."""

@@ -1,7 +1,7 @@
 """Names that a config must not use, because every run has tables and columns of these names."""
 
 # Names of tables.
-TABLES = ("best-by-budget", "findings", "neighbours", "stages", "verdicts")
+TABLES = ("best-by-budget", "classes", "findings", "neighbours", "stages", "verdicts")
 # Names of columns: no metric may have one of them.
 COLUMNS = frozenset(
     [

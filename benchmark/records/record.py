@@ -17,6 +17,7 @@ from benchmark.records.contention import Contention, busiest
 from benchmark.records.provenance import JobRun, Provenance
 from benchmark.records.sections import (
     AskedClasses,
+    ClassFigures,
     Embedded,
     Gathered,
     JudgedAgainst,
@@ -169,6 +170,9 @@ class Record(StrictModel):
     cell: Cell | None = None
     control: Control | None = None
     protocol: Protocol | None = None
+    by_class: dict[str, ClassFigures] | None = Field(
+        default=None, description="Figures by the name of a class; null: the images have none"
+    )
     values: dict[str, Value] = {}
     sized: dict[int, Value] = Field(
         default={}, description="The Fréchet distance of the first n images, by n"

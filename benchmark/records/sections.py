@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from benchmark.core.strict_model import Count, Name, StrictModel, shown
+from benchmark.core.values import Value
 
 # Prefixes of names in the `facts` of earlier versions: for the share of accused images in a part of
 # a control, and for the reason why a value could not be computed.
@@ -91,6 +92,15 @@ class JudgedAgainst(StrictModel):
     few: Count | None = Field(
         default=None, description="Number of images below which a distance is marked"
     )
+
+
+class ClassFigures(StrictModel):
+    """How images that should be of a class, or of all, compare with training images of the same."""
+
+    images: Count
+    accuracy: Value = Field(description="Share that the judge takes for what they should be")
+    distance: Value | None = Field(default=None, description="The Fréchet distance of the class")
+    missing: str | None = Field(default=None, description="Why there is no distance")
 
 
 class Retrieved(StrictModel):

@@ -15,6 +15,7 @@ from benchmark.records.rows import Row, collect
 from benchmark.report import style
 from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET
 from benchmark.report.claims import Claims, read_claims
+from benchmark.report.classes_table import NAME as CLASSES
 from benchmark.report.figures import drawn
 from benchmark.report.formats import Table, significant
 from benchmark.report.measures import Verdict
@@ -97,6 +98,7 @@ def _tables(
         "claims": stated_claims(judged, verdicts_table(judged, published)),
         "results": [shown_table(table) for name, table in tables.items() if name not in TABLES],
         "best_by_budget": _shown(tables.get(BEST_BY_BUDGET)),
+        "classes": _shown(tables.get(CLASSES)),
         "neighbours_table": _shown(tables.get("neighbours")),
         "stages": shown_table(tables["stages"]),
         "findings": shown_table(tables["findings"]),

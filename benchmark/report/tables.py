@@ -16,6 +16,7 @@ from benchmark.records.record import (
 from benchmark.records.rows import collect, table_names
 from benchmark.report.best_by_budget import best_by_budget_table, compares_samplers
 from benchmark.report.claims import Claims, read_claims
+from benchmark.report.classes_table import classes_table, has_classes
 from benchmark.report.formats import FORMATS, Table
 from benchmark.report.neighbours_table import neighbours_table
 from benchmark.report.results_table import results_table
@@ -58,6 +59,8 @@ def all_tables(
     tables += [results_table(name, rows, published) for name in table_names(rows)]
     if compares_samplers(row.cell for row in rows if row.cell):
         tables.append(best_by_budget_table(rows))
+    if has_classes(rows):
+        tables.append(classes_table(rows))
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
     return [*tables, stages_table(records), findings_table(judged)]

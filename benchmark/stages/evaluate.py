@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Figures, Metric
+from benchmark.metrics.classes import Judge, trained_judge, with_labels
 from benchmark.metrics.frechet import few
+from benchmark.metrics.uncertainty import proportion
 from benchmark.records.draft import Draft
 from benchmark.records.record import Record, distance_at
-from benchmark.records.sections import JudgedAgainst
-from benchmark.stages.image_sets import load_features, protocol
+from benchmark.records.sections import ClassFigures, JudgedAgainst
+from benchmark.stages.image_sets import load_features, load_labels, protocol
 from benchmark.storage.cache import cached
 from benchmark.storage.paths import CACHE, Run
 
@@ -67,8 +69,40 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
             if distance_at(size) in sized.values
         },
         missing=found.missing | sized.missing,
+        by_class=_by_class(subject, run, own, train, distance),
         cell=subject.cell,
         control=subject.control,
         protocol=protocol(extractor, subject, run, n_fake=len(own)),
         judged=JudgedAgainst(dataset=subject.dataset, few=job.few or few(extractor.dimension)),
     )
+
+
+def _by_class(
+    subject: Subject, run: Run, own: Features, train: Features, distance: Metric
+) -> dict[str, ClassFigures] | None:
+    """Return the figures of each class that has images, by its name; None: there are no labels."""
+    found = load_labels(subject, run)
+    if found is None:
+        return None
+    names, labels, of_train = found
+    cache = functools.partial(cached, folder=run.cached)
+
+    def measure(fake: Features, real: Features) -> Value:
+        return distance.compute(fake, distance.reference(real, cache))
+
+    judge = cache(trained_judge, with_labels(train, of_train), kind=Judge)
+    right = judge.classify(own) == labels
+    figures = {}
+    for number, name in enumerate(names):
+        mine = labels == number
+        if not mine.any():
+            continue
+        measured = Figures({}, {})
+        measured.add(name, functools.partial(measure, own[mine], train[of_train == number]))
+        figures[name] = ClassFigures(
+            images=int(mine.sum()),
+            accuracy=proportion(right[mine]),
+            distance=measured.values.get(name),
+            missing=measured.missing.get(name),
+        )
+    return figures

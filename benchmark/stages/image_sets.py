@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data import load_dataset
-from benchmark.records.record import Protocol
+from benchmark.records.record import Protocol, read_record
 from benchmark.storage.arrays import open_array
 from benchmark.storage.paths import Run
 
@@ -28,6 +28,25 @@ def load_features(
     else:
         own = open_array(run.features(extractor.kind, subject.array))[subject.rows]
     return own, real[splits.train.start : splits.train.stop]
+
+
+def load_labels(
+    subject: Subject, run: Run
+) -> tuple[list[str], NDArray[np.integer], NDArray[np.integer]] | None:
+    """Return names of classes, labels of a subject, n, and of training images, m; None: no labels.
+
+    Samples have those of which they were asked.
+    """
+    data = load_dataset(run.data(subject.dataset))
+    if data.manifest.labels is None:
+        return None
+    assert data.train_labels is not None
+    names = list(data.manifest.labels.classes)
+    if subject.is_held_out:
+        assert data.held_out_labels is not None
+        return names, data.held_out_labels, data.train_labels
+    asked = read_record(run.record("sample", subject.name)).asked if subject.cell else None
+    return None if asked is None else (names, np.array(asked.labels), data.train_labels)
 
 
 def load_images(subject: Subject, run: Run) -> NDArray[np.uint8]:

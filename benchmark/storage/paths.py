@@ -15,6 +15,7 @@ PLOTS = (
     "distance-by-model",
     "time-by-model",
     "loss-curves",
+    "guidance",
     "samples-overview",
     "timeline",
 )

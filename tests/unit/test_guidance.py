@@ -33,7 +33,11 @@ from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.checkpoints.diffusers import DiffusersCheckpoint
 from benchmark.models.networks import NETWORKS
 from benchmark.models.networks.unet import UNet
-from benchmark.records.record import read_record
+from benchmark.records.record import read_record, read_records
+from benchmark.records.rows import Row, collect
+from benchmark.report import style
+from benchmark.report.classes_table import classes_table
+from benchmark.report.guidance_plot import guidance_plot
 from benchmark.stages.sample import CellSampling
 from benchmark.stages.trainer import Trainer, TrainingSet
 from benchmark.storage.arrays import open_array
@@ -398,6 +402,31 @@ def test_an_estimate_counts_both_passes(told: Config) -> None:
     rows = estimate(told, Run(Path("nowhere")), threads=1).rows
     counts = {row.name: row.evaluations for row in rows if row.stage == "sample"}
     assert [counts[cell.id] for cell in told.cells] == [4, 4, 4, 8]
+
+
+def test_the_judge_s_accuracy_and_distances_by_class_are_in_record_and_table(
+    told: Config, drawn: Run
+) -> None:
+    for name in ("tiny", told.cells[0].id, told.cells[3].id):
+        do("features", told, name, drawn)
+    for name in (told.cells[0].id, told.cells[3].id, "held-out-tiny"):
+        [record] = do("evaluate", told, name, drawn)
+        assert record.by_class is not None
+        assert sum(figures.images for figures in record.by_class.values()) == 8
+        assert all(0 <= figures.accuracy.value <= 1 for figures in record.by_class.values())
+    table = classes_table(collect(read_records(drawn.root)))
+    heads = [column.key for column in table.shown]
+    assert [*heads[-4:]] == ["class", "images", "accuracy", "distance"]
+    whole = [row for row in table.rows if row["class"] == "all"]
+    assert [row.get("guidance") for row in whole] == [None, 2.5, None]
+    assert len(table.rows) == 3 * 4
+    with style.applied():
+        figure = guidance_plot(collect(read_records(drawn.root)))
+    assert figure is not None
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["distance", "accuracy"]
+    line = figure.axes[1].get_lines()[0]
+    assert list(line.get_xdata()) == [2.5]
+    assert guidance_plot([Row(dataset="tiny")]) is None
 
 
 def test_a_guided_sample_is_the_same_whatever_the_batch(told: Config, drawn: Run) -> None:

@@ -12,6 +12,7 @@ RECORDS = [
 UNMADE = {
     *([] if RETRIEVED else ["neighbours"]),
     *([] if compares_samplers(CONFIG.cells) else [BEST_BY_BUDGET]),
+    *([] if any(CONFIG.is_told(cell.model) for cell in CONFIG.cells) else [CLASSES]),
 }
 NAMES = [
     *sorted({cell.table for cell in CONFIG.cells}),
@@ -21,6 +22,7 @@ TABLES = [path for name in NAMES for path in RUN.tables(name)]
 AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
 LEFT_OUT = {
     *([] if CONFIG.trainings else ["loss-curves"]),
+    *([] if any(cell.guidance is not None for cell in CONFIG.cells) else ["guidance"]),
     *([] if SAMPLED else ["time-by-model", *AGAINST_COST]),
 }
 DRAWN = [name for name in PLOT_NAMES if name not in LEFT_OUT]
