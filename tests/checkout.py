@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "workflow", "profiles", "benchmark", "config", "environment.yml", "uv.lock")
+PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
 
 
 def lay_out(folder: Path) -> Path:
