@@ -60,6 +60,26 @@ def speed_metrics(output: FiguresFile = None, quick: Quick = False) -> None:
     _speed("metrics", output, quick, "metrics")
 
 
+@speed_app.command("score", epilog=examples("speed score", "speed score --images 200"))
+def speed_score(
+    images: Annotated[int, typer.Option(min=3, help="PNG files in each folder.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each comparison.")] = 5,
+    output: FiguresFile = None,
+    quick: Quick = False,
+) -> None:
+    """The whole command `score` against those of pytorch-fid, clean-fid and torch-fidelity.
+
+    On two cores it takes two hours.
+    """
+    from dataclasses import replace
+
+    from benchmark.tools.speed.score import QUICK, ScoreSizes, rows
+    from benchmark.tools.speed.timing import report
+
+    sizes = QUICK if quick else replace(ScoreSizes(), images=images, rounds=rounds)
+    report("speed of score", rows(sizes), output)
+
+
 def _speed(title: str, output: Path | None, quick: bool, *names: str) -> None:
     from benchmark.tools.speed.timing import report
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
 from benchmark.core.values import Value
+from benchmark.storage.arrays import release_pages
 
 Features: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 S = TypeVar("S")
@@ -122,9 +123,13 @@ class Metric(StrictModel):
 
 
 def blocks(features: Features) -> Iterator[Features]:
-    """Yield successive rows of features, N×d, few enough to be copied in float64."""
+    """Yield successive rows of features, N×d, few enough to be copied in float64.
+
+    Of a file that is mapped, only the rows of one block stay in memory.
+    """
     for start in range(0, len(features), BLOCK):
         yield features[start : start + BLOCK]
+        release_pages(features)
 
 
 def check_features(features: Features, name: str, least: int = 2) -> None:
@@ -146,10 +151,12 @@ def check_features(features: Features, name: str, least: int = 2) -> None:
         )
     if len(features) < least:
         raise BenchmarkError(f"{name}: {len(features)} images are too few: at least {least}")
-    if not all(np.isfinite(block).all() for block in blocks(features)):
-        row = int(np.argmin(np.isfinite(features).all(axis=1)))
-        raise BenchmarkError(f"{name}: the features of image {row} hold NaN or infinity")
-    largest = max(float(features.max()), -float(features.min()))
+    largest = 0.0
+    for number, block in enumerate(blocks(features)):
+        if not np.isfinite(block).all():
+            row = number * BLOCK + int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise BenchmarkError(f"{name}: the features of image {row} hold NaN or infinity")
+        largest = max(largest, float(block.max()), -float(block.min()))
     if largest > LARGEST:
         raise BenchmarkError(
             f"{name}: features of {largest:.0e} overflow when they are multiplied: at most "

@@ -6,7 +6,9 @@ which readers of .npy ignore. Prepared images have theirs in the manifest of the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import mmap
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -141,6 +143,21 @@ def read_blocks(path: Path, rows: range, size: int) -> Iterator[NDArray[Any]]:
         offset = whole.offset + start * length * whole.itemsize
         block = np.fromfile(path, whole.dtype, count * length, offset=offset)
         yield block.reshape(count, *whole.shape[1:])
+
+
+def release_pages(array: NDArray[Any]) -> None:
+    """Take the pages of a memory-mapped, read-only array, or of a view of one, out of memory.
+
+    What has been read stays in the memory of a process until it ends, or until the system has none
+    left. The values do not change: they are read again where they are needed. Of any other array
+    nothing is released.
+    """
+    owner: Any = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, np.memmap) and owner.mode == "r" and isinstance(owner.base, mmap.mmap):
+        with contextlib.suppress(OSError, AttributeError):  # a system without this advice
+            owner.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _is_whole(path: Path) -> bool:

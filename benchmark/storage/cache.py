@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from benchmark.core.closure import digest
 from benchmark.storage import locks
+from benchmark.storage.arrays import release_pages
 from benchmark.storage.atomic import atomic_path
 
 _T = TypeVar("_T")
 
+HASHED = 4096  # rows that are hashed at a time
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -92,8 +94,10 @@ def _read(path: Path, kind: type[_T]) -> _T | None:
 
 
 def _identity(compute: Callable[[NDArray[Any]], _T], features: NDArray[Any]) -> str:
-    rows = np.ascontiguousarray(features)
     identity = hashlib.sha256(digest([compute.__module__]).encode())
-    identity.update(f"{compute.__name__} {np.__version__} {rows.dtype} {rows.shape}".encode())
-    identity.update(rows.data)
+    kind = f"{features.dtype} {features.shape}"
+    identity.update(f"{compute.__name__} {np.__version__} {kind}".encode())
+    for start in range(0, len(features), HASHED):
+        identity.update(np.ascontiguousarray(features[start : start + HASHED]).data)
+        release_pages(features)
     return identity.hexdigest()

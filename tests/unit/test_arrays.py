@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.storage.arrays import MARK, TRAILER, open_array, read_blocks, write_blocks
+from benchmark.metrics.frechet import GaussianStats, statistics
+from benchmark.storage.arrays import (
+    MARK,
+    TRAILER,
+    open_array,
+    read_blocks,
+    release_pages,
+    write_blocks,
+)
+from benchmark.storage.cache import cached
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -81,3 +91,56 @@ def test_an_array_of_others_is_read(tmp_path: Path) -> None:
     assert np.array_equal(open_array(tmp_path / "a.npy"), np.ones(3))
     with pytest.raises(BenchmarkError, match="cannot be read"):
         open_array(tmp_path / "b.npy")
+
+
+def resident(path: Path) -> int:
+    """Return how many kilobytes of the mapping of a file are in the memory of this process."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    return sum(
+        int(line.split()[1])
+        for entry in lines
+        if entry.endswith(str(path))
+        for line in itertools.islice(lines, 4)
+        if line.startswith("Rss:")
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="this system has no /proc")
+def test_released_pages_leave_memory_and_keep_their_values(tmp_path: Path) -> None:
+    whole = np.arange(2**18, dtype=np.float32).reshape(-1, 64)
+    write_blocks(tmp_path / "a.npy", [whole], whole.shape, np.float32)
+    array = open_array(tmp_path / "a.npy")
+    view = array[3:2000].T
+    assert array.sum() > 0
+    assert resident(tmp_path / "a.npy") > 900
+    release_pages(view)
+    assert resident(tmp_path / "a.npy") == 0
+    assert np.array_equal(array, whole)
+    assert np.array_equal(view, whole[3:2000].T)
+
+
+@pytest.mark.parametrize("mode", ["c", "r+"])
+def test_changed_pages_are_not_released(mode: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(9))
+    array = np.load(tmp_path / "a.npy", mmap_mode=mode)
+    array[:] = 7
+    array.flags.writeable = False
+    release_pages(array[2:])
+    assert (array == 7).all()
+
+
+def test_an_array_in_memory_is_left_alone() -> None:
+    array = np.arange(4)
+    release_pages(array[1:])
+    assert array.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="this system has no /proc")
+def test_statistics_of_a_mapped_file_leave_none_of_it_in_memory(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).standard_normal((9000, 8), np.float32)
+    write_blocks(tmp_path / "a.npy", [whole], whole.shape, np.float32)
+    found = cached(statistics, open_array(tmp_path / "a.npy")[100:], tmp_path, GaussianStats)
+    assert resident(tmp_path / "a.npy") == 0
+    expected = statistics(whole[100:])
+    assert np.array_equal(found.mean, expected.mean)
+    assert np.array_equal(found.factor, expected.factor)

@@ -54,7 +54,8 @@ def committed(folder: Path, content: str, message: str) -> None:
 
 def test_time_and_memory_are_those_of_the_command(tmp_path: Path) -> None:
     used = program(tmp_path).run("60", "0.3", "0")
-    assert used.seconds > 0.3
+    assert used.seconds > 0.3 > used.processor > 0
+    assert used.printed == "said None 60 0.3 0\n"
     assert 60 < used.memory.anonymous < used.memory.resident < 100
 
 
@@ -116,19 +117,19 @@ def test_both_sides_do_the_same_work_in_turns(
         record.parent.mkdir(parents=True)
         seconds = {"here": 2.0, "before": 8.0}[side.name]
         record.write_text(json.dumps({"values": {"sample_seconds": {"value": seconds}}}))
-        return CommandUse(seconds + 1, Memory(10, 5))
+        return CommandUse(seconds + 1, Memory(10, 5), 2 * seconds)
 
     monkeypatch.setattr(Checkout, "run", run)
     sides = Checkout("here", tmp_path), Checkout("before", tmp_path)
     rows = list(build.sampling(*sides, tmp_path, BuildSizes(rounds=2)))
     assert [name for name, _ in calls] == ["here", "before"] * 9
     assert calls[0][1] == "DDPM-linear-ddpm-1000-s0"
-    assert [row.ratio for row in rows] == [4, 3, 1] * 3
+    assert [row.ratio for row in rows] == [4, 3, 4, 1] * 3
     assert rows[0].text() == (
         "ddpm, 1000 steps, 16 images: 0.5 (of 2) s per image; build of before 2 (of 2) s per image;"
         " ratio 4 [4, 4]; the same images"
     )
-    assert [row.name for row in rows][3::3] == [
+    assert [row.name for row in rows][4::4] == [
         "ddim, 50 steps, 128 images",
         "predictor-corrector, 50 steps, 64 images",
     ]
@@ -160,7 +161,7 @@ def test_this_revision_is_compared_with_itself(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     rows = json.loads(file.read_text())["rows"]
-    assert len(rows) == 12
+    assert len(rows) == 16
     assert all(row["ratio"] for row in rows)
     assert "the same images" in done.output
     assert "the distances differ by 0e+00" in done.output

@@ -59,6 +59,9 @@ def rows(revision: str, parts: Sequence[str], sizes: BuildSizes) -> Iterator[Spe
         parts: names of `PARTS`.
         sizes: how much is measured.
 
+    Yields:
+        The row of each figure, as soon as it is measured.
+
     Raises:
         BenchmarkError: git knows no such revision, or a command of either side fails.
     """
@@ -101,6 +104,7 @@ def sampling(
         for what, unit, figure in (
             (name, "s per image", lambda sampled: sampled.seconds),
             (f"{name}, the command", "s", lambda sampled: sampled.use.seconds),
+            (f"{name}, processor time", "s", lambda sampled: sampled.use.processor),
             (f"{name}, the command", "MB", lambda sampled: sampled.use.memory.resident),
         ):
             yield _row(what, unit, figure, (own, other), theirs, note)
@@ -186,6 +190,7 @@ def evaluate(
     name = f"evaluate, {sizes.evaluated} training images"
     for what, unit, figure in (
         (name, "s", lambda evaluated: evaluated.use.seconds),
+        (f"{name}, processor time", "s", lambda evaluated: evaluated.use.processor),
         (f"{name}, with pages of files", "MB", lambda evaluated: evaluated.use.memory.resident),
         (f"{name}, without them", "MB", lambda evaluated: evaluated.use.memory.anonymous),
     ):

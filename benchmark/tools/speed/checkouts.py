@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -38,10 +39,19 @@ class Memory(NamedTuple):
 
 
 class CommandUse(NamedTuple):
-    """The wall time of a whole command, with the start of Python, and its memory."""
+    """What a whole command took, from the start of Python.
+
+    Attributes:
+        seconds: wall time.
+        memory: its memory.
+        processor: processor time of all its processes in seconds, which other work changes less.
+        printed: what it printed on stdout.
+    """
 
     seconds: float
     memory: Memory
+    processor: float = 0.0
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,19 +93,25 @@ def measured(
     Raises:
         BenchmarkError: its exit status is not 0.
     """
-    start = time.perf_counter()
+    before, start = _processor_time(), time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     watcher = _Watcher(process.pid)
     watcher.start()
-    printed, _ = process.communicate()
-    seconds = time.perf_counter() - start
+    printed, told = (text.decode(errors="replace") for text in process.communicate())
+    seconds, processor = time.perf_counter() - start, _processor_time() - before
     watcher.end()
     if process.returncode:
-        said = " ".join(printed.decode(errors="replace").split())[-500:]
+        said = " ".join(f"{printed} {told}".split())[-500:]
         raise BenchmarkError(f"{name}: {' '.join(command[1:4])} failed: {said}")
-    return CommandUse(seconds, watcher.peak)
+    return CommandUse(seconds, watcher.peak, processor, printed)
+
+
+def _processor_time() -> float:
+    """Return the processor time of all ended children of this process in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class _Watcher(threading.Thread):
@@ -113,8 +129,12 @@ class _Watcher(threading.Thread):
 
     def run(self) -> None:
         """Keep the largest sums that are seen."""
+        before: set[int] = set()
         while not self._over.wait(INTERVAL):
-            each = [memory_of(pid) for pid in [self._pid, *_descendants(self._pid)]]
+            children = set(_descendants(self._pid))
+            # A new child is for a moment a copy of its parent, whose pages it does not need.
+            each = [memory_of(pid) for pid in (self._pid, *(children & before))]
+            before = children
             self.peak = Memory(
                 max(self.peak.resident, sum(memory.resident for memory in each)),
                 max(self.peak.anonymous, sum(memory.anonymous for memory in each)),

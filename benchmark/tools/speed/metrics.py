@@ -81,7 +81,7 @@ def inception(sizes: MetricSizes) -> SpeedRow:
 
     batch = min(sizes.images, 50)  # 50 is pytorch-fid's default
     with tempfile.TemporaryDirectory() as folder:
-        state = _random_weights(peer)
+        state = random_weights()
         torch.save(state, weights := Path(folder, "weights.pth"))
         with mock.patch.object(peer, "load_state_dict_from_url", return_value=state):
             network = peer.InceptionV3()
@@ -214,8 +214,13 @@ def time_bootstrap(sizes: MetricSizes) -> SpeedRow:
     return SpeedRow(f"{name}, d = {sizes.dimension}", "s", own, [], target="30 s")
 
 
-def _random_weights(peer: Any) -> dict[str, torch.Tensor]:
-    """Return random weights that keep activations of order one: subnormal numbers are slow."""
+def random_weights() -> dict[str, torch.Tensor]:
+    """Return random weights of the FID Inception that keep activations of order one.
+
+    Subnormal numbers would be slow.
+    """
+    from pytorch_fid import inception as peer
+
     generator = torch.Generator().manual_seed(0)
     network = peer._inception_v3(num_classes=1008, aux_logits=False, weights=None)
     state: dict[str, torch.Tensor] = network.state_dict()
