@@ -26,6 +26,7 @@ from benchmark.metrics.uncertainty import Z95, bootstrap, percentile_interval, p
 _SIDE = 16  # pixels; larger images are averaged down to it, which compression changes least
 DUPLICATE = 0.1  # images closer than this share of the median nearest distance count as one
 MEMORISATION = ("distance_ratio", "closer_share", "data_copying", "authenticity")
+_SLACK = 1e-6  # far above the relative error of a distance, whichever way it is computed
 FEWEST_IN_CELL = 20  # samples; a cell of C_T with fewer is left out
 
 
@@ -334,18 +335,39 @@ def distinct(features: Features) -> Bank:
     Rows are near-duplicates if their distance is below a tenth of the median distance of a row to
     its nearest other one; among such the first is kept.
     """
-    gaps = nearest(features, features, 2)[0][:, 1]
+    distances, found = nearest(features, features, 2)
+    gaps = distances[:, 1]
     if not gaps.any():
         return Bank(np.zeros(1, np.int64), np.full(1, np.inf))
     radius = DUPLICATE * float(np.median(gaps[gaps > 0]))
+    crowded = np.flatnonzero(gaps <= radius * (1 + _SLACK))
+    dropped = np.zeros(len(features), bool)
+    dropped[np.setdiff1d(crowded, _leaders(features, crowded, radius))] = True
+    kept = np.flatnonzero(~dropped)
+    # Only a row whose nearest one was dropped has another gap now.
+    again = np.flatnonzero(dropped[found[kept]].any(axis=1))
+    left = gaps[kept]
+    if again.size:
+        left[again] = nearest(features[kept[again]], features[kept], 2)[0][:, 1]
+    return Bank(kept, left)
+
+
+def _leaders(features: Features, among: NDArray[np.int64], radius: float) -> NDArray[np.int64]:
+    """Return those of some rows that are kept: each that is not near an earlier one kept.
+
+    Args:
+        features: N×d.
+        among: row numbers, ascending (K).
+        radius: rows that are no farther apart are near.
+    """
     centre = column_medians(features)
 
     def near(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
         return squared_distances(features[a], features[b], centre) <= radius**2
 
     kept = np.zeros(0, np.int64)
-    for rows in row_slices(len(features)):
-        new = np.arange(rows.start, rows.stop)
+    for rows in row_slices(len(among)):
+        new = among[rows]
         for earlier in row_slices(len(kept)):
             new = new[~near(new, kept[earlier]).any(axis=1)]
         alike = near(new, new)
@@ -354,7 +376,7 @@ def distinct(features: Features) -> Bank:
             if lead[row]:
                 lead[row + 1 :] &= ~alike[row, row + 1 :]
         kept = np.concatenate([kept, new[lead]])
-    return Bank(kept, nearest(features[kept], features[kept], 2)[0][:, 1])
+    return kept
 
 
 def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:

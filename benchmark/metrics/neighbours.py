@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics.base import Features, check_pair
 from benchmark.metrics.distances import Float64, column_medians, row_slices
+from benchmark.storage.arrays import release_pages
 
 Index = NDArray[np.int64]
 
@@ -67,6 +68,7 @@ def nearest(query: Features, bank: Features, k: int) -> tuple[Float64, Index]:
     for start in range(0, len(query), QUERY_BLOCK):
         rows = slice(start, start + QUERY_BLOCK)
         distances[rows], indices[rows] = _exact(query[rows], bank, found.rows[rows], k)
+        release_pages(bank)
     unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], *bank.shape))
     for start in range(0, len(unproven), QUERY_BLOCK):
         again = unproven[start : start + QUERY_BLOCK]
@@ -85,10 +87,16 @@ def _search(query: Features, bank: Features, count: int) -> _Candidates:
         index = faiss.index_cpu_to_gpu(resources, 0, index)
     for rows in row_slices(len(bank)):
         index.add((bank[rows] - centre).astype(np.float32))
-    moved = (query - centre).astype(np.float32)
-    squares, found = index.search(moved, count)
-    lengths = np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
-    return _Candidates(found, squares[:, -1].astype(np.float64), lengths)
+        release_pages(bank)
+    found = np.empty((len(query), count), np.int64)
+    farthest, lengths = np.empty(len(query)), np.empty(len(query))
+    for rows in row_slices(len(query)):  # of a large set, no copy is made but the index
+        moved = (query[rows] - centre).astype(np.float32)
+        release_pages(query)
+        squares, found[rows] = index.search(moved, count)
+        farthest[rows] = squares[:, -1]
+        lengths[rows] = np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
+    return _Candidates(found, farthest, lengths)
 
 
 def _is_proven(found: _Candidates, radii: Float64, size: int, dimension: int) -> NDArray[np.bool_]:

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.spatial.distance import cdist
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics import distances
 from benchmark.metrics.memorisation import (
+    DUPLICATE,
     Copies,
     accused,
     authenticity,
@@ -328,3 +330,25 @@ def test_the_chance_of_so_many_closest_is_that_of_all_orders(n: int, m: int) -> 
         below, p_value = closest(scores, np.ones(m))
         assert below.sum() == k
         assert p_value == pytest.approx(share)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_distinct_rows_are_those_of_the_definition(seed: int) -> None:
+    """Clusters of copies, of near copies and chains of them, in a random order."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=(60, 6))
+    chain = base[0] + 0.06 * np.arange(9)[:, None] * np.eye(6)[0]
+    near = base[rng.integers(0, 60, 40)] + rng.normal(scale=0.03, size=(40, 6))
+    rows = rng.permutation(np.concatenate([base, base[:7], near, chain])).astype(np.float32)
+    apart = cdist(rows.astype(np.float64), rows.astype(np.float64))
+    others = apart + np.diag(np.full(len(rows), np.inf))
+    gaps = others.min(axis=1)
+    radius = DUPLICATE * np.median(gaps[gaps > 0])
+    kept: list[int] = []
+    for row in range(len(rows)):
+        if not any(apart[row, earlier] <= radius for earlier in kept):
+            kept.append(row)
+    assert 60 <= len(kept) < len(rows)
+    bank = distinct(rows)
+    assert bank.rows.tolist() == kept
+    assert bank.gaps == pytest.approx(others[np.ix_(kept, kept)].min(axis=1), rel=1e-12)
