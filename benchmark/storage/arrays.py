@@ -151,6 +151,9 @@ def release_pages(array: NDArray[Any]) -> None:
     What has been read stays in the memory of a process until it ends, or until the system has none
     left. The values do not change: they are read again where they are needed. Of any other array
     nothing is released.
+
+    Args:
+        array: an array of any shape and type.
     """
     owner: Any = array
     while isinstance(owner.base, np.ndarray):

@@ -63,6 +63,13 @@ ELSEWHERE = {
     "python -m benchmark reference --minutes 10": "in chunks, by test_workflow.py",
     "python -m benchmark speed growth --output growth.json --figure growth.png": "smaller, "
     "by test_growth.py",
+    "uv run python -m benchmark speed build --against 976d20f": "by "
+    "test_speed_build.py, in a clone",
+    "uv run python -m benchmark speed build sampling --against HEAD~1 --rounds 7 --images 32": "by "
+    "test_speed_build.py, in a clone",
+    "uv run --group peers python -m benchmark speed score": "smaller, by test_speed_score.py",
+    "uv run --group peers python -m benchmark speed score --images 200 --rounds 3": "smaller, by "
+    "test_speed_score.py",
     "uv export -q --no-default-groups --group gpu --no-hashes --no-emit-project --prune torch "
     "--prune torchvision -o requirements.txt": WHEELS,
     "python -m venv --system-site-packages .venv": WHEELS,

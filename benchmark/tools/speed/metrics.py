@@ -215,9 +215,9 @@ def time_bootstrap(sizes: MetricSizes) -> SpeedRow:
 
 
 def random_weights() -> dict[str, torch.Tensor]:
-    """Return random weights of the FID Inception that keep activations of order one.
+    """Return random weights of the FID Inception, by name, as out×in×h×w of a convolution.
 
-    Subnormal numbers would be slow.
+    They keep activations of order one, since subnormal numbers are slow.
     """
     from pytorch_fid import inception as peer
 
