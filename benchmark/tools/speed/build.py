@@ -111,7 +111,7 @@ def sampling(
 
 
 def compared(own: NDArray[np.uint8], other: NDArray[np.uint8]) -> str:
-    """Return in words how many values of two arrays of images differ, and by how much at most."""
+    """Return in words how many values of two arrays of images, N×H×W×3, differ, and how much."""
     apart = np.abs(own.astype(np.int16) - other)
     if not apart.any():
         return "the same images"
