@@ -32,4 +32,5 @@ rule all:
         TABLES,
         PLOTS,
         PANELS,
+        [RUN.answers(name) for name in ASKED],
         RUN.site,

@@ -182,6 +182,17 @@ def retrieve(
     _stage("retrieve", config, subject, results, dry_run)
 
 
+@app.command(epilog=examples("answers config/steer.yaml ddpm-linear-ddpm-100-inpaint-box-pigdm-s0"))
+def answers(
+    config: ConfigFile,
+    cell: Annotated[str, typer.Argument(help="The id of a cell with a task.", show_default=False)],
+    results: Results = RESULTS,
+    dry_run: DryRun = False,
+) -> None:
+    """Compare the answers of a cell with the truth and with what was given, and draw them."""
+    _stage("answers", config, cell, results, dry_run)
+
+
 def _stage(
     verb: str,
     path: Path,

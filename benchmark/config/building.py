@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmark.config.grid import Grid, look_up
+from benchmark.config.jobs.answers import AnswersJob
 from benchmark.config.jobs.base import Job
 from benchmark.config.jobs.controls import ControlsJob
 from benchmark.config.jobs.evaluate import EvaluateJob
@@ -98,6 +99,8 @@ def sample_job(config: Grid, name: str) -> SampleJob:
         clip=config.models[cell.model].clip,
         computing=config.computing,
         channels=config.data[cell.dataset].channels,
+        task=config.task(name),
+        source=config.data[cell.dataset],
         shard=config.shard(name),
     )
 
@@ -161,6 +164,24 @@ def retrieve_job(config: Grid, name: str) -> RetrieveJob:
     )
 
 
+def answers_job(config: Grid, name: str) -> AnswersJob:
+    """Return the job that judges the answers of a cell.
+
+    Raises:
+        BenchmarkError: the cell was asked nothing.
+    """
+    task = config.task(name)
+    if task is None:
+        raise BenchmarkError(f"{name}: this cell has no task: nothing is answered")
+    return AnswersJob(
+        name=name,
+        subject=config.subjects[name],
+        task=task,
+        extractor=EXTRACTORS.make(config.evaluation.extractor),
+        panel_rows=config.evaluation.panel_rows,
+    )
+
+
 def report_builder(rule: str) -> Callable[[Grid, str], ReportJob]:
     """Return the function that makes the job of a rule of the report; it ignores the job's name."""
     writers = (f"benchmark.report.{rule}",)
@@ -187,6 +208,7 @@ BUILDERS: dict[str, Callable[[Grid, str], Job]] = {
     "merge_features": merge_features_job,
     "evaluate": evaluate_job,
     "retrieve": retrieve_job,
+    "answers": answers_job,
     **{rule: report_builder(rule) for rule in ("tables", "plots", "site")},
     "comparison": comparison_job,
 }

@@ -21,6 +21,7 @@ from benchmark.config.checks import (
 )
 from benchmark.config.grid import Grid
 from benchmark.config.schema import Entry
+from benchmark.config.tasks import check_counts, check_method, check_task
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.reserved import COLUMNS, TABLES
 from benchmark.diffusion.samplers import SAMPLERS
@@ -77,6 +78,19 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
             trained = config.network_and_training(model)
             network = trained[0] if trained else None
             check_plan(sampled_with, config.sampler(sampler), entry.steps, at, described, network)
+    _check_tasks(config, at, entry)
+
+
+def _check_tasks(config: Grid, at: str, entry: Entry) -> None:
+    """Refuse tasks that do not fit the images, the samplers or the number of samples."""
+    for index, task in enumerate(entry.task):
+        key = f"{at}.task.{index}" if len(entry.task) > 1 else f"{at}.task"
+        for model in entry.model:
+            source = config.data[config.models[model].data]
+            check_task(key, task, source.resolution, source.channels)
+            check_counts(at, task, entry.samples, source.held_out)
+        for sampler, steps in itertools.product(entry.sampler, entry.steps):
+            check_method(key, task, config.sampler(sampler), steps)
 
 
 def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
@@ -90,6 +104,11 @@ def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
                 f"{at}.{key}: models.{model}.images were made elsewhere: leave it out, and "
                 "give other models an entry of their own"
             )
+    if entry.task and ready:
+        raise ValueError(
+            f"{at}.task: models.{model}.images were made elsewhere, and have no score that a task "
+            "could steer: leave it out"
+        )
     if entry.shard and ready:
         raise ValueError(
             f"{at}.shard: models.{model}.images are gathered, not sampled: leave it out"

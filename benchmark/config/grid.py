@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from benchmark.config.jobs.subject import Subject
 from benchmark.config.keys import Keys
 from benchmark.config.schema import Entry
+from benchmark.config.tasks import Task, of_cell
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import LONGEST, nearest_names, shown
 from benchmark.data.controls import CONTROLS
@@ -25,14 +26,16 @@ class Grid(Keys):
     @cached_property
     def cells(self) -> list[Cell]:
         """All cells of the grid, in the order in which the config names them."""
-        return [cell for cell, _ in self._grid]
+        return [cell for cell, _, _ in self._grid]
 
     @cached_property
-    def _grid(self) -> list[tuple[Cell, Entry]]:
+    def _grid(self) -> list[tuple[Cell, Entry, Task | None]]:
         return [
-            (self._cell(entry, *point), entry)
+            (self._cell(entry, *point), entry, point[3])
             for entry in self.grid
-            for point in itertools.product(entry.model, entry.samplings, entry.scales, entry.seed)
+            for point in itertools.product(
+                entry.model, entry.samplings, entry.scales, entry.tasks, entry.seed
+            )
         ]
 
     @cached_property
@@ -42,7 +45,7 @@ class Grid(Keys):
 
     @cached_property
     def _shards(self) -> dict[str, int | None]:
-        return {cell.id: entry.shard for cell, entry in self._grid}
+        return {cell.id: entry.shard for cell, entry, _ in self._grid}
 
     def cell(self, name: str) -> Cell:
         """Return the cell with this id; raise BenchmarkError with the nearest known id."""
@@ -55,19 +58,30 @@ class Grid(Keys):
         """
         return look_up(name, self._shards, "cell")
 
+    @cached_property
+    def _tasks(self) -> dict[str, Task | None]:
+        return {cell.id: task for cell, _, task in self._grid}
+
+    def task(self, name: str) -> Task | None:
+        """Return the task of a cell; None: its images are made out of nothing."""
+        return look_up(name, self._tasks, "cell")
+
     def _cell(
         self,
         entry: Entry,
         model: str,
         sampling: Sampling | None,
         guidance: float | None,
+        task: Task | None,
         seed: int,
     ) -> Cell:
         spec = self.models[model]
         known = sampling._asdict() if sampling else {}
         trained = sampling if spec.weights is None else None
         scale = [] if guidance is None else [f"g{guidance:g}"]
-        name = "-".join([model, *map(str, known.values()), *scale, f"s{seed}"])
+        asked = of_cell(task) if task else None
+        label = [asked.label] if asked else []
+        name = "-".join([model, *map(str, known.values()), *scale, *label, f"s{seed}"])
         if len(name) > LONGEST:
             raise ValueError(f"grid: {name:.40}… has {len(name)} characters: choose shorter names")
         return Cell(
@@ -81,6 +95,7 @@ class Grid(Keys):
             resolution=self.data[spec.data].resolution,
             **known,
             guidance=guidance,
+            task=asked,
             seed=seed,
             samples=entry.samples,
         )

@@ -11,6 +11,7 @@ from benchmark.config.checks import (
     LEAST_IMAGES,
     known,
 )
+from benchmark.config.tasks import Task
 from benchmark.core.reserved import COLUMNS
 from benchmark.core.strict_model import (
     MOST_IMAGES,
@@ -210,6 +211,10 @@ class Entry(StrictModel):
         "y(no class) + w (y(class) - y(no class)). 0: without classes; 1, or left out: as the "
         "network says",
     )
+    task: Listed[Task] = Field(
+        default=[],
+        description="What is asked about held-out images, in place of images out of nothing",
+    )
     samples: int = Field(ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell")
     shard: int | None = Field(
         default=None,
@@ -230,6 +235,11 @@ class Entry(StrictModel):
     def scales(self) -> list[float | None]:
         """The scales of guidance; None where none is stated."""
         return [*self.guidance] or [None]
+
+    @property
+    def tasks(self) -> list[Task | None]:
+        """The tasks; None: the images are made out of nothing."""
+        return [*self.task] or [None]
 
 
 class Evaluation(StrictModel):

@@ -1,11 +1,12 @@
 """Names that a config must not use, because every run has tables and columns of these names."""
 
 # Names of tables.
-TABLES = ("best-by-budget", "classes", "findings", "neighbours", "stages", "verdicts")
+TABLES = ("answers", "best-by-budget", "classes", "findings", "neighbours", "stages", "verdicts")
 # Names of columns: no metric may have one of them.
 COLUMNS = frozenset(
     [
         "alike",
+        "answers",
         "batch",
         "budget",
         "cell",
@@ -18,6 +19,7 @@ COLUMNS = frozenset(
         "images_per_second",
         "label",
         "letters",
+        "method",
         "model",
         "network_evaluations",
         "over_seeds",
@@ -38,6 +40,7 @@ COLUMNS = frozenset(
         "seconds_per_step",
         "seed",
         "steps",
+        "task",
         "threads",
         "time",
         "train_busy",

@@ -16,6 +16,7 @@ from benchmark.models.choices import Choice
 from benchmark.records.contention import Contention, busiest
 from benchmark.records.provenance import JobRun, Provenance
 from benchmark.records.sections import (
+    Answered,
     AskedClasses,
     ClassFigures,
     Embedded,
@@ -34,7 +35,7 @@ from benchmark.storage.run_files import open_run
 
 SCHEMA_VERSION = 4
 
-Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval"]
+Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval", "answers"]
 
 _AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
 
@@ -66,6 +67,16 @@ class Sampling(NamedTuple):
     steps: int
 
 
+class CellTask(StrictModel):
+    """What a cell was asked about held-out images, and how it was answered."""
+
+    label: Name = Field(description="Its part of the id of the cell")
+    question: Name = Field(description="Name of the operator, with its main option")
+    operator: dict[str, Any] = Field(description="What was given of the images")
+    method: dict[str, Any] = Field(description="How it was answered")
+    answers: Count = Field(description="Answers to each question, one behind the other")
+
+
 class Cell(StrictModel):
     """One point of the grid: what was sampled, from which model, how.
 
@@ -88,6 +99,9 @@ class Cell(StrictModel):
     steps: int | None = None
     guidance: float | None = Field(
         default=None, description="Scale of the guidance by class; null: none is stated"
+    )
+    task: CellTask | None = Field(
+        default=None, description="What was asked about held-out images; null: nothing"
     )
     seed: int
     samples: int
@@ -192,6 +206,7 @@ class Record(StrictModel):
     embedding: Embedded | None = Field(default=None, description="Section of features")
     judged: JudgedAgainst | None = Field(default=None, description="Section of metrics")
     retrieved: Retrieved | None = Field(default=None, description="Section of a retrieval")
+    answered: Answered | None = Field(default=None, description="Section of answers")
     shard_identity: ShardIdentity | None = Field(
         default=None, description="What identifies a shard"
     )
@@ -226,7 +241,7 @@ class Record(StrictModel):
             raise ValueError(f"cell, control: a {self.kind} record has one of these keys")
         if self.kind == "metrics" and self.protocol is None:
             raise ValueError("protocol: this key is missing")
-        if self.kind == "sample" and self.cell is None:
+        if self.kind in ("sample", "answers") and self.cell is None:
             raise ValueError("cell: this key is missing")
         if self.cell is not None and self.cell.id != self.id:
             raise ValueError(f"id: {self.id} is not that of its cell, {self.cell.id}")

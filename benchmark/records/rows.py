@@ -36,6 +36,7 @@ class Row:
     sample: Record | None = None
     metrics: Record | None = None
     retrieval: Record | None = None
+    answers: Record | None = None
 
     @property
     def protocol(self) -> Protocol | None:
@@ -107,7 +108,7 @@ def collect(records: Iterable[Record]) -> list[Row]:
     by_kind = by_kind.reindex(columns=get_args(Kind)).astype(object)
     rows = (
         _subjects(found["record"])
-        .join(by_kind[["sample", "metrics", "retrieval"]], on="id")
+        .join(by_kind[["sample", "metrics", "retrieval", "answers"]], on="id")
         .join(by_kind["train"].rename("training"), on="trained_as")
         .join(by_kind["data"], on="dataset")
     )[[field.name for field in fields(Row)]]
@@ -131,6 +132,11 @@ def _subjects(records: Iterable[Record]) -> pd.DataFrame:
     ]
     columns = ["id", "dataset", "cell", "control", "trained_as"]
     return pd.DataFrame(lines, columns=columns, dtype=object)
+
+
+def untasked(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows without those of cells that answer questions about images."""
+    return [row for row in rows if not (row.cell and row.cell.task)]
 
 
 def table_names(rows: Iterable[Row]) -> list[str]:
@@ -233,7 +239,8 @@ def name_of(cell: Cell) -> str:
     schedule, sampler, steps = cell.sampling
     named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
     scale = "" if cell.guidance is None else f" w = {cell.guidance:g}"
-    return f"{cell.family} {schedule}{named} {steps}{scale}"
+    asked = f", {cell.task.label}" if cell.task else ""
+    return f"{cell.family} {schedule}{named} {steps}{scale}{asked}"
 
 
 def title_of(cell: Cell) -> str:
@@ -268,5 +275,6 @@ def _order(cell: Cell) -> tuple[object, ...]:
         cell.sampler or "",
         cell.steps or 0,
         -1 if cell.guidance is None else cell.guidance,
+        cell.task.label if cell.task else "",
         cell.seed,
     )

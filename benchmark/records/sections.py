@@ -125,6 +125,16 @@ class Retrieved(StrictModel):
     )
 
 
+class Answered(StrictModel):
+    """Answers to questions about held-out images, beside answers of known quality."""
+
+    dataset: Name
+    questions: Count
+    controls: dict[Name, dict[str, Value]] = Field(
+        description="The values of images that no network made: the ceiling and the floors"
+    )
+
+
 class ShardIdentity(StrictModel):
     """What all shards of a cell must have in common, besides the config."""
 

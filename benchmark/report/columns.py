@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from benchmark.records.record import (
     SIZED,
+    Cell,
     Record,
 )
 from benchmark.records.rows import (
@@ -31,14 +33,20 @@ IDENTITY = [
 ]
 
 GUIDANCE = Column("guidance", "w")  # of tables with cells that state it
+TASK = [  # of tables with cells that have one
+    Column("task", "task", number=False),
+    Column("method", "method", number=False),
+    Column("answers", "answers"),
+]
 
 
 def identity(rows: Iterable[Row]) -> list[Column]:
     """Return the columns that identify these rows."""
-    if all(row.cell is None or row.cell.guidance is None for row in rows):
-        return IDENTITY
+    cells = [row.cell for row in rows if row.cell]
+    more = [GUIDANCE] if any(cell.guidance is not None for cell in cells) else []
+    more += TASK if any(cell.task for cell in cells) else []
     place = [column.key for column in IDENTITY].index("steps") + 1
-    return [*IDENTITY[:place], GUIDANCE, *IDENTITY[place:]]
+    return [*IDENTITY[:place], *more, *IDENTITY[place:]]
 
 
 def identity_entries(row: Row, label: str, record: Record | None) -> dict[str, TableEntry]:
@@ -46,8 +54,25 @@ def identity_entries(row: Row, label: str, record: Record | None) -> dict[str, T
     n_fake = record.protocol.n_fake if record and record.protocol else None
     if row.cell is None:
         return {"label": label, "dataset": row.dataset, "samples": n_fake}
-    cell = row.cell.model_dump(exclude={"id", "table"})
+    cell = row.cell.model_dump(exclude={"id", "table", "task"}) | task_entries(row.cell)
     return {"cell": row.cell.id, "label": label, **cell}
+
+
+def task_entries(cell: Cell) -> dict[str, TableEntry]:
+    """Return the entries of the columns `TASK`; a cell that was asked nothing has none."""
+    if cell.task is None:
+        return {}
+    return {
+        "task": cell.task.question,
+        "method": _options(cell.task.method),
+        "answers": cell.task.answers,
+    }
+
+
+def _options(method: dict[str, Any]) -> str:
+    """Return the name of a method, and its options as they were."""
+    told = [f"{key} {value}" for key, value in method.items() if key != "kind"]
+    return f"{method['kind']} ({', '.join(told)})" if told else str(method["kind"])
 
 
 def row_labels(rows: Iterable[Row]) -> Callable[[Row], str]:

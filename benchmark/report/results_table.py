@@ -85,7 +85,7 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
             **identity_entries(row, label(row), row.metrics),
             **named_values(row.metrics),
             **beside_it,
-            **_costs(row),
+            **costs(row),
             **({f"report_{k}": v for k, v in vars(figures).items()} if figures else {}),
         }
         for row, beside_it, figures in zip(mine, distances, matched, strict=True)
@@ -128,11 +128,12 @@ def marked(row: Row, value: Value, n: int) -> TableEntry:
     return Marked(value, FEW) if n < (row.few or 0) else value
 
 
-def _costs(row: Row) -> dict[str, TableEntry]:
-    costs: dict[str, TableEntry] = {}
+def costs(row: Row) -> dict[str, TableEntry]:
+    """Return the entries of the columns `COSTS`, where they are known."""
+    found: dict[str, TableEntry] = {}
     if row.training and "train_seconds" in row.training.values:
         minutes = Value(value=row.training.values["train_seconds"].value / 60)
-        costs |= {
+        found |= {
             "train_minutes": _timed(minutes, row.training),
             "seconds_per_step": _timed(seconds_per_step(row.training), row.training),
             "train_busy": _busy(row.training),
@@ -140,7 +141,7 @@ def _costs(row: Row) -> dict[str, TableEntry]:
     if row.sample and row.sample.timing and row.seconds:
         timing, machine = row.sample.timing, row.sample.provenance
         evaluations = timing.network_evaluations  # a mean, if the solver is adaptive
-        costs |= {
+        found |= {
             "sample_seconds": _timed(Value(value=timing.seconds), row.sample),
             "seconds_per_image": _timed(row.seconds, row.sample),
             "images_per_second": _timed(inverse(row.seconds), row.sample),
@@ -150,7 +151,7 @@ def _costs(row: Row) -> dict[str, TableEntry]:
             "threads": machine.threads,
             "device": machine.gpu or "CPU",
         }
-    return costs
+    return found
 
 
 def _timed(value: Value | None, record: Record) -> TableEntry:

@@ -11,7 +11,7 @@ from benchmark.core.closure import TEMPLATES
 from benchmark.core.reserved import TABLES
 from benchmark.records.published import Key, Published, read_published
 from benchmark.records.record import Record, read_records
-from benchmark.records.rows import Row, collect
+from benchmark.records.rows import Row, collect, untasked
 from benchmark.report import style
 from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET
 from benchmark.report.claims import Claims, read_claims
@@ -22,6 +22,7 @@ from benchmark.report.measures import Verdict
 from benchmark.report.saving import page_svg
 from benchmark.report.site_pictures import (
     Pictures,
+    answers_of,
     grids_of,
     movies_of,
     neighbours_of,
@@ -70,6 +71,7 @@ def write_site(
         movies=movies_of(pictures, rows, cell),
         video=video,
         neighbours=neighbours_of(pictures, rows),
+        answers=answers_of(pictures, rows),
         provenance=_provenance(records),
         sources=_sources(records),
         **_tables(records, rows, published, read_claims(claims)),
@@ -91,7 +93,7 @@ def _tables(
     records: Sequence[Record], rows: Sequence[Row], published: dict[Key, Published], claims: Claims
 ) -> dict[str, object]:
     """Return what the page shows of the tables and the verdicts, by the names in its template."""
-    judged = judge(claims, rows)
+    judged = judge(claims, untasked(rows))
     tables = {table.name: table for table in all_tables(records, published, claims)}
     return {
         "counts": [(v, sum(claim.verdict is v for claim in judged)) for v in Verdict],
@@ -100,6 +102,7 @@ def _tables(
         "best_by_budget": _shown(tables.get(BEST_BY_BUDGET)),
         "classes": _shown(tables.get(CLASSES)),
         "neighbours_table": _shown(tables.get("neighbours")),
+        "answers_table": _shown(tables.get("answers")),
         "stages": shown_table(tables["stages"]),
         "findings": shown_table(tables["findings"]),
     }

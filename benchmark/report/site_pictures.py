@@ -148,6 +148,16 @@ def neighbours_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
     ]
 
 
+def answers_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
+    """Return the panels of questions and answers, one for each cell with a task."""
+    cells = [row.cell for row in rows if row.cell and row.cell.task]
+    return [
+        _picture(pictures, pictures.at.answers(cell.id), title_of(cell), _drawn(cell))
+        for cell in cells
+        if pictures.has(pictures.at.answers(cell.id))
+    ]
+
+
 def _subject(row: Row) -> str:
     assert row.retrieval
     return row.retrieval.id

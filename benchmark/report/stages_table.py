@@ -21,6 +21,7 @@ _STAGES: dict[Kind, str] = {
     "features": "features",
     "metrics": "evaluate",
     "retrieval": "retrieve",
+    "answers": "answers",
 }
 
 STAGE = [

@@ -13,7 +13,8 @@ from benchmark.records.record import (
     Record,
     read_records,
 )
-from benchmark.records.rows import collect, table_names
+from benchmark.records.rows import collect, table_names, untasked
+from benchmark.report.answers_table import answers_table
 from benchmark.report.best_by_budget import best_by_budget_table, compares_samplers
 from benchmark.report.claims import Claims, read_claims
 from benchmark.report.classes_table import classes_table, has_classes
@@ -54,7 +55,7 @@ def all_tables(
 ) -> list[Table]:
     """Return all tables: of verdicts, results, best samplers, neighbours, stages and findings."""
     rows = collect(records)
-    judged = judge(claims, rows)
+    judged = judge(claims, untasked(rows))
     tables = [verdicts_table(judged, published)]
     tables += [results_table(name, rows, published) for name in table_names(rows)]
     if compares_samplers(row.cell for row in rows if row.cell):
@@ -63,6 +64,8 @@ def all_tables(
         tables.append(classes_table(rows))
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
+    if any(row.answers for row in rows):
+        tables.append(answers_table(rows))
     return [*tables, stages_table(records), findings_table(judged)]
 
 

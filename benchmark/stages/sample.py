@@ -38,6 +38,7 @@ from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, us
 from benchmark.runtime.machine_state import gpu_state, monitor_machine
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import to_uint8
+from benchmark.runtime.questions import Questions
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import CACHE, Run
 from benchmark.storage.pictures import CHAIN_FRAMES, write_pictures
@@ -144,6 +145,8 @@ class CellSampling:
         self.network = network
         self.guidance = 1.0 if job.cell.guidance is None else job.cell.guidance
         self.classes, self.none = asked_classes(job, run, loaded)
+        network.requires_grad_(job.task is None)  # of a task, gradients are for the images alone
+        self.questions = Questions.of(job.task, run.data(job.cell.dataset)) if job.task else None
         self.sampler = job.sampler
         self.timesteps = self.sampler.plan(self.process, job.cell.sampling.steps)
         loaded.check_sampler(self.sampler, self.timesteps)
@@ -235,7 +238,15 @@ class CellSampling:
                 self.chain(i, t, x_t, x0_hat)
 
         with arithmetic(self.precision, self.device):
-            x_0 = self.sampler.sample(self.model, self.process, x_T, timesteps, noise, callback)
+            if self.questions is None:
+                x_0 = self.sampler.sample(self.model, self.process, x_T, timesteps, noise, callback)
+            else:
+                model, finish = self.questions.steered(
+                    self.model, self.process, indices, timesteps, noise, self.device
+                )
+                x_0 = finish(
+                    self.sampler.sample(model, self.process, x_T, timesteps, noise, callback)
+                )
         return self.process.decode(x_0)
 
     def _check_finite(self, x_0: Tensor, indices: Sequence[int]) -> None:

@@ -100,6 +100,14 @@ class Run:
         """Picture of samples beside their nearest training images."""
         return self.root / "neighbours" / f"{name}.png"
 
+    def answers(self, cell: str) -> Path:
+        """Picture of what was given, some answers of a cell, and the truth."""
+        return self.root / "answers" / f"{cell}.png"
+
+    def given(self, cell: str) -> Path:
+        """What was given of each image that a cell was asked about, as images: uint8, Q×H×W×C."""
+        return self.root / "samples" / cell / "given.npy"
+
     def tables(self, table: str) -> list[Path]:
         """One table in every format."""
         return [self.root / "tables" / f"{table}.{suffix}" for suffix in TABLE_FORMATS]

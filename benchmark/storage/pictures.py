@@ -60,6 +60,20 @@ def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:
     return Image.fromarray(sheet)
 
 
+def save_answers(images: NDArray[np.uint8], path: Path) -> None:
+    """Write what was given, the answers and the truth, uint8 Q×(2 + answers)×H×W×C, as PNG.
+
+    Each question is a row; a wider gap stands beside what is given, and beside the truth.
+    """
+    sheets = [
+        np.asarray(contact_sheet(part.reshape(-1, *part.shape[2:]), part.shape[1]))
+        for part in (images[:, :1], images[:, 1:-1], images[:, -1:])
+    ]
+    gap = np.full((len(sheets[0]), 3 * _GAP, 3), 255, np.uint8)
+    row = [sheets[0], gap, sheets[1], gap, sheets[2]]
+    save_png(Image.fromarray(np.concatenate(row, axis=1)), path)
+
+
 def save_movie(frames: NDArray[np.uint8], path: Path) -> None:
     """Write frames of several images, uint8 frames×n×H×W×C, as PNG: a row for each frame."""
     rows = [np.concatenate(list(images), axis=1) for images in in_colour(frames)]

@@ -64,9 +64,13 @@ def _described(place: str, value: Schema, definitions: dict[str, Schema]) -> Ite
     mapping = value["discriminator"]["mapping"]
     yield f"## `{place}`"
     yield f"`{name}` says which of these it is: {', '.join(f'`{each}`' for each in mapping)}."
+    inner: dict[str, Schema] = {}  # keys of parts, of which some choose parts themselves
     for each, link in mapping.items():
+        part = _resolved({"$ref": link}, definitions)
+        inner |= part["properties"]
         yield f"### `{name}: {each}`"
-        yield from _keys(_resolved({"$ref": link}, definitions), definitions, without=name)
+        yield from _keys(part, definitions, without=name)
+    yield from _choices(place, {"properties": inner}, definitions)
 
 
 def _choices(place: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:
@@ -74,8 +78,10 @@ def _choices(place: str, value: Schema, definitions: dict[str, Schema]) -> Itera
     for key, inner in value["properties"].items():
         for item in _alternatives(_resolved(inner, definitions), definitions):
             found = next(iter(item.get("patternProperties", {}).values()), item)
+            more = ".NAME" if found is not item else ""
+            if "discriminator" in item.get("items", {}):
+                found, more = item["items"], "[…]"
             if "discriminator" in found:
-                more = ".NAME" if found is not item else ""
                 yield from _described(f"{place}.{key}{more}", found, definitions)
 
 

@@ -227,12 +227,14 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
     sampler = config.sampler(name)
     row = CostRow(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
     each = passes(cell.guidance)
+    channels, side = config.data[cell.dataset].channels, cell.resolution
+    asked = (config.task(cell.id), (channels, side, side)) if cell.task else ()
     try:
         found = architecture(config, cell, run)
-        count, exact = evaluations(found.schedule.process(), sampler, steps)
+        count, exact = evaluations(found.schedule.process(), sampler, steps, *asked)
     except BenchmarkError as error:
         process = config.schedule_of(cell.model, schedule).process()
-        count, exact = evaluations(process, sampler, steps)
+        count, exact = evaluations(process, sampler, steps, *asked)
         return dataclasses.replace(row, evaluations=each * count, exact=exact, unknown=str(error))
     row = dataclasses.replace(row, evaluations=each * count, exact=exact, origin=found.origin)
     return _priced(row, lambda: meter.sampling(found, cell.resolution, config.sampling_batch))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,26 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.objective import objective
 from benchmark.diffusion.processes.base import Prediction, Process
+from benchmark.diffusion.question import Question
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.description import Architecture
 from benchmark.runtime.device import seeded, synchronise
 from benchmark.stages.trainer import Trainer, TrainingSet
 
+if TYPE_CHECKING:
+    from benchmark.config.tasks import Task
+    from benchmark.diffusion.samplers.base import Model
+
 LEAST_SECONDS = 1.0  # for which a network is timed at least; no batch should take longer
 
 
-def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bool]:
+def evaluations(
+    process: Process,
+    sampler: Sampler,
+    steps: int,
+    task: Task | None = None,
+    shape: tuple[int, int, int] = (3, 2, 2),
+) -> tuple[int, bool]:
     """Return the network evaluations per image, and whether every network takes as many.
 
     They are counted on two networks whose output is 0. As a prediction of v, that is exact for
@@ -39,8 +50,12 @@ def evaluations(process: Process, sampler: Sampler, steps: int) -> tuple[int, bo
         process: the process that is sampled.
         sampler: the sampler.
         steps: its number of steps.
+        task: what is asked about images, where gradients count too; None: nothing.
+        shape: that of an image, C×H×W, on which a task may depend.
     """
-    normal, point = (_count(process, sampler, steps, prediction) for prediction in ("v", "x0"))
+    normal, point = (
+        _count(process, sampler, steps, prediction, task, shape) for prediction in ("v", "x0")
+    )
     return normal, normal == point
 
 
@@ -195,19 +210,30 @@ class _Zero(nn.Module):
     """A network whose output is 0."""
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        return torch.zeros_like(x)
+        return 0 * x  # of which gradients can be asked
 
 
-def _count(process: Process, sampler: Sampler, steps: int, prediction: Prediction) -> int:
+def _count(
+    process: Process,
+    sampler: Sampler,
+    steps: int,
+    prediction: Prediction,
+    task: Task | None,
+    shape: tuple[int, int, int],
+) -> int:
     """Return the evaluations that a sampler takes for one image of a network whose output is 0."""
     generator = torch.Generator().manual_seed(0)
 
     def noise() -> Tensor:
-        return torch.randn((1, 3, 2, 2), generator=generator)
+        return torch.randn((1, *shape), generator=generator)
 
     model = Denoiser(_Zero(), process, prediction)
     times = sampler.plan(process, steps)
-    sampler.sample(model, process, process.prior(noise()), times, noise)
+    steered: Model = model
+    if task is not None:
+        question = Question.of(task, task.forward(torch.zeros(1, *shape)), process)
+        steered = task.method.steer(model, process, question, times, noise)
+    sampler.sample(steered, process, process.prior(noise()), times, noise)
     return model.evaluations
 
 

@@ -36,7 +36,9 @@ NAMES = {
     "train": "DDPM-linear",
     **dict.fromkeys(("tables", "plots", "site", "comparison"), ""),
 }
-SMOKE_JOBS = [(rule, NAMES.get(rule, CELL)) for rule in BUILDERS if rule != "gather"]
+SMOKE_JOBS = [
+    (rule, NAMES.get(rule, CELL)) for rule in BUILDERS if rule not in ("gather", "answers")
+]
 MINE = """
 from mine_parts import layer
 

@@ -3,10 +3,12 @@
 from benchmark.core.reserved import COLUMNS
 from benchmark.records.rows import TIME, TRAINING
 from benchmark.report.best_by_budget import BUDGET
-from benchmark.report.columns import GUIDANCE, IDENTITY
+from benchmark.report.columns import GUIDANCE, IDENTITY, TASK
 from benchmark.report.results_table import COSTS, DISTANCES, REPORT
 
 
 def test_all_columns_of_the_tables_are_reserved() -> None:
-    used = {column.key for column in [*IDENTITY, GUIDANCE, *DISTANCES, *COSTS, *REPORT, *BUDGET]}
+    used = {
+        column.key for column in [*IDENTITY, GUIDANCE, *TASK, *DISTANCES, *COSTS, *REPORT, *BUDGET]
+    }
     assert used | {TIME, TRAINING} == COLUMNS

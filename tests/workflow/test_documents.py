@@ -30,6 +30,7 @@ PYTHON = shlex.quote(sys.executable)
 SMALLER = [
     ("config/report.yaml", "smoke.yaml"),
     ("config/samplers.yaml", "smoke.yaml"),
+    ("config/steer.yaml", "smoke.yaml"),
     ("mine.yaml", "smoke.yaml"),
     ("config FILE", "config smoke.yaml"),
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),
@@ -56,6 +57,7 @@ ELSEWHERE = {
     "snakemake --unlock": "with a killed run",
     "python -m pytorch_fid": "of another project",
     "python -m benchmark export": "by test_workflow.py, of a named training",
+    "uv run python tests/unit/posteriors.py": "takes minutes; what it computes, by test_methods.py",
     "python -m benchmark VERB ...": "any of the others",
     "python -m benchmark speed": "part by part",
     "uv run --group peers python -m benchmark speed": "part by part",

@@ -127,6 +127,7 @@ if workflow.is_main_process:
     os.environ[MODULES] = os.pathsep.join(folders)
 
 SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
+ASKED = [cell.id for cell in CONFIG.cells if cell.task]
 
 # How many images of a cell each job samples and embeds; None: one job does all. This follows from
 # records that jobs write again, so jobs on other machines are told what was planned at the start.
@@ -268,6 +269,13 @@ def weights_of(cell):
 def labels_for(cell):
     """The file that tells how frequent classes are, of which samples are asked, if there are any."""
     return RUN.manifest(cell.dataset) if CONFIG.data[cell.dataset].classes() else []
+
+
+def questions_of(cell):
+    """The files of the images about which a cell is asked, if it has a task."""
+    if cell.id not in ASKED:
+        return []
+    return [RUN.images(cell.dataset), RUN.manifest(cell.dataset)]
 
 
 def controls_of(dataset):

@@ -115,3 +115,29 @@ rule retrieve_controls:
         job=lambda w: job("retrieve", CONFIG.controls_of(w.dataset)),
     shell:
         command(f"retrieve $BENCHMARK_CONFIG {ALL_CONTROLS}-{{wildcards.dataset}}")
+
+
+rule answers:
+    input:
+        features=lambda w: features_of(CONFIG.cell(w.cell).dataset, w.cell),
+        images=lambda w: [RUN.images(CONFIG.cell(w.cell).dataset), RUN.samples(w.cell)],
+        manifest=lambda w: RUN.manifest(CONFIG.cell(w.cell).dataset),
+    output:
+        record=RUN.record("answers", "{cell}"),
+        given=RUN.given("{cell}"),
+        panel=report(
+            RUN.answers("{cell}"),
+            category="Inverse problems",
+            caption="../report/answers.rst",
+            labels={"images": "{cell}"},
+        ),
+    log:
+        RUN.log("answers", "{cell}"),
+    wildcard_constraints:
+        cell=one_of(ASKED),
+    conda:
+        ENVIRONMENT
+    params:
+        job=lambda w: job("answers", w.cell),
+    shell:
+        command("answers $BENCHMARK_CONFIG {wildcards.cell}")

@@ -8,9 +8,11 @@ RECORDS = [
     *(RUN.record("features", name) for name in [*DATASETS, *CELLS, *MADE]),
     *(RUN.record("metrics", name) for name in CONFIG.subjects),
     *(RUN.record("retrieval", name) for name in RETRIEVED),
+    *(RUN.record("answers", name) for name in ASKED),
 ]
 UNMADE = {
     *([] if RETRIEVED else ["neighbours"]),
+    *([] if ASKED else ["answers"]),
     *([] if compares_samplers(CONFIG.cells) else [BEST_BY_BUDGET]),
     *([] if any(CONFIG.is_told(cell.model) for cell in CONFIG.cells) else [CLASSES]),
 }
@@ -120,6 +122,7 @@ rule site:
             *(RUN.grid(name) for name in CELLS),
             *(RUN.movie(name) for name in SAMPLED),
             *PANELS,
+            *(RUN.answers(name) for name in ASKED),
         ],
     output:
         report(RUN.site, category="Page", caption="../report/site.rst"),

@@ -3,6 +3,7 @@ rule sample:
     input:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
         labels=lambda w: labels_for(CONFIG.cell(w.cell)),
+        questions=lambda w: questions_of(CONFIG.cell(w.cell)),
     output:
         samples=RUN.samples("{cell}"),
         grid=report(

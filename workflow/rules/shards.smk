@@ -6,6 +6,7 @@ rule sample_shard:
     input:
         weights=lambda w: weights_of(CONFIG.cell(w.cell)),
         labels=lambda w: labels_for(CONFIG.cell(w.cell)),
+        questions=lambda w: questions_of(CONFIG.cell(w.cell)),
     output:
         temp(directory(RUN.shard("sample", "{cell}", "{part}").root)),
     log:

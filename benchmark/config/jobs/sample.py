@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config.jobs.base import Computing, Files, RecordedJob
+from benchmark.config.jobs.base import Computing, Files, RecordedJob, data_spec
+from benchmark.config.tasks import modules_of
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.train import TrainJob
     from benchmark.config.jobs.weights import ReadyWeights
+    from benchmark.config.tasks import Task
+    from benchmark.data.sources.base import Source
     from benchmark.diffusion.samplers import Sampler
     from benchmark.diffusion.schedules import Schedule
     from benchmark.records.record import Cell
@@ -32,6 +35,8 @@ class SampleJob(RecordedJob):
             say.
         computing: how the network computes.
         channels: number of channels of the images.
+        task: what is asked about held-out images; None: nothing.
+        source: source of these images.
         shard: number of images of each shard, on which the images do not depend; None: one job
             samples all images.
     """
@@ -46,6 +51,8 @@ class SampleJob(RecordedJob):
     clip: bool | None
     computing: Computing
     channels: int
+    task: Task | None = None
+    source: Source
     shard: int | None
 
     def array(self, run: Run) -> Path:
@@ -64,6 +71,7 @@ class SampleJob(RecordedJob):
             **({} if self.cell.guidance is None else {"guidance": self.cell.guidance}),
             **self.computing.spec(),
             **self._weights_spec(),
+            **self._task_spec(),
         }
 
     def _weights_spec(self) -> dict[str, Any]:
@@ -75,6 +83,13 @@ class SampleJob(RecordedJob):
             "schedule": self.schedule.model_dump(mode="json"),
             "resolution": self.cell.resolution,
         }
+
+    def _task_spec(self) -> dict[str, Any]:
+        """Return what is asked, and about which images; nothing for images out of nothing."""
+        asked = self.cell.task
+        if asked is None:
+            return {}
+        return {"task": asked.model_dump(mode="json"), "asked_about": data_spec(self.source)}
 
     def modules(self) -> list[str]:
         """Return the stage, the sampler, the schedule, and the modules of the network."""
@@ -88,6 +103,7 @@ class SampleJob(RecordedJob):
             type(self.sampler).__module__,
             *network,
             type(self.schedule).__module__,
+            *modules_of(self.task),
         ]
 
     def files(self) -> Files | None:

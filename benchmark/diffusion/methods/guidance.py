@@ -61,6 +61,7 @@ def _guided(model: Denoiser, direction: Direction, x: Tensor, t: float) -> Estim
     # In inference mode, in which samplers run, no gradient can be had.
     with torch.inference_mode(False), torch.enable_grad():
         leaf = x.clone().requires_grad_()
+        before = model.evaluations
         estimate = model(leaf, t)
         x0 = estimate.x0
         alpha, sigma = float(estimate.alpha), float(estimate.sigma)
@@ -68,7 +69,7 @@ def _guided(model: Denoiser, direction: Direction, x: Tensor, t: float) -> Estim
         if factor:
             (gradient,) = torch.autograd.grad(x0, leaf, shift)
             shift = factor * gradient
-            model.evaluations += len(x)
+            model.evaluations += model.evaluations - before  # as long as the forward pass
     moved = estimate_from("x0", x0.detach() + shift, x, alpha, sigma)
     if estimate.variance is not None:
         moved.variance = estimate.variance.detach()

@@ -73,6 +73,10 @@ class Operator(StrictModel):
         y = self.forward(images)
         return y + self.noise * self.noise_from(z) if self.noise else y
 
+    def shown(self, y: Tensor) -> Tensor:
+        """Return an image that shows what is given, B×C×H×W."""
+        return self.pseudo_inverse(y)
+
     def check(self, resolution: int, channels: int) -> None:
         """Refuse images for which the operator is not defined.
 

@@ -54,6 +54,10 @@ class Deblur(Operator):
         """Return z: what is given has the shape of images."""
         return z
 
+    def shown(self, y: Tensor) -> Tensor:
+        """Return y, the blurred image, whose noise A⁺ would amplify."""
+        return y
+
     def _gain(self, x: Tensor) -> Tensor:
         return _gain(self.width, x.shape[-2], x.shape[-1], x.device, x.dtype)
 
