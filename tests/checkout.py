@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
+# What other processes may be writing just now, and rename once it is whole.
+UNFINISHED = shutil.ignore_patterns("*.pyc.*")
+
+
+def copy(part: str, folder: Path) -> None:
+    """Copy a file or a folder of the project, with its compiled modules, into a folder."""
+    source = PROJECT / part
+    if source.is_dir():
+        shutil.copytree(source, folder / part, ignore=UNFINISHED)
+    else:
+        shutil.copy(source, folder / part)
 
 
 def lay_out(folder: Path) -> Path:
     """Copy what a workflow needs into an existing folder; return it."""
     for part in PARTS:
-        source = PROJECT / part
-        copy: Callable[[Path, Path], object] = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / part)
+        copy(part, folder)
     return folder

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,11 @@ from benchmark.storage.paths import Run
 # On a machine that is shared, the time that an example takes says nothing about the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+# Tests start many programs, and a run of tests many processes: all keep what they compile, whatever
+# the environment says, so that it is compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell lets background processes ignore Ctrl-C; the programs that tests start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -138,10 +146,21 @@ def found() -> Callable[[Run], dict[str, Any]]:
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package, whose code is hashed in place of this checkout's."""
-    shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=shutil.ignore_patterns("zoo"))
+    left_out = shutil.ignore_patterns("zoo", "__pycache__")
+    shutil.copytree(HOME / PACKAGE, tmp_path / PACKAGE, ignore=left_out)
     monkeypatch.setattr(closure, "HOME", tmp_path)
     monkeypatch.setattr(closure, "TEMPLATES", tmp_path / PACKAGE / "report" / "templates")
     return tmp_path / PACKAGE
+
+
+@pytest.fixture
+def same_files(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copy `scratch`, in which a test adds and removes no file: each is searched for once."""
+    search = functools.cache(closure.source_file)
+    monkeypatch.setattr(
+        closure, "source_file", lambda module, folders: search(module, tuple(folders))
+    )
+    return scratch
 
 
 @pytest.fixture

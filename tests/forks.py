@@ -30,6 +30,11 @@ SNAKEMAKE = (
     *("snakemake.cli", "snakemake.report.html_reporter", "requests", "smart_open"),
     *("pydantic", "pandas", "psutil", "PIL.Image", "safetensors", "imageio_ffmpeg", "statistics"),
 )
+# What the stages of a run import of them; torch._dynamo is part of every optimiser.
+STAGES = (
+    *("torch", "torch._dynamo", "pydantic", "pandas", "psutil", "typer.rich_utils", "PIL.Image"),
+    *("safetensors.torch", "imageio_ffmpeg", "scipy.linalg", "scipy.special", "scipy.ndimage"),
+)
 # Of this project too.
 BENCHMARK = (
     *("benchmark.cli.app", "benchmark.config.loading", "benchmark.config.needs"),

@@ -5,24 +5,26 @@
     scratch.add("benchmark/diffusion/samplers/mine.py", MINE)
     scratch.command("sample", "own.yaml", CELL)
 
-Everything runs in programs of its own, which import the copy and not this checkout.
+Everything runs in programs of its own, which import the copy and not this checkout. They are forks
+of a process that has imported torch and other people's libraries.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import forks
 import yaml
 from checkout import lay_out
 
 Job = tuple[str, str]  # a rule of the workflow, and the name of what it makes
 
+# A program that prints the hashes of code.
+PROGRAM = "print_code"
 CODE = """
 import json, sys
 from pathlib import Path
@@ -38,6 +40,7 @@ class Scratch:
 
     def __init__(self, folder: Path) -> None:
         self.folder = lay_out(folder)
+        (self.folder / f"{PROGRAM}.py").write_text(CODE)
 
     def config(self, name: str, content: dict[str, Any]) -> str:
         """Write a config; return its name."""
@@ -56,21 +59,15 @@ class Scratch:
 
     def command(self, *arguments: str) -> str:
         """Run a command of the program; return what it prints."""
-        return self._python("-m", "benchmark", *arguments)
+        return self._run("benchmark", *arguments)
 
     def code(self, config: str, jobs: Sequence[Job]) -> dict[Job, str]:
         """Return the hash of all code on which each of these jobs depends."""
-        found = self._python("-c", CODE, config, json.dumps(list(jobs)))
+        found = self._run(PROGRAM, config, json.dumps(list(jobs)))
         return dict(zip(jobs, json.loads(found), strict=True))
 
-    def _python(self, *arguments: str) -> str:
+    def _run(self, program: str, *arguments: str) -> str:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
+        done = forks.run(forks.STAGES, program, arguments, self.folder, environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import FIGURES, JOBS, SMOKE, succeed
+from harness import FIGURES, JOBS, succeed, warm_processes
 
 from benchmark.runtime import warm as server
 
@@ -47,13 +47,8 @@ def connections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def warm(connections: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes that have imported what jobs need, as in a run of the workflow."""
     os.environ.update(server.ONE_THREAD)
-    processes = server.start(SMOKE)
-    yield processes
-    del os.environ[server.FOLDER]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait()
+    with warm_processes() as processes:
+        yield processes
 
 
 @pytest.fixture

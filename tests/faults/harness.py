@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchmark.config.loading import load_config
+from benchmark.runtime import warm
 from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
@@ -35,6 +36,18 @@ JOBS = [
 FIGURES = ("tables", "plots", "site")
 # Parts of a record that differ from run to run, or that describe the machine.
 OF_TIME = {"provenance", "timing", "step_laps", "contention"}
+
+
+@contextmanager
+def warm_processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Warm processes with this process's environment; they do the jobs that begin meanwhile."""
+    processes = warm.start(SMOKE)
+    yield processes
+    del os.environ[warm.FOLDER]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
 
 
 def command(results: Path, verb: str, name: str = "") -> list[str]:

@@ -82,13 +82,13 @@ def edited(config: Config, file: Path, before: dict[tuple[str, str], str]) -> se
 
 
 def test_an_edited_module_changes_exactly_the_jobs_that_reach_it(
-    scratch: Path, smoke: Config
+    same_files: Path, smoke: Config
 ) -> None:
     reached = {job: code_by_module(smoke.job(*job)) for job in SMOKE_JOBS}
     assert set().union(*reached.values()) & STOPS.keys() == set()
     before = codes(smoke, SMOKE_JOBS)
     for module in all_modules():
-        path = scratch.parent / Path(*module.split("."))
+        path = same_files.parent / Path(*module.split("."))
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         expected = {job for job in SMOKE_JOBS if module in reached[job]}
         assert edited(smoke, file, before) == expected, module

@@ -73,12 +73,12 @@ def edit(*files: Path) -> None:
 
 @pytest.mark.parametrize("name", ["smoke", "families"])
 def test_an_edited_part_changes_exactly_the_jobs_that_reach_it(
-    name: str, scratch: Path, request: pytest.FixtureRequest
+    name: str, same_files: Path, request: pytest.FixtureRequest
 ) -> None:
     config: Config = request.getfixturevalue(name)
     jobs = {job: config.job(*job) for job in all_jobs(config)}
     reached = {job: code_by_module(made) for job, made in jobs.items()}
-    files = parts(scratch)
+    files = parts(same_files)
     used = set().union(*reached.values()) & files.keys()
     assert len(used) > 15
     now = {job: code(made) for job, made in jobs.items()}

@@ -16,6 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark.core.closure import MODULES
 from benchmark.models.weights import load_weights
 from benchmark.records.record import Record, read_record
 from benchmark.runtime.process_group import ProcessGroup
@@ -24,6 +25,21 @@ from benchmark.storage.paths import Run
 
 SMOKE = Path(__file__).parents[1] / "workflow" / "smoke.yaml"
 STEPS = 40
+# A network that takes its time without a processor's.
+WAITING = """
+import time
+from torch import nn
+
+
+class Waiting(nn.Conv2d):
+    def forward(self, x, t):
+        time.sleep(0.05)
+        return super().forward(x)
+
+
+def network(resolution):
+    return Waiting(3, 3, 1)
+"""
 
 
 @given(batch=st.integers(1, 70), size=st.integers(1, 9))
@@ -126,9 +142,14 @@ def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, pre
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_training_saves_and_stops_before_the_wall(
-    tmp_path: Path, prepared: Run, processes: int
+    tmp_path: Path, prepared: Run, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = lay_out(tmp_path, prepared, "linear", steps=10**6, save_seconds=3600)
+    content = yaml.safe_load(config.read_text())
+    content["networks"]["net"] = {"kind": "custom", "factory": "waiting:network"}
+    config.write_text(yaml.safe_dump(content))
+    (tmp_path / "waiting.py").write_text(WAITING)
+    monkeypatch.setenv(MODULES, str(tmp_path))
     run = run_of(tmp_path / "run", prepared)
     start = time.monotonic()
     options = ["--processes", str(processes), "--minutes", "1"]

@@ -914,6 +914,8 @@ def test_statistics_of_pytorch_fid_are_read_back(
     from pytorch_fid import fid_score as peer
 
     as_peers_know(inception, monkeypatch)
+    # compressing covariances of 2048 × 2048 takes seconds
+    monkeypatch.setattr(np, "savez_compressed", np.savez)
     real, theirs, ours = flat(tmp_path / "a", 2, 5), tmp_path / "a.npz", tmp_path / "own.npz"
     peer.save_fid_stats([str(real), str(theirs)], 4, torch.device("cpu"), 2048, num_workers=0)
     own = Embedding(None, tmp_path, inception, "cpu", 4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -20,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from checkout import copy
 
 from benchmark.cli import options
 from benchmark.core.closure import MODULES
@@ -122,7 +122,7 @@ def test_who_asks_imports_nothing_of_the_job(warm: Warm) -> None:
 
 def test_a_job_of_another_checkout_is_done_by_its_own_code(warm: Warm, tmp_path: Path) -> None:
     """Though it inherits where the warm processes are, as in a workflow that starts another."""
-    shutil.copytree(PROJECT / "benchmark", tmp_path / "benchmark")
+    copy("benchmark", tmp_path)
     told = "from benchmark.core.errors import BenchmarkError\nraise BenchmarkError('my own code')\n"
     (tmp_path / "benchmark" / "stages" / "evaluate.py").write_text(told)
     variables = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}

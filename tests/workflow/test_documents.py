@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from checkout import PROJECT
+from checkout import PROJECT, copy
 from PIL import Image
 from test_workflow import SMOKE, lay_out, snakemake
 
@@ -115,11 +115,8 @@ def adapted(command: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with three small runs and two folders of images, as the pages name them."""
     folder = lay_out(tmp_path_factory.mktemp("documents"))
-    shutil.copytree(PROJECT / "tests", folder / "tests")
-    for part in (".ci", "docs"):
-        shutil.copytree(PROJECT / part, folder / part)
-    for file in ("README.md", "pyproject.toml"):
-        shutil.copy(PROJECT / file, folder)
+    for part in ("tests", ".ci", "docs", "README.md", "pyproject.toml"):
+        copy(part, folder)
     config = yaml.safe_load(SMOKE.read_text()) | {"run": "quickstart"}
     (folder / CONFIG).write_text(yaml.safe_dump(config))
     done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config=CONFIG)
