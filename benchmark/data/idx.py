@@ -27,7 +27,7 @@ class SupportsRead(Protocol):
 
 
 def read_idx(path: Path, raw: bool = False) -> NDArray[np.uint8]:
-    """Return the array of unsigned bytes in an idx file, which gzip may have packed.
+    """Return the array of an idx file, uint8 of the shape in its header; gzip may have packed it.
 
     Args:
         path: the file.

@@ -1,13 +1,10 @@
-"""Classes: those of image files, by folder or CSV file, and those of which samples are asked."""
+"""The classes of image files, by folder or CSV file."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import shown
@@ -73,25 +70,6 @@ def labels_of(files: Sequence[str], folder: Path, labels: str, at: str = "") -> 
     for name in sorted(numbers.keys() - {told[file] for file in files}):
         raise BenchmarkError(f"{where}class {shown(name)} has no image: leave it out")
     return [numbers[told[file]] for file in files]
-
-
-def asked(counts: Sequence[int], samples: int) -> NDArray[np.int64]:
-    """Return the number of the class of which each sample is asked, (samples).
-
-    Classes are as frequent as in the training set, among the first n samples too as nearly as can
-    be, for every n. There is no chance in it, so that all cells of a data set have the same.
-
-    Args:
-        counts: training images of each class.
-        samples: number of samples.
-    """
-    share, total = np.array(counts, np.int64), sum(counts)
-    due, found = np.zeros(len(counts), np.int64), np.empty(samples, np.int64)
-    for index in range(samples):
-        due += share
-        found[index] = label = int(due.argmax())
-        due[label] -= total
-    return found
 
 
 def _folders(folder: Path, where: str) -> list[str]:

@@ -119,7 +119,7 @@ class Denoiser:
         return self._evaluate(self.network, x, t)
 
     def of_rows(self, rows: slice) -> Callable[[Tensor, float], Estimate]:
-        """Return the same for these images of the batch alone, whose evaluations count here."""
+        """Return the same for n images of the batch, n×C×H×W, whose evaluations count here."""
         part = getattr(self.network, "of_rows", None)
         return self if part is None else partial(self._evaluate, part(rows))
 

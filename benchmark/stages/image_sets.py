@@ -33,7 +33,7 @@ def load_features(
 def load_labels(
     subject: Subject, run: Run
 ) -> tuple[list[str], NDArray[np.integer], NDArray[np.integer]] | None:
-    """Return names of classes, labels of a subject, n, and of training images, m; None: no labels.
+    """Return names of classes, labels of a subject (n) and of training images (m); None: none.
 
     Samples have those of which they were asked.
     """

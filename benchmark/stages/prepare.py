@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.config.jobs.base import said
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
@@ -221,7 +222,7 @@ class Collector:
         count = source.train + source.held_out
         kept = [names for _, names in self.taken.values() if len(names) > 1]
         return Manifest(
-            source=source.said(),
+            source=said(source),
             origin=offer.origin,
             licence=offer.licence,
             attribution=offer.attribution,

@@ -17,7 +17,7 @@ from benchmark.config.dependencies import code
 from benchmark.config.shards import parse_shard
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
-from benchmark.data.labels import asked
+from benchmark.data.asked import asked
 from benchmark.data.prepared import read_manifest
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.guidance import Told

@@ -23,7 +23,7 @@ from benchmark.config.loading import filled_in, parse_config
 from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.data import load_dataset
-from benchmark.data.labels import asked
+from benchmark.data.asked import asked
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.guidance import Told
 from benchmark.diffusion.objective import objective

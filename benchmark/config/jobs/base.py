@@ -85,4 +85,15 @@ def data_spec(source: Source) -> dict[str, Any]:
 
     Paths are not in it; the contents of files are compared by `benchmark.storage.contents`.
     """
-    return {"data": {k: v for k, v in source.said().items() if k not in source.places}}
+    return {"data": {k: v for k, v in said(source).items() if k not in source.places}}
+
+
+def said(source: Source) -> dict[str, Any]:
+    """Return the keys of a data set as data for JSON, without those of `Source.unsaid`.
+
+    Of a file of labels it says that there is one, and not where, since its content counts.
+    """
+    content = source.model_dump(mode="json")
+    if content.get("labels") not in (None, "folders"):
+        content["labels"] = "CSV"
+    return {k: v for k, v in content.items() if k not in source.unsaid or v != source.unsaid[k]}

@@ -107,11 +107,6 @@ class Source(StrictModel, abc.ABC):
         """
         return ()
 
-    def said(self) -> dict[str, Any]:
-        """Return its keys as data for JSON, without those of `unsaid`."""
-        content = self.model_dump(mode="json")
-        return {k: v for k, v in content.items() if k not in self.unsaid or v != self.unsaid[k]}
-
     def unfetched(self) -> Download | None:
         """Return what `offer` would download; None: nothing."""
         return None

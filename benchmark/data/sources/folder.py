@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -32,11 +32,6 @@ class Folder(Photographs):
     def classes(self) -> tuple[str, ...]:
         """Return the names of the classes, sorted."""
         return () if self.labels is None else names_of(self.path, self.labels)
-
-    def said(self) -> dict[str, Any]:
-        """Return its keys; of a file of labels not where it is, since its content counts."""
-        content = super().said()
-        return content | ({"labels": "CSV"} if self.labels not in (None, FOLDERS) else {})
 
     def offer(self) -> Offer:
         """List the images, without opening them."""

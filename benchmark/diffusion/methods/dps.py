@@ -34,7 +34,7 @@ class DPS(Guidance):
     zeta: Positive = Field(default=1.0, description="ζ: length of a step, in [-1, 1] of pixels")
 
     def direction(self, process: Process, question: Question, timesteps: Array) -> Direction:
-        """Return v and what moves x_s by -ζ times the gradient; see `Guidance.direction`."""
+        """Return v, B×C×H×W, and what moves x_s by -ζ times the gradient: see the base class."""
         low, high = process.data_range
         zeta = self.zeta * (high - low) / 2
         times = np.unique(timesteps)[::-1]  # some samplers stay at a time

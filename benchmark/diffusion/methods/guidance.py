@@ -30,7 +30,7 @@ class Guidance(Method):
 
     @abstractmethod
     def direction(self, process: Process, question: Question, timesteps: Array) -> Direction:
-        """Return a function that gives v, and the factor with which Jᵀ v moves x̂_0.
+        """Return a function that gives v, B×C×H×W, and the factor with which Jᵀ v moves x̂_0.
 
         A factor of 0 says that v itself moves x̂_0.
         """
@@ -43,7 +43,7 @@ class Guidance(Method):
         timesteps: Array,
         noise: Noise,
     ) -> Model:
-        """Return a model with the guided score; see `Method.steer`. `noise` is never called."""
+        """Return a model of B×C×H×W with the guided score; `noise` is never called."""
         direction = self.direction(process, question, timesteps)
 
         def guided(x: Tensor, t: float) -> Estimate:

@@ -34,7 +34,7 @@ class PiGDM(Guidance):
     )
 
     def direction(self, process: Process, question: Question, timesteps: Array) -> Direction:
-        """Return v and σ²/α; see `Guidance.direction`."""
+        """Return v, B×C×H×W, and σ²/α; see `Guidance.direction`."""
         low, high = process.data_range
         data = (self.data_std * (high - low) / 2) ** 2
         operator = question.operator

@@ -44,7 +44,7 @@ class RePaint(Replacement):
         timesteps: Array,
         noise: Noise,
     ) -> Model:
-        """Return a model that resamples before it evaluates; see `Method.steer`."""
+        """Return a model of B×C×H×W that resamples before it evaluates; see `Method.steer`."""
         walk = _Walk(model, process, question, timesteps, noise)
         bottoms = range(0, len(timesteps) - self.jump_length, self.jump_length)
         tops = {len(timesteps) - 1 - bottom - self.jump_length for bottom in bottoms}

@@ -39,7 +39,7 @@ class Replacement(Method):
         timesteps: Array,
         noise: Noise,
     ) -> Model:
-        """Return a model that replaces before it evaluates; see `Method.steer`."""
+        """Return a model of B×C×H×W that replaces before it evaluates; see `Method.steer`."""
 
         def replaced(x: Tensor, t: float) -> Estimate:
             return model(replace(x, t, process, question, noise), t)

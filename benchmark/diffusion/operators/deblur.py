@@ -38,7 +38,7 @@ class Deblur(Operator):
         return _filtered(x, self._gain(x))
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Return A y: A is symmetric."""
+        """Return A y, B×C×H×W: A is symmetric."""
         return self.forward(y)
 
     def pseudo_inverse(self, y: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Deblur(Operator):
         return z
 
     def shown(self, y: Tensor) -> Tensor:
-        """Return y, the blurred image, whose noise A⁺ would amplify."""
+        """Return y, the blurred image, B×C×H×W, whose noise A⁺ would amplify."""
         return y
 
     def _gain(self, x: Tensor) -> Tensor:

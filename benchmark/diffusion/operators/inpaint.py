@@ -61,7 +61,7 @@ class Inpaint(Operator):
         return x * _seen(self, x.shape[-1], x.device, x.dtype)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Return A y: A is symmetric."""
+        """Return A y, B×C×H×W: A is symmetric."""
         return self.forward(y)
 
     def hides(self, resolution: int) -> NDArray[np.bool_]:

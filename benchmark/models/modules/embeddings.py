@@ -71,7 +71,7 @@ class ClassEmbedding(nn.Embedding):
 
 
 def numbers(labels: Tensor | None, count: int, like: Tensor) -> Tensor:
-    """Return labels, B; None stands for the last of `count` numbers, for all of a batch `like`."""
+    """Return labels (B); None stands for the last of `count` numbers, for all of a batch `like`."""
     if labels is not None:
         return labels
     return torch.full((len(like),), count - 1, device=like.device)
