@@ -1,4 +1,4 @@
-"""Copies the project, so that a workflow can run in the copy and its modules can be edited."""
+"""Where the project is, and copies of it, in which a workflow can run and modules can be edited."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
+SMOKE = PROJECT / "tests" / "workflow" / "smoke.yaml"  # the config of the smallest run
+FAMILIES = SMOKE.with_name("families.yaml")
 PARTS = ("Snakefile", "workflow", "benchmark", "config", "environment.yml", "uv.lock")
 # What other processes may be writing just now, and rename once it is whole.
 UNFINISHED = shutil.ignore_patterns("*.pyc.*")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from checkout import FAMILIES, SMOKE
 from faults_table import Faults, write_table
 from hypothesis import settings
 
@@ -43,10 +44,6 @@ def _peers_run_with_the_installed_scipy() -> Iterator[None]:
 
     with sqrtm_with_disp():
         yield
-
-
-SMOKE = Path(__file__).parent / "workflow" / "smoke.yaml"
-FAMILIES = SMOKE.with_name("families.yaml")
 
 
 @pytest.fixture(scope="session")

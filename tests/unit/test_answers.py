@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import SMOKE
+from checkout import SMOKE
 from PIL import Image
 from random_weights import with_random_weights
 from stages import do

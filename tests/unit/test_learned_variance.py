@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import SMOKE
+from checkout import SMOKE
 from hypothesis import given
 from hypothesis import strategies as st
 from stages import do

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import SMOKE
+from checkout import SMOKE
 from scratch import Scratch
 
 from benchmark.records.record import read_record

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import SMOKE
+from checkout import SMOKE
 from scratch import Scratch
 
 from benchmark.storage.paths import Run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from analytic import MEAN, VARIANCE, moments
-from conftest import SMOKE
+from checkout import SMOKE
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
