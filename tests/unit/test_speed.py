@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from benchmark.cli.app import app
 from benchmark.cli.options import SPEED
 from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.tools.speed.azula_samplers import AZULA, azula_images
 from benchmark.tools.speed.timing import SpeedRow, interleave, report, take_turns
 
 PEERS = ("pytorch_fid", "sklearn")
@@ -186,6 +187,51 @@ def test_a_sampler_is_compared_with_the_scheduler_of_diffusers_that_it_names(
     ours.model.evaluations = 0
     ours.draw(range(2), ours.timesteps)
     assert ours.model.evaluations == 2 * len(calls)  # both evaluate it as often
+
+
+@pytest.mark.parametrize("sampler", AZULA)
+def test_a_sampler_is_compared_with_that_of_azula(sampler: str, tmp_path: Path) -> None:
+    pytest.importorskip("azula")
+    from benchmark.tools.speed import sampling
+    from benchmark.tools.speed.peers import diffusers_defaults, unet2d
+
+    torch.set_num_threads(1)
+    sizes, cpu = sampling.QUICK, torch.device("cpu")
+    run = sampling.RandomRun(
+        tmp_path, diffusers_defaults((8, 8)), sizes, sampling.SpeedSetting(), cpu
+    )
+    (row,) = sampling.against_azula(run, sampler, sizes)
+    assert row.peer.startswith(f"{AZULA[sampler].sampler} of azula")
+    assert row.ratio
+
+    ours, calls = run.sampling(sampler), []
+    unet = unet2d(ours.network, 16)
+    unet.register_forward_hook(lambda *_: calls.append(1))
+    images = azula_images(unet, sampler, 2, sizes.steps, cpu)
+    assert (images.dtype, images.shape) == (np.uint8, (2, 16, 16, 3))
+    ours.model.evaluations = 0
+    ours.draw(range(2), ours.timesteps)
+    last = sampler == "heun"  # whose last step, to the clean image, is Euler's here
+    assert ours.model.evaluations == 2 * (len(calls) - last)
+
+
+def test_without_azula_a_row_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.tools.speed import sampling
+    from benchmark.tools.speed.peers import diffusers_defaults
+
+    monkeypatch.setattr(sampling, "missing", lambda *_: "azula is not installed: uv run ...")
+    run = sampling.RandomRun(
+        tmp_path,
+        diffusers_defaults((8, 8)),
+        sampling.QUICK,
+        sampling.SpeedSetting(),
+        torch.device("cpu"),
+    )
+    (row,) = sampling.against_azula(run, "ddim", sampling.QUICK)
+    assert row.ratio is None
+    assert row.text().endswith("azula is not installed: uv run ...")
 
 
 def test_the_tuned_pipeline_computes_as_ours_does(tmp_path: Path) -> None:

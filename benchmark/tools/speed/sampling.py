@@ -1,9 +1,9 @@
-"""Times samplers against their bare network, and against diffusers with equal weights."""
+"""Times samplers against their bare network, and against other libraries with equal weights."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from benchmark.config.building import sample_job, train_job
 from benchmark.config.config import Config
@@ -22,16 +21,17 @@ from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.networks.unet import UNet
 from benchmark.models.weights import save_weights
-from benchmark.runtime.device import arithmetic, resolve_device, seeded
+from benchmark.runtime.device import resolve_device, seeded
 from benchmark.runtime.model_range import to_uint8
 from benchmark.stages.sample import CellSampling
 from benchmark.storage.paths import REFERENCE, Run
+from benchmark.tools.speed.azula_samplers import AZULA, azula_images
+from benchmark.tools.speed.bare_network import limit, per_image, share, size_of
 from benchmark.tools.speed.limits import Limits, copy_rate, product_rate
 from benchmark.tools.speed.peers import diffusers_defaults, guide_pipeline, unet2d
-from benchmark.tools.speed.timing import SpeedRow, interleave, seconds, take_turns, version
+from benchmark.tools.speed.timing import SpeedRow, interleave, missing, seconds, take_turns, version
 
 QUICKSTART = REFERENCE.parent.parent / "config.yaml"
-_SHARE = 1 / 1.03  # the share of a sampler's time that should be its network's
 _USUAL = ("linear", "vp")  # the schedules that are tried first for samplers without a peer
 TOLERANCE = 0.1  # of adaptive samplers, which choose the steps of each image by itself
 ADAPTIVE = [name for name, sampler in SAMPLERS.classes.items() if sampler.adaptive]
@@ -151,6 +151,9 @@ def rows(sizes: SamplingSizes) -> Iterator[SpeedRow]:
             for sampler, peer in PEERS.items():
                 if not (setting.tuned and peer.always_numpy):
                     yield from against_pipeline(run, sampler, sizes)
+            if not setting.tuned:
+                for sampler in AZULA:
+                    yield from against_azula(run, sampler, sizes)
         for name, spec, batches in (
             ("the quickstart's network", small, sizes.batches),
             ("a U-Net", shared, sizes.few_batches),
@@ -252,56 +255,6 @@ def _network_for(schedule: str) -> str:
     return "S" if process.conditioned_on == "sigma" else "T"
 
 
-def share(sampling: CellSampling, name: str, batch: int, sizes: SamplingSizes) -> SpeedRow:
-    """Compare a sampler with as many calls of the bare network as it does.
-
-    Args:
-        sampling: the sampling of a cell.
-        name: name of the network, for the row.
-        batch: size of the batch.
-        sizes: has the number of rounds.
-    """
-    draw = partial(sampling.draw, range(batch), sampling.timesteps)
-    draw()
-    sampling.model.evaluations = 0
-    draw()
-    calls = sampling.model.evaluations // batch
-    forward = _forward(sampling, batch, calls)
-    own, bare = take_turns(draw, forward, sizes.rounds, sizes.seconds, sampling.device)
-    return SpeedRow(
-        name=f"{sampling.cell.sampler}, {sampling.cell.schedule}, {name}, batch {batch}",
-        unit="ms per image",
-        ours=_per_image(own, batch),
-        theirs=_per_image(bare, batch),
-        peer="bare forward passes",
-        target=f"ratio {_SHARE:.3f}",
-        note=f"{calls} evaluations of {_size(sampling)}",
-    )
-
-
-def limit(sampling: CellSampling, name: str, batch: int, rounds: int, limits: Limits) -> SpeedRow:
-    """Time the bare network, and say how much of the machine's rates it reaches.
-
-    Args:
-        sampling: the sampling that has the network.
-        name: name of the network, for the row.
-        batch: size of the batch.
-        rounds: number of rounds.
-        limits: the rates of the machine.
-    """
-    forward = _forward(sampling, batch, 1)
-    own, _ = interleave(partial(seconds, forward, sampling.device), None, rounds, 0)
-    return SpeedRow(
-        name=f"one forward pass of {name}, batch {batch}",
-        unit="ms per image",
-        ours=_per_image(own, batch),
-        theirs=[],
-        note=limits.reached(
-            sampling.network, *_inputs(sampling, batch), seconds=float(np.median(own))
-        ),
-    )
-
-
 def against_pipeline(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iterator[SpeedRow]:
     """Compare the way from noise to uint8 images with that of diffusers, on the same weights."""
     sampling = run.sampling(sampler)
@@ -313,36 +266,37 @@ def against_pipeline(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iter
         yield SpeedRow(
             name=f"{sampler}, {sizes.steps} steps, a U-Net, batch {batch}",
             unit="ms per image",
-            ours=_per_image(mine, batch),
-            theirs=_per_image(others, batch),
+            ours=per_image(mine, batch),
+            theirs=per_image(others, batch),
             peer=f"{peer.pipeline or f'a loop with {peer.scheduler}'} of {version('diffusers')}",
             target=f"ratio {run.setting.target}",
-            note=f"{_size(sampling)}; ours {_text(run.setting)}; theirs "
+            note=f"{size_of(sampling)}; ours {_text(run.setting)}; theirs "
             f"{_text(run.setting) if run.setting.tuned else 'as called'}, batch_size={batch}, "
             f"num_inference_steps={sizes.steps}, output_type='{run.setting.output}', "
             "no progress bar",
         )
 
 
-def _forward(sampling: CellSampling, batch: int, calls: int) -> Callable[[], None]:
-    """Return a function that calls the network on a batch `calls` times, as the sampler does."""
-    network, inputs = sampling.network, _inputs(sampling, batch)
-
-    @torch.inference_mode()
-    def forward() -> None:
-        with arithmetic(sampling.precision, sampling.device):
-            for _ in range(calls):
-                network(*inputs)
-
-    return forward
-
-
-def _inputs(sampling: CellSampling, batch: int) -> tuple[Tensor, Tensor]:
-    """Return noise, B×3×side×side in channels_last, and the condition of the first time (B)."""
-    side, t = sampling.cell.resolution, float(sampling.timesteps[0])
-    x = torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
-    condition = torch.full((batch,), sampling.process.condition(t), device=sampling.device)
-    return x.to(sampling.device, memory_format=torch.channels_last), condition
+def against_azula(run: RandomRun, sampler: str, sizes: SamplingSizes) -> Iterator[SpeedRow]:
+    """Compare the way from noise to uint8 images with that of azula, on the same weights."""
+    sampling, note = run.sampling(sampler), missing("azula", "azula")
+    unet = unet2d(sampling.network, sampling.cell.resolution).to(run.device)
+    for batch in sizes.few_batches:
+        ours = partial(_images, sampling, batch)
+        if note is None:
+            theirs = partial(azula_images, unet, sampler, batch, sizes.steps, run.device)
+            mine, others = take_turns(ours, theirs, sizes.rounds, sizes.seconds, run.device)
+        else:
+            mine, others = interleave(partial(seconds, ours, run.device), None, sizes.rounds, 0)
+        yield SpeedRow(
+            name=f"{sampler}, {sizes.steps} steps, a U-Net, batch {batch}",
+            unit="ms per image",
+            ours=per_image(mine, batch),
+            theirs=per_image(others, batch),
+            peer="" if note else f"{AZULA[sampler].sampler} of {version('azula')}",
+            target=f"ratio {run.setting.target}",
+            note=note or f"{size_of(sampling)}; ours {_text(run.setting)}; theirs as called",
+        )
 
 
 def _images(sampling: CellSampling, batch: int) -> NDArray[np.uint8]:
@@ -387,12 +341,3 @@ def _images_of(pipeline: Any, batch: int, steps: int, output: str) -> NDArray[np
 def _text(setting: SpeedSetting) -> str:
     compiled = ", compiled" if setting.compile else ""
     return f"{setting.precision}, channels_last{compiled}"
-
-
-def _size(sampling: CellSampling) -> str:
-    count = sum(p.numel() for p in sampling.network.parameters())
-    return f"{count / 1e6:.2f} M parameters"
-
-
-def _per_image(times: list[float], batch: int) -> list[float]:
-    return [1e3 * time / batch for time in times]
