@@ -98,7 +98,6 @@ def sample_job(config: Grid, name: str) -> SampleJob:
         batch=config.sampling_batch,
         clip=config.models[cell.model].clip,
         computing=config.computing,
-        channels=config.data[cell.dataset].channels,
         task=config.task(name),
         source=config.data[cell.dataset],
         shard=config.shard(name),

@@ -96,8 +96,9 @@ def _check_tasks(config: Grid, at: str, entry: Entry) -> None:
 def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
     """Refuse a missing key of sampling, and such a key for images that were made elsewhere."""
     ready = config.models[model].images is not None
-    for key in ("schedule", "sampler", "steps", "guidance"):
-        if not getattr(entry, key) and not ready and key != "guidance":
+    needed = ("schedule", "sampler", "steps")
+    for key in (*needed, "guidance"):
+        if key in needed and not getattr(entry, key) and not ready:
             raise ValueError(f"{at}.{key}: is missing: only models with images go without")
         if getattr(entry, key) and ready:
             raise ValueError(

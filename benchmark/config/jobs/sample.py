@@ -34,9 +34,8 @@ class SampleJob(RecordedJob):
         clip: whether estimates of x_0 are confined to the range of images; None: as the weights
             say.
         computing: how the network computes.
-        channels: number of channels of the images.
         task: what is asked about held-out images; None: nothing.
-        source: source of these images.
+        source: source of the data set, whose held-out images a task asks about.
         shard: number of images of each shard, on which the images do not depend; None: one job
             samples all images.
     """
@@ -50,10 +49,14 @@ class SampleJob(RecordedJob):
     batch: int
     clip: bool | None
     computing: Computing
-    channels: int
     task: Task | None = None
     source: Source
     shard: int | None
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of the images."""
+        return self.source.channels
 
     def array(self, run: Run) -> Path:
         """Return the path of the images in a run, or in the folder of a shard."""
