@@ -105,13 +105,17 @@ def check_guidance(
 
 def check_plan(
     schedule: Schedule,
+    name: str,
     sampler: Sampler,
     steps: Iterable[int],
     at: str,
     weights: Description | None,
     network: Network | None,
 ) -> None:
-    """Refuse a schedule, a sampler, steps, and weights or a network that do not fit together."""
+    """Refuse a schedule, a sampler, steps, and weights or a network that do not fit together.
+
+    The text begins with the key in the grid, or with that of an option of the sampler.
+    """
     try:
         process = schedule.process()
         if network is not None:
@@ -121,7 +125,9 @@ def check_plan(
             if weights is not None:
                 weights.check_sampler(sampler, times)
     except BenchmarkError as error:
-        raise ValueError(f"{at}.{error}") from None
+        key, _, _ = str(error).partition(":")
+        owner = f"samplers.{name}" if key in type(sampler).model_fields else at
+        raise ValueError(f"{owner}.{error}") from None
 
 
 def known(at: str, name: str, *named: Iterable[str]) -> None:

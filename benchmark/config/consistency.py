@@ -77,7 +77,8 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
             described = config.described.get(model)
             trained = config.network_and_training(model)
             network = trained[0] if trained else None
-            check_plan(sampled_with, config.sampler(sampler), entry.steps, at, described, network)
+            made = config.sampler(sampler)
+            check_plan(sampled_with, sampler, made, entry.steps, at, described, network)
     _check_tasks(config, at, entry)
 
 

@@ -35,6 +35,7 @@ from benchmark.records.record import Cell
 from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.machine_state import monitor_machine
 from benchmark.runtime.training_state import KEPT_STATES
+from benchmark.stages.trainer import DRAWS
 from benchmark.storage.paths import CACHE, Run
 from benchmark.tools.network_cost import Cost, Meter, evaluations, seconds_an_image
 
@@ -51,7 +52,8 @@ class CostRow:
         name: name of the training, the cell or the extractor.
         images: number of images that go through the network; in a training, each counts once per
             epoch.
-        evaluations: forward passes per image.
+        evaluations: forward passes per image; in a training with their backward passes, and one
+            without it counts as a third, as it has a third of the arithmetic.
         exact: whether any network takes as many evaluations; if not, an adaptive sampler took them
             on the network they were counted on.
         parameters: parameters of the network; None: unknown.
@@ -217,8 +219,11 @@ def _train(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
     assert trained is not None
     settings = trained[1]
     found = architecture(config, cell, run)
-    images = trained_images(settings, config.data[cell.dataset].train)
-    row = CostRow(stage="train", name=name, images=images, evaluations=1, origin=found.origin)
+    source = config.data[cell.dataset]
+    images = trained_images(settings, source.train)
+    measured = settings.held_out_points * DRAWS * source.held_out  # for the held-out loss
+    each = 1 + measured / (3 * images)
+    row = CostRow(stage="train", name=name, images=images, evaluations=each, origin=found.origin)
     return _priced(row, lambda: meter.training(found, cell.resolution, settings))
 
 

@@ -125,6 +125,14 @@ def test_a_wrong_key_is_named_with_what_would_be_right(
     assert "\n" not in message
 
 
+def test_an_option_of_a_sampler_is_named_where_it_is_stated(smoke: dict[str, Any]) -> None:
+    smoke["samplers"] = {"ddpm": {"kind": "ddpm", "spacing": "karras"}}
+    smoke["schedules"] = {"linear": {"kind": "linear", "zero_terminal_snr": True}}
+    smoke["training"]["short"]["prediction"] = "v"
+    with pytest.raises(BenchmarkError, match=r"some.yaml: samplers\.ddpm\.spacing: karras "):
+        parse_config(smoke, "some.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

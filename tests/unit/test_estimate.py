@@ -326,6 +326,18 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
     }
 
 
+def test_a_training_counts_the_held_out_losses_that_it_measures(smoke: Config, quick: None) -> None:
+    short = smoke.training["short"].model_copy(update={"held_out_points": 3})
+    config = smoke.model_copy(update={"training": {"short": short}})
+    found = estimate(config, Run(Path("none") / smoke.run), threads=1)
+    [trained] = [row for row in found.rows if row.name == "DDPM-linear"]
+    process = smoke.schedule("linear").process()
+    full = flops(smoke.networks["net"].build(16), 16, process, backward=True)
+    held_out = smoke.data["tiny"].held_out
+    # Four draws of noise each time; a pass without its backward pass has a third of the arithmetic.
+    assert trained.flops == pytest.approx(full * (12 * 8 + 3 * 4 * held_out / 3))
+
+
 def test_a_checkpoint_that_is_nowhere_is_unknown_and_the_totals_say_so(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
