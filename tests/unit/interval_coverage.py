@@ -1,8 +1,8 @@
-"""Measure how often the interval of the Fréchet distance holds its mean, by kind of features.
+"""Measure how often the interval of a distance holds its mean, by kind of features.
 
-Usage: `uv run python tests/unit/interval_coverage.py 200`, the number of sample sets per figure. It
-prints the rows of the table in docs/metrics.md: sets of N images each, of the distribution of the
-1,000 real ones, and the share of the intervals that hold the mean over all sets.
+Usage: `uv run python tests/unit/interval_coverage.py 200 frechet`, the number of sample sets per
+figure and the metric. It prints the rows of a table in docs/metrics.md: sets of N images each, of
+the distribution of the 1,000 real ones, and the share of the intervals that hold the mean over all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.metrics.base import Metric
 from benchmark.metrics.frechet import Frechet, statistics
+from benchmark.metrics.monge import Monge
 
 Array = NDArray[np.float64]
 Draw = Callable[[int, int, np.random.Generator], Array]
@@ -46,19 +48,22 @@ def outliers(n: int, d: int, rng: np.random.Generator) -> Array:
     return rng.normal(size=(n, d)) * np.where(rng.random((n, 1)) < 0.02, 10, 1)
 
 
-def covered(draw: Draw, n: int, d: int, sets: int) -> float:
+METRICS: dict[str, Metric] = {"frechet": Frechet(), "monge": Monge(projections=100)}
+
+
+def covered(metric: Metric, draw: Draw, n: int, d: int, sets: int) -> float:
     """Return the share of intervals of sets of n images that hold the mean over all sets."""
-    real = statistics(draw(REAL, d, np.random.default_rng(1)))
-    found = [
-        Frechet().compute(draw(n, d, np.random.default_rng(100 + i)), real) for i in range(sets)
-    ]
+    drawn = draw(REAL, d, np.random.default_rng(1))
+    real = statistics(drawn) if metric.is_distance else drawn
+    found = [metric.compute(draw(n, d, np.random.default_rng(100 + i)), real) for i in range(sets)]
     mean = np.mean([value.value for value in found])
     return float(np.mean([value.low <= mean <= value.high for value in found]))
 
 
 if __name__ == "__main__":
     for draw in (gaussian, relu, skewed, clustered, outliers):
-        shares = [covered(draw, n, d, int(sys.argv[1])) for n, d in SIZES]
+        metric, sets = METRICS[sys.argv[2]], int(sys.argv[1])
+        shares = [covered(metric, draw, n, d, sets) for n, d in SIZES]
         print(
             "|", draw.__name__, "|", " | ".join(f"{share:.2f}" for share in shares), "|", flush=True
         )
