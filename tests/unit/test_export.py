@@ -16,6 +16,7 @@ from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import parse_config
 from benchmark.core.errors import BenchmarkError
+from benchmark.models.checkpoints.zoo import ZOO
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record
 from benchmark.stages import sample
@@ -113,3 +114,10 @@ def test_what_cannot_be_exported_is_one_line_and_writes_nothing(
     with pytest.raises(BenchmarkError, match="has values that float16 cannot hold"):
         export(smoke, TRAINING, trained, file)
     assert not file.exists()
+
+
+@pytest.mark.parametrize("file", sorted(ZOO.glob("*.safetensors")), ids=lambda file: file.stem)
+def test_the_card_of_a_network_of_the_zoo_is_of_this_file_and_names_it_so(file: Path) -> None:
+    card = file.with_suffix(".md").read_text()
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in card
+    assert f"weights: {{kind: zoo, name: {file.stem}}}" in card
