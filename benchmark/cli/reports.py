@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +26,40 @@ def tables(run: AnyRun, reference: Reference = REFERENCE, output: Output = None)
     from benchmark.report.tables import write_tables
 
     print_paths(write_tables(Run(run), reference, Run(output_folder(run, output))))
+
+
+@app.command(
+    epilog=examples("summary results/quickstart", "summary results/quickstart --into README.md")
+)
+def summary(
+    run: AnyRun,
+    reference: Reference = REFERENCE,
+    output: Annotated[
+        Literal["table", "md", "csv", "tex"],
+        typer.Option("--format", help="For a terminal, for documents, or for machines."),
+    ] = "table",
+    into: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file with two marks, between which the table is written."),
+    ] = None,
+) -> None:
+    """Print the short table of a run, the lowest distance first, and what it says."""
+    from benchmark.records.published import read_published
+    from benchmark.records.record import read_records
+    from benchmark.records.rows import collect
+    from benchmark.report.ending import ending
+    from benchmark.report.formats import FORMATS
+    from benchmark.report.short_table import insert_table, short_table
+
+    if output == "table" and into is None:
+        print("\n".join(ending(Run(run), reference, shutil.get_terminal_size().columns)))
+        return
+    table = short_table(collect(read_records(run)), read_published(reference))
+    if into is None:
+        print(FORMATS[output](table), end="")
+    else:
+        insert_table(table, into)
+        print_paths([into])
 
 
 @app.command(epilog=examples("plots results/quickstart", "plots sent.zip --output seen"))

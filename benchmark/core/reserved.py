@@ -1,7 +1,16 @@
 """Names that a config must not use, because every run has tables and columns of these names."""
 
 # Names of tables.
-TABLES = ("answers", "best-by-budget", "classes", "findings", "neighbours", "stages", "verdicts")
+TABLES = (
+    "answers",
+    "best-by-budget",
+    "classes",
+    "findings",
+    "neighbours",
+    "stages",
+    "summary",
+    "verdicts",
+)
 # Names of columns: no metric may have one of them.
 COLUMNS = frozenset(
     [

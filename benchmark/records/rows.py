@@ -197,8 +197,8 @@ def floor_of(row: Row, rows: Iterable[Row], n: int | None = None) -> Value | Non
 
 def seeds_of(row: Row, rows: Iterable[Row]) -> list[Value]:
     """Return the distances of the cells that differ from this row's in their seed only."""
-    own = _seedless(row)
-    return [other.distance for other in rows if own and _seedless(other) == own and other.distance]
+    own = seedless(row)
+    return [other.distance for other in rows if own and seedless(other) == own and other.distance]
 
 
 def comparable(row: Row) -> tuple[object, ...]:
@@ -254,7 +254,8 @@ def rank_of(cell: Cell) -> int:
     return _FAMILIES.index(cell.family) if cell.family in _FAMILIES else len(_FAMILIES)
 
 
-def _seedless(row: Row) -> dict[str, object] | None:
+def seedless(row: Row) -> dict[str, object] | None:
+    """Return what the seeds of a setting have in common; None for a control."""
     return row.cell.model_dump(exclude={"id", "seed"}) if row.cell else None
 
 

@@ -46,7 +46,10 @@ def answers_table(rows: Sequence[Row]) -> Table:
                 }
             )
         lines += _controls(same[0], found[0])
-    return Table("answers", _CAPTION, [*identity(mine), *MEASURED], lines)
+    columns = [*identity(mine), *MEASURED]
+    return Table(
+        "answers", ["Answers to questions about held-out images."], columns, lines, _LEGEND
+    )
 
 
 def _controls(row: Row, record: Record) -> list[dict[str, TableEntry]]:
@@ -75,8 +78,8 @@ def _asked(row: Row) -> tuple[str, str, str, int]:
     return cell.dataset, task.question, canonical_json(task.operator), questions
 
 
-_CAPTION = [
-    "Answers to questions about held-out images: means over questions of the means over the "
+_LEGEND = [
+    "Figures are means over questions of the means over the "
     "answers to one, with 95 % intervals over questions. Rows of one task with the same number of "
     "questions were asked the same; those that share a letter cannot be told apart by their PSNR.",
     "PSNR, SSIM (Wang et al. 2004) and the Euclidean distance of features are between answer and "

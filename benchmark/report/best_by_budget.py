@@ -81,7 +81,7 @@ def best_by_budget_table(rows: Sequence[Row]) -> Table:
         for choice in choices(lines)
         for row in [sampled[choice.best.cell.id]]
     ]
-    return Table(NAME, _caption(rows, found), columns, entries)
+    return Table(NAME, _caption(found), columns, entries, _legend(rows, found))
 
 
 def _budgets(lines: Sequence[CostLine]) -> list[int]:
@@ -143,12 +143,16 @@ def _entries(
     }
 
 
-def _caption(rows: Sequence[Row], found: Sequence[Plane]) -> list[str]:
-    lines = [
-        "The sampler of the lowest distance among all that take at most so many evaluations of "
-        "the network for an image."
+def _caption(found: Sequence[Plane]) -> list[str]:
+    sets = "; ".join(f"{plane.data}, n = {plane.n} for all samplers" for plane in found)
+    return [
+        "The best sampler for each number of network evaluations that an image may cost.",
+        f"Data: {sets}.",
     ]
-    lines += [f"Data: {plane.data}, n = {plane.n} for all samplers." for plane in found]
+
+
+def _legend(rows: Sequence[Row], found: Sequence[Plane]) -> list[str]:
+    lines: list[str] = []
     lines += dict.fromkeys(protocol_line(row.protocol) for row in rows if row.protocol)
     lines.append("[a, b] is a 95 % interval.")
     lines += few_lines((p.n, row.few) for p in found for row in rows if p.n in row.distances)

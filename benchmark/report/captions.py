@@ -20,15 +20,26 @@ from benchmark.report.columns import heading_of, title_of_value
 from benchmark.report.formats import BUSY, FEW
 from benchmark.report.letters import Compared
 
+BUSY_LINE = (
+    f"{BUSY}: others took a tenth of a core or more while this was timed, or the machine was held "
+    "back: such a time says little, and compares with no other."
+)
 
-def results_caption(
-    rows: Sequence[Row], compared: Sequence[Compared], has_published: bool
-) -> list[str]:
-    """Return the caption of a table of results: what it holds first, then how to read it."""
+
+def results_caption(rows: Sequence[Row]) -> list[str]:
+    """Return the caption of a table of results: what it holds."""
     cells = [row.cell for row in rows if row.cell]
     sets = dict.fromkeys(f"{c.dataset} at {c.resolution}×{c.resolution}" for c in cells)
+    return [f"Data: {'; '.join(sets)}."]
+
+
+def results_legend(
+    rows: Sequence[Row], compared: Sequence[Compared], has_published: bool
+) -> list[str]:
+    """Return how to read a table of results."""
+    cells = [row.cell for row in rows if row.cell]
     jobs = [job for row in rows for job in (row.training, row.sample) if job]
-    lines = [f"Data: {'; '.join(sets)}.", *_skipped(rows)]
+    lines = _skipped(rows)
     lines += dict.fromkeys(protocol_line(row.protocol) for row in rows if row.protocol)
     values = [
         value for row in rows for value in (row.metrics.values if row.metrics else {}).values()
@@ -123,10 +134,7 @@ def _controls(rows: Sequence[Row]) -> list[str]:
 def _busy_lines(jobs: Sequence[Record]) -> list[str]:
     """Return what the mark of times means, if there is one, and which times may lack it."""
     timed = list({(job.kind, job.id): job for job in jobs if job.timing or job.curve}.values())
-    lines = [
-        f"{BUSY}: others took a tenth of a core or more while this was timed, or the machine was "
-        "held back: such a time says little, and compares with no other."
-    ] * any(job.busy for job in timed)
+    lines = [BUSY_LINE] * any(job.busy for job in timed)
     untold = [job.id for job in timed if not job.busy_is_told]
     if untold:
         which = "any time" if len(untold) == len(timed) else ", ".join(untold)

@@ -34,6 +34,7 @@ from benchmark.report.measures import (
 class Claims(StrictModel):
     """The claims of the report, and the rows of its tables to which they refer."""
 
+    report: Source | None = None
     cells: dict[str, Reported]
     claims: list[Claim] = Field(min_length=1)
 
@@ -64,6 +65,20 @@ def read_claims(path: Path) -> Claims:
         return Claims.model_validate(content)
     except ValidationError as error:
         raise BenchmarkError(f"{path}: {explain(error, content)}") from None
+
+
+class Source(StrictModel):
+    """What makes the claims, for readers who want to find it."""
+
+    authors: list[str]
+    title: str
+    year: str
+    place: str
+
+    def __str__(self) -> str:
+        *first, last = self.authors
+        names = f"{', '.join(first)} and {last}" if first else last
+        return f"{names}: {self.title} ({self.place}, {self.year})"
 
 
 class Claim(StrictModel):

@@ -38,7 +38,8 @@ def classes_table(rows: Sequence[Row]) -> Table:
         Column("accuracy", "accuracy"),
         Column("distance", distance),
     ]
-    return Table(NAME, _caption(distance), columns, content)
+    title = "Do samples look like the class of which they were asked?"
+    return Table(NAME, [title], columns, content, _legend(distance))
 
 
 def _lines(row: Row) -> Iterator[dict[str, TableEntry]]:
@@ -66,9 +67,8 @@ def accuracy_of(figures: Collection[ClassFigures]) -> Value:
     return Value(value=share, low=low, high=high)
 
 
-def _caption(distance: str) -> list[str]:
+def _legend(distance: str) -> list[str]:
     return [
-        "Do samples look like the class of which they were asked?",
         "Accuracy is the share that a judge takes for it: a linear classifier of the extractor's "
         "features, fitted to the training images alone, which has seen no sample. Real images "
         "reach what the held-out images do.",

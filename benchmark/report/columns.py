@@ -86,8 +86,8 @@ def row_labels(rows: Iterable[Row]) -> Callable[[Row], str]:
         if row.control:
             return row.control.kind.replace("-", " ")
         assert row.cell
-        several = families.count(row.cell.family) > 1
-        return f"{row.cell.family} ({row.cell.model})" if several else row.cell.family
+        family, model = row.cell.family, row.cell.model
+        return f"{family} ({model})" if families.count(family) > 1 and model != family else family
 
     return label
 

@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -39,11 +39,11 @@ class Column:
 
     Attributes:
         key: name of the column in the CSV.
-        heading: its name in Markdown and LaTeX, from which None leaves the column out.
+        heading: its name for readers; None: the column is in the CSV alone.
         number: whether its entries are aligned to the right.
         group: words above the headings of neighbouring columns.
         width: width in LaTeX, to which texts are broken into lines.
-        printed: whether the column is in LaTeX too, whose pages are narrow.
+        printed: whether the column is in Markdown and LaTeX too, whose pages are narrow.
         spans_powers: whether values span powers of ten, as times do. Then each is rounded to three
             digits, and otherwise all to the same number of decimals.
     """
@@ -59,17 +59,34 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in no format yet; each row maps the keys of columns to entries."""
+    """A table in no format yet.
+
+    Attributes:
+        name: its name.
+        caption: what it holds, in at most three short lines.
+        columns: its columns.
+        rows: the entries of each row by the keys of columns.
+        legend: how to read it.
+        below: further lines of Markdown, between the table and its legend.
+    """
 
     name: str
     caption: list[str]
     columns: list[Column]
     rows: list[dict[str, TableEntry]]
+    legend: list[str] = field(default_factory=list)
+    below: list[str] = field(default_factory=list)
 
     @property
     def shown(self) -> list[Column]:
-        """The columns of Markdown; LaTeX has those of them that are `printed`."""
+        """The columns for readers; Markdown and LaTeX have those of them that are `printed`."""
         return [column for column in self.columns if column.heading is not None]
+
+    def for_print(self) -> Table:
+        """Return the table with those columns only that are printed and have an entry."""
+        empty = self.frame.isin([None, ""]).all()
+        printed = [c for c in self.columns if c.printed and not empty[c.key]]
+        return replace(self, columns=printed or self.columns)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -93,12 +110,21 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """Return the caption and a table in Markdown."""
+    """Return a table in Markdown: its caption, a line for each row, and its legend."""
+    first, *more = [markdown_escape(line) for line in table.caption] or [""]
+    parts = ["\n".join([f"**{markdown_escape(table.name)}.** {first}", *more])]
+    parts.append("\n".join(markdown_lines(table)))
+    lists = [lines for lines in (table.below, table.legend) if lines]
+    parts += ["\n".join(f"- {markdown_escape(line)}" for line in lines) for lines in lists]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_lines(table: Table) -> list[str]:
+    """Return the lines of a table in Markdown, its head first, without caption and legend."""
+    table = table.for_print()
     texts = table.texts()
     columns = [_markdown_column(column, texts[i]) for i, column in enumerate(table.shown)]
-    lines = [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
-    caption = markdown_escape(" ".join(table.caption))
-    return f"**{markdown_escape(table.name)}.** {caption}\n\n" + "\n".join(lines) + "\n"
+    return [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
 
 
 def to_latex(table: Table) -> str:
@@ -107,9 +133,8 @@ def to_latex(table: Table) -> str:
     It is turned by 90° if it is too wide to be read on an upright page, and spans several pages if
     it is longer than one. It needs booktabs, graphicx, longtable, lscape and rotating.
     """
-    printed = [c for c in table.columns if c.printed and table.frame[c.key].any()]
-    table = replace(table, columns=printed or table.columns)
-    title, *notes = [latex_escape(text) for text in table.caption] or [""]
+    table = table.for_print()
+    title, *notes = [latex_escape(text) for text in [*table.caption, *table.legend]] or [""]
     caption = rf"\caption{{\textbf{{{latex_escape(table.name)}.}} {title}}}"
     label = rf"\label{{tab:{table.name}}}"
     columns = "".join(map(_alignment, table.shown))
@@ -136,8 +161,13 @@ def to_latex(table: Table) -> str:
 
 
 def markdown_escape(text: str) -> str:
-    """Return text that Markdown shows unchanged, on one line."""
-    return re.sub(r"([\\|*_`<\[\]])", r"\\\1", " ".join(text.splitlines()))
+    """Return text that Markdown shows unchanged, on one line; intervals stay as they are."""
+    parts = _INTERVAL.split(" ".join(text.splitlines()))
+    parts[::2] = [re.sub(r"([\\|*_`<\[\]])", r"\\\1", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+_INTERVAL = re.compile(r"(\[−?[\d.]+, −?[\d.]+\](?![(\[:]))")
 
 
 LATEX = {
@@ -261,19 +291,23 @@ def _minus(text: str) -> str:
 
 
 def _decimals(entries: Iterable[TableEntry]) -> int:
-    """Return the number of decimals that gives a column's median four significant digits.
+    """Return the number of decimals of a column, from the median of what its values ask for.
 
-    If a value is smaller than its uncertainty, the uncertainty counts: a share of 0 has one too.
+    A value asks for four significant digits. If it is smaller than its uncertainty, three of this
+    are enough: a share of 0 has one too.
     """
-    found = [entry for entry in map(_unmarked, entries) if isinstance(entry, Value)]
-    sizes = [size for size in map(_size, found) if size]
-    return _places(statistics.median(sizes), 4) if sizes else 0
+    values = [entry for entry in map(_unmarked, entries) if isinstance(entry, Value)]
+    asked = [places for value in values if (places := _asked_places(value)) is not None]
+    return int(statistics.median(asked)) if asked else 0
 
 
-def _size(value: Value) -> float:
-    """Return the largest of a value, its standard error and half of its interval."""
-    width = 0.0 if value.low is None or value.high is None else value.high - value.low
-    return max(abs(value.value), width / 2, value.std_error or 0.0)
+def _asked_places(value: Value) -> int | None:
+    """Return how many decimals a value asks for; None: it is zero without any uncertainty."""
+    ends = [end for end in (value.low, value.high) if end is not None]
+    unsure = max([abs(end - value.value) for end in ends] + [value.std_error or 0.0])
+    if abs(value.value) >= unsure:
+        return _places(value.value, 4) if value.value else None
+    return _places(unsure, 3)
 
 
 def _places(number: float, digits: int) -> int:

@@ -23,7 +23,7 @@ def neighbours_table(rows: Sequence[Row]) -> Table:
     label = row_labels(mine)
     return Table(
         "neighbours",
-        _copies_caption(mine, label),
+        ["Are samples copies? How far they lie from the training images, beside held-out images."],
         [*identity(mine), *value_columns([r.retrieval for r in mine])],
         [
             {
@@ -33,6 +33,7 @@ def neighbours_table(rows: Sequence[Row]) -> Table:
             }
             for row in mine
         ],
+        _legend(mine, label),
     )
 
 
@@ -42,7 +43,7 @@ def _accused(row: Row) -> dict[str, TableEntry]:
     return {key: int(values[key].value) for key in ("accused", "closest") if key in values}
 
 
-def _copies_caption(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
+def _legend(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
     """Return how to read the figures of memorisation, and why some are missing."""
     judged = [(label(row), row.retrieval.retrieved or Retrieved()) for row in rows if row.retrieval]
     lines = [

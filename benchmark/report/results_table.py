@@ -15,7 +15,7 @@ from benchmark.records.rows import (
     seconds_per_step,
     seeds_of,
 )
-from benchmark.report.captions import missing_lines, results_caption
+from benchmark.report.captions import missing_lines, results_caption, results_legend
 from benchmark.report.columns import (
     identity,
     identity_entries,
@@ -90,10 +90,10 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
         }
         for row, beside_it, figures in zip(mine, distances, matched, strict=True)
     ]
-    caption = results_caption(mine, compared, any(matched)) + missing_lines(
+    legend = results_legend(mine, compared, any(matched)) + missing_lines(
         (row.cell.id if row.cell else label(row), row.metrics) for row in mine
     )
-    return Table(name, caption, columns, content)
+    return Table(name, results_caption(mine), columns, content, legend)
 
 
 def _distance_columns(rows: Sequence[Row]) -> list[Column]:

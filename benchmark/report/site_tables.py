@@ -67,6 +67,7 @@ class Shown:
 
     name: str
     caption: list[str]
+    legend: list[str]
     heads: list[Head]
     rows: list[list[_Item]]
 
@@ -124,7 +125,8 @@ def shown_table(table: Table) -> Shown:
     ]
     texts = table.texts()
     items = [map(_item, texts[table.shown.index(c)], table.frame[c.key]) for c in order]
-    return Shown(table.name, table.caption, heads, list(map(list, zip(*items, strict=True))))
+    lines = list(map(list, zip(*items, strict=True)))
+    return Shown(table.name, table.caption, table.legend, heads, lines)
 
 
 def _beside(columns: Sequence[Column]) -> list[Column]:

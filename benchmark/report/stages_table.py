@@ -38,16 +38,15 @@ STAGE = [
 
 def stages_table(records: Sequence[Record]) -> Table:
     """Return the time and memory that each stage of the run took."""
-    caption = [
-        "Wall time of the jobs of each stage, start-up included; jobs of one stage may run "
-        "beside each other. While trainings and samplings are timed, it is watched whether the "
-        "machine is busy.",
+    caption = ["Wall time of the jobs of each stage, start-up included."]
+    legend = [
+        "Jobs of one stage may run beside each other. While trainings and samplings are timed, it "
+        "is watched whether the machine is busy.",
         machines_line(record.provenance for record in records),
     ]
     kinds = {kind: [r for r in records if r.kind == kind] for kind in _STAGES}
-    return Table(
-        "stages", caption, STAGE, [_stage(kind, jobs) for kind, jobs in kinds.items() if jobs]
-    )
+    lines = [_stage(kind, jobs) for kind, jobs in kinds.items() if jobs]
+    return Table("stages", caption, STAGE, lines, legend)
 
 
 def _stage(kind: Kind, records: Sequence[Record]) -> dict[str, TableEntry]:

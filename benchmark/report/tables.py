@@ -21,6 +21,7 @@ from benchmark.report.classes_table import classes_table, has_classes
 from benchmark.report.formats import FORMATS, Table
 from benchmark.report.neighbours_table import neighbours_table
 from benchmark.report.results_table import results_table
+from benchmark.report.short_table import short_table
 from benchmark.report.stages_table import stages_table
 from benchmark.report.verdict_tables import findings_table, verdicts_table
 from benchmark.report.verdicts import judge
@@ -53,10 +54,10 @@ def write_tables(
 def all_tables(
     records: Sequence[Record], published: dict[Key, Published], claims: Claims
 ) -> list[Table]:
-    """Return all tables: of verdicts, results, best samplers, neighbours, stages and findings."""
+    """Return all tables: the short one, verdicts, results, and those of single questions."""
     rows = collect(records)
     judged = judge(claims, untasked(rows))
-    tables = [verdicts_table(judged, published)]
+    tables = [short_table(rows, published), verdicts_table(judged, published, claims.report)]
     tables += [results_table(name, rows, published) for name in table_names(rows)]
     if compares_samplers(row.cell for row in rows if row.cell):
         tables.append(best_by_budget_table(rows))

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, find_published
+from benchmark.report.claims import Source
 from benchmark.report.formats import FEW, Column, Table, TableEntry, significant
+from benchmark.report.measures import Verdict
 from benchmark.report.verdicts import ClaimVerdict, Finding
 
 MOST = 50_000  # the number of samples for which FIDs are published
@@ -17,14 +19,12 @@ VERDICT = Column("verdict", "verdict", number=False)
 SETTLE = Column("samples_to_settle", "samples to settle it", number=False)
 _CLAIMS = [
     CLAIM,
-    Column("text", "the report says", number=False, width="5cm"),
     VERDICT,
-    Column("data", "judged on", number=False, width="3cm"),
-    Column("report_data", "the report's data", number=False, width="3cm"),
-    Column(
-        "found", "found", number=False, printed=False
-    ),  # the table of findings has a line for each
     SETTLE,
+    Column("text", "the report says", number=False, width="9cm"),
+    Column("data", "judged on", number=False, printed=False),
+    Column("report_data", "the report's data", number=False, printed=False),
+    Column("found", "found", number=False, printed=False),
 ]
 FINDINGS = [
     CLAIM,
@@ -46,8 +46,16 @@ _READING = [
 ]
 
 
-def verdicts_table(judged: Sequence[ClaimVerdict], published: dict[Key, Published]) -> Table:
-    """Return a line for each claim."""
+def verdicts_table(
+    judged: Sequence[ClaimVerdict], published: dict[Key, Published], report: Source | None = None
+) -> Table:
+    """Return a line for each claim, and below them what each test found.
+
+    Args:
+        judged: the claims with their verdicts.
+        published: the report's figures.
+        report: what makes the claims.
+    """
     rows: list[dict[str, TableEntry]] = [
         {
             "claim": claim.number,
@@ -60,7 +68,13 @@ def verdicts_table(judged: Sequence[ClaimVerdict], published: dict[Key, Publishe
         }
         for claim in judged
     ]
-    return Table("verdicts", _READING, _CLAIMS, rows)
+    caption = [
+        "What this run says about the claims of a report.",
+        *([f"{report}."] if report else []),
+    ]
+    data = _data(finding for claim in judged for finding in claim.findings)
+    legend = [f"Judged on {data}."] * bool(data) + _READING
+    return Table("verdicts", caption, _CLAIMS, rows, legend, list(_tests(judged)))
 
 
 def findings_table(judged: Sequence[ClaimVerdict]) -> Table:
@@ -71,8 +85,16 @@ def findings_table(judged: Sequence[ClaimVerdict]) -> Table:
         for finding in claim.findings
         for line in _lines(finding)
     ]
-    caption = ["The tests behind the verdicts.", *_READING]
-    return Table("findings", caption, FINDINGS, rows)
+    return Table("findings", ["The tests behind the verdicts."], FINDINGS, rows, _READING)
+
+
+def _tests(judged: Iterable[ClaimVerdict]) -> Iterator[str]:
+    """Yield a line for each test of the claims that were tried: what it found and should find."""
+    for claim in judged:
+        tried = claim.findings if claim.verdict is not Verdict.NOT_RUN else ()
+        for finding in tried:
+            for part in finding.parts or [finding]:
+                yield f"{claim.number}: {part.verdict}: {evidence(part)}; wanted: {part.wanted}"
 
 
 def _lines(finding: Finding, number: str = "") -> Iterator[dict[str, TableEntry]]:

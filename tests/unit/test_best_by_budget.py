@@ -172,7 +172,7 @@ def test_distances_are_compared_at_one_number_of_images() -> None:
     rows[at] = with_metrics(rows[at], protocol=of_48, sized={})
     table = best_by_budget_table(rows)
     assert [row["compared"] for row in table.rows] == [2, 3, 3]
-    assert "Not compared: DDPM linear heun 3: not measured at n = 64." in table.caption
+    assert "Not compared: DDPM linear heun 3: not measured at n = 64." in table.legend
 
 
 def test_what_has_no_distance_or_no_interval_is_named_and_not_compared() -> None:
@@ -182,8 +182,8 @@ def test_what_has_no_distance_or_no_interval_is_named_and_not_compared() -> None
     rows[nothing] = with_metrics(rows[nothing], values={}, sized={}, missing={"fd": "one image"})
     rows[bare] = with_metrics(rows[bare], values={"fd": Value(value=1.0)}, sized={})
     table = best_by_budget_table(rows)
-    assert "Not compared: DDPM linear heun 5: one image." in table.caption
-    assert "Not compared: DDPM linear ddim 20: no interval of the distance." in table.caption
+    assert "Not compared: DDPM linear heun 5: one image." in table.legend
+    assert "Not compared: DDPM linear ddim 20: no interval of the distance." in table.legend
     assert [row["sampler"] for row in table.rows] == ["unipc", "unipc", "heun"]
 
 
@@ -194,7 +194,7 @@ def test_a_run_without_distances_has_a_table_without_lines() -> None:
     ]
     table = best_by_budget_table(rows)
     assert table.rows == []
-    assert sum("one image" in line for line in table.caption) == 1
+    assert sum("one image" in line for line in table.legend) == 1
 
 
 def test_a_busy_machine_changes_nothing() -> None:

@@ -488,7 +488,7 @@ def test_what_is_not_followed_stands_in_the_log_the_record_and_the_table(
     assert f"{config.cells[1].id}: {clip}\n" in log
     read = read_record(run.record("sample", config.cells[1].id))
     assert read.checkpoint == records[1].checkpoint
-    caption = results_table("t", collect(records), {}).caption
+    caption = results_table("t", collect(records), {}).legend
     assert f"Not as the checkpoint of M and N: {variance}." in caption
     assert f"Not as the checkpoint of N: {clip}." in caption
 

@@ -462,4 +462,4 @@ def test_the_accused_are_counted_and_what_is_missing_is_said(tmp_path: Path) -> 
 def test_the_interval_of_a_share_of_nothing_is_seen() -> None:
     rows: list[dict[str, TableEntry]] = [{"p": Value(value=0, low=0, high=0.3244)}]
     table = Table("t", [], [Column("p", "precision")], rows)
-    assert table.texts().to_numpy().tolist() == [["0.0000 [0.0000, 0.3244]"]]
+    assert table.texts().to_numpy().tolist() == [["0.000 [0.000, 0.324]"]]

@@ -86,7 +86,7 @@ def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
     for control in ("held-out", "noise", "blur", "dropped-mode", "copies"):
         assert {(kind, f"{control}-tiny") for kind in ("metrics", "retrieval")} <= found
         assert run.neighbours(f"{control}-tiny").stat().st_size > 0
-    for table in ("trained", "neighbours", "stages", "verdicts", "findings"):
+    for table in ("trained", "neighbours", "stages", "verdicts", "findings", "summary"):
         assert all(path.stat().st_size > 0 for path in run.tables(table))
     assert run.site.stat().st_size > 0
 
@@ -112,6 +112,8 @@ def test_every_family_is_trained_and_ready_weights_are_sampled_as_if_trained_her
         Image.fromarray(image).save(project / "elsewhere" / f"{number}.png")
     done = snakemake(project, "--cores", "2", "--resources", "gpu=1", config=FAMILIES.name)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("The page of the run: results/families/report/index.html\n")
+    assert "has the lowest FD-EffNetLite0 of" in " ".join(done.stdout.split())
     run, smoke = Run(project / "results" / "families"), Run(project / "results" / "smoke")
     ready, trained = "ready-linear-ddim-5-s0", "DDIM-linear-ddim-5-s0"
     records = {r.id: r for r in read_records(run.root) if r.kind == "sample"}

@@ -42,6 +42,7 @@ from benchmark.records.record import read_records
 from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET, compares_samplers
 from benchmark.report.classes_table import NAME as CLASSES
 from benchmark.report.compare import labels
+from benchmark.report.ending import ending
 from benchmark.runtime.warm import start as start_warm_processes
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import (

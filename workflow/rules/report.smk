@@ -21,6 +21,7 @@ NAMES = [
     *(name for name in RESERVED if name not in UNMADE),
 ]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
+MOST_SETTINGS = 5  # of those that are named at the end of a run
 AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
 LEFT_OUT = {
     *([] if CONFIG.trainings else ["loss-curves"]),
@@ -60,6 +61,18 @@ rule tables:
         job=job("tables", published=PUBLISHED),
     shell:
         command(f"tables {RUN.root}")
+
+
+def print_ending():
+    """Print where to look, the best settings and the verdicts, once the tables are made."""
+    if all(path.is_file() for path in TABLES):
+        width = shutil.get_terminal_size().columns
+        print("", *ending(RUN, REFERENCE, width, MOST_SETTINGS), sep="\n", flush=True)
+
+
+onsuccess:
+    with one_line():
+        print_ending()
 
 
 rule plots:
