@@ -65,7 +65,7 @@ def text_lines(table: Table, width: int) -> list[str]:
     for key in _LEFT_OUT:
         if max(map(len, lines)) <= width:
             break
-        if gone := [column.heading or "" for column in table.columns if column.key == key]:
+        if gone := [column.title for column in table.columns if column.key == key]:
             left_out += gone
             table = replace(table, columns=[c for c in table.columns if c.key != key])
             lines = _aligned(table)
@@ -81,7 +81,7 @@ def _aligned(table: Table) -> list[str]:
 
 
 def _column(column: Column, texts: list[str]) -> list[str]:
-    cells = [column.heading or "", *(text or "–" for text in texts)]
+    cells = [column.title, *(text or "–" for text in texts)]
     width = max(map(len, cells))
     return [cell.rjust(width) if column.number else cell.ljust(width) for cell in cells]
 

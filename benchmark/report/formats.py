@@ -56,6 +56,11 @@ class Column:
     printed: bool = True
     spans_powers: bool = False
 
+    @property
+    def title(self) -> str:
+        """Its heading, with the words of its group before it."""
+        return f"{self.group} {self.heading or ''}".strip()
+
 
 @dataclass(frozen=True)
 class Table:
@@ -216,7 +221,7 @@ def _parts(key: str, entries: Iterable[TableEntry]) -> dict[str, list[TableEntry
 
 def _markdown_column(column: Column, texts: Iterable[str]) -> list[str]:
     """Return the lines of a column, all equally wide: its head, the rule below it and its texts."""
-    head = f"{column.group} {column.heading}".strip()
+    head = column.title
     cells = [markdown_escape(text) or "–" for text in texts]
     width = max(map(len, [head, *cells, "---:"]))
     rule = "-" * (width - 1) + ":" if column.number else "-" * width

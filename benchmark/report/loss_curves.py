@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from benchmark.report.panels import LINE, LOGGED, MEAN, End, legend, name_ends, 
 from benchmark.report.saving import tell
 
 LOWEST = 2.6  # inches of the plot
+POINTS = 200  # of a small curve
 
 
 def loss_curves(records: Iterable[Record]) -> Figure | None:
@@ -44,6 +45,33 @@ def loss_curves(records: Iterable[Record]) -> Figure | None:
     legend(figure)
     name_ends(axes, named, height)
     return figure
+
+
+def curves_of(records: Iterable[Record]) -> dict[str, str]:
+    """Return the path of the mean loss of every training, in a box of 100 × 100, by its name.
+
+    All have the same axes: steps on a linear scale, loss on a logarithmic one.
+    """
+    trained = {record.id: record.curve for record in records if record.curve}
+    means = {name: np.log(np.maximum(moving_mean(c), 1e-12)) for name, c in trained.items()}
+    if not trained:
+        return {}
+    low, high = min(m.min() for m in means.values()), max(m.max() for m in means.values())
+    longest = max(curve.steps[-1] for curve in trained.values())
+    return {
+        name: " ".join(
+            f"{100 * step / longest:.1f},{100 * (high - loss) / max(high - low, 1e-12):.1f}"
+            for step, loss in _thinned(curve.steps, means[name])
+        )
+        for name, curve in trained.items()
+    }
+
+
+def _thinned(steps: Sequence[int], loss: NDArray[np.float64]) -> Iterable[tuple[int, float]]:
+    """Return at most POINTS points of a curve, among them the last."""
+    every = -(-len(steps) // POINTS)
+    chosen = [*range(0, len(steps) - 1, every), len(steps) - 1]
+    return ((steps[i], float(loss[i])) for i in chosen)
 
 
 def moving_mean(curve: Curve) -> NDArray[np.float64]:

@@ -21,8 +21,9 @@ from benchmark.storage.atomic import write_text
 NAME = "summary"
 _DATA = Column("data", "data", number=False)
 _SCHEDULE = Column("schedule", "schedule", number=False)
-_REPORT = Column("report_fid", "report's FID")
+_REPORT = Column("report_fid", "FID", group="report")
 _COLUMNS = [
+    Column("cell", None, number=False),
     _DATA,
     Column("model", "model", number=False),
     _SCHEDULE,
@@ -95,6 +96,7 @@ def _line(ranking: Ranking, entry: Entry, published: dict[Key, Published]) -> di
     time = Value(value=seconds.value) if seconds else None
     figures = find_published(cell, published)
     return {
+        "cell": cell.id,
         "data": ranking.data,
         "model": cell.model,
         "schedule": cell.schedule,
@@ -131,7 +133,7 @@ def _legend(
         told.append(BUSY_LINE)
     if any(line["report_fid"] for line in lines):
         told.append(
-            "Report's FID: that of the published row of equal family, schedule, sampler and steps; "
+            "Report FID: that of the published row of equal family, schedule, sampler and steps; "
             "it is of other images and another network."
         )
     return list(dict.fromkeys(told))

@@ -18,9 +18,13 @@ from benchmark.report.claims import Claims, read_claims
 from benchmark.report.classes_table import NAME as CLASSES
 from benchmark.report.figures import drawn
 from benchmark.report.formats import Table, significant
+from benchmark.report.loss_curves import curves_of
 from benchmark.report.measures import Verdict
+from benchmark.report.ranking import Ranking, rankings
 from benchmark.report.saving import page_svg
+from benchmark.report.short_table import NAME as SUMMARY
 from benchmark.report.site_pictures import (
+    Picture,
     Pictures,
     answers_of,
     grids_of,
@@ -33,6 +37,7 @@ from benchmark.report.site_tables import Shown, shown_table, stated_claims
 from benchmark.report.tables import all_tables
 from benchmark.report.verdict_tables import verdicts_table
 from benchmark.report.verdicts import judge
+from benchmark.report.words import in_words
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import CLAIMS, Run
 
@@ -58,16 +63,22 @@ def write_site(
     rows = collect(records)
     published = read_published(reference)
     pictures, to = Pictures(run.root), output or run
-    cell = video_cell(pictures, rows)
+    cell, grids, ranked = video_cell(pictures, rows), grids_of(pictures, rows), rankings(rows)
     video = write_video(pictures, cell, to) if cell else None
+    figures = _figures(records, rows, published)
     page = _template("site.html.jinja").render(
         name=run.root.resolve().name,
         css=_asset("site.css"),
-        js=_asset("site.js"),
+        js=_asset("site.js") + _asset("site.tables.js") + _asset("site.compare.js"),
         colours=style.COLOURS,
         facts=_facts(records, rows),
-        figures=_figures(records, rows, published),
-        grids=grids_of(pictures, rows),
+        figures=figures,
+        first_chart=next(filter(figures.get, FIRST_CHARTS), ""),
+        trained_as={row.cell.id: row.cell.trained_as or "" for row in rows if row.cell},
+        words=[in_words(ranking) for ranking in ranked],
+        grids=grids,
+        best=_best(ranked, grids),
+        curves=curves_of(records),
         movies=movies_of(pictures, rows, cell),
         video=video,
         neighbours=neighbours_of(pictures, rows),
@@ -78,6 +89,13 @@ def write_site(
     )
     write_text(to.site, page)
     return [to.site, *([to.video, to.video.with_suffix(".mp4")] if video else [])]
+
+
+def _best(ranked: Sequence[Ranking], grids: Sequence[Picture]) -> list[Picture]:
+    """Return the samples of the best settings of each data set, the best first."""
+    by_cell = {grid.cell: grid for grid in grids}
+    best = [entry.cell.id for ranking in ranked for entry in ranking.ranked[:BEST]]
+    return [by_cell[cell] for cell in best if cell in by_cell]
 
 
 def _figures(
@@ -94,10 +112,13 @@ def _tables(
 ) -> dict[str, object]:
     """Return what the page shows of the tables and the verdicts, by the names in its template."""
     judged = judge(claims, untasked(rows))
+    tried = [claim for claim in judged if claim.verdict is not Verdict.NOT_RUN]
     tables = {table.name: table for table in all_tables(records, published, claims)}
     return {
+        "summary": shown_table(tables[SUMMARY]),
+        "report": claims.report,
         "counts": [(v, sum(claim.verdict is v for claim in judged)) for v in Verdict],
-        "claims": stated_claims(judged, verdicts_table(judged, published)),
+        "claims": stated_claims(tried, verdicts_table(tried, published)),
         "results": [shown_table(table) for name, table in tables.items() if name not in TABLES],
         "best_by_budget": _shown(tables.get(BEST_BY_BUDGET)),
         "classes": _shown(tables.get(CLASSES)),
@@ -112,6 +133,9 @@ def _shown(table: Table | None) -> Shown | None:
     """Return a table of the page; None for one that the run has not, or that has no rows."""
     return shown_table(table) if table and table.rows else None
 
+
+FIRST_CHARTS = ("distance-against-evaluations", "distance-by-model")  # one stands at the beginning
+BEST = 3  # settings of each data set whose samples stand at the beginning
 
 # Fields of a record that say where data come from.
 SOURCE_FACTS = (
@@ -136,6 +160,8 @@ def _asset(name: str) -> str:
 
 def _facts(records: Sequence[Record], rows: Sequence[Row]) -> list[tuple[str, str]]:
     cells = [row.cell for row in rows if row.cell]
+    drawn_here = [cell for cell in cells if cell.weights != "elsewhere"]
+    elsewhere = sum(cell.samples for cell in cells) - sum(cell.samples for cell in drawn_here)
     data = dict.fromkeys(f"{cell.dataset} at {cell.resolution}×{cell.resolution}" for cell in cells)
     machines = dict.fromkeys(
         r.provenance.gpu or f"{r.provenance.cores} cores of {r.provenance.cpu}" for r in records
@@ -143,7 +169,8 @@ def _facts(records: Sequence[Record], rows: Sequence[Row]) -> list[tuple[str, st
     labels = dict.fromkeys(row.protocol.label for row in rows if row.protocol)
     return [
         ("Cells", str(len(cells))),
-        ("Images drawn", f"{sum(cell.samples for cell in cells):,}"),
+        ("Images drawn", f"{sum(cell.samples for cell in drawn_here):,}"),
+        *([("Images made elsewhere", f"{elsewhere:,}")] if elsewhere else []),
         ("Data", "; ".join(data)),
         ("Distance", "; ".join(labels)),
         ("Machine", "; ".join(machines)),

@@ -6,7 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,7 @@ class Picture:
     width: int
     height: int
     text: str = ""
+    cell: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,14 @@ def grids_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
     """Return the pictures of the samples of every cell."""
     cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.grid(row.cell.id))]
     return [
-        _picture(pictures, pictures.at.grid(cell.id), title_of(cell), _drawn(cell))
+        _picture(pictures, pictures.at.grid(cell.id), title_of(cell), _drawn(cell), cell.id)
         for cell in cells
     ]
 
 
 def _drawn(cell: Cell) -> str:
-    return f"{cell.samples} samples of {cell.model}, seed {cell.seed}"
+    what = "images" if cell.weights == "elsewhere" else "samples"
+    return f"{cell.samples} {what} of {cell.model}, seed {cell.seed}"
 
 
 def movies_of(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> list[Movie]:
@@ -143,7 +145,10 @@ def neighbours_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
     found = [(name, row) for name, row in found if pictures.has(pictures.at.neighbours(name))]
     found.sort(key=lambda pair: _suspicion(pair[1]))
     return [
-        _picture(pictures, pictures.at.neighbours(name), _title(row), _suspected(row))
+        _picture(
+            *(pictures, pictures.at.neighbours(name), _title(row), _suspected(row)),
+            row.cell.id if row.cell else "",
+        )
         for name, row in found
     ]
 
@@ -207,9 +212,9 @@ def _panel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(rows, axis=0)
 
 
-def _picture(pictures: Pictures, path: Path, name: str, text: str) -> Picture:
+def _picture(pictures: Pictures, path: Path, name: str, text: str, cell: str = "") -> Picture:
     with Image.open(pictures.open(path)) as image:
-        return _encoded(image.convert("RGB"), name, text)
+        return replace(_encoded(image.convert("RGB"), name, text), cell=cell)
 
 
 def _encoded(image: Image.Image, name: str, text: str = "", *, lossy: bool = False) -> Picture:

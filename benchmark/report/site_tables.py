@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.core.reserved import COLUMNS
 from benchmark.core.values import Value
 from benchmark.records.record import SIZED
 from benchmark.report.formats import Column, Marked, Table, TableEntry
@@ -63,13 +62,14 @@ class _Item:
 
 @dataclass(frozen=True)
 class Shown:
-    """A table of the page."""
+    """A table of the page; `cells` has the id of each row's cell, which a control has not."""
 
     name: str
     caption: list[str]
     legend: list[str]
     heads: list[Head]
     rows: list[list[_Item]]
+    cells: list[str]
 
     def identity(self, row: list[_Item]) -> str:
         """Return what distinguishes a row from others with the same name."""
@@ -110,11 +110,9 @@ def shown_table(table: Table) -> Shown:
     """Return a table with published figures beside ours, and with less important columns marked."""
     order = _beside(table.shown)
     aside = {c.key for c in order if table.frame[c.key].isin([None, ""]).all()}
-    if any(column.key == "letters" for column in order):  # the metrics besides the distance
-        aside |= {c.key for c in order if c.key not in COLUMNS and not _is_distance(c.key)}
     heads = [
         Head(
-            f"{column.group} {column.heading}".strip().replace("/", "/\N{ZERO WIDTH SPACE}"),
+            column.title.replace("/", "/\N{ZERO WIDTH SPACE}"),
             column.number,
             bool(column.group),
             column.key in MORE | aside,
@@ -126,7 +124,8 @@ def shown_table(table: Table) -> Shown:
     texts = table.texts()
     items = [map(_item, texts[table.shown.index(c)], table.frame[c.key]) for c in order]
     lines = list(map(list, zip(*items, strict=True)))
-    return Shown(table.name, table.caption, table.legend, heads, lines)
+    cells = [str(row.get("cell") or "") for row in table.rows]
+    return Shown(table.name, table.caption, table.legend, heads, lines, cells)
 
 
 def _beside(columns: Sequence[Column]) -> list[Column]:
@@ -144,7 +143,7 @@ def _beside(columns: Sequence[Column]) -> list[Column]:
 
 def _is_distance(key: str) -> bool:
     """Tell whether a column holds a Fréchet distance: FID, another FD, or one of fewer images."""
-    return key.startswith(("FID", "FD-", SIZED))
+    return key == "distance" or key.startswith(("FID", "FD-", SIZED))
 
 
 def _item(text: str, entry: TableEntry) -> _Item:

@@ -5,6 +5,7 @@
   const paint = (theme) => { root.dataset.theme = theme; };
   let chosen = null;
   paint(dark.matches ? "dark" : "light");
+  root.classList.add("scripted");
   dark.addEventListener("change", () => chosen || paint(dark.matches ? "dark" : "light"));
   document.getElementById("theme").addEventListener("click", () => {
     chosen = root.dataset.theme === "dark" ? "light" : "dark";
@@ -17,28 +18,6 @@
     document.querySelectorAll("details:not(.video, .claims details)").forEach((d) => { d.open = true; });
   });
   addEventListener("afterprint", () => before && paint(before));
-
-  // Tables sort by the head that is clicked; empty entries stay last.
-  for (const table of document.querySelectorAll("table.sortable")) {
-    const heads = [...table.tHead.rows[0].cells];
-    const body = table.tBodies[0];
-    const value = (row, column) => {
-      const cell = row.cells[column];
-      return cell.dataset.sort || (cell.dataset.sort === "" && heads[column].classList.contains("number") ? "" : cell.textContent.trim());
-    };
-    heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") === "ascending";
-      heads.forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const compare = (a, b) => {
-        const [x, y] = [value(a, column), value(b, column)];
-        if (!x || !y) return (x ? 0 : 1) - (y ? 0 : 1);
-        const numbers = Number(x) - Number(y);
-        return (down ? -1 : 1) * (Number.isNaN(numbers) ? x.localeCompare(y) : numbers);
-      };
-      body.append(...[...body.rows].sort(compare));
-    }));
-  }
 
   // Values on hovering and on focus.
   const tip = document.getElementById("tip");
@@ -79,6 +58,9 @@
       large.alt = small.alt;
       large.style.width = `min(90vw, ${76 * small.naturalWidth / small.naturalHeight}vh)`;
       zoom.querySelector("p").textContent = [...small.closest("figure").querySelectorAll("figcaption *")].map((part) => part.textContent).join(": ");
+      const save = zoom.querySelector("a");
+      save.href = small.src;
+      save.download = `${zoom.querySelector("p").textContent.replace(/[^\w=.-]+/g, "-").slice(0, 60)}.webp`;
       zoom.showModal();
     });
   }
