@@ -1,9 +1,10 @@
-"""The verbs that one calls before a run: config, schema, estimate."""
+"""The verbs that one calls before a run: init, config, schema, estimate."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -32,6 +33,25 @@ def config(config: ConfigFile) -> None:
         print(f"{cell.table}: {cell.id}: {cell.samples} samples", file=sys.stderr)
     for line in lacking(loaded, run):
         print(f"warning: {line}", file=sys.stderr)
+
+
+@app.command(epilog=examples("init mine --data /data/faces"))
+def init(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder that gets config.yaml.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Option(help="Folder of your images.", show_default=False)],
+) -> None:
+    """Write a config for your own images, sized to them and to this machine."""
+    from benchmark.tools.init import this_machine, write_config
+
+    path = write_config(folder, data, this_machine())
+    print(path)
+    print(
+        f"next: snakemake --cores all --resources gpu=1 --configfile {path}\n"
+        f"what it will cost: python -m benchmark estimate {path}",
+        file=sys.stderr,
+    )
 
 
 @app.command(epilog=examples("schema > config/schema.json", "schema --markdown > docs/config.md"))

@@ -17,6 +17,8 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import explain, shown
 from benchmark.core.yaml_text import read_yaml
 
+SEE = " (every key: docs/config.md)"
+
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read and check a config file.
@@ -97,7 +99,9 @@ def parse_config(content: Mapping[str, Any], origin: str = "config") -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise BenchmarkError(f"{origin}: {explain(error, content)}") from None
+        of_keys = error.errors()[0]["type"] in ("missing", "unknown_key")
+        told = f"{explain(error, content)}{SEE * of_keys}"
+        raise BenchmarkError(f"{origin}: {told}") from None
     except RecursionError:  # an anchor of YAML that contains itself
         raise BenchmarkError(f"{origin}: it is nested without end: write it out") from None
 

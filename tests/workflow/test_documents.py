@@ -36,6 +36,7 @@ SMALLER = [
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),
     ("interval_coverage.py 200", "interval_coverage.py 2"),
     ("plot_orders.py docs", "plot_orders.py ."),
+    ("init mine --data /data/faces", "init mine --data real"),
     ("plots RUN", "plots results/quickstart"),
 ]
 CONFIG = "quickstart.yaml"  # in the place of the quickstart's
@@ -124,7 +125,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for name in ("real", "fake"):
         (folder / name).mkdir()
-        for i in range(6):
+        for i in range(30):
             Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(
                 folder / name / f"{i}.png"
             )

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import yaml
 from checkout import PROJECT
+from PIL import Image
 from test_workflow import lay_out, snakemake
 
 from benchmark.config.loading import parse_config
 from benchmark.storage.paths import Run
+from benchmark.tools.init import Machine, write_config
 
 CONFIG = {
     "run": "own",
@@ -46,6 +48,35 @@ def test_the_smallest_config_is_whole() -> None:
     )
     config = parse_config(yaml.safe_load(text))
     assert [cell.sampling.sampler for cell in config.cells] == ["ddim"] * 2 + ["dpm-solver++"] * 2
+
+
+@pytest.mark.slow
+def test_the_smallest_config_runs_as_it_stands(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    [text] = re.findall(
+        r"```yaml\n# mine.yaml\n(.*?)```", (PROJECT / "README.md").read_text(), re.S
+    )
+    (folder / "mine.yaml").write_text(text)
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config="mine.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = Run(folder / "results" / "mine").tables("summary")[0].read_text().splitlines()
+    assert len(lines) == 1 + 4
+
+
+@pytest.mark.slow
+def test_a_config_that_init_writes_runs(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "photographs").mkdir()
+    for number in range(120):
+        image = Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8))
+        image.save(tmp_path / "photographs" / f"{number}.png")
+    machine = Machine(cores=2, gpu="", gpu_memory=0)
+    path = write_config(folder / "own", tmp_path / "photographs", machine)
+    path.write_text(path.read_text().replace("steps: 1500", "steps: 4"))
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config="own/config.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Run(folder / "results" / "own").site.is_file()
 
 
 @pytest.mark.slow
