@@ -93,6 +93,7 @@ def bundle(
     epilog=examples(
         "compare results/before results/after",
         "compare before.zip results/after --metric fd,time --threshold fd=0.5,time=10%",
+        "compare results/before results/after --rename DDIM=mine",
         "compare A B C --only-changed --format html > compared.html",
     )
     + "\n\n**Status**: 1, something is worse; 2, nothing is, but something is not comparable, or "
@@ -114,6 +115,13 @@ def compare(
             help="As fd=0.5,time=10%: differences that do not matter.", show_default="time=10%"
         ),
     ] = "",
+    rename: Annotated[
+        str,
+        typer.Option(
+            help="As DDIM=mine: what models of the first run are called in the others.",
+            show_default=False,
+        ),
+    ] = "",
     only_changed: Annotated[
         bool, typer.Option("--only-changed", help="Leave out `same` and `cannot tell`.")
     ] = False,
@@ -129,7 +137,7 @@ def compare(
     from benchmark.report.compare import changed, compare_runs
     from benchmark.report.compare_formats import COMPARISON_FORMATS
 
-    found = compare_runs(runs, metric, threshold)
+    found = compare_runs(runs, metric, threshold, rename)
     print(COMPARISON_FORMATS[output](changed(found) if only_changed else found), end="")
     if not exit_zero:
         raise typer.Exit(found.status)

@@ -17,8 +17,15 @@ from benchmark.records.rows import (
     TIME,
     TRAINING,
 )
-from benchmark.report.environment import Change, changes, differing_specs, shortened
+from benchmark.report.environment import (
+    Change,
+    changes,
+    differing_specs,
+    shortened,
+    specified_otherwise,
+)
 from benchmark.report.measured import COPYING, Cells, Measured, figures_by_cell, missing_reasons
+from benchmark.report.renaming import read_renames, renamed
 from benchmark.report.thresholds import Threshold, chosen_metrics, known_metrics, read_thresholds
 
 Mark = Literal["better", "worse", "same", "cannot tell", "not comparable", "missing", "new"]
@@ -63,6 +70,7 @@ class ComparedPair:
         environment: what differs between the machines and the code of the two.
         specs: number of jobs whose specifications differ, and number of jobs that both have, by
             kind of job.
+        specified: what differs in these specifications, and in how many jobs.
         missing: cells that only the first run has.
         new: cells that only the other has.
         untold: labels of runs with times for which it is not known whether the machine was busy.
@@ -74,6 +82,7 @@ class ComparedPair:
     other: str
     environment: list[Change]
     specs: dict[str, tuple[int, int]]
+    specified: list[str]
     missing: list[str]
     new: list[str]
     untold: list[str]
@@ -101,13 +110,16 @@ class Comparison:
     status: int
 
 
-def compare_runs(runs: Sequence[Path], metrics: str = "", thresholds: str = "") -> Comparison:
+def compare_runs(
+    runs: Sequence[Path], metrics: str = "", thresholds: str = "", renames: str = ""
+) -> Comparison:
     """Compare each run with the first.
 
     Args:
         runs: folders or bundles, at least two.
         metrics: names of metrics with commas between them, as `fd,time`; empty: all.
         thresholds: largest differences that do not matter, as `fd=0.5,time=10%`.
+        renames: what models of the first run are called in the others, as `old=new`.
 
     Raises:
         BenchmarkError: a run cannot be read or is named twice, or a metric or a threshold is
@@ -115,6 +127,7 @@ def compare_runs(runs: Sequence[Path], metrics: str = "", thresholds: str = "") 
     """
     names = labels(runs)
     records = [read_records(run) for run in runs]
+    records[0] = renamed(records[0], read_renames(renames), names[0])
     tables = [figures_by_cell(found) for found in records]
     measured = [item for table in tables for cell in table.values() for item in cell.items()]
     known = known_metrics(measured)
@@ -221,6 +234,7 @@ def _pair(
         other=other,
         environment=changes(records, others),
         specs=differing_specs(records, others),
+        specified=specified_otherwise(records, others),
         missing=[cell for cell in cells if cell not in new],
         new=[cell for cell in new if cell not in cells],
         untold=[

@@ -17,6 +17,7 @@ from benchmark.report.compare import COMPARED, ComparedPair, Comparison, Figure
 from benchmark.report.formats import Column, Table, TableEntry, markdown_escape, to_markdown
 
 _PIPE_WIDTH = 1000  # characters, so that a row stays one line where the output is no terminal
+MOST_TOLD = 8  # differences of specifications that a line names
 STYLES = {"better": "green", "worse": "bold red", "not comparable": "yellow"}
 EXPLAINED = (
     "Differences are the other run minus the first; [a, b] is a 95 % interval. Same: identical, or "
@@ -119,6 +120,10 @@ def _lines(pair: ComparedPair) -> Iterator[str]:
     if pair.specs:
         parts = [f"{number} of {total} of {kind}" for kind, (number, total) in pair.specs.items()]
         yield f"Jobs that were specified otherwise: {', '.join(parts)}."
+        shown, rest = pair.specified[:MOST_TOLD], len(pair.specified) - MOST_TOLD
+        more = f"; and {rest} more" if rest > 0 else ""
+        if shown:
+            yield f"Specified otherwise: {'; '.join(shown)}{more}."
     if pair.untold:
         runs = " and ".join(pair.untold)
         yield f"Some times of {runs} do not tell whether the machine was busy: taken as quiet."
@@ -152,7 +157,7 @@ def _metrics(comparison: Comparison, pair: ComparedPair) -> Iterator[Table]:
             columns.append(Column("why", "why", number=False))
         caption = [f"{'Higher' if key in comparison.higher else 'Lower'} is better."]
         if key in comparison.thresholds:
-            caption.append(f"Threshold: {comparison.thresholds[key]}.")
+            caption = [f"{caption[0]} Threshold: {comparison.thresholds[key]}."]
         yield Table(name, caption, columns, [_row(figure) for figure in figures])
 
 

@@ -60,7 +60,7 @@ def text_lines(table: Table, width: int) -> list[str]:
 
     Where columns are left out, the last line says which.
     """
-    table, left_out = table.for_print(), []
+    table, left_out = table.for_print().without_empty_columns(), []
     lines = _aligned(table)
     for key in _LEFT_OUT:
         if max(map(len, lines)) <= width:

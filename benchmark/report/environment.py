@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -62,6 +63,37 @@ def differing_specs(base: Sequence[Record], other: Sequence[Record]) -> dict[str
     differ = both["spec"].ne(both["spec_other"]).groupby(both["kind"], sort=False)
     counts = differ.agg(["sum", "size"])
     return {str(kind): (int(n), int(total)) for kind, n, total in counts.itertuples() if n}
+
+
+def specified_otherwise(base: Sequence[Record], other: Sequence[Record]) -> list[str]:
+    """Return what differs in the specifications of the jobs that both runs have, and in how many.
+
+    A line is as `sampler.eta 0.0 → 1.0 (2 of sample)`; what most jobs have in common comes first.
+    """
+    theirs = {(record.kind, record.id): record for record in other}
+    found: Counter[tuple[str, str, str, str]] = Counter()
+    for record in base:
+        twin = theirs.get((record.kind, record.id))
+        if twin and twin.spec_hash != record.spec_hash:
+            ours, others = dict(_leaves(record.spec)), dict(_leaves(twin.spec))
+            found.update(
+                (record.kind, key, shortened(ours.get(key)), shortened(others.get(key)))
+                for key in dict.fromkeys([*ours, *others])
+                if ours.get(key) != others.get(key)
+            )
+    return [
+        f"{key} {before} → {after} ({count} of {kind})"
+        for (kind, key, before, after), count in found.most_common()
+    ]
+
+
+def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the values of a nested mapping by their dotted keys; a list is one value."""
+    if not isinstance(value, dict):
+        yield place, value
+        return
+    for key, item in value.items():
+        yield from _leaves(item, f"{place}.{key}" if place else str(key))
 
 
 def shortened(value: object) -> str:

@@ -88,10 +88,14 @@ class Table:
         return [column for column in self.columns if column.heading is not None]
 
     def for_print(self) -> Table:
-        """Return the table with those columns only that are printed and have an entry."""
+        """Return the table with those columns only that are printed."""
+        return replace(self, columns=[c for c in self.columns if c.printed])
+
+    def without_empty_columns(self) -> Table:
+        """Return the table with those columns only that have an entry, if any has."""
         empty = self.frame.isin([None, ""]).all()
-        printed = [c for c in self.columns if c.printed and not empty[c.key]]
-        return replace(self, columns=printed or self.columns)
+        found = [column for column in self.columns if not empty[column.key]]
+        return replace(self, columns=found or self.columns)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -138,7 +142,7 @@ def to_latex(table: Table) -> str:
     It is turned by 90° if it is too wide to be read on an upright page, and spans several pages if
     it is longer than one. It needs booktabs, graphicx, longtable, lscape and rotating.
     """
-    table = table.for_print()
+    table = table.for_print().without_empty_columns()
     title, *notes = [latex_escape(text) for text in [*table.caption, *table.legend]] or [""]
     caption = rf"\caption{{\textbf{{{latex_escape(table.name)}.}} {title}}}"
     label = rf"\label{{tab:{table.name}}}"

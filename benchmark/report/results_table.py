@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import across_seeds, inverse
@@ -93,6 +94,8 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
     legend = results_legend(mine, compared, any(matched)) + missing_lines(
         (row.cell.id if row.cell else label(row), row.metrics) for row in mine
     )
+    told = {key for entries in content for key, entry in entries.items() if entry is not None}
+    columns = [c if c.key in told else replace(c, printed=False) for c in columns]
     return Table(name, results_caption(mine), columns, content, legend)
 
 

@@ -142,6 +142,7 @@ def _save(
     if census and census.images:
         facts[FACT] = census.to_fact()
     save_statistics(file, Statistics(statistics(side), facts))
+    print(f"{file}: statistics of {len(side)} images written", file=sys.stderr)
 
 
 def _metric(name: str) -> str:

@@ -37,6 +37,8 @@ def notes(
     ]
     counts = (count_of(opened[real]), count_of(opened[fake]))
     known = differences(censuses.get(real), censuses.get(fake), counts)
+    if real.resolve() == fake.resolve():
+        lines.append(f"{real}: is compared with itself: equal images have a distance of 0")
     return lines + [f"the two differ in {difference}" for difference in known]
 
 

@@ -465,6 +465,51 @@ def test_other_specifications_are_counted(runs: tuple[Run, Run]) -> None:
     assert compared(runs).pairs[0].specs == {"sample": (1, 2)}
 
 
+def test_what_was_specified_otherwise_is_told(runs: tuple[Run, Run]) -> None:
+    spec = {"sampler": {"kind": "ddim", "eta": 0.0}, "steps": 50, "weights": "f" * 64}
+    other = {**spec, "sampler": {"kind": "ddim", "eta": 1.0, "clip": True}}
+    for run, content, sha in ((runs[0], spec, "a"), (runs[1], other, "b")):
+        edit(run, "sample", CELL, put("spec", value=content))
+        edit(run, "sample", CELL, put("spec_hash", value=sha * 64))
+    assert compared(runs).pairs[0].specified == [
+        "sampler.eta 0.0 → 1.0 (1 of sample)",
+        "sampler.clip none → True (1 of sample)",
+    ]
+
+
+def test_runs_whose_models_are_named_differently_are_joined(runs: tuple[Run, Run]) -> None:
+    model = CELL.partition("-")[0]
+    for path in list((runs[1].root / "records").glob("*/*.json")):
+        text = path.read_text().replace(f'"{model}-', '"mine-')
+        path.unlink()
+        path.with_name(path.name.replace(f"{model}-", "mine-", 1)).write_text(
+            text.replace(f'"model": "{model}"', '"model": "mine"')
+        )
+    paths = [run.root for run in runs]
+    assert set(compare_runs(paths).pairs[0].missing) == {CELL, OTHER}
+    joined = compare_runs(paths, renames=f"{model}=mine").pairs[0]
+    assert (joined.missing, joined.new) == ([], [])
+    assert joined.counts == {"same": 6}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a", "'a' is malformed: give OLD=NEW"),
+        ("a=", "malformed"),
+        ("a=b,", "malformed"),
+        ("a=b,a=c", "a name stands twice"),
+        ("a=b,c=b", "a name stands twice"),
+        ("DDIN=mine", "no model 'DDIN': "),
+    ],
+)
+def test_names_that_cannot_be_given_are_refused(
+    text: str, message: str, runs: tuple[Run, Run]
+) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        compare_runs([run.root for run in runs], renames=text)
+
+
 def test_only_what_changed_is_kept_and_the_rest_is_still_counted(runs: tuple[Run, Run]) -> None:
     give(runs[1], "fd", 900.0)
     edit(runs[1], "sample", OTHER, put("timing", "batch", value=8))

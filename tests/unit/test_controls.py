@@ -50,6 +50,23 @@ def test_noise_is_uniform() -> None:
     assert pixels.std() == pytest.approx(256 / np.sqrt(12), abs=1)
 
 
+@pytest.mark.parametrize("levels", [1, 3])
+def test_faint_noise_changes_pixels_by_so_many_grey_levels(levels: int) -> None:
+    flat = np.full((400, 8, 8, 3), 128, np.uint8)
+    rng = np.random.default_rng(0)
+    found = CONTROLS.make("faint-noise", levels=levels).make(flat, 200, rng).astype(int) - 128
+    assert set(np.unique(found)) == set(range(-levels, levels + 1))
+    # of a uniform whole number from -L to L: mean 0 and variance L(L + 1)/3
+    assert abs(found.mean()) < 0.05
+    assert found.var() == pytest.approx(levels * (levels + 1) / 3, rel=0.05)
+
+
+def test_faint_noise_stays_within_the_range_of_bytes() -> None:
+    black = np.zeros((40, 8, 8, 3), np.uint8)
+    found = CONTROLS.make("faint-noise").make(black, 20, np.random.default_rng(0))
+    assert found.max() == 1
+
+
 def test_blur_has_the_width_that_is_stated() -> None:
     """A white line becomes a Gaussian whose standard deviation is 1/32 of the width."""
     train = np.zeros((2, 128, 128, 3), np.uint8)

@@ -53,8 +53,8 @@ ENTRY = CONTENT["grid"][0] | {"sampler": ["ddim", "ddpm", "renoise"]}
 
 
 def example() -> str:
-    """Return the sampler that the README shows."""
-    page = (PROJECT / "README.md").read_text()
+    """Return the sampler that docs/extending.md shows."""
+    page = (PROJECT / "docs" / "extending.md").read_text()
     found = re.search(rf"```python\n# {FILE}[^\n]*\n(.*?)```", page, re.S)
     assert found
     return found[1]

@@ -857,7 +857,9 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
     assert printed["values"].keys() == set(module.DEFAULT)
     assert len(printed["warnings"]) == 2
     assert "10 images are fewer than 13, which 12 dimensions need" in as_json.stderr
-    assert run.invoke(app, ["score", str(real), *options, "--save-stats", str(kept)]).exit_code == 0
+    saved = run.invoke(app, ["score", str(real), *options, "--save-stats", str(kept)])
+    assert saved.exit_code == 0
+    assert f"{kept}: statistics of 10 images written" in saved.stderr
     table = run.invoke(
         app, ["score", str(kept), str(fake), *options, "--metrics", "fd, is", "--isc-splits", "2"]
     )
@@ -876,6 +878,17 @@ def test_the_command_prints_a_table_or_json_and_keeps_statistics(tmp_path: Path)
     alone = run.invoke(app, ["score", str(real), *options])
     assert isinstance(alone.exception, BenchmarkError)
     assert str(alone.exception).startswith("FAKE: is missing")
+
+
+def test_a_set_that_is_compared_with_itself_is_told(tmp_path: Path) -> None:
+    from benchmark.tools.score_inputs import open_input
+    from benchmark.tools.score_notes import notes
+
+    real, other = folder(tmp_path / "a", pictures(0)), folder(tmp_path / "b", pictures(1))
+    opened = {path: open_input(path) for path in (real, other)}
+    same = notes({real: opened[real]}, real, real, None, {})
+    assert any("is compared with itself" in line for line in same)
+    assert not any("itself" in line for line in notes(opened, real, other, None, {}))
 
 
 def test_the_embedded_extractor_scores_folders(tmp_path: Path) -> None:

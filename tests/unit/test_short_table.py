@@ -11,6 +11,7 @@ import yaml
 from checkout import PROJECT
 from records_fixture import CELLS, FEW, write_run
 
+from benchmark.config.loading import load_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.published import read_published
 from benchmark.records.record import Record, read_records
@@ -204,3 +205,29 @@ def test_the_report_is_named_alike_in_the_claims_and_in_the_docs() -> None:
     for page in ("README.md", "docs/claims.md"):
         text = (PROJECT / page).read_text(encoding="utf-8")
         assert all(part in text for part in [*report.authors, report.title, report.year]), page
+
+
+def test_the_short_table_of_the_readme_has_the_shape_of_one_that_is_made(
+    run: Run, tmp_path: Path
+) -> None:
+    made = table_of(rows_of(run))
+    (tmp_path / "page.md").write_text((PROJECT / "README.md").read_text(encoding="utf-8"))
+    insert_table(made, tmp_path / "page.md")
+    tables = [
+        [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+        for text in (
+            "\n".join(line for line in _between_marks(file).splitlines() if line)
+            for file in (PROJECT / "README.md", tmp_path / "page.md")
+        )
+    ]
+    ours, expected = tables
+    assert ours[0] == expected[0]  # the same columns
+    assert {len(row) for row in ours} == {len(expected[0])}
+    cells = load_config(PROJECT / "config" / "config.yaml").cells
+    names = {(cell.model, *map(str, cell.sampling)) for cell in cells}
+    assert {tuple(row[:4]) for row in ours[2:]} <= names
+
+
+def _between_marks(file: Path) -> str:
+    text = file.read_text(encoding="utf-8")
+    return text.partition("<!-- short table of a run")[2].partition("-->")[2].partition("<!--")[0]

@@ -1,4 +1,4 @@
-"""What the README shows of adding parts works as it stands there."""
+"""What the README and the pages on experiments and parts show works as it stands there."""
 
 from __future__ import annotations
 
@@ -42,10 +42,12 @@ CONFIG = {
 }
 
 
+def page(name: str) -> str:
+    return (PROJECT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
 def test_the_smallest_config_is_whole() -> None:
-    [text] = re.findall(
-        r"```yaml\n# mine.yaml\n(.*?)```", (PROJECT / "README.md").read_text(), re.S
-    )
+    [text] = re.findall(r"```yaml\n# mine.yaml\n(.*?)```", page("experiments"), re.S)
     config = parse_config(yaml.safe_load(text))
     assert [cell.sampling.sampler for cell in config.cells] == ["ddim"] * 2 + ["dpm-solver++"] * 2
 
@@ -53,9 +55,7 @@ def test_the_smallest_config_is_whole() -> None:
 @pytest.mark.slow
 def test_the_smallest_config_runs_as_it_stands(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
-    [text] = re.findall(
-        r"```yaml\n# mine.yaml\n(.*?)```", (PROJECT / "README.md").read_text(), re.S
-    )
+    [text] = re.findall(r"```yaml\n# mine.yaml\n(.*?)```", page("experiments"), re.S)
     (folder / "mine.yaml").write_text(text)
     done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config="mine.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -83,7 +83,9 @@ def test_a_config_that_init_writes_runs(tmp_path: Path) -> None:
 def test_the_four_examples_make_a_run_of_their_own(tmp_path: Path) -> None:
     folder = lay_out(tmp_path)
     examples = re.findall(
-        r"```python\n# ([\w./]+\.py)[^\n]*\n(.*?)```", (PROJECT / "README.md").read_text(), re.S
+        r"```python\n# ([\w./]+\.py)[^\n]*\n(.*?)```",
+        page("extending"),
+        re.S,
     )
     assert len(examples) == 4
     for path, code in examples:

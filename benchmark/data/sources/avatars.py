@@ -118,7 +118,7 @@ class Avatars(Source):
             held_out=None,
             origin=f"DiceBear style {self.style}, seed {self.seed}",
             licence=f"{meta['license']['name']} ({meta['license']['url']})",
-            attribution=meta["license"].get("text", meta["creator"]["name"]),
+            attribution=meta["license"].get("text", meta["creator"]["name"]).replace("„", "“"),
             distinct=True,
         )
 
