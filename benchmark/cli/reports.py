@@ -62,6 +62,20 @@ def summary(
         print_paths([into])
 
 
+@app.command(epilog=examples("watch results/quickstart"))
+def watch(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder, as results/quickstart.", show_default=False)
+    ],
+    reference: Reference = REFERENCE,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2,
+) -> None:
+    """Show how far a run is until it is over: from another terminal, or of jobs of a cluster."""
+    from benchmark.tools.watch import watch as show
+
+    show(Run(run), reference, seconds)
+
+
 @app.command(epilog=examples("plots results/quickstart", "plots sent.zip --output seen"))
 def plots(run: AnyRun, reference: Reference = REFERENCE, output: Output = None) -> None:
     """Draw the plots of a run again, from its records and the pictures of its samples."""

@@ -13,7 +13,7 @@ from benchmark.records.record import (
 from benchmark.report.captions import machines_line
 from benchmark.report.formats import Column, Table, TableEntry
 
-_STAGES: dict[Kind, str] = {
+STAGES: dict[Kind, str] = {  # the verb that makes each kind of record
     "data": "prepare",
     "train": "train",
     "sample": "sample",
@@ -44,7 +44,7 @@ def stages_table(records: Sequence[Record]) -> Table:
         "is watched whether the machine is busy.",
         machines_line(record.provenance for record in records),
     ]
-    kinds = {kind: [r for r in records if r.kind == kind] for kind in _STAGES}
+    kinds = {kind: [r for r in records if r.kind == kind] for kind in STAGES}
     lines = [_stage(kind, jobs) for kind, jobs in kinds.items() if jobs]
     return Table("stages", caption, STAGE, lines, legend)
 
@@ -55,7 +55,7 @@ def _stage(kind: Kind, records: Sequence[Record]) -> dict[str, TableEntry]:
     watched = [_busy_jobs(record) for record in records if record.contention]
     memory = [record.timing.peak_memory_bytes for record in records if record.timing]
     return {
-        "stage": _STAGES[kind],
+        "stage": STAGES[kind],
         "jobs": len(jobs),
         "seconds": math.fsum(seconds),
         "median_job_seconds": statistics.median(seconds),

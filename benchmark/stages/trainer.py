@@ -323,7 +323,13 @@ class Trainer:
 
     def _steps(self, name: str) -> Iterable[int]:
         steps = range(self.progress.step, self.total)
-        return track(steps, len(steps), f"train {name}") if self.group.rank == 0 else steps
+        if self.group.rank != 0:
+            return steps
+        return track(steps, len(steps), f"train {name}", self._loss)
+
+    def _loss(self) -> str:
+        """Return the newest logged loss for readers; empty before the first."""
+        return f"loss {self.progress.losses[-1]:.4g}" if self.progress.losses else ""
 
     def _log(self, window: list[Tensor], step: int) -> None:
         """Log losses.

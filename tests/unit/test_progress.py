@@ -28,6 +28,18 @@ def test_long_work_without_a_terminal_prints_plain_lines_on_stderr(
     assert err == "work: 2/4, 12 s, about 12 s left\nwork: 4/4, 24 s, about 0 s left\n"
 
 
+def test_a_line_ends_with_what_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    told = iter(["", "loss 0.5"])
+    list(track(range(2), 2, "work", lambda: next(told)))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "work: 1/2, 10 s, about 10 s left"
+    assert second == "work: 2/2, 20 s, about 0 s left, loss 0.5"
+
+
 def test_terminal_gets_a_bar_on_stderr_only(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

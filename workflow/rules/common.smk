@@ -24,6 +24,7 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
     )
 
 from benchmark.config.dependencies import compared, hashed
+from benchmark.config.expected import expected_records
 from benchmark.config.loading import (
     check_writable,
     merged,

@@ -1,15 +1,5 @@
-MADE = [name for dataset in DATASETS for name in controls_of(dataset)]
 RETRIEVED = list(CONFIG.subjects) if CONFIG.evaluation.neighbours else []
-RECORDS = [
-    *(RUN.record("data", name) for name in DATASETS),
-    *(RUN.record("train", name) for name in CONFIG.trainings),
-    *(RUN.record("sample", name) for name in CELLS),
-    *(RUN.record("controls", name) for name in MADE),
-    *(RUN.record("features", name) for name in [*DATASETS, *CELLS, *MADE]),
-    *(RUN.record("metrics", name) for name in CONFIG.subjects),
-    *(RUN.record("retrieval", name) for name in RETRIEVED),
-    *(RUN.record("answers", name) for name in ASKED),
-]
+RECORDS = [RUN.record(kind, name) for kind, name in expected_records(CONFIG)]
 UNMADE = {
     *([] if RETRIEVED else ["neighbours"]),
     *([] if ASKED else ["answers"]),

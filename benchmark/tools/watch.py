@@ -1,0 +1,143 @@
+"""Shows how far a run is, from its files alone: from another terminal, or on another machine."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.config.expected import expected_records
+from benchmark.config.loading import load_config
+from benchmark.core.errors import BenchmarkError
+from benchmark.records.record import Kind, Record, read_record
+from benchmark.records.rows import is_frechet
+from benchmark.report.ending import ending
+from benchmark.report.stages_table import STAGES
+from benchmark.report.verdict_tables import interval
+from benchmark.storage.paths import Run
+
+QUIET = 600  # seconds after which a log that has not grown is of no running job
+_TAIL = 4096  # bytes of a log that are read
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        done: number of jobs that are done, by kind.
+        planned: number of jobs in all, by kind.
+        running: the last line of each job that is under way.
+        newest: what the newest record says; empty: there is none.
+    """
+
+    done: dict[Kind, int]
+    planned: dict[Kind, int]
+    running: list[str]
+    newest: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every record is there."""
+        return self.done == self.planned
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a terminal shows of it."""
+        parts = [
+            f"{STAGES[kind]} {self.done[kind]}/{count}" for kind, count in self.planned.items()
+        ]
+        done, planned = sum(self.done.values()), sum(self.planned.values())
+        yield f"{done} of {planned} jobs are done: {', '.join(parts)}"
+        yield from self.running
+        if self.newest:
+            yield f"newest: {self.newest}"
+
+
+def look(run: Run, now: float) -> State:
+    """Return how far a run is.
+
+    Args:
+        run: its folder.
+        now: the time, in seconds as files have it.
+
+    Raises:
+        BenchmarkError: no run has begun there, or a record cannot be read.
+    """
+    configs = sorted(run.root.glob("config-*.json"), key=lambda path: path.stat().st_mtime)
+    if not configs:
+        raise BenchmarkError(f"{run.root}: no run has begun there: give a folder as results/NAME")
+    expected = expected_records(load_config(configs[-1]))
+    there = [job for job in expected if run.record(*job).is_file()]
+    done, planned = Counter(kind for kind, _ in there), Counter(kind for kind, _ in expected)
+    newest = max(there, key=lambda job: run.record(*job).stat().st_mtime, default=None)
+    return State(
+        {kind: done[kind] for kind in planned},
+        dict(planned),
+        [line for job in expected if job not in there for line in _last_line(run, job, now)],
+        _said(read_record(run.record(*newest))) if newest else "",
+    )
+
+
+def watch(run: Run, reference: Path | None, seconds: float) -> None:
+    """Show how far a run is until it is over, and then what it found.
+
+    A terminal is drawn anew; anything else gets a line only where something has changed.
+
+    Args:
+        run: its folder.
+        reference: CSV of published figures.
+        seconds: between two looks.
+    """
+    for lines in _until_over(run, seconds):
+        print(*lines, sep="\n", flush=True)
+    print(*ending(run, reference, shutil.get_terminal_size().columns), sep="\n")
+
+
+def _until_over(run: Run, seconds: float) -> Iterator[list[str]]:
+    """Yield the lines to print at each look, of which the first takes the cursor back."""
+    before: list[str] = []
+    live = sys.stdout.isatty()
+    while True:
+        state = look(run, time.time())
+        width = shutil.get_terminal_size().columns
+        lines = [line[: width - 1] if live else line for line in state.lines()]
+        if live and before:
+            sys.stdout.write(f"\x1b[{len(before)}F\x1b[J")
+        if live or lines != before:
+            yield lines
+        before = lines
+        if state.is_over:
+            return
+        time.sleep(seconds)
+
+
+def _last_line(run: Run, job: tuple[Kind, str], now: float) -> Iterator[str]:
+    """Yield the last line of the log of a job, if the job seems to be under way."""
+    log = run.log(STAGES[job[0]], job[1])
+    try:
+        if now - log.stat().st_mtime > QUIET:
+            return
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:  # it has not begun
+        return
+    if said := [line.strip() for line in lines if line.strip()]:
+        yield said[-1]
+    else:
+        yield f"{STAGES[job[0]]} {job[1]}: begun"
+
+
+def _said(record: Record) -> str:
+    """Return what a record says, in one line."""
+    name = f"{STAGES[record.kind]} {record.id}"
+    for key, value in record.values.items():
+        if key == "final_loss":
+            return f"{name}: loss {interval(value)}"
+        if record.protocol and is_frechet(record, key):
+            return f"{name}: {record.protocol.label} {interval(value)}"
+    return f"{name}: done"
