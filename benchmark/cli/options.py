@@ -27,6 +27,14 @@ app = typer.Typer(
 ConfigFile = Annotated[Path, typer.Argument(help="Config file, YAML or JSON.", show_default=False)]
 Results = Annotated[Path, typer.Option(help="Folder in which runs are kept.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads inside an operation.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Time from the start of the command, shortly before which it saves and stops.",
+        show_default="no end",
+    ),
+]
 Readers = Annotated[
     int | None,
     typer.Option(

@@ -12,6 +12,7 @@ import typer
 from benchmark.cli.options import (
     ConfigFile,
     DryRun,
+    Minutes,
     Readers,
     Results,
     Shard,
@@ -57,19 +58,25 @@ def train(
         int,
         typer.Option(min=1, help="Share each batch, with a GPU each, or the threads on a CPU."),
     ] = 1,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Time from the start of the command, shortly before which it saves and stops.",
-            show_default="no end",
-        ),
-    ] = None,
+    minutes: Minutes = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train one network; when stopped or killed and started again, continue."""
     options: dict[str, Any] = {"threads": threads, "processes": processes, "minutes": minutes}
     _stage("train", config, training, results, dry_run, **options)
+
+
+@app.command(epilog=examples("classifier config/fashion.yaml guide --threads 2"))
+def classifier(
+    config: ConfigFile,
+    name: Annotated[str, typer.Argument(help="A name below `classifiers`.", show_default=False)],
+    results: Results = RESULTS,
+    threads: Threads = 1,
+    minutes: Minutes = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a classifier of noisy images, whose gradient steers samplers, as `train` does."""
+    _stage("classifier", config, name, results, dry_run, threads=threads, minutes=minutes)
 
 
 @app.command(

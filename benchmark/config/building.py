@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmark.config.grid import Grid, look_up
 from benchmark.config.jobs.answers import AnswersJob
 from benchmark.config.jobs.base import Job
+from benchmark.config.jobs.classifier import ClassifierJob
 from benchmark.config.jobs.controls import ControlsJob
 from benchmark.config.jobs.evaluate import EvaluateJob
 from benchmark.config.jobs.features import FeaturesJob
@@ -80,6 +81,24 @@ def train_job(config: Grid, name: str) -> TrainJob:
     )
 
 
+def classifier_job(config: Grid, name: str) -> ClassifierJob:
+    """Return the job that trains a classifier."""
+    spec = look_up(name, config.classifiers, "classifier")
+    source = config.data[spec.data]
+    return ClassifierJob(
+        name=name,
+        dataset=spec.data,
+        source=source,
+        classes=len(config.classes_of(spec.data)),
+        seed=config.seed,
+        schedule_name=spec.schedule,
+        schedule=config.schedule(spec.schedule),
+        network=config.network_of(name),
+        settings=config.training[spec.training],
+        computing=config.computing,
+    )
+
+
 def sample_job(config: Grid, name: str) -> SampleJob:
     """Return the job that samples a cell.
 
@@ -98,6 +117,7 @@ def sample_job(config: Grid, name: str) -> SampleJob:
         batch=config.sampling_batch,
         clip=config.models[cell.model].clip,
         computing=config.computing,
+        classifier=classifier_job(config, cell.guide) if cell.guide else None,
         task=config.task(name),
         source=config.data[cell.dataset],
         shard=config.shard(name),
@@ -201,6 +221,7 @@ BUILDERS: dict[str, Callable[[Grid, str], Job]] = {
     "controls": controls_job,
     "gather": gather_job,
     "train": train_job,
+    "classifier": classifier_job,
     "sample": sample_job,
     "merge_samples": merge_samples_job,
     "features": features_job,

@@ -19,6 +19,7 @@ from benchmark.config.checks import (
     check_plan,
     known,
 )
+from benchmark.config.classifiers import check_classifier, check_steered
 from benchmark.config.grid import Grid
 from benchmark.config.schema import Entry
 from benchmark.config.tasks import check_counts, check_method, check_task
@@ -53,6 +54,8 @@ def check_config(config: Grid) -> None:
             found = len(config.classes_of(model.data))
             named = f"networks.{model.network}.classes"
             check_classes(named, network.classes, f"data.{model.data}", found)
+    for name in config.classifiers:
+        check_classifier(config, name)
     known("evaluation.extractor", config.evaluation.extractor, EXTRACTORS.classes)
     for index, entry in enumerate(config.grid):
         _check_entry(config, f"grid.{index}", entry)
@@ -68,8 +71,10 @@ def _check_entry(config: Grid, at: str, entry: Entry) -> None:
     for schedule, sampler in itertools.product(entry.schedule, entry.sampler):
         known(f"{at}.schedule", schedule, config.schedules, SCHEDULES.names())
         known(f"{at}.sampler", sampler, config.samplers, SAMPLERS.names())
-    for model in entry.model if entry.guidance else []:
-        _check_guided(config, at, entry, model)
+    if entry.classifier:
+        check_steered(config, at, entry)
+    else:
+        _check_guided(config, at, entry)
     for model, schedule in itertools.product(entry.model, entry.schedule):
         _check_model(config, model, schedule)
         for sampler in entry.sampler:
@@ -98,7 +103,7 @@ def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
     """Refuse a missing key of sampling, and such a key for images that were made elsewhere."""
     ready = config.models[model].images is not None
     needed = ("schedule", "sampler", "steps")
-    for key in (*needed, "guidance"):
+    for key in (*needed, "guidance", "classifier"):
         if key in needed and not getattr(entry, key) and not ready:
             raise ValueError(f"{at}.{key}: is missing: only models with images go without")
         if getattr(entry, key) and ready:
@@ -117,8 +122,13 @@ def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
         )
 
 
-def _check_guided(config: Grid, at: str, entry: Entry, model: str) -> None:
-    """Refuse guidance of a network that knows no classes, or not what is without one."""
+def _check_guided(config: Grid, at: str, entry: Entry) -> None:
+    """Refuse guidance of networks that know no classes, or not what is without one."""
+    for model in entry.model if entry.guidance else []:
+        _check_guided_model(config, at, entry, model)
+
+
+def _check_guided_model(config: Grid, at: str, entry: Entry, model: str) -> None:
     spec, trained = config.models[model], config.network_and_training(model)
     if trained is not None:
         network, training = trained
@@ -198,11 +208,12 @@ def _check_case(config: Grid) -> None:
         "models": config.models,
         "networks": config.networks,
         "training": config.training,
+        "classifiers": config.classifiers,
         "schedules": config.schedules,
         "samplers": config.samplers,
         "evaluation.metrics": [*config.evaluation.metrics, *COLUMNS],
         "grid: table": [*tables, *TABLES],
-        "grid: training": config.trainings,
+        "grid: training": [*config.trainings, *config.classifiers],
         "grid: cell, data set or control": ids,
     }
     for at, names in kinds.items():

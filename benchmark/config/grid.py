@@ -79,9 +79,10 @@ class Grid(Keys):
         known = sampling._asdict() if sampling else {}
         trained = sampling if spec.weights is None else None
         scale = [] if guidance is None else [f"g{guidance:g}"]
+        by = [entry.classifier] if entry.classifier else []
         asked = of_cell(task) if task else None
         label = [asked.label] if asked else []
-        name = "-".join([model, *map(str, known.values()), *scale, *label, f"s{seed}"])
+        name = "-".join([model, *map(str, known.values()), *by, *scale, *label, f"s{seed}"])
         if len(name) > LONGEST:
             raise ValueError(f"grid: {name:.40}… has {len(name)} characters: choose shorter names")
         return Cell(
@@ -95,6 +96,7 @@ class Grid(Keys):
             resolution=self.data[spec.data].resolution,
             **known,
             guidance=guidance,
+            classifier=entry.classifier,
             task=asked,
             seed=seed,
             samples=entry.samples,
@@ -104,6 +106,11 @@ class Grid(Keys):
     def trainings(self) -> dict[str, Cell]:
         """Every training that the grid needs, by its id, with one cell that uses it."""
         return {cell.trained_as: cell for cell in reversed(self.cells) if cell.trained_as}
+
+    @cached_property
+    def guides(self) -> list[str]:
+        """The classifiers that steer a cell, sorted."""
+        return sorted({cell.guide for cell in self.cells if cell.guide})
 
     def training_id(self, model: str, schedule: str) -> str:
         """Return the name of the training that makes the weights of a model under a schedule.

@@ -10,6 +10,7 @@ from pydantic import Field
 from benchmark.config.jobs.base import Computing
 from benchmark.config.jobs.weights import ReadyWeights
 from benchmark.config.schema import (
+    Classifier,
     ComputePrecision,
     Entry,
     Evaluation,
@@ -25,6 +26,7 @@ from benchmark.core.strict_model import MOST_IMAGES, Name, Seed, StrictModel, Us
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.description import Description
+from benchmark.models.networks.unet import UNet
 
 
 class Keys(StrictModel):
@@ -67,6 +69,9 @@ class Keys(StrictModel):
     )
     networks: dict[Name, Network] = Field(default={}, description="What is trained, by name")
     training: dict[Name, Training] = Field(default={}, description="How it is trained, by name")
+    classifiers: dict[Name, Classifier] = Field(
+        default={}, description="Classifiers of noisy images, by name"
+    )
     models: dict[Name, Model] = Field(min_length=1, description="Rows of the tables, by name")
     grid: list[Entry] = Field(min_length=1, description="What is sampled")
     evaluation: Evaluation
@@ -143,6 +148,13 @@ class Keys(StrictModel):
         if trained is not None:
             return trained[0].classes is not None
         return described is not None and described.embeddings is not None
+
+    def network_of(self, classifier: str) -> UNet:
+        """Return the U-Net of a classifier, for as many channels as its images have."""
+        spec = self.classifiers[classifier]
+        network = self.networks[spec.network].of_channels(self.data[spec.data].channels)
+        assert isinstance(network, UNet)
+        return network
 
     @property
     def computing(self) -> Computing:

@@ -158,6 +158,15 @@ class Training(_Learning):
         return self.epochs * -(-images // self.batch)
 
 
+class Classifier(StrictModel):
+    """A classifier of noisy images, whose gradient steers networks that know no classes."""
+
+    data: Name = Field(description="Whose classes it learns")
+    schedule: Name = Field(description="Of the process whose noise it learns to see through")
+    network: Name = Field(description="A unet, of which it is the way down")
+    training: Name = Field(description="How it is trained")
+
+
 class Model(StrictModel):
     """A model: its family and data, and a network to train, ready weights, or a folder of images.
 
@@ -209,7 +218,12 @@ class Entry(StrictModel):
         default=[],
         description="Scales w of the guidance by class, of a network with classes: "
         "y(no class) + w (y(class) - y(no class)). 0: without classes; 1, or left out: as the "
-        "network says",
+        "network says. With a classifier: the factors of its gradient",
+    )
+    classifier: Name | None = Field(
+        default=None,
+        description="Classifier whose gradient, times the scale, is added to the score of a "
+        "network that knows no classes; null: none",
     )
     task: Listed[Task] = Field(
         default=[],

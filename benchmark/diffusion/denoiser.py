@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from benchmark.diffusion.guidance import ClassGradient
 from benchmark.diffusion.processes.base import Prediction, Process
 
 Scale: TypeAlias = float | Tensor  # a factor for the whole batch, or one an image: B×1×1×1
@@ -78,6 +79,12 @@ class Estimate:
         """The velocity ε - x_0 of a straight path, B×C×H×W: Liu et al. 2023, equation 1."""
         return self.eps - self.x0
 
+    def with_x0(self, x0: Tensor) -> Estimate:
+        """Return the same with another image x_0, B×C×H×W, and the noise that follows from it."""
+        moved = Estimate(x0, None, self.alpha, self.sigma, self.x_t)
+        moved.variance = self.variance
+        return moved
+
     def _without(self, b: Scale, part: Tensor, a: Scale) -> Tensor:
         """Return (x_t - b part) / a."""
         assert self._x_t is not None
@@ -98,6 +105,7 @@ class Denoiser:
 
     Attributes:
         evaluations: number of evaluations so far; a call on B images counts B times.
+        towards: the gradient of a classifier that is added to the score; None: nothing is.
     """
 
     def __init__(
@@ -112,18 +120,27 @@ class Denoiser:
         self.prediction = prediction or process.prediction
         self.clip = clip
         self.evaluations = 0
+        self.towards: ClassGradient | None = None
         self._scales = lru_cache(KNOWN_TIMES)(self._scales_of)
 
     def __call__(self, x: Tensor, t: float) -> Estimate:
         """Evaluate the network once on x: B×C×H×W, all at time t."""
-        return self._evaluate(self.network, x, t)
+        return self._evaluate(self.network, self.towards, x, t)
 
     def of_rows(self, rows: slice) -> Callable[[Tensor, float], Estimate]:
         """Return the same for n images of the batch, n×C×H×W, whose evaluations count here."""
         part = getattr(self.network, "of_rows", None)
-        return self if part is None else partial(self._evaluate, part(rows))
+        network = self.network if part is None else part(rows)
+        towards = None if self.towards is None else self.towards.of_rows(rows)
+        return partial(self._evaluate, network, towards)
 
-    def _evaluate(self, network: Callable[[Tensor, Tensor], Any], x: Tensor, t: float) -> Estimate:
+    def _evaluate(
+        self,
+        network: Callable[[Tensor, Tensor], Any],
+        towards: ClassGradient | None,
+        x: Tensor,
+        t: float,
+    ) -> Estimate:
         process = self.process
         alpha, sigma, condition, scale = self._scales(t)
         conditions = torch.full((len(x),), condition, device=x.device)
@@ -131,12 +148,14 @@ class Denoiser:
         output = output.to(x.dtype)  # of half precision under autocast
         self.evaluations += len(x) * getattr(network, "passes", 1)
         estimate = estimate_from(self.prediction, output, x, alpha, sigma, process.sigma_data)
-        if not self.clip:
-            return estimate
-        x0 = estimate.x0.clamp(*process.data_range)
-        confined = estimate_from("x0", x0, x, alpha, sigma)
-        confined.variance = estimate.variance
-        return confined
+        if towards is not None and alpha:  # else x_t says nothing of the class
+            gradient = towards(x, scale, conditions)
+            self.evaluations += len(x) * towards.passes
+            # By Tweedie's formula x_0 follows the score by σ²/α.
+            estimate = estimate.with_x0(estimate.x0 + sigma**2 / alpha * gradient)
+        if self.clip:
+            estimate = estimate.with_x0(estimate.x0.clamp(*process.data_range))
+        return estimate
 
     def _scales_of(self, t: float) -> tuple[float, float, Any, float]:
         """Return α, σ, the condition and the input's factor of a time, as Python numbers."""

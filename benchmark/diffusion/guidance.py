@@ -12,8 +12,20 @@ from torch import Tensor
 OfClasses: TypeAlias = Callable[[Tensor, Tensor, Tensor], Any]
 
 
-def passes(scale: float | None) -> int:
-    """Return the evaluations of a network for an image at a scale of guidance; None: none."""
+# Returns log p(labels | x_t), B, from (x_t as it is given to a network: B×C×H×W, condition: B,
+# labels: B): a classifier of noisy images.
+Classifier: TypeAlias = Callable[[Tensor, Tensor, Tensor], Any]
+
+
+def passes(scale: float | None, is_steered: bool = False) -> int:
+    """Return the evaluations for an image at a time.
+
+    Args:
+        scale: that of the guidance; None: none is stated.
+        is_steered: whether it is the factor of a classifier's gradient.
+    """
+    if is_steered:
+        return 1 + ClassGradient.passes if scale else 1
     return 1 if scale in (None, 0, 1) else 2
 
 
@@ -60,3 +72,44 @@ class Told:
     def of_rows(self, rows: slice) -> Told:
         """Return the same for these images of the batch alone."""
         return Told(self.network, self.labels[rows], self.scale, self.none)
+
+
+class ClassGradient:
+    """w ∇ log p(class | x_t) of a batch, by which a classifier of noisy images moves the score.
+
+    With the score of a network that knows no classes, the sum is that of p(x_t) p(class | x_t)^w:
+    Song et al. 2021, equation 14; Dhariwal and Nichol 2021, algorithm 1 and equation 13.
+
+    Args:
+        classifier: returns log p(labels | x_t), B.
+        labels: the numbers of the classes, int64 of shape (B,), on the classifier's device.
+        scale: w.
+
+    Attributes:
+        passes: evaluations that a call takes for an image: one of the classifier, and as much again
+            for the gradient.
+    """
+
+    passes = 2
+
+    def __init__(self, classifier: Classifier, labels: Tensor, scale: float) -> None:
+        self.classifier, self.labels, self.scale = classifier, labels, scale
+
+    def __call__(self, x: Tensor, factor: float, condition: Tensor) -> Tensor:
+        """Return the gradient for x, B×C×H×W.
+
+        Args:
+            x: the states x_t, B×C×H×W.
+            factor: by which they are multiplied before the classifier is given them.
+            condition: what it is told of the time, B.
+        """
+        # In inference mode, in which samplers run, no gradient can be had.
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = x.clone().requires_grad_()
+            found = self.classifier(factor * leaf, condition.clone(), self.labels.clone())
+            (gradient,) = torch.autograd.grad(found.sum(), leaf)
+        return self.scale * gradient
+
+    def of_rows(self, rows: slice) -> ClassGradient:
+        """Return the same for these images of the batch alone."""
+        return ClassGradient(self.classifier, self.labels[rows], self.scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -68,6 +68,50 @@ def loss_at(
         eps: standard normal noise, shaped like x_0.
         prediction: what the network's output means; None: what networks of the process predict.
     """
+    noisy = noised(process, x_0, t, eps)
+    output = network(noisy.given, noisy.condition)
+    prediction = prediction or process.prediction
+    a, s = noisy.alpha, noisy.sigma
+    estimate = estimate_from(prediction, output, noisy.x_t, a, s, process.sigma_data)
+    truth = Estimate(x_0, eps, a, s)
+    space = loss.space(process, prediction)
+    difference = getattr(estimate, space) - getattr(truth, space)
+    error = difference.square().flatten(1)  # (B, CHW)
+    weighed = loss.weigh(error, space, process, noisy.levels)
+    if estimate.variance is None:
+        return weighed
+    return weighed + loss.of_variance(process, x_0, estimate, noisy.levels.t)
+
+
+class Noised(NamedTuple):
+    """Images with noise, and what a network is given of them.
+
+    Attributes:
+        x_t: α x_0 + σ ε, B×C×H×W.
+        alpha: α of each image, B×1×1×1, in the precision of the images.
+        sigma: σ of each image, likewise.
+        given: what the network sees, x_t times the factor of the process, B×C×H×W.
+        condition: what it is told of the time, B.
+        levels: the times and their noise, B each, in float64.
+    """
+
+    x_t: Tensor
+    alpha: Tensor
+    sigma: Tensor
+    given: Tensor
+    condition: Tensor
+    levels: Levels
+
+
+def noised(process: Process, x_0: Tensor, t: Tensor, eps: Tensor) -> Noised:
+    """Return images with noise at given times, B×C×H×W.
+
+    Args:
+        process: gives α and σ.
+        x_0: images, B×C×H×W in the process's range.
+        t: times, B; of a process in discrete time integers from 0, for the smallest noise.
+        eps: standard normal noise, shaped like x_0.
+    """
     if process.length is None:
         t = t.double()  # 1 - exp(-∫β) near 0 cancels in single precision
         alpha, sigma = process.alpha(t), process.sigma(t)
@@ -80,17 +124,7 @@ def loss_at(
     condition = process.condition(t)
     if condition.is_floating_point():
         condition = condition.to(x_0.dtype)
-    output = network(scale * x_t, condition)
-    prediction = prediction or process.prediction
-    estimate = estimate_from(prediction, output, x_t, a, s, process.sigma_data)
-    truth = Estimate(x_0, eps, a, s)
-    space = loss.space(process, prediction)
-    difference = getattr(estimate, space) - getattr(truth, space)
-    error = difference.square().flatten(1)  # (B, CHW)
-    weighed = loss.weigh(error, space, process, Levels(t, alpha, sigma))
-    if estimate.variance is None:
-        return weighed
-    return weighed + loss.of_variance(process, x_0, estimate, t)
+    return Noised(x_t, a, s, scale * x_t, condition, Levels(t, alpha, sigma))
 
 
 @lru_cache(maxsize=8)

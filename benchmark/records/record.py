@@ -19,6 +19,7 @@ from benchmark.records.sections import (
     Answered,
     AskedClasses,
     ClassFigures,
+    Classified,
     Embedded,
     Gathered,
     JudgedAgainst,
@@ -35,7 +36,17 @@ from benchmark.storage.run_files import open_run
 
 SCHEMA_VERSION = 4
 
-Kind = Literal["data", "train", "sample", "controls", "features", "metrics", "retrieval", "answers"]
+Kind = Literal[
+    "data",
+    "train",
+    "classifier",
+    "sample",
+    "controls",
+    "features",
+    "metrics",
+    "retrieval",
+    "answers",
+]
 
 _AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
 
@@ -100,11 +111,25 @@ class Cell(StrictModel):
     guidance: float | None = Field(
         default=None, description="Scale of the guidance by class; null: none is stated"
     )
+    classifier: Name | None = Field(
+        default=None, description="Classifier whose gradient is the guidance; null: none"
+    )
     task: CellTask | None = Field(
         default=None, description="What was asked about held-out images; null: nothing"
     )
     seed: int
     samples: int
+
+    @property
+    def scale(self) -> str:
+        """The scale of the guidance and its classifier in words; empty: none is stated."""
+        by = f" by {self.classifier}" if self.classifier else ""
+        return "" if self.guidance is None else f"w = {self.guidance:g}{by}"
+
+    @property
+    def guide(self) -> str | None:
+        """The classifier that steers the samples; None: none does, as at the scale 0."""
+        return self.classifier if self.guidance else None
 
     @property
     def sampling(self) -> Sampling:
@@ -198,6 +223,7 @@ class Record(StrictModel):
     )
     prepared: Prepared | None = Field(default=None, description="Section of a data set")
     trained: Trained | None = Field(default=None, description="Section of a training")
+    classified: Classified | None = Field(default=None, description="Section of a classifier")
     gathered: Gathered | None = Field(default=None, description="Section of images made elsewhere")
     asked: AskedClasses | None = Field(
         default=None, description="Classes of which samples were asked; null: of none"

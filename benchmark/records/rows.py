@@ -238,7 +238,7 @@ def name_of(cell: Cell) -> str:
         return cell.model
     schedule, sampler, steps = cell.sampling
     named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
-    scale = "" if cell.guidance is None else f" w = {cell.guidance:g}"
+    scale = f" {cell.scale}" if cell.scale else ""
     asked = f", {cell.task.label}" if cell.task else ""
     return f"{cell.family} {schedule}{named} {steps}{scale}{asked}"
 

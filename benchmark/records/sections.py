@@ -50,8 +50,30 @@ class Trained(StrictModel):
     steps: Count
 
 
+class AtLevel(StrictModel):
+    """How often a classifier is right about held-out images at one level of noise."""
+
+    time: float = Field(description="Time of the process")
+    noise: float = Field(description="σ/α at that time, of pixels in the range of the process")
+    accuracy: Value = Field(description="Share of the images of which it names the class")
+
+
+class Classified(StrictModel):
+    """What a classifier of noisy images was trained on, and how often it is right."""
+
+    dataset: Name
+    schedule: Name
+    classes: list[str] = Field(description="Names of the classes")
+    parameters: Count
+    images: Count
+    batch: Count
+    steps: Count
+    held_out: Count = Field(description="Images on which its accuracy was measured")
+    levels: list[AtLevel] = Field(description="From little noise to much")
+
+
 class AskedClasses(StrictModel):
-    """The classes that a network was told for the samples of a cell."""
+    """The classes that a network was told, or a classifier steered to, for a cell's samples."""
 
     classes: list[str] = Field(description="Names of the classes")
     labels: list[int] = Field(description="Number of the class of each sample, in their order")

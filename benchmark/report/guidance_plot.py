@@ -72,6 +72,7 @@ def _lines(points: Iterable[_Point]) -> dict[str, list[_Point]]:
     for point in points:
         cell = point.cell
         name = f"{cell.model}, {cell.schedule}, {cell.sampler}, {cell.steps} steps"
+        name = f"{name}, by {cell.classifier}" if cell.classifier else name
         lines.setdefault(f"{name}, seed {cell.seed}" if cell.seed else name, []).append(point)
     for line in lines.values():
         line.sort(key=lambda point: point.cell.guidance or 0)

@@ -108,7 +108,7 @@ def evaluations(seeds: Sequence[Row]) -> Value:
 
 def network_of(cell: Cell) -> tuple[object, ...]:
     """Return what the cells of one network, guided alike, have in common."""
-    return cell.family, cell.model, cell.weights, cell.trained_as, cell.guidance
+    return cell.family, cell.model, cell.weights, cell.trained_as, cell.scale
 
 
 def planes(rows: Sequence[Row], cost: Cost) -> list[Plane]:

@@ -16,6 +16,7 @@ from benchmark.report import style
 from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET
 from benchmark.report.claims import Claims, read_claims
 from benchmark.report.classes_table import NAME as CLASSES
+from benchmark.report.classifiers_table import NAME as CLASSIFIERS
 from benchmark.report.figures import drawn
 from benchmark.report.formats import Table, significant
 from benchmark.report.loss_curves import curves_of
@@ -122,6 +123,7 @@ def _tables(
         "results": [shown_table(table) for name, table in tables.items() if name not in TABLES],
         "best_by_budget": _shown(tables.get(BEST_BY_BUDGET)),
         "classes": _shown(tables.get(CLASSES)),
+        "classifiers": _shown(tables.get(CLASSIFIERS)),
         "neighbours_table": _shown(tables.get("neighbours")),
         "answers_table": _shown(tables.get("answers")),
         "stages": shown_table(tables["stages"]),

@@ -16,6 +16,7 @@ from benchmark.report.formats import Column, Table, TableEntry
 STAGES: dict[Kind, str] = {  # the verb that makes each kind of record
     "data": "prepare",
     "train": "train",
+    "classifier": "classifier",
     "sample": "sample",
     "controls": "controls",
     "features": "features",

@@ -18,6 +18,7 @@ from benchmark.report.answers_table import answers_table
 from benchmark.report.best_by_budget import best_by_budget_table, compares_samplers
 from benchmark.report.claims import Claims, read_claims
 from benchmark.report.classes_table import classes_table, has_classes
+from benchmark.report.classifiers_table import classifiers_table
 from benchmark.report.formats import FORMATS, Table
 from benchmark.report.neighbours_table import neighbours_table
 from benchmark.report.results_table import results_table
@@ -63,6 +64,8 @@ def all_tables(
         tables.append(best_by_budget_table(rows))
     if has_classes(rows):
         tables.append(classes_table(rows))
+    if any(record.classified for record in records):
+        tables.append(classifiers_table(records))
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
     if any(row.answers for row in rows):

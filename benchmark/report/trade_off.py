@@ -199,13 +199,13 @@ def _facts(line: CostLine, lines: Sequence[CostLine]) -> dict[str, str]:
     alike = [
         other
         for other in lines
-        if (other.cell.sampling[:2], other.cell.weights, other.cell.guidance)
-        == (cell.sampling[:2], cell.weights, cell.guidance)
+        if (other.cell.sampling[:2], other.cell.weights, other.cell.scale)
+        == (cell.sampling[:2], cell.weights, cell.scale)
     ]
     return {
         "schedule": cell.schedule or "",
         "sampler": cell.sampler or "",
-        "guidance": "" if cell.guidance is None else f"w = {cell.guidance:g}",
+        "guidance": cell.scale,
         "model": cell.model if len(alike) > 1 else "",
         "origin": "" if cell.weights == "from-scratch" else cell.weights,
     }

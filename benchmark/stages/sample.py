@@ -20,7 +20,7 @@ from benchmark.core.progress import track
 from benchmark.data.asked import asked
 from benchmark.data.prepared import read_manifest
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.guidance import Told
+from benchmark.diffusion.guidance import ClassGradient, Told
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers import Sampler
@@ -45,6 +45,7 @@ from benchmark.storage.pictures import CHAIN_FRAMES, write_pictures
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.sample import SampleJob
+    from benchmark.models.modules.classifier import ClassifierModule
 
 CHAIN_IMAGES = 6  # rows of the picture from noise to image
 MOVIE_STEPS = 64  # of a sampler with at most so many steps, the movie shows every state
@@ -146,6 +147,7 @@ class CellSampling:
         self.guidance = 1.0 if job.cell.guidance is None else job.cell.guidance
         self.classes, self.none = asked_classes(job, run, loaded)
         network.requires_grad_(job.task is None)  # of a task, gradients are for the images alone
+        self.classifier = loaded_classifier(job, run, loaded, device)
         self.questions = Questions.of(job.task, run.data(job.cell.dataset)) if job.task else None
         self.sampler = job.sampler
         self.timesteps = self.sampler.plan(self.process, job.cell.sampling.steps)
@@ -221,8 +223,7 @@ class CellSampling:
         noise = NoiseStream(self.cell.seed, indices, self.shape, self.device)
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
         if self.classes is not None:
-            labels = torch.tensor([self.classes.labels[i] for i in indices], device=self.device)
-            self.model.network = Told(self.network, labels, self.guidance, self.none)
+            self._tell(torch.tensor([self.classes.labels[i] for i in indices], device=self.device))
         first = indices[0] == 0
         if first:
             self.chain.frames.clear()  # those of the warm-up
@@ -249,6 +250,13 @@ class CellSampling:
                 )
         return self.process.decode(x_0)
 
+    def _tell(self, labels: Tensor) -> None:
+        """Have the next samples be of some classes, int64 B, by the network or by a classifier."""
+        if self.classifier is not None:
+            self.model.towards = ClassGradient(self.classifier, labels, self.guidance)
+        elif self.cell.classifier is None:
+            self.model.network = Told(self.network, labels, self.guidance, self.none)
+
     def _check_finite(self, x_0: Tensor, indices: Sequence[int]) -> None:
         finite = x_0.isfinite().flatten(1).all(dim=1)
         if not finite.all():
@@ -272,15 +280,36 @@ def asked_classes(
     guidance, count = job.cell.guidance, loaded.embeddings
     if count is None and guidance is None:
         return None, None
-    labels = read_manifest(run.manifest(job.cell.dataset)).labels if count is not None else None
+    knows = count is not None or job.cell.classifier is not None
+    labels = read_manifest(run.manifest(job.cell.dataset)).labels if knows else None
     none = len(labels.classes) if labels and count == len(labels.classes) + 1 else None
-    if labels is None or (none is None and guidance not in (None, 1)):
+    is_free = none is not None or job.cell.classifier is not None
+    if labels is None or (not is_free and guidance not in (None, 1)):
         raise BenchmarkError(
             f"{job.name}: guidance {guidance} needs a network that has learnt classes, and to do "
             f"without, which {loaded.name} has not: leave the guidance out"
         )
     numbers = asked(labels.train, job.cell.samples).tolist()
     return AskedClasses(classes=list(labels.classes), labels=numbers), none
+
+
+def loaded_classifier(
+    job: SampleJob, run: Run, loaded: Loaded, device: torch.device
+) -> ClassifierModule | None:
+    """Return the classifier that steers the samples of a cell, on the device; None: none does.
+
+    Raises:
+        BenchmarkError: it cannot be loaded, or is not for such a network.
+    """
+    if job.classifier is None:
+        return None
+    learnt = job.classifier.schedule
+    if loaded.embeddings is not None or loaded.schedule.model_dump() != learnt.model_dump():
+        raise BenchmarkError(
+            f"{job.name}: the classifier {job.classifier.name} steers networks without classes, "
+            f"trained with {learnt.model_dump()}, and {loaded.name} is none: choose such a network"
+        )
+    return job.classifier.load(run).to(device)
 
 
 def load_network(job: SampleJob, run: Run) -> Loaded:

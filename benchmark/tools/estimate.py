@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.config.building import classifier_job
 from benchmark.config.config import Config
 from benchmark.config.disk import FEATURES, FLOAT_BYTES, arrays
 from benchmark.config.schema import Training
@@ -64,7 +65,7 @@ class CostRow:
         unknown: why figures are missing.
     """
 
-    stage: Literal["train", "sample", "features"]
+    stage: Literal["train", "classifier", "sample", "features"]
     name: str
     images: int
     evaluations: float
@@ -190,6 +191,7 @@ def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[
     sampled = [cell for cell in config.cells if cell.sampler]
     jobs: list[Callable[[], CostRow]] = [
         *(functools.partial(_train, config, name, run, meter) for name in trainings),
+        *(functools.partial(_classifier, config, name, meter) for name in config.guides),
         *(functools.partial(_sample, config, cell, run, meter) for cell in sampled),
         functools.partial(_features, config, run, device),
     ]
@@ -227,11 +229,18 @@ def _train(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
     return _priced(row, lambda: meter.training(found, cell.resolution, settings))
 
 
+def _classifier(config: Config, name: str, meter: Meter) -> CostRow:
+    job = classifier_job(config, name)
+    images = trained_images(job.settings, job.source.train)
+    row = CostRow("classifier", name, images=images, evaluations=1, origin="the config")
+    return _priced(row, lambda: meter.classifier(job))
+
+
 def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
     schedule, name, steps = cell.sampling
     sampler = config.sampler(name)
     row = CostRow(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
-    each = passes(cell.guidance)
+    each = passes(cell.guidance, cell.guide is not None)
     channels, side = config.data[cell.dataset].channels, cell.resolution
     asked = (config.task(cell.id), (channels, side, side)) if cell.task else ()
     try:
@@ -242,7 +251,19 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
         count, exact = evaluations(process, sampler, steps, *asked)
         return dataclasses.replace(row, evaluations=each * count, exact=exact, unknown=str(error))
     row = dataclasses.replace(row, evaluations=each * count, exact=exact, origin=found.origin)
-    return _priced(row, lambda: meter.sampling(found, cell.resolution, config.sampling_batch))
+
+    def measure() -> Cost:
+        cost = meter.sampling(found, cell.resolution, config.sampling_batch)
+        if cell.guide is None:
+            return cost
+        guide = meter.classifier(classifier_job(config, cell.guide))
+        return dataclasses.replace(  # spread over the network's evaluations and the classifier's
+            cost,
+            flops=(cost.flops + guide.flops) // each,
+            seconds=(cost.seconds + guide.seconds) / each,
+        )
+
+    return _priced(row, measure)
 
 
 def _features(config: Config, run: Run, device: torch.device) -> CostRow:
@@ -303,7 +324,7 @@ def _priced(row: CostRow, measure: Callable[[], Cost]) -> CostRow:
 def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
     """Return the bytes on disk by kind of file, without pictures, tables and records."""
     size = {row.name: FLOAT_BYTES * (row.parameters or 0) for row in rows}
-    trained = [size[name] for name in config.trainings]
+    trained = [size[name] for name in (*config.trainings, *config.guides)]
     fetched = {
         canonical_json(weights.model_dump(mode="json")): size[cell.id]
         for cell in config.cells

@@ -17,8 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
+from benchmark.diffusion.classifier import cross_entropy
 from benchmark.diffusion.denoiser import Denoiser
-from benchmark.diffusion.objective import objective
+from benchmark.diffusion.objective import Objective, objective
 from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.question import Question
 from benchmark.diffusion.samplers import Sampler
@@ -27,6 +28,7 @@ from benchmark.runtime.device import seeded, synchronise
 from benchmark.stages.trainer import Trainer, TrainingSet
 
 if TYPE_CHECKING:
+    from benchmark.config.jobs.classifier import ClassifierJob
     from benchmark.config.tasks import Task
     from benchmark.diffusion.samplers.base import Model
 
@@ -180,26 +182,62 @@ class Meter:
         network, process = self._build(architecture)
         channels = architecture.channels
         count = flops(network, resolution, process, True, channels)
+        loss = objective(process, settings.prediction, **settings.loss_options())
+        images = self._images(settings.batch, resolution, channels)
+        return self._steps(network, loss, TrainingSet(images), settings, count)
+
+    def classifier(self, job: ClassifierJob) -> Cost:
+        """Return the cost of one image in a training step of a classifier.
+
+        A gradient for the image costs nearly as much.
+        """
+        key = ("classifier", job.name)
+        if key not in self.found:
+            self.found[key] = self._classifier(job)
+        return self.found[key]
+
+    def _classifier(self, job: ClassifierJob) -> Cost:
+        with seeded(0):
+            network = job.build()
+        process, settings, source = job.schedule.process(), job.settings, job.source
+        x, t = _inputs(process, 1, source.channels, source.resolution, torch.device("meta"))
+        with FlopCounterMode(display=False) as counter:
+            found = copy.deepcopy(network).to("meta").log_probabilities(x, t)
+            found.sum().backward()  # type: ignore[no-untyped-call]
+        images = self._images(settings.batch, source.resolution, source.channels)
+        labels = torch.zeros(settings.batch, dtype=torch.int64, device=self.device)
+        data = TrainingSet(images, labels=labels)
+        count = int(counter.get_total_flops())
+        return self._steps(network, cross_entropy(process), data, settings, count)
+
+    def _images(self, count: int, resolution: int, channels: int) -> Tensor:
+        """Return black images, uint8 count×H×W×C."""
+        shape = (count, resolution, resolution, channels)
+        return torch.zeros(shape, dtype=torch.uint8, device=self.device)
+
+    def _steps(
+        self,
+        network: nn.Module,
+        loss: Objective,
+        data: TrainingSet,
+        settings: Training,
+        flops: int,
+    ) -> Cost:
+        """Return the cost of one image in a training step, of which the FLOPs are known."""
         trainer = Trainer(
             network=network.to(self.device).train(),
-            loss=objective(process, settings.prediction, **settings.loss_options()),
-            data=TrainingSet(
-                torch.zeros(
-                    (settings.batch, resolution, resolution, channels),
-                    dtype=torch.uint8,
-                    device=self.device,
-                )
-            ),
-            settings=settings,
+            loss=loss,
+            data=data,
+            settings=settings.model_copy(update={"label_dropout": 0.0}),
             seed=0,
             state=Path(),  # no state is saved: the trainer is only asked for steps
         )
 
         def call(batch: int) -> None:
-            trainer.settings = settings.model_copy(update={"batch": batch})
+            trainer.settings = trainer.settings.model_copy(update={"batch": batch})
             trainer.step(0)
 
-        return Cost(_size(network), count, *seconds_an_image(call, settings.batch, self.device))
+        return Cost(_size(network), flops, *seconds_an_image(call, settings.batch, self.device))
 
     def _build(self, architecture: Architecture) -> tuple[nn.Module, Process]:
         with seeded(0):

@@ -37,7 +37,9 @@ NAMES = {
     **dict.fromkeys(("tables", "plots", "site", "comparison"), ""),
 }
 SMOKE_JOBS = [
-    (rule, NAMES.get(rule, CELL)) for rule in BUILDERS if rule not in ("gather", "answers")
+    (rule, NAMES.get(rule, CELL))
+    for rule in BUILDERS
+    if rule not in ("gather", "answers", "classifier")
 ]
 MINE = """
 from mine_parts import layer

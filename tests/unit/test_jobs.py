@@ -40,6 +40,7 @@ def all_jobs(config: Config) -> list[tuple[str, str]]:
         "controls": datasets,
         "gather": sorted({*cells} - {*sampled}),
         "train": [*config.trainings],
+        "classifier": config.guides,
         "sample": sampled,
         "merge_samples": sampled,
         "features": [*datasets, *groups, *cells],
@@ -143,7 +144,9 @@ def held(value: Any) -> Iterator[Any]:
             yield from held(item)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in BUILDERS if rule not in ("gather", "answers")])
+@pytest.mark.parametrize(
+    "rule", [rule for rule in BUILDERS if rule not in ("gather", "answers", "classifier")]
+)
 def test_a_job_is_frozen_holds_no_config_and_says_all_as_json(
     rule: str, smoke: Config, tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ from benchmark.core.reserved import TABLES as RESERVED
 from benchmark.records.record import read_records
 from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET, compares_samplers
 from benchmark.report.classes_table import NAME as CLASSES
+from benchmark.report.classifiers_table import NAME as CLASSIFIERS
 from benchmark.report.compare import labels
 from benchmark.report.ending import ending
 from benchmark.runtime.warm import start as start_warm_processes
@@ -264,8 +265,8 @@ def images_of(name):
 
 
 def weights_of(cell):
-    """The file of the weights of a cell's network, if this run trains it."""
-    return RUN.weights(cell.trained_as) if cell.trained_as else []
+    """The files of the weights of a cell's network, if this run trains it, and classifier."""
+    return [RUN.weights(name) for name in (cell.trained_as, cell.guide) if name]
 
 
 def labels_for(cell):

@@ -4,7 +4,12 @@ UNMADE = {
     *([] if RETRIEVED else ["neighbours"]),
     *([] if ASKED else ["answers"]),
     *([] if compares_samplers(CONFIG.cells) else [BEST_BY_BUDGET]),
-    *([] if any(CONFIG.is_told(cell.model) for cell in CONFIG.cells) else [CLASSES]),
+    *([] if CONFIG.guides else [CLASSIFIERS]),
+    *(
+        []
+        if any(cell.classifier or CONFIG.is_told(cell.model) for cell in CONFIG.cells)
+        else [CLASSES]
+    ),
 }
 NAMES = [
     *sorted({cell.table for cell in CONFIG.cells}),

@@ -6,10 +6,12 @@ rule train:
         record=RUN.record("train", "{training}"),
     log:
         RUN.log("train", "{training}"),
+    wildcard_constraints:
+        training=one_of(CONFIG.trainings),
     priority: NEXT
     conda:
         ENVIRONMENT
-    threads: share_of_cores(len(CONFIG.trainings))
+    threads: share_of_cores(len(CONFIG.trainings) + len(CONFIG.guides))
     resources:
         gpu=wants_gpu,
     params:
@@ -21,4 +23,31 @@ rule train:
         command(
             "train $BENCHMARK_CONFIG {wildcards.training} --threads {threads} "
             "--processes {params.processes} {params.minutes}"
+        )
+
+
+rule classifier:
+    input:
+        images=lambda w: RUN.images(CONFIG.classifiers[w.classifier].data),
+        manifest=lambda w: RUN.manifest(CONFIG.classifiers[w.classifier].data),
+    output:
+        weights=RUN.weights("{classifier}"),
+        record=RUN.record("classifier", "{classifier}"),
+    log:
+        RUN.log("classifier", "{classifier}"),
+    wildcard_constraints:
+        classifier=one_of(CONFIG.guides),
+    priority: NEXT
+    conda:
+        ENVIRONMENT
+    threads: share_of_cores(len(CONFIG.trainings) + len(CONFIG.guides))
+    resources:
+        gpu=wants_gpu,
+    params:
+        job=lambda w: job("classifier", w.classifier),
+        minutes=lambda w, resources: minutes(resources),
+    shell:
+        command(
+            "classifier $BENCHMARK_CONFIG {wildcards.classifier} --threads {threads} "
+            "{params.minutes}"
         )

@@ -10,6 +10,7 @@ from benchmark.config.jobs.base import Computing, Files, RecordedJob, data_spec
 from benchmark.config.tasks import modules_of
 
 if TYPE_CHECKING:
+    from benchmark.config.jobs.classifier import ClassifierJob
     from benchmark.config.jobs.train import TrainJob
     from benchmark.config.jobs.weights import ReadyWeights
     from benchmark.config.tasks import Task
@@ -34,6 +35,7 @@ class SampleJob(RecordedJob):
         clip: whether estimates of x_0 are confined to the range of images; None: as the weights
             say.
         computing: how the network computes.
+        classifier: training of the classifier whose gradient steers the samples; None: none.
         task: what is asked about held-out images; None: nothing.
         source: source of the data set, whose held-out images a task asks about.
         shard: number of images of each shard, on which the images do not depend; None: one job
@@ -49,6 +51,7 @@ class SampleJob(RecordedJob):
     batch: int
     clip: bool | None
     computing: Computing
+    classifier: ClassifierJob | None = None
     task: Task | None = None
     source: Source
     shard: int | None
@@ -72,6 +75,7 @@ class SampleJob(RecordedJob):
             "batch": self.batch,
             "clip": self.clip,
             **({} if self.cell.guidance is None else {"guidance": self.cell.guidance}),
+            **({"classifier": self.classifier.spec()} if self.classifier else {}),
             **self.computing.spec(),
             **self._weights_spec(),
             **self._task_spec(),
@@ -106,6 +110,7 @@ class SampleJob(RecordedJob):
             type(self.sampler).__module__,
             *network,
             type(self.schedule).__module__,
+            *(self.classifier.parts() if self.classifier else []),
             *modules_of(self.task),
         ]
 

@@ -38,14 +38,10 @@ class UNetModule(nn.Module):
         self.spec = spec
         pixels = spec.image_channels * spec.patch**2
         first, last = spec.channels[0], spec.channels[-1]
-        self.time_proj: FourierEmbedding | PositionalEmbedding
-        if spec.time_embedding == "fourier":
-            self.time_proj = FourierEmbedding(first, spec.fourier_scale)
-        else:
-            self.time_proj = PositionalEmbedding(first, spec.freq_shift, spec.flip_sin_to_cos)
+        self.time_proj = time_projection(spec)
         self.time_embedding = TimeEmbedding(self.time_proj.width, 4 * first)
         self.conv_in = nn.Conv2d(pixels, first, 3, padding=1)
-        self.down_blocks = nn.ModuleList(_down_levels(spec))
+        self.down_blocks = nn.ModuleList(down_levels(spec))
         self.mid_block = Middle(spec, last)
         self.up_blocks = nn.ModuleList(_up_levels(spec))
         self.conv_norm_out = nn.GroupNorm(spec.groups, first, spec.norm_eps)
@@ -66,10 +62,7 @@ class UNetModule(nn.Module):
         emb = self.time_embedding(self.time_proj(t).to(x.dtype))  # (B, 4 channels[0])
         if self.spec.classes is not None:
             emb = emb + self.class_embedding.of(labels, emb)
-        if self.spec.sigma_data is not None:
-            sigma = t.to(x.dtype)[:, None, None, None]
-            x = x / (sigma**2 + self.spec.sigma_data**2).sqrt()
-        x = F.pixel_unshuffle(x, self.spec.patch)
+        x = F.pixel_unshuffle(scaled(self.spec, x, t), self.spec.patch)
         h = self.conv_in(x)
         skips = [h]
         for level in self.down_blocks:
@@ -299,7 +292,23 @@ def _skip_channels(spec: UNet) -> list[int]:
     return [spec.channels[0], *itertools.chain(*levels)][:-1]  # the coarsest is not halved
 
 
-def _down_levels(spec: UNet) -> list[DownLevel]:
+def scaled(spec: UNet, x: Tensor, t: Tensor) -> Tensor:
+    """Return x: B×C×H×W, divided by √(σ² + sigma_data²) if `sigma_data` is given and t: B is σ."""
+    if spec.sigma_data is None:
+        return x
+    sigma = t.to(x.dtype)[:, None, None, None]
+    return x / (sigma**2 + spec.sigma_data**2).sqrt()
+
+
+def time_projection(spec: UNet) -> FourierEmbedding | PositionalEmbedding:
+    """Return what turns times or noise levels into waves, of the first level's width."""
+    if spec.time_embedding == "fourier":
+        return FourierEmbedding(spec.channels[0], spec.fourier_scale)
+    return PositionalEmbedding(spec.channels[0], spec.freq_shift, spec.flip_sin_to_cos)
+
+
+def down_levels(spec: UNet) -> list[DownLevel]:
+    """Return the levels on the way down, from the finest to the coarsest."""
     before = spec.channels[:1] + spec.channels
     return [
         DownLevel(spec, [before[level]] + [width] * (spec.layers - 1), level)
