@@ -18,7 +18,7 @@ def setting_name(cell: Cell) -> str:
     if cell.weights == "elsewhere":
         return cell.model
     schedule, sampler, steps = cell.sampling
-    scale = "" if cell.guidance is None else f", w = {cell.guidance:g}"
+    scale = f", {cell.scale}" if cell.scale else ""
     return f"{cell.model} ({schedule}, {sampler}, {steps} steps{scale})"
 
 
