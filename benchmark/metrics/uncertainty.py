@@ -8,7 +8,7 @@ from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
@@ -256,6 +256,28 @@ def differs(a: Value, b: Value, *, tests: int = 1) -> bool:
     factor = widening(tests)
     low, high = (delta.value + factor * (end - delta.value) for end in (delta.low, delta.high))
     return low > 0 or high < 0
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike) -> Value:
+    """Return the mean of a - b, of values of the same n questions (n each), and its interval.
+
+    How hard a question is moves both values alike and leaves their difference as it is, so that
+    this interval is often much narrower than that of two independent means. It is Student's.
+    """
+    off = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    error = float(off.std(ddof=1) / math.sqrt(len(off)))
+    return with_error(float(off.mean()), error, len(off) - 1)
+
+
+def excludes_zero(difference: Value) -> bool:
+    """Return whether the 95 % interval of a difference excludes zero.
+
+    Raises:
+        BenchmarkError: it has no interval.
+    """
+    if difference.low is None or difference.high is None:
+        raise BenchmarkError("a difference without an interval cannot be told from zero")
+    return difference.low > 0 or difference.high < 0
 
 
 def widening(tests: int) -> float:

@@ -152,6 +152,9 @@ class Answered(StrictModel):
 
     dataset: Name
     questions: Count
+    psnr: list[float] = Field(
+        default=[], description="PSNR for each question, the mean over its answers; empty: not told"
+    )
     controls: dict[Name, dict[str, Value]] = Field(
         description="The values of images that no network made: the ceiling and the floors"
     )

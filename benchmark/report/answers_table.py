@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from benchmark.core.canonical import canonical_json
+from benchmark.core.values import Value
+from benchmark.metrics.uncertainty import excludes_zero, paired_difference
 from benchmark.records.record import Record
 from benchmark.records.rows import Row
 from benchmark.report.columns import identity, identity_entries, row_labels
@@ -14,9 +16,11 @@ from benchmark.report.letters import letters
 from benchmark.report.results_table import costs
 
 LETTERS = Column("letters", "letters", number=False)
+GAP = Column("psnr_gap", "PSNR less the best")
 MEASURED = [
     Column("psnr", "PSNR dB"),
     LETTERS,
+    GAP,
     Column("ssim", "SSIM"),
     Column("feature_distance", "feature distance"),
     Column("given_error", "error of the given"),
@@ -35,14 +39,14 @@ def answers_table(rows: Sequence[Row]) -> Table:
     for _, group in groupby(mine, key=_asked):
         same = list(group)
         found = [row.answers for row in same if row.answers]
-        told = letters([record.values["psnr"] for record in found])
-        for row, record, letter in zip(same, found, told, strict=True):
+        for row, record, letter in zip(same, found, _letters(found), strict=True):
             lines.append(
                 {
                     **identity_entries(row, label(row), row.metrics),
                     **record.values,
                     **costs(row),
                     "letters": letter,
+                    GAP.key: _gap(record, found),
                 }
             )
         lines += _controls(same[0], found[0])
@@ -50,6 +54,27 @@ def answers_table(rows: Sequence[Row]) -> Table:
     return Table(
         "answers", ["Answers to questions about held-out images."], columns, lines, _LEGEND
     )
+
+
+def _letters(records: Sequence[Record]) -> list[str]:
+    """Return the letters of records whose answers are to the same questions, by their PSNR."""
+    values = [record.values["psnr"] for record in records]
+    own = [_by_question(record) for record in records]
+    if not all(own):  # records of earlier versions tell no single questions
+        return letters(values)
+    return letters(values, lambda i, j: excludes_zero(paired_difference(own[i], own[j])))
+
+
+def _gap(record: Record, records: Sequence[Record]) -> Value | None:
+    """Return by how much a PSNR differs from the best, question by question; None: it is that."""
+    best = max(records, key=lambda each: each.values["psnr"].value)
+    if record is best or not (_by_question(record) and _by_question(best)):
+        return None
+    return paired_difference(_by_question(record), _by_question(best))
+
+
+def _by_question(record: Record) -> list[float]:
+    return record.answered.psnr if record.answered else []
 
 
 def _controls(row: Row, record: Record) -> list[dict[str, TableEntry]]:
@@ -81,7 +106,8 @@ def _asked(row: Row) -> tuple[str, str, str, int]:
 _LEGEND = [
     "Figures are means over questions of the means over the "
     "answers to one, with 95 % intervals over questions. Rows of one task with the same number of "
-    "questions were asked the same; those that share a letter cannot be told apart by their PSNR.",
+    "questions were asked the same. PSNR less the best: mean difference from the best of them, "
+    "question by question. Those that share a letter cannot be told apart by such differences.",
     "PSNR, SSIM (Wang et al. 2004) and the Euclidean distance of features are between answer and "
     "truth. One answer in the middle of all that fit has a higher PSNR than any that is drawn from "
     "them. Error of the given: root mean square of A x - y, of pixels in [-1, 1]; that of the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from benchmark.core.values import Value
@@ -42,21 +42,26 @@ def _compare(distances: dict[str, dict[int, Value]]) -> Compared:
     return Compared(n, dict(zip(values, letters(list(values.values())), strict=True)))
 
 
-def letters(values: Sequence[Value]) -> list[str]:
+def letters(values: Sequence[Value], differ: Callable[[int, int], bool] | None = None) -> list[str]:
     """Return the compact letter display of values that have intervals: a text for each.
 
-    Two values share a letter exactly if the 95 % interval of their difference contains 0. Letters
-    are given in the order of each one's smallest value.
+    Two values share a letter exactly if they do not differ. Letters are given in the order of each
+    one's smallest value.
 
     Source: Piepho 2004, the insert-and-absorb algorithm.
+
+    Args:
+        values: the values.
+        differ: tells whether those of two numbers, from 0, differ; None: whether the 95 % interval
+            of the difference excludes 0, of values that are independent.
 
     Raises:
         BenchmarkError: a value has no interval.
     """
     groups = [frozenset(range(len(values)))]
-    for pair in itertools.combinations(range(len(values)), 2):
-        if differs(*(values[i] for i in pair)):
-            groups = _part(groups, *pair)
+    for i, j in itertools.combinations(range(len(values)), 2):
+        if differ(i, j) if differ else differs(values[i], values[j]):
+            groups = _part(groups, i, j)
     groups.sort(key=lambda group: sorted(values[i].value for i in group))
     return [
         "".join(_letter(number) for number, group in enumerate(groups) if i in group)

@@ -61,7 +61,12 @@ def stage(job: AnswersJob, run: Run) -> Record:
         run,
         cell=subject.cell,
         values=values,
-        answered=Answered(dataset=subject.dataset, questions=count, controls=judge.controls(given)),
+        answered=Answered(
+            dataset=subject.dataset,
+            questions=count,
+            psnr=judge.psnr(answers, task.answers).tolist(),
+            controls=judge.controls(given),
+        ),
     )
 
 
@@ -106,6 +111,11 @@ class _Judge:
             values["spread"] = over_questions(spread, 1)
         values["nearer_to_training"] = proportion(self._nearer_to_training(images, answers))
         return values
+
+    def psnr(self, images: Images, answers: int) -> Floats:
+        """Return the PSNR for each question, the mean over its answers: (Q)."""
+        found = psnr(images, self.truth.repeat(answers, axis=0))
+        return np.asarray(found.reshape(-1, answers).mean(axis=1))
 
     def controls(self, given: Images) -> dict[str, dict[str, Value]]:
         """Return the values of images that no network made, by what they are."""

@@ -24,7 +24,7 @@ from benchmark.data import load_dataset
 from benchmark.diffusion.methods import METHODS
 from benchmark.diffusion.operators import OPERATORS
 from benchmark.metrics.similarity import psnr, ssim
-from benchmark.metrics.uncertainty import with_error
+from benchmark.metrics.uncertainty import excludes_zero, paired_difference, with_error
 from benchmark.records.record import read_record, read_records
 from benchmark.records.rows import collect
 from benchmark.report.answers_table import answers_table
@@ -113,6 +113,15 @@ def test_are_answers_sampled_judged_and_drawn(sampled: Callable[[Config], Run]) 
     ]
     assert [row["method"] for row in table.rows[:2]] == ["pigdm (data_std 0.5)", "replacement"]
     assert all(row["letters"] for row in table.rows[:2])
+    told = [record.answered.psnr for record in records]
+    assert told[0] == pytest.approx(expected.tolist())
+    gaps = [row["psnr_gap"] for row in table.rows[:2]]
+    worse = gaps[0] or gaps[1]
+    best, other = sorted(told, key=np.mean, reverse=True)
+    assert [gap is None for gap in gaps].count(True) == 1
+    assert worse == paired_difference(other, best)
+    alike = {*str(table.rows[0]["letters"])} & {*str(table.rows[1]["letters"])}
+    assert bool(alike) != excludes_zero(worse)
     assert "inpaint-half" in to_markdown(table)
 
 

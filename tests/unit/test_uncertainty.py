@@ -14,9 +14,11 @@ from benchmark.metrics.uncertainty import (
     bootstrap,
     difference,
     differs,
+    excludes_zero,
     inverse,
     jackknife,
     median_rate,
+    paired_difference,
     percentile_interval,
     proportion,
     quotient,
@@ -299,3 +301,30 @@ def test_a_ratio_of_what_may_be_zero_is_refused(low: float) -> None:
     sure = Value(value=1.0, low=0.9, high=1.1)
     with pytest.raises(BenchmarkError, match="reaches zero"):
         quotient(sure, Value(value=1.0, low=low, high=2.0))
+
+
+def test_the_paired_interval_holds_in_19_of_20_cases_and_finds_more() -> None:
+    """Two methods answer the same 20 questions, whose difficulty moves both alike."""
+    draws, cases, gap = rng(), 1500, 0.5
+    difficulty = draws.normal(0, 3, (cases, 20))
+    a = difficulty + draws.normal(0, 0.5, (cases, 20)) + gap
+    b = difficulty + draws.normal(0, 0.5, (cases, 20))
+    found = [paired_difference(*pair) for pair in zip(a, b, strict=True)]
+    holds = np.mean([value.low <= gap <= value.high for value in found])  # type: ignore[operator]
+    assert abs(holds - 0.95) < 3 * (0.95 * 0.05 / cases) ** 0.5
+    assert np.mean([excludes_zero(value) for value in found]) > 0.8
+
+    def alone(values: NDArray[np.float64]) -> Value:
+        return with_error(values.mean(), values.std(ddof=1) / 20**0.5, 19)
+
+    assert np.mean([differs(alone(x), alone(y)) for x, y in zip(a, b, strict=True)]) < 0.01
+
+
+def test_a_paired_difference_is_that_of_student() -> None:
+    a, b = np.array([1.0, 4.0, 2.0, 8.0]), np.array([0.5, 3.0, 2.5, 6.0])
+    theirs = scipy.stats.ttest_rel(a, b).confidence_interval()
+    found = paired_difference(a, b)
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
+    assert not excludes_zero(found)
+    with pytest.raises(BenchmarkError, match="without an interval"):
+        excludes_zero(Value(value=1.0))
