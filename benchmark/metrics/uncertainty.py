@@ -259,7 +259,7 @@ def differs(a: Value, b: Value, *, tests: int = 1) -> bool:
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike) -> Value:
-    """Return the mean of a - b, of values of the same n questions (n each), and its interval.
+    """Return the mean of a - b, of values of the same n questions (shape (n,)), and its interval.
 
     How hard a question is moves both values alike and leaves their difference as it is, so that
     this interval is often much narrower than that of two independent means. It is Student's.

@@ -70,13 +70,18 @@ def _lines(points: Iterable[_Point]) -> dict[str, list[_Point]]:
     """Return the points of each network, sampler, steps and seed by a name, in order of scale."""
     lines: dict[str, list[_Point]] = {}
     for point in points:
-        cell = point.cell
-        name = f"{cell.model}, {cell.schedule}, {cell.sampler}, {cell.steps} steps"
-        name = f"{name}, by {cell.classifier}" if cell.classifier else name
-        lines.setdefault(f"{name}, seed {cell.seed}" if cell.seed else name, []).append(point)
+        lines.setdefault(line_of(point.cell), []).append(point)
     for line in lines.values():
         line.sort(key=lambda point: point.cell.guidance or 0)
     return lines
+
+
+def line_of(cell: Cell) -> str:
+    """Name what cells have in common that differ in the scale of their guidance alone."""
+    name = f"{cell.model}, {cell.schedule}, {cell.sampler}, {cell.steps} steps"
+    name = f"{name}, by {cell.classifier}" if cell.classifier else name
+    name = f"{name}, {cell.task.label}" if cell.task else name
+    return f"{name}, seed {cell.seed}" if cell.seed else name
 
 
 def _panel(axes: Axes, name: str, lines: dict[str, list[_Point]], real: Value | None) -> None:

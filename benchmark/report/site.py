@@ -31,6 +31,7 @@ from benchmark.report.site_pictures import (
     grids_of,
     movies_of,
     neighbours_of,
+    scales_of,
     video_cell,
     write_video,
 )
@@ -78,6 +79,7 @@ def write_site(
         trained_as={row.cell.id: row.cell.trained_as or "" for row in rows if row.cell},
         words=[in_words(ranking) for ranking in ranked],
         grids=grids,
+        scales=scales_of(grids, rows),
         best=_best(ranked, grids),
         curves=curves_of(records),
         movies=movies_of(pictures, rows, cell),

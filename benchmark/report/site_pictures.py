@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmark.records.record import Cell
 from benchmark.records.rows import Row, name_of, title_of
+from benchmark.report.guidance_plot import line_of
 from benchmark.report.verdict_tables import interval
 from benchmark.storage.atomic import atomic_path
 from benchmark.storage.paths import Run
@@ -76,6 +77,14 @@ class Video(Picture):
 
 
 @dataclass(frozen=True)
+class Scales:
+    """Cells that differ in the scale of their guidance alone, in its order."""
+
+    name: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
 class Movie:
     """The frames of a cell's generation, side by side in one picture."""
 
@@ -97,6 +106,21 @@ def grids_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
 def _drawn(cell: Cell) -> str:
     what = "images" if cell.weights == "elsewhere" else "samples"
     return f"{cell.samples} {what} of {cell.model}, seed {cell.seed}"
+
+
+def scales_of(grids: Iterable[Picture], rows: Iterable[Row]) -> list[Scales]:
+    """Return the lines of cells with pictures that differ in the scale of their guidance alone."""
+    drawn = {grid.cell for grid in grids}
+    lines: dict[str, list[Cell]] = {}
+    for cell in (row.cell for row in rows):
+        if cell and cell.guidance is not None and cell.id in drawn:
+            lines.setdefault(line_of(cell), []).append(cell)
+    found = [(name, sorted(cells, key=_scale)) for name, cells in lines.items() if len(cells) > 1]
+    return [Scales(name, cells) for name, cells in found]
+
+
+def _scale(cell: Cell) -> float:
+    return cell.guidance or 0.0
 
 
 def movies_of(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> list[Movie]:

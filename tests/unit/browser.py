@@ -72,6 +72,10 @@ class Page:
         self._send("Emulation.setEmulatedMedia", features=features)
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
+    def media(self, kind: str) -> None:
+        """Show the page as on the `screen`, or as in `print`."""
+        self._send("Emulation.setEmulatedMedia", media=kind)
+
     def run(self, script: str) -> Any:
         """Return the value of an expression."""
         found = self._send(

@@ -66,6 +66,23 @@
   }
   zoom.addEventListener("click", (event) => event.target === zoom && zoom.close());
 
+  // The sliders through the scales of the guidance, with the pictures of the gallery below them.
+  for (const scales of document.querySelectorAll(".scales")) {
+    const [range, output] = scales.querySelectorAll("input, output");
+    const figures = [...scales.querySelectorAll("figure")];
+    for (const figure of figures) {
+      const grid = document.querySelector(`.grids [data-cell="${figure.dataset.of}"] img`);
+      figure.prepend(grid.cloneNode());
+    }
+    const choose = () => {
+      figures.forEach((figure, i) => figure.classList.toggle("chosen", i === Number(range.value)));
+      output.textContent = figures[Number(range.value)].querySelector("figcaption").textContent;
+      range.setAttribute("aria-valuetext", output.textContent);
+    };
+    range.addEventListener("input", choose);
+    choose();
+  }
+
   // The slider through the generation.
   const slider = document.getElementById("frame");
   if (!slider) return;
