@@ -15,6 +15,7 @@ def expected_records(config: Grid) -> list[tuple[Kind, str]]:
     names: dict[Kind, list[str]] = {
         "data": datasets,
         "train": list(config.trainings),
+        "classifier": config.guides,
         "sample": cells,
         "controls": made,
         "features": [*datasets, *cells, *made],

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
+from benchmark.config.expected import expected_records
 from benchmark.config.loading import filled_in, parse_config
 from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
@@ -389,6 +390,7 @@ def test_only_steered_cells_depend_on_the_classifier(steered: Config) -> None:
     found = {name for name, job in jobs.items() if "classifier" in job.spec()}
     assert found == {steered_cell("1"), steered_cell("50")}
     assert steered.guides == ["guide"]
+    assert ("classifier", "guide") in expected_records(steered)
     module = "benchmark.models.modules.classifier"
     assert {name for name, job in jobs.items() if module in job.modules()} == found
 
