@@ -110,6 +110,37 @@ def score(
 
 
 @app.command(
+    epilog=examples(
+        "samples results/quickstart DDIM-linear-ddim-50-s0 ddim.csv",
+        "samples results/quickstart DDIM-linear-ddim-50-s0 ddim.zip",
+    )
+)
+def samples(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder, as results/quickstart.", show_default=False)
+    ],
+    cell: Annotated[str, typer.Argument(help="Id of a cell.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A .csv of their values, or a .zip of PNG.", show_default=False)
+    ],
+) -> None:
+    """Write the values of single samples as CSV, or the samples as PNG files in a zip.
+
+    Values: distance to the nearest training image and its number, calibrated distance and p-value
+    of a copy, realism, and the file of an image that was made elsewhere.
+    """
+    from benchmark.config.loading import load_config, newest_config
+    from benchmark.tools.samples import write_values, write_zip
+
+    writers = {".csv": write_values, ".zip": write_zip}
+    if file.suffix not in writers:
+        raise BenchmarkError(f"{file}: give a name that ends in {' or '.join(writers)}")
+    found = Run(run)
+    writers[file.suffix](load_config(newest_config(found)), found, cell, file)
+    print(file)
+
+
+@app.command(
     epilog=examples("reference", "reference --minutes 30 --config config/config.yaml --no-speed")
 )
 def reference(

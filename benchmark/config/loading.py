@@ -16,6 +16,7 @@ from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import explain, shown
 from benchmark.core.yaml_text import read_yaml
+from benchmark.storage.paths import Run
 
 SEE = " (every key: docs/config.md)"
 
@@ -52,6 +53,18 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BenchmarkError(f"{path}: a config is a mapping of keys, this is {shown(content)}")
     return content
+
+
+def newest_config(run: Run) -> Path:
+    """Return the file of the config with which a run was begun last.
+
+    Raises:
+        BenchmarkError: no run has begun there.
+    """
+    configs = sorted(run.root.glob("config-*.json"), key=lambda path: path.stat().st_mtime)
+    if not configs:
+        raise BenchmarkError(f"{run.root}: no run has begun there: give a folder as results/NAME")
+    return configs[-1]
 
 
 def merged(paths: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,6 +157,33 @@ def real_balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
     return counts
 
 
+def realism(fake: Features, real: Features, k: int) -> Float64:
+    """Return the realism of each fake image (N×d), from real ones (M×d): 1 or more inside a ball.
+
+    It is the largest ratio of the radius of a real image's ball, which reaches to its k-th
+    neighbour, to the distance of the fake image from that image. The half of the real images with
+    the larger balls is left out.
+
+    Raises:
+        BenchmarkError: unusable features, k not below M, or so many equal images that every ball is
+            empty.
+
+    Source: Kynkäänniemi et al. 2019, equation 4.
+    """
+    check_pair(fake, real, least=1)
+    radii, centre = squared_radii(real, k, "real"), column_medians(real)
+    kept = np.flatnonzero(radii <= np.median(radii))
+    largest = np.zeros(len(fake))
+    for rows in row_slices(len(kept)):
+        chosen = kept[rows]
+        for columns in row_slices(len(fake)):
+            distances = squared_distances(real[chosen], fake[columns], centre)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratios = np.nan_to_num(radii[chosen, None] / distances, posinf=np.inf)
+            largest[columns] = np.maximum(largest[columns], ratios.max(axis=0))
+    return np.sqrt(largest)
+
+
 def within_bounds(value: Value, independent: float) -> Value:
     """Return the value with its interval cut to [0, 1].
 

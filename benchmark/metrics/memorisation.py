@@ -287,8 +287,7 @@ def accused(
 
     Source: Benjamini and Hochberg 1995; for p-values by rank Bates et al. 2023, theorem 1.
     """
-    ranks = np.searchsorted(np.sort(held_out_scores), scores, side="right")
-    p_values = (1 + ranks) / (1 + len(held_out_scores))
+    p_values = rank_p_values(scores, held_out_scores)
     ascending = np.sort(p_values)
     line = false_discovery_rate * np.arange(1, len(scores) + 1) / len(scores)
     below = np.flatnonzero(ascending <= line)
@@ -296,6 +295,15 @@ def accused(
         return np.zeros(len(scores), bool)
     rejected: NDArray[np.bool_] = p_values <= ascending[below[-1]]
     return rejected
+
+
+def rank_p_values(scores: Float64, held_out_scores: Float64) -> Float64:
+    """Return the p-value of each sample (N) to be no copy: its rank among the held-out images (M).
+
+    Source: Bates et al. 2023, theorem 1.
+    """
+    ranks = np.searchsorted(np.sort(held_out_scores), scores, side="right")
+    return np.asarray((1 + ranks) / (1 + len(held_out_scores)))
 
 
 def least_accused(samples: int, held_out: int, *, false_discovery_rate: float) -> int:

@@ -56,6 +56,9 @@ def samples_overview(run: Run, rows: Iterable[Row]) -> Figure | None:
     if not names:
         return None
     pictures = [matplotlib.image.imread(io.BytesIO(files.read(grids[name]))) for name in names]
+    # Pictures of equal height stand together, so that a row has no gaps.
+    order = sorted(range(len(names)), key=lambda i: -pictures[i].shape[0] / pictures[i].shape[1])
+    names, pictures = [names[i] for i in order], [pictures[i] for i in order]
     columns = min(4, math.ceil(math.sqrt(len(names))))
     side = style.WIDTH / columns
     shapes = [side * picture.shape[0] / picture.shape[1] + CAPTION for picture in pictures]

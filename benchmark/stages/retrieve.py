@@ -6,6 +6,7 @@ torch.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,7 @@ from benchmark.metrics.memorisation import (
     least_accused,
     memorisation,
     pixels,
+    rank_p_values,
 )
 from benchmark.metrics.neighbours import nearest
 from benchmark.metrics.uncertainty import proportion
@@ -123,6 +125,7 @@ class Suspects(NamedTuple):
         accused: whether each image is accused, at a false discovery rate (n).
         closest: whether each image is closer than all held-out images (n); none, unless there are
             significantly many.
+        p_values: p-value of each image to be no copy (n); NaN if it is not judged.
         least: number of copies among the n from which on some are accused; None: not judged.
     """
 
@@ -130,6 +133,7 @@ class Suspects(NamedTuple):
     scores: NDArray[np.float64]
     accused: NDArray[np.bool_]
     closest: NDArray[np.bool_]
+    p_values: NDArray[np.float64]
     least: int | None
 
 
@@ -155,7 +159,8 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     except BenchmarkError as error:
         figures = Figures({}, dict.fromkeys(MEMORISATION, str(error)))
     none = np.zeros(len(own), bool)
-    found = Suspects(figures, np.full(len(own), np.inf), none, none.copy(), None)
+    unknown = np.full(len(own), np.nan)
+    found = Suspects(figures, np.full(len(own), np.inf), none, none.copy(), unknown, None)
     try:
         queries = np.concatenate([images[rows], other_images[others]])
         originals = load_dataset(run.data(subject.dataset), verify=True).train
@@ -166,6 +171,7 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
         return found
     scores, judged = judgement.score, len(images[rows])
     found.scores[rows] = scores[:judged]
+    found.p_values[rows] = rank_p_values(scores[:judged], scores[judged:])
     found.accused[rows] = accused(
         scores[:judged], scores[judged:], false_discovery_rate=FALSE_DISCOVERY_RATE
     )
@@ -213,9 +219,9 @@ def panel(
     scale = -(-_SMALLEST_TILE // width)
     step_x, step_y = width * scale + GAP, height * scale + TEXT_HEIGHT + GAP
     columns = 1 + indices.shape[1]
-    picture = Image.new(
-        "RGB", (3 * GAP + columns * step_x, TITLE_HEIGHT + len(order) * step_y), "white"
-    )
+    title_width = ImageFont.load_default(FONT_SIZE).getlength(title)
+    wide = max(3 * GAP + columns * step_x, 2 * GAP + math.ceil(title_width))
+    picture = Image.new("RGB", (wide, TITLE_HEIGHT + len(order) * step_y), "white")
     _write(picture, GAP, GAP, title)
     for row, sample in enumerate(order):
         top = TITLE_HEIGHT + row * step_y

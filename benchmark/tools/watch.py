@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.config.expected import expected_records
-from benchmark.config.loading import load_config
-from benchmark.core.errors import BenchmarkError
+from benchmark.config.loading import load_config, newest_config
 from benchmark.records.record import Kind, Record, read_record
 from benchmark.records.rows import is_frechet
 from benchmark.report.ending import ending
@@ -67,10 +66,7 @@ def look(run: Run, now: float) -> State:
     Raises:
         BenchmarkError: no run has begun there, or a record cannot be read.
     """
-    configs = sorted(run.root.glob("config-*.json"), key=lambda path: path.stat().st_mtime)
-    if not configs:
-        raise BenchmarkError(f"{run.root}: no run has begun there: give a folder as results/NAME")
-    expected = expected_records(load_config(configs[-1]))
+    expected = expected_records(load_config(newest_config(run)))
     there = [job for job in expected if run.record(*job).is_file()]
     done, planned = Counter(kind for kind, _ in there), Counter(kind for kind, _ in expected)
     newest = max(there, key=lambda job: run.record(*job).stat().st_mtime, default=None)

@@ -58,6 +58,24 @@ def test_panel_shows_the_most_suspicious_first(tmp_path: Path) -> None:
     assert sample_x < corner(0, 120)[1] < corner(0, 130)[1]
 
 
+def test_a_long_title_is_not_cut(tmp_path: Path) -> None:
+    path, title = tmp_path / "panel.png", "a cell of a very long name: nearest training images"
+    panel(
+        np.zeros((1, 8, 8, 3), np.uint8),
+        np.zeros((1, 8, 8, 3), np.uint8),
+        np.array([[1.0]]),
+        np.array([[0]]),
+        path,
+        title=title,
+        rows=1,
+        scores=np.array([1.0]),
+        suspect=np.zeros(1, bool),
+    )
+    ink = np.flatnonzero((np.asarray(Image.open(path))[:28] < 128).any(axis=(0, 2)))
+    assert ink.max() < Image.open(path).width - 1
+    assert ink.max() > 2 * (80 + GAP)  # wider than the two tiles
+
+
 def shown(path: Path) -> list[int]:
     """The red values of the samples from top to bottom."""
     column = np.asarray(Image.open(path))[:, GAP + 40]
