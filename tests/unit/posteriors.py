@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 from analytic import PROCESSES
+from mixtures import steered_table
 from torch import Tensor
 
 from benchmark.core.errors import BenchmarkError
@@ -314,6 +315,12 @@ def class_table() -> str:
     return "\n".join(lines)
 
 
+def classifier_table() -> str:
+    """Return the table of samples that an exact classifier steers, in Markdown."""
+    head = [_line(["method", *TABLE_PROCESSES]), _line(["---"] + ["---:"] * len(TABLE_PROCESSES))]
+    return "\n".join([*head, *map(_line, steered_table((1.0, 2.0), TABLE_PROCESSES))])
+
+
 def _line(entries: list[str]) -> str:
     return f"| {' | '.join(entries)} |"
 
@@ -343,7 +350,11 @@ TABLE_PROCESSES = ("linear", "ve", "sub-vp", "edm", "flow")
 
 def write(page: Path) -> None:
     """Write both tables into a page, between their marks."""
-    tables = {"biases": bias_table(), "classes of a mixture": class_table()}
+    tables = {
+        "biases": bias_table(),
+        "classes of a mixture": class_table(),
+        "classifier": classifier_table(),
+    }
     text = page.read_text()
     for name, table in tables.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
