@@ -7,6 +7,7 @@ torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,7 +36,7 @@ from benchmark.metrics.uncertainty import proportion
 from benchmark.records.draft import Draft
 from benchmark.records.record import Record
 from benchmark.records.sections import Retrieved
-from benchmark.stages.image_sets import load_features, load_images, protocol
+from benchmark.stages.image_sets import load_features, load_images, load_labels, protocol
 from benchmark.storage.cache import cached
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import in_colour, save_png
@@ -92,7 +93,7 @@ def _retrieve(job: RetrieveJob, subject: Subject, run: Run) -> Record:
         distances,
         indices,
         run.neighbours(subject.name),
-        title=f"{subject.name}: nearest training images ({job.extractor.kind}, Euclidean)",
+        captions=_captions(job, subject, run),
         rows=job.panel_rows,
         scores=suspects.scores,
         suspect=suspects.accused | suspects.closest,
@@ -113,6 +114,40 @@ def _retrieve(job: RetrieveJob, subject: Subject, run: Run) -> Record:
             accused_of=_shares(subject, suspects.accused),
         ),
     )
+
+
+class Captions(NamedTuple):
+    """What a panel says, besides numbers.
+
+    Attributes:
+        title: the line above the picture.
+        own: the class of each sample; empty: none is known.
+        train: the class of each training image, likewise.
+    """
+
+    title: str
+    own: Sequence[str] = ()
+    train: Sequence[str] = ()
+
+    @property
+    def lines(self) -> int:
+        """The number of lines below an image: where there are classes, they stand on a second."""
+        return 2 if self.train else 1
+
+
+def _captions(job: RetrieveJob, subject: Subject, run: Run) -> Captions:
+    """Return what the panel of a subject says, with the classes of its images if they are known."""
+    title = f"{subject.name}: nearest training images ({job.extractor.kind}, Euclidean)"
+    found = load_labels(subject, run)
+    if found is None:
+        return Captions(title)
+    names, own, train = found
+    return Captions(title, [names[i] for i in own], [names[i] for i in train])
+
+
+def _classed(text: str, classes: Sequence[str], index: int) -> str:
+    """Return a caption, and below it the class of an image if there are classes."""
+    return f"{text}\n{classes[index]}" if classes else text
 
 
 class Suspects(NamedTuple):
@@ -193,7 +228,7 @@ def panel(
     indices: NDArray[np.int64],
     path: Path,
     *,
-    title: str,
+    captions: Captions,
     rows: int,
     scores: NDArray[np.float64],
     suspect: NDArray[np.bool_],
@@ -208,7 +243,7 @@ def panel(
         distances: distances to the neighbours, n×k, ascending in each row; k may be 0.
         indices: row numbers of the neighbours in `bank`, n×k.
         path: the file to write.
-        title: the line above the picture.
+        captions: what stands above the picture and below each image.
         rows: the most samples that are shown.
         scores: calibrated distances of the samples (n), which are small for copies.
         suspect: whether each sample is marked as a copy (n).
@@ -217,22 +252,24 @@ def panel(
     order = np.lexsort((np.where(suspect, scores, first), ~suspect))[:rows]
     height, width = queries.shape[1:3]
     scale = -(-_SMALLEST_TILE // width)
-    step_x, step_y = width * scale + GAP, height * scale + TEXT_HEIGHT + GAP
+    step_x, step_y = width * scale + GAP, height * scale + captions.lines * TEXT_HEIGHT + GAP
     columns = 1 + indices.shape[1]
-    title_width = ImageFont.load_default(FONT_SIZE).getlength(title)
+    title_width = ImageFont.load_default(FONT_SIZE).getlength(captions.title)
     wide = max(3 * GAP + columns * step_x, 2 * GAP + math.ceil(title_width))
     picture = Image.new("RGB", (wide, TITLE_HEIGHT + len(order) * step_y), "white")
-    _write(picture, GAP, GAP, title)
+    _write(picture, GAP, GAP, captions.title)
     for row, sample in enumerate(order):
         top = TITLE_HEIGHT + row * step_y
         verdict = ", a copy?" if suspect[sample] else ""
-        _tile(picture, GAP, top, queries[sample], scale, f"sample {sample}{verdict}")
+        text = _classed(f"sample {sample}{verdict}", captions.own, sample)
+        _tile(picture, GAP, top, queries[sample], scale, text)
         if suspect[sample]:
             _mark(picture, GAP, top, width * scale, height * scale)
         neighbours = zip(indices[sample], distances[sample], strict=True)
         for column, (index, distance) in enumerate(neighbours, start=1):
             left = 2 * GAP + column * step_x
-            _tile(picture, left, top, bank[index], scale, f"{distance:.4g}")
+            text = _classed(f"{distance:.4g}", captions.train, index)
+            _tile(picture, left, top, bank[index], scale, text)
     save_png(picture, path)
 
 

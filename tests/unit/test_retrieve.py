@@ -6,6 +6,7 @@ import numpy as np
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from stages import do
 
@@ -13,13 +14,38 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse_config
 from benchmark.metrics.memorisation import accused, least_accused, pixels
 from benchmark.stages import retrieve
-from benchmark.stages.retrieve import GAP, SUSPECT, panel
+from benchmark.stages.retrieve import GAP, SUSPECT, TEXT_HEIGHT, Captions, panel
 from benchmark.storage.paths import Run
 
 
 def test_retrieval_imports_no_torch() -> None:
     code = "import sys, benchmark.stages.retrieve; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_classes_stand_below_the_samples_and_their_neighbours(tmp_path: Path) -> None:
+    def drawn(name: str, captions: Captions) -> NDArray[np.uint8]:
+        path = tmp_path / f"{name}.png"
+        panel(
+            np.full((1, 8, 8, 3), 255, np.uint8),
+            np.full((2, 8, 8, 3), 255, np.uint8),
+            np.array([[1.0]]),
+            np.array([[1]]),
+            path,
+            captions=captions,
+            rows=1,
+            scores=np.zeros(1),
+            suspect=np.zeros(1, bool),
+        )
+        return np.asarray(Image.open(path))
+
+    plain = drawn("plain", Captions("Nearest"))
+    told = drawn("told", Captions("Nearest", ["bag"], ["boot", "bag"]))
+    other = drawn("other", Captions("Nearest", ["bag"], ["bag", "boot"]))
+    assert len(told) == len(plain) + TEXT_HEIGHT
+    changed = np.flatnonzero((told != other).any(axis=(0, 2)))
+    assert changed.min() > plain.shape[1] // 3  # only the neighbour has another class
+    assert (told[-TEXT_HEIGHT - GAP :, : plain.shape[1] // 3] < 128).any()
 
 
 def test_panel_shows_the_most_suspicious_first(tmp_path: Path) -> None:
@@ -37,7 +63,7 @@ def test_panel_shows_the_most_suspicious_first(tmp_path: Path) -> None:
         distances,
         indices,
         path,
-        title="Nearest",
+        captions=Captions("Nearest"),
         rows=2,
         scores=np.array([0.1, 0.2, 0.3]),
         suspect=np.zeros(3, bool),
@@ -66,7 +92,7 @@ def test_a_long_title_is_not_cut(tmp_path: Path) -> None:
         np.array([[1.0]]),
         np.array([[0]]),
         path,
-        title=title,
+        captions=Captions(title),
         rows=1,
         scores=np.array([1.0]),
         suspect=np.zeros(1, bool),
@@ -96,7 +122,7 @@ def test_the_accused_come_first_by_their_scores_and_are_framed(tmp_path: Path) -
         distances,
         np.zeros((4, 1), int),
         path,
-        title="",
+        captions=Captions(""),
         rows=4,
         scores=scores,
         suspect=accused,
