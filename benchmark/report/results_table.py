@@ -95,7 +95,9 @@ def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published
         (row.cell.id if row.cell else label(row), row.metrics) for row in mine
     )
     told = {key for entries in content for key, entry in entries.items() if entry is not None}
-    columns = [c if c.key in told else replace(c, printed=False) for c in columns]
+    columns = [
+        replace(c, printed=False) if c in COSTS and c.key not in told else c for c in columns
+    ]
     return Table(name, results_caption(mine), columns, content, legend)
 
 
