@@ -52,7 +52,7 @@ class Provenance(StrictModel):
     threads: Count
     processes: Count = Field(
         default=1,
-        description="Processes of the job, each with this number of threads and a GPU of its own",
+        description="Processes of the job, each with so many threads, and on GPUs with its own",
     )
     memory_bytes: int
     device: str

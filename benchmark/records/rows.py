@@ -18,7 +18,16 @@ from benchmark.records.timing import Timing
 from benchmark.storage.paths import HELD_OUT
 
 _FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
-TIMED_ALIKE = {"cpu", "cores", "threads", "precision", "compiled", "device", "gpu"}
+TIMED_ALIKE = {
+    "cpu",
+    "cores",
+    "threads",
+    "processes",
+    "precision",
+    "compiled",
+    "device",
+    "gpu",
+}
 # Names in a comparison of the distance, of the time of an image and of that of a training step.
 FRECHET, TIME, TRAINING = "fd", "time", "training"
 STEP = "train_seconds_per_step"  # its name in the record of a training
@@ -226,7 +235,7 @@ def timed_alike(row: Row) -> dict[str, object]:
 
 def trained_alike(training: Record) -> dict[str, object]:
     """Return what two times of training must have in common to be compared, by name."""
-    machine = training.provenance.model_dump(include={*TIMED_ALIKE, "processes"})
+    machine = training.provenance.model_dump(include=TIMED_ALIKE)
     statistic = "median" if training.step_laps else "mean"
     batch = training.trained.batch if training.trained else None
     return {**machine, "batch": batch, "statistic": statistic}

@@ -31,7 +31,11 @@ class Timing(StrictModel):
         "not told",
     )
     network_evaluations: Positive = Field(description="Forward passes per image, counted")
-    peak_memory_bytes: int = Field(ge=0, description="Peak of the GPU, or of the process on a CPU")
+    peak_memory_bytes: int = Field(
+        ge=0,
+        description="Peak of the GPU, or of the job's processes on a CPU; what they share counts "
+        "in each",
+    )
     peak_memory_of: Literal["device", "process"]
     joules: NotNegative | None = Field(
         default=None,

@@ -153,7 +153,7 @@ def costs(row: Row) -> dict[str, TableEntry]:
             "sample_busy": _busy(row.sample),
             "network_evaluations": int(evaluations) if evaluations.is_integer() else evaluations,
             "batch": timing.batches,
-            "threads": machine.threads,
+            "threads": machine.threads * machine.processes,
             "device": machine.gpu or "CPU",
         }
     return found

@@ -62,7 +62,9 @@ def _stage(kind: Kind, records: Sequence[Record]) -> dict[str, TableEntry]:
         "median_job_seconds": statistics.median(seconds),
         "longest_job_seconds": max(seconds),
         "busy_jobs": sum(watched) if watched else None,
-        "threads": max(record.provenance.threads for record in records),
+        "threads": max(
+            record.provenance.threads * record.provenance.processes for record in records
+        ),
         "peak_memory_mb": round(max(memory) / 1e6) if memory else None,
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,6 +19,14 @@ from benchmark.runtime.device import gpu_uuid, synchronise
 RAPL = Path("/sys/class/powercap")
 
 
+class BatchTime(NamedTuple):
+    """What was measured of one batch: see `BatchTimes`."""
+
+    seconds: float
+    parts: list[float]
+    joules: list[float]  # one number; none if the machine does not measure it
+
+
 class BatchTimes:
     """Times the batches of a job on a device, which is synchronised before a clock is read.
 
@@ -26,7 +34,7 @@ class BatchTimes:
         seconds: the seconds of each batch.
         parts: for each batch, the seconds of its parts, which end where `mark` is called; a GPU is
             not synchronised there.
-        joules: the energy of all batches; None: the machine does not measure it.
+        batch_joules: the energy of each batch; empty if the machine does not measure it.
 
     Args:
         device: the device that does the work.
@@ -39,7 +47,12 @@ class BatchTimes:
         self._clock = _GpuClock(device) if device.type == "cuda" else _Clock()
         self._device = device
         self._counters = _gpu_counters(device) if device.type == "cuda" else _packages(rapl)
-        self.joules: float | None = 0.0 if self._counters else None
+        self.batch_joules: list[float] = []
+
+    @property
+    def joules(self) -> float | None:
+        """The energy of all batches; None: the machine does not measure it."""
+        return sum(self.batch_joules) if self._counters else None
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -53,9 +66,21 @@ class BatchTimes:
         synchronise(self._device)
         self.seconds.append(time.perf_counter() - start)
         self.parts.append(self._clock.differences())
-        if self.joules is not None:
-            for (read, wraps_at), first in zip(self._counters, before, strict=True):
-                self.joules += (read() - first) % wraps_at
+        if self._counters:
+            spent = zip(self._counters, before, strict=True)
+            self.batch_joules.append(
+                sum((read() - first) % wraps for (read, wraps), first in spent)
+            )
+
+    def last(self) -> BatchTime:
+        """Return what was measured of the last batch."""
+        return BatchTime(self.seconds[-1], self.parts[-1], self.batch_joules[-1:])
+
+    def add(self, batch: BatchTime) -> None:
+        """Add a batch that another process has measured."""
+        self.seconds.append(batch.seconds)
+        self.parts.append(batch.parts)
+        self.batch_joules += batch.joules
 
     def mark(self) -> None:
         """End a part of the batch and begin the next."""

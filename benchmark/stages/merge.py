@@ -187,12 +187,12 @@ def _joined(machines: Sequence[Provenance], own: Provenance) -> Provenance:
         machines: provenances of the shards.
         own: provenance of the merging.
     """
-    same = len({(machine.cores, machine.threads) for machine in machines}) == 1
-    facts = [
-        machine.model_dump(include=TEXTS)
-        | ({} if same else {"cpu": f"{machine.cpu}, {machine.threads} of {machine.cores} cores"})
-        for machine in machines
-    ]
+    same = len({(machine.cores, machine.threads, machine.processes) for machine in machines}) == 1
+    facts = [machine.model_dump(include=TEXTS) for machine in machines]
+    if not same:
+        for fact, machine in zip(facts, machines, strict=True):
+            used = machine.threads * machine.processes
+            fact["cpu"] = f"{machine.cpu}, {used} of {machine.cores} cores"
     libraries = {name for machine in machines for name in machine.libraries}
     startups = [machine.startup_seconds for machine in (*machines, own)]
     return machines[0].model_copy(
@@ -200,6 +200,7 @@ def _joined(machines: Sequence[Provenance], own: Provenance) -> Provenance:
             **{name: _both(fact[name] for fact in facts) for name in TEXTS},
             "cores": max(machine.cores for machine in machines),
             "threads": max(machine.threads for machine in machines),
+            "processes": max(machine.processes for machine in machines),
             "memory_bytes": min(machine.memory_bytes for machine in machines),
             "libraries": {
                 name: _both(machine.libraries.get(name, "none") for machine in machines)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from benchmark.data.prepared import read_manifest
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.guidance import ClassGradient, Told
 from benchmark.diffusion.noise import NoiseStream
-from benchmark.diffusion.processes.base import Array, Process
+from benchmark.diffusion.processes.base import Array
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.checkpoints.own import load_trained
 from benchmark.models.choices import Choice
@@ -33,22 +34,22 @@ from benchmark.records.provenance import Work
 from benchmark.records.record import Checkpoint, Record
 from benchmark.records.sections import AskedClasses, ShardIdentity
 from benchmark.records.timing import Timing
-from benchmark.runtime.batch_times import BatchTimes
+from benchmark.runtime.batch_times import BatchTime, BatchTimes
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
 from benchmark.runtime.machine_state import gpu_state, monitor_machine
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import to_uint8
 from benchmark.runtime.questions import Questions
+from benchmark.runtime.workers import Workers, shares, workers_for
+from benchmark.stages.chain import CHAIN_IMAGES, Chain
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import CACHE, Run
-from benchmark.storage.pictures import CHAIN_FRAMES, write_pictures
+from benchmark.storage.pictures import write_pictures
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.sample import SampleJob
     from benchmark.models.modules.classifier import ClassifierModule
 
-CHAIN_IMAGES = 6  # rows of the picture from noise to image
-MOVIE_STEPS = 64  # of a sampler with at most so many steps, the movie shows every state
 WARMUP_STEPS = 2
 LAPS = 20  # the fewest timed parts of all batches together, if the sampler has as many steps
 
@@ -59,7 +60,7 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     Args:
         job: what is sampled, and how.
         run: the run that has the weights, and into whose folder is written.
-        threads: threads of one operation.
+        threads: threads that the job may use, for one operation or one a worker: `workers_for`.
         shard: the images to sample, as 0-1000; they and their record are written into a folder of
             their own, for `merge`. None: all images.
 
@@ -70,7 +71,8 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     draft = Draft(job.kind, job.name, job.spec())
     device = resolve_device(job.computing.device)
     monitor = monitor_machine(device)
-    use_threads(threads)
+    workers = workers_for(device, threads, job.batch, job.computing.compile)
+    use_threads(threads if workers == 1 else 1)
     name, cell = job.name, job.cell
     part = parse_shard(shard, cell.samples, job.batch) if shard else None
     place = run.shard(job.kind, name, shard) if shard else run
@@ -78,7 +80,8 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     for choice in sampling.checkpoint.choices:
         print(f"{name}: {choice}", file=sys.stderr)
     shape = (len(sampling.images), cell.resolution, cell.resolution, job.channels)
-    write_blocks(place.samples(name), sampling.batches(), shape, np.uint8)
+    with sampling.shared_by(workers):
+        write_blocks(place.samples(name), sampling.batches(), shape, np.uint8)
     timing, contention = sampling.timing(), sampling.monitor.found()
     if sampling.chain.frames:
         frames = sampling.chain.movie(np.load(place.samples(name), mmap_mode="r"))
@@ -87,7 +90,8 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     return draft.write(
         place,
         Work(
-            threads=threads,
+            threads=threads if workers == 1 else 1,
+            processes=workers,
             device=device.type,
             precision=job.computing.precision,
             compiled=job.computing.compile,
@@ -100,6 +104,24 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
         asked=sampling.classes,
         shard_identity=ShardIdentity(code=code(job), sources=sources) if part else None,
     )
+
+
+class _Task(NamedTuple):
+    """What one process does of a batch."""
+
+    images: range
+    batch: range  # of which these images are a part
+    is_warm_up: bool
+
+
+class _Drawn(NamedTuple):
+    """The images of a task, and what was measured while they were drawn."""
+
+    images: NDArray[np.uint8]  # B×H×W×C
+    time: BatchTime
+    evaluations: list[int]  # of the network, in each part
+    frames: list[Tensor]  # of the chain: see `Chain`
+    peak_memory: int
 
 
 class CellSampling:
@@ -153,7 +175,10 @@ class CellSampling:
         self.timesteps = self.sampler.plan(self.process, job.cell.sampling.steps)
         loaded.check_sampler(self.sampler, self.timesteps)
         self.chain = Chain(self.process, len(self.timesteps))
-        self.progress: Iterator[int] = iter(())
+        self.workers: Workers[_Task, _Drawn | None] | None = None
+        self.workers_memory = 0  # peak of all workers together
+        self.tick: Callable[[], object] = lambda: None  # called after each step
+        self.is_first_batch = False
         self.checkpoint = Checkpoint(
             sha256=loaded.sha256,
             name=loaded.name,
@@ -164,6 +189,15 @@ class CellSampling:
             choices=_choices(loaded, self.sampler, self.model.clip),
         )
 
+    @contextmanager
+    def shared_by(self, count: int) -> Iterator[None]:
+        """Let so many workers draw each batch together, inside the block; 1: this process does."""
+        if count == 1:
+            yield
+            return
+        with Workers(count, self._draw_task, f"sample {self.cell.id}") as self.workers:
+            yield
+
     def batches(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the samples of each batch, uint8 B×H×W×C, and measure its time.
 
@@ -172,23 +206,55 @@ class CellSampling:
         return in_batches(self.parts, self._sample, f"sample {self.cell.id}")
 
     def _sample(self, indices: range) -> NDArray[np.uint8]:
-        """Sample a batch, uint8 B×H×W×C, and keep its time, network evaluations and size."""
+        """Sample a batch, uint8 B×H×W×C, and keep its time, network evaluations and size.
+
+        Its time is that of the slowest worker.
+        """
         if len(indices) not in self.warm:  # the first calls of a batch size are slower
-            self.draw(indices, self.timesteps[:WARMUP_STEPS])
+            self._share(indices, lambda: None, is_warm_up=True)
             self.warm.add(len(indices))
-        self.model.evaluations = 0
         steps = len(self.timesteps)
         images = f"{indices.start}-{indices.stop} of {self.cell.samples}"
-        self.progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
-        self.marks = [0]
+        progress = track(range(steps), steps, f"sample {self.cell.id}, images {images}, step")
         self.monitor.begin()
-        with self.batch_times.batch():
-            x_0 = self.draw(indices, self.timesteps)
-        self._check_finite(x_0, indices)
+        drawn = self._share(indices, lambda: next(progress, None), is_warm_up=False)
+        if self.workers:
+            self.batch_times.add(max((each.time for each in drawn), key=lambda time: time.seconds))
+            self.workers_memory = max(self.workers_memory, sum(each.peak_memory for each in drawn))
+            if indices.start == 0:
+                frames = zip(*(each.frames for each in drawn), strict=True)
+                self.chain.frames = [torch.cat(states) for states in frames]
+        counts = [sum(parts) for parts in zip(*(each.evaluations for each in drawn), strict=True)]
         self.sizes.append(len(indices))
-        self.counts.append(np.diff([*self.marks, self.model.evaluations]).tolist())
-        self.evaluations += self.model.evaluations
-        return to_uint8(x_0).cpu().numpy()
+        self.counts.append(counts)
+        self.evaluations += sum(counts)
+        return np.concatenate([each.images for each in drawn])
+
+    def _share(self, batch: range, tick: Callable[[], object], is_warm_up: bool) -> list[_Drawn]:
+        """Draw a batch in this process, or by its workers; nothing is returned of a warm-up."""
+        parts = shares(batch, self.workers.count if self.workers else 1)
+        tasks = [_Task(images, batch, is_warm_up) for images in parts]
+        work = self.workers or (lambda tasks, tick: [self._draw_task(tasks[0], tick)])
+        return [each for each in work(tasks, tick) if each is not None]
+
+    def _draw_task(self, task: _Task, tick: Callable[[], object]) -> _Drawn | None:
+        """Draw the images of a task; None if they are only a warm-up."""
+        self.tick, self.is_first_batch = tick, task.batch.start == 0
+        if task.is_warm_up:
+            self.draw(task.images, self.timesteps[:WARMUP_STEPS])
+            return None
+        self.model.evaluations = 0
+        self.marks = [0]
+        with self.batch_times.batch():
+            x_0 = self.draw(task.images, self.timesteps)
+        self._check_finite(x_0, task.images)
+        return _Drawn(
+            images=to_uint8(x_0).cpu().numpy(),
+            time=self.batch_times.last(),
+            evaluations=np.diff([*self.marks, self.model.evaluations]).tolist(),
+            frames=self.chain.frames if self.is_first_batch else [],
+            peak_memory=peak_memory(self.device),
+        )
 
     def timing(self) -> Timing:
         """Return the times of the batches, once all have been sampled."""
@@ -203,7 +269,7 @@ class CellSampling:
                 for seconds, counts in zip(self.batch_times.parts, self.counts, strict=True)
             ],
             network_evaluations=self.evaluations / len(self.images),
-            peak_memory_bytes=peak_memory(self.device),
+            peak_memory_bytes=peak_memory(self.device) + self.workers_memory,
             peak_memory_of="device" if self.device.type == "cuda" else "process",
             joules=self.batch_times.joules,
             gpu_clock_mhz=clock,
@@ -224,19 +290,19 @@ class CellSampling:
         x_T = self.process.prior(noise()).contiguous(memory_format=torch.channels_last)
         if self.classes is not None:
             self._tell(torch.tensor([self.classes.labels[i] for i in indices], device=self.device))
-        first = indices[0] == 0
-        if first:
+        is_first = indices[0] == 0 or self.is_first_batch
+        if is_first:
             self.chain.frames.clear()  # those of the warm-up
 
         stride = math.ceil(len(timesteps) * len(self.parts) / LAPS)
 
         def callback(i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
-            next(self.progress, None)
+            self.tick()
             if (i + 1) % stride == 0 and i + 1 < len(timesteps):
                 self.batch_times.mark()
                 self.marks.append(self.model.evaluations)
-            if first:
-                self.chain(i, t, x_t, x0_hat)
+            if is_first:
+                self.chain(i, t, x_t[: max(0, CHAIN_IMAGES - indices[0])], x0_hat)
 
         with arithmetic(self.precision, self.device):
             if self.questions is None:
@@ -331,35 +397,3 @@ def _choices(loaded: Loaded, sampler: Sampler, clip: bool) -> list[Choice]:
         here = f"the config says clip {json.dumps(clip)}"
         choices.append(Choice.of("clip_sample", loaded.clip, here))
     return choices
-
-
-class Chain:
-    """Keeps states of the first images on their way from noise: all, or evenly spaced ones.
-
-    Args:
-        process: the process of the states.
-        steps: number of steps of the sampler.
-    """
-
-    def __init__(self, process: Process, steps: int) -> None:
-        count = steps if steps <= MOVIE_STEPS else CHAIN_FRAMES - 1
-        self.wanted = {round(k * steps / count) for k in range(count)}
-        self.process = process
-        self.frames: list[Tensor] = []
-
-    def __call__(self, i: int, t: float, x_t: Tensor, x0_hat: Tensor) -> None:
-        """Keep the state of step `i` if it is one of the frames: the callback of a sampler.
-
-        Args:
-            i: number of the step, from 0.
-            t: time of the state.
-            x_t: state of the batch, B×C×H×W.
-            x0_hat: prediction of the images, B×C×H×W, which is not kept.
-        """
-        if i in self.wanted:
-            self.frames.append(x_t[:CHAIN_IMAGES].clone())
-
-    def movie(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return all frames, uint8 frames×n×H×W×C; the final `images`, N×H×W×C, are the last."""
-        states = [to_uint8(self.process.decode(x)).cpu().numpy() for x in self.frames]
-        return np.stack([*states, images[: len(self.frames[0])]])

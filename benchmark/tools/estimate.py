@@ -36,6 +36,7 @@ from benchmark.records.record import Cell
 from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.machine_state import monitor_machine
 from benchmark.runtime.training_state import KEPT_STATES
+from benchmark.runtime.workers import workers_for
 from benchmark.stages.trainer import DRAWS
 from benchmark.storage.paths import CACHE, Run
 from benchmark.tools.network_cost import Cost, Meter, evaluations, seconds_an_image
@@ -186,7 +187,8 @@ def _busy(found: Contention, load: float | None, device: torch.device) -> str:
 def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[CostRow]:
     """Measure each network of the grid once, with this number of threads."""
     use_threads(threads)
-    meter = Meter(device)
+    workers = workers_for(device, threads, config.sampling_batch, config.compile)
+    meter = Meter(device, threads, workers)
     trainings = dict.fromkeys(cell.trained_as for cell in config.cells if cell.trained_as)
     sampled = [cell for cell in config.cells if cell.sampler]
     jobs: list[Callable[[], CostRow]] = [

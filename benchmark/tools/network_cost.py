@@ -24,7 +24,7 @@ from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.question import Question
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.description import Architecture
-from benchmark.runtime.device import seeded, synchronise
+from benchmark.runtime.device import seeded, synchronise, use_threads
 from benchmark.stages.trainer import Trainer, TrainingSet
 
 if TYPE_CHECKING:
@@ -146,9 +146,14 @@ class Meter:
 
     Args:
         device: the device on which it is timed.
+        threads: threads of one operation.
+        workers: number of processes of one thread that share each batch of samples; 1: one process
+            with all threads does.
     """
 
     device: torch.device
+    threads: int = 1
+    workers: int = 1
     found: dict[tuple[object, ...], Cost] = field(default_factory=dict)
 
     def sampling(self, network: Architecture, resolution: int, most: int) -> Cost:
@@ -176,7 +181,12 @@ class Meter:
             x, condition = _inputs(process, batch, channels, resolution, self.device)
             network(x.contiguous(memory_format=torch.channels_last), condition)
 
-        return Cost(_size(network), count, *seconds_an_image(call, most, self.device))
+        use_threads(self.threads if self.workers == 1 else 1)
+        try:
+            seconds, batch = seconds_an_image(call, -(-most // self.workers), self.device)
+        finally:
+            use_threads(self.threads)
+        return Cost(_size(network), count, seconds / self.workers, batch)
 
     def _training(self, architecture: Architecture, resolution: int, settings: Training) -> Cost:
         network, process = self._build(architecture)

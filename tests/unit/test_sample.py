@@ -22,9 +22,10 @@ from benchmark.models.networks.refinenet import RefineNet
 from benchmark.models.weights import load_weights, save_weights
 from benchmark.records.record import read_record
 from benchmark.runtime.device import arithmetic
-from benchmark.stages.sample import CHAIN_FRAMES, MOVIE_STEPS, CellSampling, Chain
+from benchmark.stages.chain import MOVIE_STEPS, Chain
+from benchmark.stages.sample import CellSampling
 from benchmark.storage.paths import Run
-from benchmark.storage.pictures import read_movie
+from benchmark.storage.pictures import CHAIN_FRAMES, read_movie
 
 CELL = "DDPM-linear-ddpm-10-s0"
 

@@ -27,7 +27,7 @@ from benchmark.storage.pictures import contact_sheet, read_movie, save_movie, sa
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"
-MOVIE_STEPS = 64  # as in benchmark.stages.sample, which imports torch
+MOVIE_STEPS = 64  # as in benchmark.stages.chain, which imports torch
 NASTY = '<img src=x onerror="alert(1)">&\'"'
 VOID = {"meta", "link", "img", "br", "input", "path", "line", "circle"}
 
