@@ -54,6 +54,7 @@ def test_a_profile_of_one_machine_plans_the_run(profile: str) -> None:
     assert resources(plan(profile), "train")["gpu"] == "0"
     settings = yaml.safe_load((PROFILES / profile / "config.yaml").read_text())
     assert settings["scheduler"] == "greedy"  # which is fast with hundreds of cells
+    assert settings["scheduler-subsample"] == 50
 
 
 def test_jobs_on_a_cluster_ask_for_partition_time_memory_and_gpu() -> None:
