@@ -37,6 +37,7 @@ AROUND = 0.6  # inches of titles and numbers around a panel
 BESIDE = 0.9  # inches of names around all panels of a plane
 LETTER = 0.071  # inches of a digit
 WIDTHS = {1: 4.5, 2: 1.4}  # inches of a panel at least, by the panels beside each other
+SIDE_BY_SIDE = 8  # lines of a family at most where two panels stand beside each other
 ACROSS = 100  # letters of the width of a figure
 EVALUATIONS, SECONDS = "network evaluations per image", "seconds per image"
 
@@ -71,7 +72,8 @@ def _draw(rows: Sequence[Row], cost: Cost, label: str) -> Figure | None:
 
 
 def _columns(plane: Plane) -> int:
-    return min(2, len(plane.families))
+    crowded = any(len(lines) > SIDE_BY_SIDE for lines in plane.families.values())
+    return 1 if crowded else min(2, len(plane.families))
 
 
 def _heights(plane: Plane) -> list[float]:
@@ -94,7 +96,8 @@ def _draw_plane(part: SubFigure, plane: Plane, label: str) -> None:
     colours: dict[str, int] = {}
     for number, (axes, family) in enumerate(zip(panels, plane.families, strict=False)):
         axes.tick_params(labelbottom=True, labelleft=True)
-        _draw_family(axes, plane, family, colours, heights[number // columns])
+        told = label != EVALUATIONS  # from its evaluations people know how many steps a point has
+        _draw_family(axes, plane, family, colours, heights[number // columns], told)
 
 
 def _frame(part: SubFigure, axes: Axes, plane: Plane, label: str) -> None:
@@ -128,9 +131,23 @@ def _name_each(axes: Axes, numbers: Counter[float], width: float) -> None:
 
 
 def _draw_family(
-    axes: Axes, plane: Plane, family: str, colours: dict[str, int], height: float
+    axes: Axes,
+    plane: Plane,
+    family: str,
+    colours: dict[str, int],
+    height: float,
+    with_steps: bool,
 ) -> None:
-    """Draw the lines of a family; `colours` holds the number of each name in the plane."""
+    """Draw the lines of a family.
+
+    Args:
+        axes: the panel.
+        plane: the plane that has the family.
+        family: its name.
+        colours: the number of each name in the plane, to which new names are added.
+        height: inches of the panel.
+        with_steps: whether names of lines of several points tell the steps that others have not.
+    """
     lines = plane.families[family]
     common, names = _names(lines)
     above = textwrap.wrap(common, ACROSS // _columns(plane))
@@ -145,7 +162,7 @@ def _draw_family(
     for line, (name, steps) in zip(lines, names, strict=True):
         index = colours.setdefault(name, len(colours))
         _draw_line(axes, line, plane, index)
-        text = ", ".join(filter(None, [name, steps]))
+        text = ", ".join(filter(None, [name, steps * (with_steps or len(line.points) == 1)]))
         named.append(End(*line.points[-1].place, text, _look(index)))
     name_ends(axes, named, height)
 
