@@ -48,7 +48,7 @@ def ending(
     judged = Counter(claim.verdict for claim in judge(read_claims(claims), untasked(rows)))
     return [
         *(line for text in said for line in textwrap.wrap(text, width, break_on_hyphens=False)),
-        *text_lines(shown, width),
+        *(text_lines(shown, width) if shown.rows else [f"Tables: {run.tables(NAME)[1].parent}"]),
         *([f"and {left} more: {run.tables(NAME)[1]}"] if left else []),
         *_verdicts(judged, run),
         f"The page of the run: {run.site}",
