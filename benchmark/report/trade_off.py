@@ -72,8 +72,11 @@ def _draw(rows: Sequence[Row], cost: Cost, label: str) -> Figure | None:
 
 
 def _columns(plane: Plane) -> int:
-    crowded = any(len(lines) > SIDE_BY_SIDE for lines in plane.families.values())
-    return 1 if crowded else min(2, len(plane.families))
+    return 1 if _is_crowded(plane) else min(2, len(plane.families))
+
+
+def _is_crowded(plane: Plane) -> bool:
+    return any(len(lines) > SIDE_BY_SIDE for lines in plane.families.values())
 
 
 def _heights(plane: Plane) -> list[float]:
@@ -96,7 +99,8 @@ def _draw_plane(part: SubFigure, plane: Plane, label: str) -> None:
     colours: dict[str, int] = {}
     for number, (axes, family) in enumerate(zip(panels, plane.families, strict=False)):
         axes.tick_params(labelbottom=True, labelleft=True)
-        told = label != EVALUATIONS  # from its evaluations people know how many steps a point has
+        # In a crowd of lines the axis tells enough: evaluations follow from steps.
+        told = label != EVALUATIONS or not _is_crowded(plane)
         _draw_family(axes, plane, family, colours, heights[number // columns], told)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -48,6 +47,16 @@ def shares(images: range, count: int) -> list[range]:
     return [part for part in parts if part]
 
 
+class _Step(NamedTuple):
+    """A step of a task is done."""
+
+
+class _Done(NamedTuple, Generic[_Result]):
+    """The result of a task."""
+
+    result: _Result
+
+
 class _Failure(NamedTuple):
     """An error in a worker."""
 
@@ -62,6 +71,9 @@ class Workers(Generic[_Task, _Result]):
     signals, which this process handles; they end at once if this process is killed.
 
     Torch must be set to one thread before, since a fork cannot use the threads of its parent.
+
+    Tasks and results go through pipes: arrays of NumPy, no tensors, which torch would share as
+    files.
 
     Args:
         count: number of workers.
@@ -104,27 +116,29 @@ class Workers(Generic[_Task, _Result]):
             BenchmarkError: a worker was killed.
         """
         ranks = {self._connections[rank]: rank for rank in range(len(tasks))}
-        found: dict[int, _Result | _Failure] = {}
+        found: dict[int, _Done[_Result] | _Failure] = {}
         for connection, rank in ranks.items():
             with contextlib.suppress(OSError):  # of a killed worker, which is noticed below
-                connection.send_bytes(pickle.dumps(tasks[rank]))
+                connection.send(tasks[rank])
         while len(found) < len(tasks):
             for ready in wait([each for each, rank in ranks.items() if rank not in found]):
                 rank = ranks[ready]  # type: ignore[index]
                 message = self._receive(rank)
-                if message:
-                    found[rank] = pickle.loads(message)
+                if not isinstance(message, _Step):
+                    found[rank] = message
                 elif rank == 0:
                     tick()
-        results = [found[rank] for rank in range(len(tasks))]
-        for result in results:
-            if isinstance(result, _Failure):
-                raise result.error
-        return results  # type: ignore[return-value]
+        results = []
+        for rank in range(len(tasks)):
+            message = found[rank]
+            if isinstance(message, _Failure):
+                raise message.error
+            results.append(message.result)
+        return results
 
-    def _receive(self, rank: int) -> bytes:
+    def _receive(self, rank: int) -> _Step | _Done[_Result] | _Failure:
         try:
-            return self._connections[rank].recv_bytes()
+            return self._connections[rank].recv()  # type: ignore[no-any-return]
         except (EOFError, OSError):
             _, status = os.waitpid(self._pids[rank], 0)
             self._pids[rank] = 0
@@ -166,14 +180,13 @@ class Workers(Generic[_Task, _Result]):
             lifeline = self._lifeline[0]
             threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
             while True:
-                task = pickle.loads(connection.recv_bytes())
-                connection.send_bytes(pickle.dumps(self._outcome(task, connection)))
+                connection.send(self._outcome(connection.recv(), connection))
         finally:
             os._exit(1)
 
-    def _outcome(self, task: _Task, connection: Connection) -> _Result | _Failure:
+    def _outcome(self, task: _Task, connection: Connection) -> _Done[_Result] | _Failure:
         try:
-            return self._work(task, lambda: connection.send_bytes(b""))
+            return _Done(self._work(task, lambda: connection.send(_Step())))
         except Exception as error:
             error.add_note(traceback.format_exc())  # since a pickled error has no traceback
             return _Failure(error)

@@ -120,7 +120,7 @@ class _Drawn(NamedTuple):
     images: NDArray[np.uint8]  # B×H×W×C
     time: BatchTime
     evaluations: list[int]  # of the network, in each part
-    frames: list[Tensor]  # of the chain: see `Chain`
+    frames: list[NDArray[np.float32]]  # of the chain: see `Chain`
     peak_memory: int
 
 
@@ -223,7 +223,7 @@ class CellSampling:
             self.workers_memory = max(self.workers_memory, sum(each.peak_memory for each in drawn))
             if indices.start == 0:
                 frames = zip(*(each.frames for each in drawn), strict=True)
-                self.chain.frames = [torch.cat(states) for states in frames]
+                self.chain.frames = [torch.from_numpy(np.concatenate(each)) for each in frames]
         counts = [sum(parts) for parts in zip(*(each.evaluations for each in drawn), strict=True)]
         self.sizes.append(len(indices))
         self.counts.append(counts)
@@ -252,7 +252,7 @@ class CellSampling:
             images=to_uint8(x_0).cpu().numpy(),
             time=self.batch_times.last(),
             evaluations=np.diff([*self.marks, self.model.evaluations]).tolist(),
-            frames=self.chain.frames if self.is_first_batch else [],
+            frames=[x.float().cpu().numpy() for x in self.chain.frames if self.is_first_batch],
             peak_memory=peak_memory(self.device),
         )
 

@@ -58,13 +58,6 @@ rule tables:
         command(f"tables {RUN.root}")
 
 
-def print_ending():
-    """Print where to look, the best settings and the verdicts, once the tables are made."""
-    if all(path.is_file() for path in TABLES):
-        width = shutil.get_terminal_size().columns
-        print("", *ending(RUN, REFERENCE, width, MOST_SETTINGS), sep="\n", flush=True)
-
-
 onsuccess:
     with one_line():
         print_ending()
