@@ -20,6 +20,7 @@ from benchmark.cli import plan
 from benchmark.cli import stages
 from benchmark.cli import reports
 from benchmark.cli import tools
+from benchmark.cli import why
 from benchmark.cli import speed
 
 # isort: on
@@ -28,7 +29,7 @@ from benchmark.core.closure import CHECKOUT, HOME, PACKAGE
 from benchmark.core.errors import BenchmarkError
 from benchmark.runtime import stopping
 
-__all__ = ["app", "command", "main", "plan", "reports", "speed", "stages", "tools"]
+__all__ = ["app", "command", "main", "plan", "reports", "speed", "stages", "tools", "why"]
 
 
 def main() -> None:

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from benchmark.data.colour import Declared, declared, to_srgb, unapplied
 
 Filter: TypeAlias = Literal["lanczos", "bicubic", "bilinear", "area"]
+# What transparent pixels are blended with; `dropped`: their stored colours are taken as they are.
+Background: TypeAlias = Literal["white", "black", "dropped"]
 
 # Pillow widens its kernels by the reduction factor, so all four are antialiased.
 _FILTERS = {
@@ -47,14 +49,16 @@ class _Stored(NamedTuple):
     colours: Declared
 
 
-def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
+def decode(
+    load: Callable[[], Image.Image], background: Background = "white"
+) -> tuple[Image.Image, list[str]]:
     """Read an image and convert it to 8-bit sRGB, in the same way for all commands.
 
     - A colour profile is applied, unless it is that of sRGB.
     - 16-bit grey is divided by 257, 12-bit grey by 4095/255; of 16-bit colour Pillow keeps the high
       byte. Pixels that are 32-bit, signed or fractions are refused, since their range is not known.
       16-bit colour in uncompressed planes is refused too, since Pillow reads the wrong bytes.
-    - Transparent pixels are blended with white.
+    - Transparent pixels are blended with white, or with another background.
     - Of an animation the first frame is taken, and of several pages the first page.
     - The EXIF orientation is applied.
     - Palettes, grey, black-and-white and CMYK become RGB.
@@ -71,7 +75,7 @@ def decode(load: Callable[[], Image.Image]) -> tuple[Image.Image, list[str]]:
             _check_samples(image)
             stored = _stored(image)
             image.load()
-            return _convert(image, stored)
+            return _convert(image, stored, background)
     except UnidentifiedImageError as error:  # its text contains a memory address
         raise ValueError("not an image that Pillow knows, or damaged") from error
     except Exception as error:  # on damaged files Pillow's decoders raise almost anything
@@ -131,7 +135,9 @@ def _stored(image: Image.Image) -> _Stored:
     return _Stored(layout, frames, is_turned, colours)
 
 
-def _convert(image: Image.Image, stored: _Stored) -> tuple[Image.Image, list[str]]:
+def _convert(
+    image: Image.Image, stored: _Stored, background: Background
+) -> tuple[Image.Image, list[str]]:
     """Apply the conversions of `decode` in their order."""
     layout = stored.layout
     profile = image.info.get("icc_profile") or stored.colours.profile
@@ -158,11 +164,18 @@ def _convert(image: Image.Image, stored: _Stored) -> tuple[Image.Image, list[str
     if colours.mode != "RGB":
         colours = colours.convert("RGB")
     if alpha is not None:
-        notes.append("alpha on white")
-        colours.putalpha(alpha)
-        white = Image.new("RGBA", colours.size, "white")
-        colours = Image.alpha_composite(white, colours).convert("RGB")
+        notes.append("alpha dropped" if background == "dropped" else f"alpha on {background}")
+        colours = _blended(colours, alpha, background)
     return colours, notes
+
+
+def _blended(colours: Image.Image, alpha: Image.Image, background: Background) -> Image.Image:
+    """Return the colours of an image in RGB on a background."""
+    if background == "dropped":
+        return colours
+    colours.putalpha(alpha)
+    below = Image.new("RGBA", colours.size, background)
+    return Image.alpha_composite(below, colours).convert("RGB")
 
 
 def _depth(mode: str, layout: str) -> list[str]:

@@ -13,7 +13,7 @@ from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, Sizes, check_pair
 from benchmark.metrics.frechet import SubsetDistance, statistics
-from benchmark.metrics.uncertainty import jackknife, with_error
+from benchmark.metrics.uncertainty import Statistic, jackknife, with_error
 
 
 class FrechetInfinity(Metric):
@@ -50,13 +50,25 @@ class FrechetInfinity(Metric):
         self.check_sizes(Sizes(n, len(real), fake.shape[1]))
         rng = np.random.default_rng(self.seed)
         distance = SubsetDistance(fake, statistics(real))
-        sizes = np.linspace(n // 2, n, self.points).round().astype(int)
-        found = np.array([distance(rng.choice(n, size, replace=False)) for size in sizes])
-        intercept, line_error = fit_intercept(1 / sizes, found)
-        at_full = jackknife(found[-1], distance, n, self.groups, rng)
+        found, intercept, line_error = self.extrapolated(distance, n, rng)
+        at_full = jackknife(found, distance, n, self.groups, rng)
         assert at_full.std_error is not None
         error = float(np.hypot(at_full.std_error, line_error))
         return with_error(intercept, error, self.groups - 1)
+
+    def extrapolated(
+        self, distance: Statistic, n: int, rng: np.random.Generator
+    ) -> tuple[float, float, float]:
+        """Return a distance of all samples, that of infinitely many, and the line's standard error.
+
+        Args:
+            distance: maps row numbers, of 0 … n − 1, to the distance of these samples.
+            n: number of samples.
+            rng: draws the subsets.
+        """
+        sizes = np.linspace(n // 2, n, self.points).round().astype(int)
+        found = np.array([distance(rng.choice(n, size, replace=False)) for size in sizes])
+        return (float(found[-1]), *fit_intercept(1 / sizes, found))
 
     def check_sizes(self, sizes: Sizes) -> None:
         """Refuse fewer than 2(d + 1) samples; see `Metric.check_sizes`."""

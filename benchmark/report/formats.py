@@ -209,6 +209,18 @@ def significant(number: float, digits: int = 3) -> str:
     return f"{number:.{_places(number, digits)}f}"
 
 
+def value_text(value: Value, decimals: int | None = None, mark: str = "") -> str:
+    """Return a value with its interval or error; `decimals` None: as many as give three digits."""
+    if decimals is None:
+        decimals = _places(value.value, 3)
+    text = f"{value.value:.{decimals}f}{mark}"
+    if value.low is not None and value.high is not None:
+        text += f" [{value.low:.{decimals}f}, {value.high:.{decimals}f}]"
+    elif value.std_error is not None:
+        text += f" ± {value.std_error:.{decimals}f}"
+    return _minus(text)
+
+
 def _parts(key: str, entries: Iterable[TableEntry]) -> dict[str, list[TableEntry]]:
     """Return the columns of the CSV for one column: values, and any uncertainties."""
     plain = [_unmarked(entry) for entry in entries]
@@ -274,25 +286,14 @@ def _text(entry: TableEntry, decimals: int | None) -> str:
     if entry is None:
         return ""
     if isinstance(entry, Marked):
-        return _value_text(entry.value, decimals, entry.mark)
+        return value_text(entry.value, decimals, entry.mark)
     if isinstance(entry, Value):
-        return _value_text(entry, decimals)
+        return value_text(entry, decimals)
     return _minus(significant(entry) if isinstance(entry, float) else str(entry))
 
 
 def _unmarked(entry: TableEntry) -> TableEntry:
     return entry.value if isinstance(entry, Marked) else entry
-
-
-def _value_text(value: Value, decimals: int | None, mark: str = "") -> str:
-    if decimals is None:
-        decimals = _places(value.value, 3)
-    text = f"{value.value:.{decimals}f}{mark}"
-    if value.low is not None and value.high is not None:
-        text += f" [{value.low:.{decimals}f}, {value.high:.{decimals}f}]"
-    elif value.std_error is not None:
-        text += f" ± {value.std_error:.{decimals}f}"
-    return _minus(text)
 
 
 def _minus(text: str) -> str:

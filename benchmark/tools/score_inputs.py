@@ -25,7 +25,7 @@ from PIL import Image
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.image_files import open_file
 from benchmark.data.listing import image_files, samples_of_cell
-from benchmark.data.pixels import decode
+from benchmark.data.pixels import Background, decode
 from benchmark.data.stored import stored_as
 from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
@@ -111,7 +111,9 @@ def count_of(side: Input) -> int | None:
     return len(side)
 
 
-def open_input(path: Path, library: Library | None = None) -> Input:
+def open_input(
+    path: Path, library: Library | None = None, background: Background = "white"
+) -> Input:
     """Open a folder of images, or a .npy or .npz file; images are not read yet.
 
     If the folder is that of a run's cell, `results/RUN/samples/CELL`, the array of its samples is
@@ -125,6 +127,7 @@ def open_input(path: Path, library: Library | None = None) -> Input:
     Args:
         path: the folder or file.
         library: the library whose choice of files in a folder is followed; None: all images.
+        background: what transparent pixels of files are blended with.
 
     Raises:
         BenchmarkError: the path does not exist, cannot be read, or holds none of these.
@@ -134,7 +137,7 @@ def open_input(path: Path, library: Library | None = None) -> Input:
             return open_input(samples)
         if path.is_file():
             raise BenchmarkError(f"{path}: give a folder of images, or a .npy or .npz file")
-        return _folder(path, library)
+        return _folder(path, library, background)
     try:
         check_kind(path)
         content = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -159,7 +162,7 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
         np.savez_compressed(file, mu=gaussian.mean, sigma=gaussian.covariance, **arrays)
 
 
-def _folder(path: Path, library: Library | None) -> ImageInput:
+def _folder(path: Path, library: Library | None, background: Background) -> ImageInput:
     """Return the images of a folder, or only those that a library reads."""
     files, ignored = image_files(path)
     if library is not None:
@@ -168,10 +171,11 @@ def _folder(path: Path, library: Library | None) -> ImageInput:
         files = [file for file in files if library.reads(file)]
         if not files:
             raise BenchmarkError(f"{path}: no images that {library.name} reads: leave out --files")
-    return ImageInput(path, len(files), _folder_pictures([path / f for f in files]), ignored, files)
+    pictures = _folder_pictures([path / f for f in files], background)
+    return ImageInput(path, len(files), pictures, ignored, files)
 
 
-def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
+def _folder_pictures(paths: Sequence[Path], background: Background) -> _Pictures:
     """Return a function that decodes files in threads ahead of their use, with limited memory.
 
     The memory of an image counts until the next image is asked for.
@@ -185,7 +189,7 @@ def _folder_pictures(paths: Sequence[Path]) -> _Pictures:
         try:
             while True:
                 for index, path in itertools.islice(remaining, AHEAD - len(coming)):
-                    coming.append(pool.submit(_decode, path, allowance, index))
+                    coming.append(pool.submit(_decode, path, allowance, index, background))
                 if not coming:
                     return
                 size = coming[0].result().pixels.size
@@ -239,7 +243,7 @@ class Allowance:
             self._changed.notify_all()
 
 
-def _decode(path: Path, allowance: Allowance, index: int) -> Picture:
+def _decode(path: Path, allowance: Allowance, index: int, background: Background) -> Picture:
     """Read an image file by `benchmark.data.pixels.decode`, once the allowance admits it."""
     formats = []
     taken = 0
@@ -253,7 +257,7 @@ def _decode(path: Path, allowance: Allowance, index: int) -> Picture:
         return image
 
     try:
-        image, conversions = decode(load)
+        image, conversions = decode(load, background)
     except ValueError as error:
         raise BenchmarkError(f"{path}: not a readable image: {error}") from None
     pixels = _pixels(image)

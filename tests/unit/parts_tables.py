@@ -23,6 +23,7 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.checkpoints import CHECKPOINTS
 from benchmark.models.networks import NETWORKS
+from benchmark.tools.choices import CHOICES
 from benchmark.tools.network_cost import evaluations
 
 PAGE = Path(__file__).parents[2] / "docs" / "samplers.md"
@@ -92,6 +93,13 @@ def controls() -> str:
     """Return the table of controls, in Markdown."""
     rows = [("`controls:`", "images"), ("---",) * 2]
     rows += [(f"`{name}`", CONTROLS.make(name).text) for name in CONTROLS.names()]
+    return markdown(rows)
+
+
+def choices() -> str:
+    """Return the table of the choices that `why` changes, in Markdown."""
+    rows = [("`--choices`", "what is chosen"), ("---",) * 2]
+    rows += [(f"`{name}`", told(part)) for name, part in CHOICES.classes.items()]
     return markdown(rows)
 
 
@@ -165,6 +173,7 @@ def tables() -> Iterator[tuple[str, str]]:
     yield "All metrics", metrics()
     yield "All extractors", extractors()
     yield "All controls", controls()
+    yield "All choices", choices()
     yield "All operators", operators()
     yield "All methods", methods()
     yield "Data sources", with_options(SOURCES, "source")

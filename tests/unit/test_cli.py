@@ -41,7 +41,7 @@ def benchmark(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.Complet
 
 VERBS = [
     *("config", "schema", "tables", "plots", "bundle", "compare", "estimate", "export", "score"),
-    *("reference", "speed", "answers"),
+    *("reference", "speed", "answers", "why"),
     *STAGES,
 ]
 

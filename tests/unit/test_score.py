@@ -170,7 +170,9 @@ def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
     opened = open_input(folder(tmp_path / "a", pictures(0, count=20, sizes=((7, 5),))))
     decoded = []
     original = inputs.decode
-    monkeypatch.setattr(inputs, "decode", lambda load: (original(load), decoded.append(1))[0])
+    monkeypatch.setattr(
+        inputs, "decode", lambda load, *more: (original(load, *more), decoded.append(1))[0]
+    )
     monkeypatch.setattr(inputs, "AHEAD", 8)
     monkeypatch.setattr(inputs, "AHEAD_BYTES", limit)
     assert isinstance(opened, ImageInput)

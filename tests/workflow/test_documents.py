@@ -34,6 +34,10 @@ SMALLER = [
     ("mine.yaml", "smoke.yaml"),
     ("config FILE", "config smoke.yaml"),
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),
+    (
+        "why A B",
+        "why real fake --extractor efficientnet-lite0 --device cpu --choices duplicates",
+    ),
     ("interval_coverage.py 200", "interval_coverage.py 2"),
     ("interval_coverage.py 100", "interval_coverage.py 2"),
     ("plot_orders.py docs", "plot_orders.py ."),

@@ -1,0 +1,89 @@
+"""How the judged images of a run were sampled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.core.canonical import canonical_json
+from benchmark.data.listing import samples_of_cell
+from benchmark.records.record import Record, read_records
+from benchmark.storage.paths import Run
+from benchmark.tools.choices.base import Choice, Known, LeftOut, Option, Recipe
+
+
+class Cell(Choice):
+    """How a run's cell was sampled: steps, sampler, schedule, guidance, averaged or raw weights.
+
+    Only cells of the same run are scored that differ from B in one of these.
+    """
+
+    kind: Literal["cell"] = "cell"
+
+    def options(self, known: Known) -> Iterator[Option | LeftOut]:
+        """Yield the cells of the same run that differ from B in one respect, if B is a cell."""
+        [path] = known.baseline.fake.paths
+        if samples_of_cell(path) is None:
+            return
+        run = Run(path.resolve().parent.parent)
+        records = {r.id: r for r in read_records(run.root) if r.kind == "sample"}
+        own = records.pop(path.resolve().name, None)
+        if own is None:
+            yield LeftOut(f"{path}: has no record of its sampling")
+            return
+        for record in records.values():
+            yield from _option(own, record, run, known.fake.count)
+
+
+def _option(own: Record, other: Record, run: Run, count: int) -> Iterator[Option | LeftOut]:
+    """Yield the option of another cell, if it differs from our own in one respect."""
+    before, after = _respects(own), _respects(other)
+    differing = [name for name in before if before[name] != after[name]]
+    if len(differing) != 1 or differing[0] not in _TOLD:
+        return
+    [name] = differing
+    text = f"{other.id}: {name} {_told(after[name])}, not {_told(before[name])}"
+    assert other.cell is not None
+    if other.cell.samples < count:
+        yield LeftOut(f"{text}: its {other.cell.samples} images are fewer than {count}")
+        return
+    folder = run.samples(other.id).parent
+    if not run.samples(other.id).is_file():
+        yield LeftOut(f"{text}: its images are not there any more")
+        return
+    yield Option(text, functools.partial(_with, folder))
+
+
+# The respects in which a cell may differ; all others must be equal.
+_TOLD = ("steps", "sampler", "schedule", "guidance", "weights")
+
+
+def _respects(record: Record) -> dict[str, Any]:
+    """Return in what the samples of cells can differ, each as a value to compare."""
+    cell, training = record.cell, record.spec.get("train", {})
+    assert cell is not None
+    settings = dict(training.get("training", {}))
+    ema = settings.pop("ema", None)
+    network = {k: v for k, v in training.items() if k not in ("id", "schedule", "training")}
+    return {
+        "steps": cell.steps,
+        "sampler": cell.sampler,
+        "schedule": cell.schedule,
+        "guidance": cell.guidance,
+        "weights": "ready" if not training else f"averaged by {ema}" if ema else "raw",
+        "seed": cell.seed,
+        "network": canonical_json([network, settings, record.spec.get("weights")]),
+        "task": canonical_json(record.spec.get("task")),
+        "data": (cell.dataset, cell.resolution),
+    }
+
+
+def _told(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _with(folder: Path, recipe: Recipe) -> Recipe:
+    return replace(recipe, fake=replace(recipe.fake, paths=(folder,)))

@@ -1,0 +1,297 @@
+"""`why` finds the cause that was planted, and refuses what it cannot explain."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from networks import register, with_facts
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+from typer.testing import CliRunner
+
+from benchmark.cli.app import app
+from benchmark.core.errors import BenchmarkError
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics.uncertainty import difference
+from benchmark.tools.choices.base import Option
+from benchmark.tools.score import score
+from benchmark.tools.score_embedding import Embedding
+from benchmark.tools.why import why
+from benchmark.tools.why_figure import Figure, Groups
+from benchmark.tools.why_result import Why
+from benchmark.tools.why_search import Published, Scored, search
+
+CONTENT = b"weights"
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture(autouse=True)
+def extractor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One more extractor: mean and spread of each channel of an image of 8×8 pixels."""
+    (tmp_path / "w.pth").write_bytes(CONTENT)
+    known = EXTRACTORS.make("inception-v3-fid")
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    facts: dict[str, Any] = {
+        "label": "FD-spread",
+        "dimension": 6,
+        "preprocessing": "mean of pixels to 8x8",
+        "weights": dataclasses.replace(known.weights, file="w.pth", sha256=sha256, mirrors=()),
+        "preprocess": lambda _, x: adaptive_avg_pool2d(x.float(), 8),
+        "network": lambda *_: spread,
+    }
+    register(monkeypatch, with_facts(known, "spread", **facts))
+    monkeypatch.delitem(EXTRACTORS.classes, "efficientnet-lite0")  # which would be scored too
+
+
+def spread(x: Tensor) -> Tensor:
+    return torch.cat([x.mean((2, 3)), x.std((2, 3))], dim=1)
+
+
+def noisy(seed: int, count: int = 40, size: tuple[int, int] = (8, 8)) -> list[Pixels]:
+    """Images of different shades with noise in each channel."""
+    rng = np.random.default_rng(seed)
+    shades = rng.integers(40, 180, (count, 1, 1, 3))
+    return [
+        (shade + rng.integers(0, 70, (*size, 3))).clip(0, 255).astype(np.uint8) for shade in shades
+    ]
+
+
+def folder(path: Path, images: list[Pixels], suffix: str = "png", **options: Any) -> Path:
+    path.mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(path / f"{i:03}.{suffix}", **options)
+    return path
+
+
+def explained(tmp_path: Path, real: Path, fake: Path, **options: Any) -> Why:
+    embedding = Embedding("spread", tmp_path, device="cpu", batch=64, threads=1)
+    return why(real, fake, embedding, **options)
+
+
+def first(found: Why) -> tuple[str, str]:
+    """The choice and the option that are listed first of those that bring the sets together.
+
+    Half of so few images moves the figure more than most choices, always upwards.
+    """
+    cause = next(scored for scored in found.ranked if scored.moved.value < 0)
+    assert cause.is_told_apart
+    return cause.choice, cause.option.text
+
+
+def test_files_of_jpeg_are_found(tmp_path: Path) -> None:
+    real = folder(tmp_path / "a", noisy(0, 300))
+    fake = folder(tmp_path / "b", noisy(1, 300), "jpg", quality=75)
+    choice, option = first(explained(tmp_path, real, fake))
+    assert choice == "format"
+    assert "JPEG of quality 75" in option
+
+
+def test_the_other_half_of_the_reference_is_found(tmp_path: Path) -> None:
+    dark, bright = noisy(0), [image // 2 + 128 for image in noisy(1)]
+    mixed = [*noisy(2, 20), *(image // 2 + 128 for image in noisy(3, 20))]
+    real, rest = folder(tmp_path / "a", dark), folder(tmp_path / "rest", bright)
+    found = explained(tmp_path, real, folder(tmp_path / "b", mixed), split=rest)
+    assert first(found) == ("split", "the reference is a and rest")
+
+
+def test_copies_are_found(tmp_path: Path) -> None:
+    dark = [image // 4 for image in noisy(2, 4)]
+    fake = folder(tmp_path / "b", [*noisy(1), *dark * 20])
+    choice, option = first(explained(tmp_path, folder(tmp_path / "a", noisy(0)), fake))
+    assert (choice, option) == ("duplicates", "B without 76 copies of its own images")
+
+
+def test_transparent_pixels_on_black_are_found(tmp_path: Path) -> None:
+    alpha = np.full((8, 8, 1), 128, np.uint8)
+    fake = [np.concatenate([image, alpha], axis=2) for image in noisy(1)]
+    on_black = folder(tmp_path / "a", [image // 2 for image in noisy(0)])
+    found = explained(tmp_path, on_black, folder(tmp_path / "b", fake))
+    assert first(found) == ("alpha", "transparent pixels on black")
+
+
+def test_another_filter_is_found(tmp_path: Path) -> None:
+    """Stripes of one pixel are grey if images are made small by means, and stay stripes if not."""
+    stripes = np.indices((16, 16)).sum(axis=0)[:, :, None] % 2 * 2 - 1
+    shades = np.random.default_rng(0).integers(100, 150, (80, 1, 1, 3))
+    waves = [(shade + 60 * stripes).astype(np.uint8) for shade in shades[:40]]
+    flat = [np.full((8, 8, 3), shade - 60, np.uint8) for shade in shades[40:]]
+    real, fake = folder(tmp_path / "a", flat), folder(tmp_path / "b", waves)
+    choice, option = first(explained(tmp_path, real, fake))
+    assert choice in {"resize", "size"}
+    assert "nearest pixel" in option
+
+
+def test_a_crop_is_found(tmp_path: Path) -> None:
+    framed = [np.pad(i, ((0, 0), (8, 8), (0, 0)), constant_values=255) for i in noisy(1)]
+    real, fake = folder(tmp_path / "a", noisy(0)), folder(tmp_path / "b", framed)
+    assert first(explained(tmp_path, real, fake))[0] == "crop"
+
+
+def test_grey_images_are_found(tmp_path: Path) -> None:
+    grey = [np.repeat(i.mean(axis=2, keepdims=True).astype(np.uint8), 3, 2) for i in noisy(0)]
+    real, fake = folder(tmp_path / "a", grey), folder(tmp_path / "b", noisy(1))
+    assert first(explained(tmp_path, real, fake))[0] == "grey"
+
+
+def test_the_baseline_is_the_score(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", noisy(0)), folder(tmp_path / "b", noisy(1))
+    embedding = Embedding("spread", tmp_path, device="cpu", threads=1)
+    expected = score(real, fake, embedding, ["fd"]).values["frechet"].value
+    found = explained(tmp_path, real, fake, choices=["number"])
+    assert found.baseline.value == pytest.approx(expected, rel=1e-12)
+    assert [s.choice for s in found.scored] == ["number"] * 4  # two parts of B, one of A, endless
+
+
+def test_paired_intervals_are_narrower_than_those_of_two_figures(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", noisy(0)), folder(tmp_path / "b", noisy(1))
+    found = explained(tmp_path, real, fake, choices=["format"])
+    for scored in found.scored:
+        apart = difference(scored.value, found.baseline)
+        assert None not in (scored.moved.low, scored.moved.high, apart.low, apart.high)
+        assert scored.moved.high - scored.moved.low < (apart.high - apart.low) / 2
+
+
+def test_features_of_a_preprocessing_are_computed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmark.tools import why_features
+
+    calls: list[int] = []
+    embed = why_features.embed_images
+    monkeypatch.setattr(why_features, "embed_images", lambda *a: (calls.append(1), embed(*a))[1])
+    real, fake = folder(tmp_path / "a", noisy(0)), folder(tmp_path / "b", noisy(1))
+    assert len(explained(tmp_path, real, fake, choices=["format", "number"]).scored) == 10
+    assert len(calls) == 2 * 3  # either set as it is, and in two qualities
+
+
+def scored(choice: str, moved: float, groups: Groups, spread: float = 0.01) -> Scored:
+    left_out = np.linspace(-spread, spread, groups.number)
+    change, baseline = Figure(moved, moved + left_out), Figure(10.0, 10.0 + left_out)
+    figure = baseline + change
+    option = Option(f"by {moved}", lambda recipe: recipe)
+    return Scored(choice, option, figure, figure.to_value(groups), change.to_value(groups))
+
+
+def searched(published: str, together: float = 7.0) -> list[tuple[list[str], bool, bool]]:
+    groups = Groups.of(np.arange(40))
+    baseline = Figure(10.0, 10.0 + np.linspace(-0.01, 0.01, groups.number))
+    options = [scored("a", -1, groups), scored("a", 4, groups), scored("b", -2, groups)]
+    exact = Figure(together, together + np.zeros(groups.number))
+    found = search(Published.parse(published), baseline, options, groups, lambda _: exact)
+    return [([s.option.text for s in c.options], c.is_scored, c.reaches) for c in found]
+
+
+def test_one_option_that_reaches_the_figure_is_told_alone() -> None:
+    assert searched("8.0") == [(["by -2"], True, True)]
+
+
+def test_options_add_up_and_are_scored_together() -> None:
+    assert searched("7.0") == [(["by -1", "by -2"], True, True)]
+
+
+def test_options_that_do_not_add_up_are_the_nearest_only() -> None:
+    assert all(not reaches for _, _, reaches in searched("7.0", together=9.0))
+
+
+def test_the_baseline_may_reach_the_figure() -> None:
+    assert searched("10.0") == [([], True, True)]
+
+
+@pytest.mark.parametrize("text", ["five", "-1", "nan", "inf", ""])
+def test_a_published_figure_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(BenchmarkError, match=r"--published: .* is no distance"):
+        Published.parse(text)
+
+
+def test_digits_say_how_a_figure_was_rounded() -> None:
+    assert Published.parse("5.11") == Published(5.11, pytest.approx(0.005))
+    assert Published.parse("5").rounding == 0.5
+
+
+def statistics_file(path: Path) -> Path:
+    np.savez(path, mu=np.zeros(6), sigma=np.eye(6))
+    return path
+
+
+def features_file(path: Path, seed: int, count: int = 40) -> Path:
+    np.save(path, np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32))
+    return path
+
+
+WRONG: dict[str, tuple[Callable[[Path], tuple[Path, Path]], str]] = {
+    "statistics": (
+        lambda t: (statistics_file(t / "a.npz"), statistics_file(t / "b.npz")),
+        r"b\.npz: statistics alone say nothing of single images",
+    ),
+    "few": (
+        lambda t: (folder(t / "a", noisy(0)), folder(t / "b", noisy(1, 7))),
+        r"b: 7 images are too few: at least 8",
+    ),
+    "equal": (
+        lambda t: (folder(t / "a", noisy(0)), folder(t / "b", noisy(1, 2) * 5)),
+        r"b: 2 different images are too few: at least 8",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_sets_without_differences_are_refused(name: str, tmp_path: Path) -> None:
+    make, message = WRONG[name]
+    with pytest.raises(BenchmarkError, match=message):
+        explained(tmp_path, *make(tmp_path))
+
+
+def test_of_features_only_what_is_left_is_scored(tmp_path: Path) -> None:
+    real, fake = features_file(tmp_path / "a.npy", 0), features_file(tmp_path / "b.npy", 1)
+    found = explained(tmp_path, real, fake)
+    assert {s.choice for s in found.scored} == {"number"}
+    assert ("format", "B holds no images") in found.left_out
+
+
+def test_statistics_of_the_reference_leave_the_choices_about_the_rest(tmp_path: Path) -> None:
+    real, fake = statistics_file(tmp_path / "a.npz"), folder(tmp_path / "b", noisy(1))
+    found = explained(tmp_path, real, fake)
+    assert {s.choice for s in found.scored} == {"format", "number"}
+    assert ("format", "A holds no images") in found.left_out
+
+
+def test_the_command_prints_the_largest_first_and_writes_files(tmp_path: Path) -> None:
+    real = folder(tmp_path / "a", noisy(0))
+    fake = folder(tmp_path / "b", noisy(1), "jpg", quality=75)
+    options = ["--extractor", "spread", "--weights", str(tmp_path / "w.pth"), "--threads", "1"]
+    files = ["--json", str(tmp_path / "o.json"), "--plot", str(tmp_path / "o.svg")]
+    choice = ["--choices", "format,duplicates", "--published", "2.5"]
+    found = CliRunner().invoke(app, ["why", str(real), str(fake), *options, *files, *choice])
+    assert found.exit_code == 0, found.exception
+    lines = found.stdout.splitlines()
+    heads = next(i for i, line in enumerate(lines) if line.startswith("choice "))
+    assert lines[heads + 1].startswith("format ")
+    assert any(line.startswith("published 2.5, which is −") for line in lines)
+    content = json.loads((tmp_path / "o.json").read_text())
+    moves = [abs(option["moved"]["value"]) for option in content["options"]]
+    assert moves == sorted(moves, reverse=True)
+    assert "change of FD-spread" in (tmp_path / "o.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--choices", "formats"], "--choices: no choice 'formats': did you mean 'format'"),
+        (["--plot", "why.gif"], "--plot: why.gif: the name must end in"),
+        (["--published", "-1"], "--published: '-1' is no distance"),
+    ],
+)
+def test_wrong_options_are_refused(options: list[str], message: str, tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["why", str(tmp_path), str(tmp_path), *options])
+    assert isinstance(found.exception, BenchmarkError)
+    assert str(found.exception).startswith(message)
