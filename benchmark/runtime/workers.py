@@ -1,7 +1,7 @@
 """Worker processes, forked from a job on a CPU, which share the work on each of its batches.
 
-The small convolutions of a network do not get faster by threads: two processes of one thread do
-twice the work of one process of two threads.
+The small convolutions of a network hardly get faster by threads: two processes of one thread draw
+more images than one process of two threads.
 """
 
 from __future__ import annotations

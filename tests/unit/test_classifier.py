@@ -11,6 +11,7 @@ import torch
 from analytic import PROCESSES
 from mixtures import MEANS, SHAPE, STDS, WEIGHTS, Mixture, ToldTimes, models, noises
 from stages import do
+from test_guidance import refusal
 from torch import Tensor
 
 from benchmark.config.building import sample_job
@@ -326,20 +327,6 @@ def test_weights_of_another_classifier_are_refused(steered: Config, drawn: Run) 
 
 
 # what does not fit
-
-
-def refusal(config: Config, *changes: tuple[str, Any]) -> str:
-    content = filled_in(config)
-    for key, value in changes:
-        *path, last = key.split(".")
-        place: Any = content
-        for part in path:
-            place = place[int(part) if isinstance(place, list) else part]
-        place[last] = value
-    with pytest.raises(BenchmarkError) as caught:
-        parse_config(content)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
