@@ -200,6 +200,20 @@ def answers(
     _stage("answers", config, cell, results, dry_run)
 
 
+@app.command(epilog=examples("likelihood config/likelihood.yaml DDPM-zoo-linear --threads 2"))
+def likelihood(
+    config: ConfigFile,
+    name: Annotated[
+        str, typer.Argument(help="MODEL-SCHEDULE of a model of `likelihood`.", show_default=False)
+    ],
+    results: Results = RESULTS,
+    threads: Threads = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Measure the likelihood of training, held-out and sampled images, in bits per dimension."""
+    _stage("likelihood", config, name, results, dry_run, threads=threads)
+
+
 def _stage(
     verb: str,
     path: Path,

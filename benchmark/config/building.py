@@ -12,6 +12,7 @@ from benchmark.config.jobs.controls import ControlsJob
 from benchmark.config.jobs.evaluate import EvaluateJob
 from benchmark.config.jobs.features import FeaturesJob
 from benchmark.config.jobs.gather import GatherJob
+from benchmark.config.jobs.likelihood import LikelihoodJob
 from benchmark.config.jobs.merge import MergeJob
 from benchmark.config.jobs.prepare import PrepareJob
 from benchmark.config.jobs.report import ReportJob
@@ -201,6 +202,19 @@ def answers_job(config: Grid, name: str) -> AnswersJob:
     )
 
 
+def likelihood_job(config: Grid, name: str) -> LikelihoodJob:
+    """Return the job that measures the likelihood of images under a network."""
+    cells = look_up(name, config.likelihoods, "likelihood")
+    assert config.likelihood
+    return LikelihoodJob(
+        name=name,
+        network=sample_job(config, cells[0].id),
+        subjects=tuple(config.subjects[cell.id] for cell in cells if not cell.task),
+        settings=config.likelihood,
+        seed=config.seed,
+    )
+
+
 def report_builder(rule: str) -> Callable[[Grid, str], ReportJob]:
     """Return the function that makes the job of a rule of the report; it ignores the job's name."""
     writers = (f"benchmark.report.{rule}",)
@@ -229,6 +243,7 @@ BUILDERS: dict[str, Callable[[Grid, str], Job]] = {
     "evaluate": evaluate_job,
     "retrieve": retrieve_job,
     "answers": answers_job,
+    "likelihood": likelihood_job,
     **{rule: report_builder(rule) for rule in ("tables", "plots", "site")},
     "comparison": comparison_job,
 }

@@ -21,6 +21,7 @@ from benchmark.config.checks import (
 )
 from benchmark.config.classifiers import check_classifier, check_steered
 from benchmark.config.grid import Grid
+from benchmark.config.likelihoods import check_likelihood
 from benchmark.config.schema import Entry
 from benchmark.config.tasks import check_counts, check_method, check_task
 from benchmark.core.errors import BenchmarkError
@@ -60,6 +61,8 @@ def check_config(config: Grid) -> None:
     for index, entry in enumerate(config.grid):
         _check_entry(config, f"grid.{index}", entry)
     _check_cells(config)
+    if config.likelihood:
+        check_likelihood(config, config.likelihood)
 
 
 def _check_entry(config: Grid, at: str, entry: Entry) -> None:

@@ -21,6 +21,7 @@ def expected_records(config: Grid) -> list[tuple[Kind, str]]:
         "features": [*datasets, *cells, *made],
         "metrics": list(config.subjects),
         "retrieval": list(config.subjects) if config.evaluation.neighbours else [],
+        "likelihood": list(config.likelihoods),
         "answers": [cell.id for cell in config.cells if cell.task],
     }
     return [(kind, name) for kind, found in names.items() for name in found]

@@ -108,6 +108,15 @@ class Grid(Keys):
         return {cell.trained_as: cell for cell in reversed(self.cells) if cell.trained_as}
 
     @cached_property
+    def likelihoods(self) -> dict[str, list[Cell]]:
+        """The cells of each network whose likelihood is measured, by MODEL-SCHEDULE."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            if self.likelihood and cell.schedule and cell.model in self.likelihood.model:
+                found.setdefault(f"{cell.model}-{cell.schedule}", []).append(cell)
+        return found
+
+    @cached_property
     def guides(self) -> list[str]:
         """The classifiers that steer a cell, sorted."""
         return sorted({cell.guide for cell in self.cells if cell.guide})

@@ -14,6 +14,7 @@ from benchmark.config.schema import (
     ComputePrecision,
     Entry,
     Evaluation,
+    Likelihood,
     Model,
     Network,
     Sampler,
@@ -75,6 +76,9 @@ class Keys(StrictModel):
     models: dict[Name, Model] = Field(min_length=1, description="Rows of the tables, by name")
     grid: list[Entry] = Field(min_length=1, description="What is sampled")
     evaluation: Evaluation
+    likelihood: Likelihood | None = Field(
+        default=None, description="Whose likelihood of images is measured; null: no network's"
+    )
 
     def schedule(self, name: str) -> Schedule:
         """Return the schedule called `name`: one of this config, or a kind with its defaults."""

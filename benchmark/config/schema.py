@@ -256,6 +256,42 @@ class Entry(StrictModel):
         return [*self.task] or [None]
 
 
+class Likelihood(StrictModel):
+    """Whose likelihood of training, held-out and sampled images is measured, and how."""
+
+    model: Several[Name] = Field(
+        description="Models whose networks are asked, each with all its schedules in the grid"
+    )
+    images: int = Field(
+        default=64,
+        ge=LEAST_IMAGES,
+        le=MOST_IMAGES,
+        description="Images of each set at most: training images, held-out ones, and the samples "
+        "of each cell",
+    )
+    probes: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        description="Random probes for each image, by which the divergence is told (Hutchinson's "
+        "estimate); 0: told exactly, with a backward pass for each pixel and channel",
+    )
+    tolerance: float = Field(
+        default=1e-5, gt=0, le=0.1, description="Absolute and relative, of the ODE's solver"
+    )
+    bound: bool = Field(
+        default=True,
+        description="Measure the variational bound too, where time is discrete and variance is "
+        "preserved; it takes as many evaluations as there are times",
+    )
+
+    @model_validator(mode="after")
+    def _check_models(self) -> Likelihood:
+        if len(set(self.model)) < len(self.model):
+            raise ValueError("model: one is named twice: keep one of the two")
+        return self
+
+
 class Evaluation(StrictModel):
     """How samples are evaluated: by one Fréchet distance and any other metrics."""
 

@@ -7,6 +7,7 @@ TABLES = (
     "classes",
     "classifiers",
     "findings",
+    "likelihood",
     "neighbours",
     "stages",
     "summary",

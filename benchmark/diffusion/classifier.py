@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.diffusion.losses import LOSSES
+from benchmark.diffusion.noise_levels import noised_at
 from benchmark.diffusion.objective import EVERY, Objective, Predictor, noised
 from benchmark.diffusion.processes.base import Process
 
@@ -38,14 +38,6 @@ def cross_entropy(process: Process) -> Objective:
     return drawn
 
 
-def times_of_levels(process: Process) -> list[float]:
-    """Return the times at which σ/α is nearest to each of `LEVELS` that the process has."""
-    least, most = (process.snr(np.float64(t)) for t in (process.t_max, process.t_min))
-    found = [noise for noise in LEVELS if least <= noise**-2 <= most]
-    times = np.asarray(process.time_of(np.array(found)), np.float64)
-    return [float(t) for t in (times if process.length is None else times.round())]
-
-
 def right_at(
     log_probabilities: Callable[[Tensor, Tensor], Tensor],
     process: Process,
@@ -64,8 +56,5 @@ def right_at(
         labels: their classes, int64 B.
         generator: draws the noise.
     """
-    t = torch.full((len(images),), time, device=images.device, dtype=torch.float64)
-    eps = torch.randn(images.shape, generator=generator, device=generator.device)
-    whole = t if process.length is None else t.long()
-    noisy = noised(process, process.encode(images), whole, eps)
+    noisy = noised_at(process, time, images, generator)
     return log_probabilities(noisy.given, noisy.condition).argmax(1) == labels

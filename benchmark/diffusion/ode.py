@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from benchmark.diffusion.denoiser import Estimate
 
 
+# The processes whose networks can be evaluated at any noise level. Those of discrete VE noise know
+# nothing of what is between the levels.
+FAMILIES = ("vp-discrete", "ve", "vp", "sub-vp", "edm", "flow")
+
+
 class Point(NamedTuple):
     """A point of the path.
 
@@ -49,7 +54,8 @@ class ODE:
 
     def points_at(self, u: Array) -> list[Point]:
         """Return the points with the given u, of shape (N,); none is the clean image."""
-        t = self._process.time_of(u / (1 - self._c * u))  # of σ/α
+        with np.errstate(divide="ignore"):  # at u = 1 nothing is left of the image
+            t = self._process.time_of(u / (1 - self._c * u))  # of σ/α
         return self._points(t, self._process.alpha(t), self._process.sigma(t))
 
     def slope(self, estimate: Estimate) -> Tensor:

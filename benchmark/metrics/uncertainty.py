@@ -258,15 +258,20 @@ def differs(a: Value, b: Value, *, tests: int = 1) -> bool:
     return low > 0 or high < 0
 
 
+def mean(values: ArrayLike) -> Value:
+    """Return the mean of independent values, of shape (n,) with n ≥ 2, with Student's interval."""
+    found = np.asarray(values, np.float64)
+    error = float(found.std(ddof=1) / math.sqrt(len(found)))
+    return with_error(float(found.mean()), error, len(found) - 1)
+
+
 def paired_difference(a: ArrayLike, b: ArrayLike) -> Value:
     """Return the mean of a - b, of values of the same n questions (shape (n,)), and its interval.
 
     How hard a question is moves both values alike and leaves their difference as it is, so that
     this interval is often much narrower than that of two independent means. It is Student's.
     """
-    off = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    error = float(off.std(ddof=1) / math.sqrt(len(off)))
-    return with_error(float(off.mean()), error, len(off) - 1)
+    return mean(np.asarray(a, np.float64) - np.asarray(b, np.float64))
 
 
 def excludes_zero(difference: Value) -> bool:

@@ -23,6 +23,7 @@ from benchmark.records.sections import (
     Embedded,
     Gathered,
     JudgedAgainst,
+    Likelihoods,
     MadeControls,
     Prepared,
     Retrieved,
@@ -46,6 +47,7 @@ Kind = Literal[
     "metrics",
     "retrieval",
     "answers",
+    "likelihood",
 ]
 
 _AGAIN = "remove it and run its command again"  # the remedy for a file that a job wrote
@@ -233,6 +235,7 @@ class Record(StrictModel):
     judged: JudgedAgainst | None = Field(default=None, description="Section of metrics")
     retrieved: Retrieved | None = Field(default=None, description="Section of a retrieval")
     answered: Answered | None = Field(default=None, description="Section of answers")
+    likelihoods: Likelihoods | None = Field(default=None, description="Section of likelihoods")
     shard_identity: ShardIdentity | None = Field(
         default=None, description="What identifies a shard"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from benchmark.core.strict_model import Count, Name, StrictModel, shown
+from benchmark.core.strict_model import Count, Id, Name, Positive, StrictModel, shown
 from benchmark.core.values import Value
 
 # Prefixes of names in the `facts` of earlier versions: for the share of accused images in a part of
@@ -38,6 +38,15 @@ class Prepared(StrictModel):
     )
 
 
+class ErrorAtLevel(StrictModel):
+    """How well a network tells the noise in images at one level of noise."""
+
+    time: float = Field(description="Time of the process")
+    noise: float = Field(description="σ/α at that time, of pixels in the range of the process")
+    training: Value = Field(description="Mean of (ε̂ - ε)² over pixels and training images")
+    held_out: Value = Field(description="The same of held-out images")
+
+
 class Trained(StrictModel):
     """What was trained, and on which data."""
 
@@ -48,6 +57,9 @@ class Trained(StrictModel):
     images: Count
     batch: Count
     steps: Count
+    errors: list[ErrorAtLevel] = Field(
+        default=[], description="Of the averaged weights, from little noise to much"
+    )
 
 
 class AtLevel(StrictModel):
@@ -157,6 +169,38 @@ class Answered(StrictModel):
     )
     controls: dict[Name, dict[str, Value]] = Field(
         description="The values of images that no network made: the ceiling and the floors"
+    )
+
+
+class SetLikelihood(StrictModel):
+    """The likelihood of a set of images under a network."""
+
+    images: Count
+    bits: Value = Field(description="Bits per dimension by the probability-flow ODE")
+    bound: Value | None = Field(
+        default=None, description="The variational bound in bits per dimension; null: not measured"
+    )
+    evaluations: float = Field(description="Of the network for each image, by the ODE's solver")
+    bits_each: list[float] = Field(description="Bits per dimension of each image")
+    bound_each: list[float] | None = Field(default=None, description="The bound of each image")
+
+
+class Likelihoods(StrictModel):
+    """The likelihood of training, held-out and sampled images under a network."""
+
+    model: Name
+    schedule: Name
+    dataset: Name
+    dimensions: Count = Field(description="Pixels times channels of an image")
+    probes: int = Field(ge=0, description="By which the divergence was told; 0: exactly")
+    tolerance: Positive
+    variance: str | None = Field(
+        default=None,
+        description="Variance of a step in the bound: of those of the sampler ddpm the one that is "
+        "better on the training images; null: no bound",
+    )
+    sets: dict[Id, SetLikelihood] = Field(
+        description="By training, held-out, and the ids of the cells whose samples were asked about"
     )
 
 

@@ -10,6 +10,7 @@ from benchmark.records.published import Key, Published
 from benchmark.records.record import Record
 from benchmark.records.rows import Row
 from benchmark.report.by_model import distance_by_model, time_by_model
+from benchmark.report.denoising_plot import denoising_plot
 from benchmark.report.guidance_plot import guidance_plot
 from benchmark.report.loss_curves import loss_curves
 from benchmark.report.timeline import timeline
@@ -26,6 +27,7 @@ def drawn(
         "distance-by-model": distance_by_model(rows, published),
         "time-by-model": time_by_model(rows),
         "loss-curves": loss_curves(records),
+        "denoising-loss": denoising_plot(records),
         "guidance": guidance_plot(rows),
         "timeline": timeline(records),
     }

@@ -19,6 +19,7 @@ from benchmark.report.classes_table import NAME as CLASSES
 from benchmark.report.classifiers_table import NAME as CLASSIFIERS
 from benchmark.report.figures import drawn
 from benchmark.report.formats import Table, significant
+from benchmark.report.likelihood_table import NAME as LIKELIHOOD
 from benchmark.report.loss_curves import curves_of
 from benchmark.report.measures import Verdict
 from benchmark.report.ranking import Ranking, rankings
@@ -126,6 +127,7 @@ def _tables(
         "best_by_budget": _shown(tables.get(BEST_BY_BUDGET)),
         "classes": _shown(tables.get(CLASSES)),
         "classifiers": _shown(tables.get(CLASSIFIERS)),
+        "likelihood": _shown(tables.get(LIKELIHOOD)),
         "neighbours_table": _shown(tables.get("neighbours")),
         "answers_table": _shown(tables.get("answers")),
         "stages": shown_table(tables["stages"]),

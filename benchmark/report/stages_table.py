@@ -23,6 +23,7 @@ STAGES: dict[Kind, str] = {  # the verb that makes each kind of record
     "metrics": "evaluate",
     "retrieval": "retrieve",
     "answers": "answers",
+    "likelihood": "likelihood",
 }
 
 STAGE = [

@@ -20,6 +20,7 @@ from benchmark.report.claims import Claims, read_claims
 from benchmark.report.classes_table import classes_table, has_classes
 from benchmark.report.classifiers_table import classifiers_table
 from benchmark.report.formats import FORMATS, Table
+from benchmark.report.likelihood_table import likelihood_table
 from benchmark.report.neighbours_table import neighbours_table
 from benchmark.report.results_table import results_table
 from benchmark.report.short_table import short_table
@@ -68,6 +69,8 @@ def all_tables(
         tables.append(classifiers_table(records))
     if any(row.retrieval for row in rows):
         tables.append(neighbours_table(rows))
+    if any(record.likelihoods for record in records):
+        tables.append(likelihood_table(records))
     if any(row.answers for row in rows):
         tables.append(answers_table(rows))
     return [*tables, stages_table(records), findings_table(judged)]

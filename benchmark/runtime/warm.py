@@ -30,7 +30,7 @@ PROGRAM = "benchmark.cli.serve"
 # The verbs of each warm process. There are two, since Faiss and torch in one process can crash
 # through their two OpenMP runtimes.
 SERVED = {
-    "torch": ("train", "classifier", "sample", "features", "answers"),
+    "torch": ("train", "classifier", "sample", "features", "answers", "likelihood"),
     "arrays": ("prepare", "gather", "merge", "controls", "evaluate", "retrieve", "tables", "plots"),
 }
 # What most of these jobs import only when they need it; torch._dynamo is part of every optimiser.

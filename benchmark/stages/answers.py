@@ -14,7 +14,7 @@ from benchmark.data import load_dataset
 from benchmark.metrics.distances import column_medians, row_slices, squared_distances
 from benchmark.metrics.memorisation import pixels
 from benchmark.metrics.similarity import psnr, ssim
-from benchmark.metrics.uncertainty import proportion, with_error
+from benchmark.metrics.uncertainty import mean, proportion
 from benchmark.records.draft import Draft
 from benchmark.records.record import Record
 from benchmark.records.sections import Answered
@@ -190,6 +190,4 @@ def _judge(job: AnswersJob, run: Run, questions: Questions, count: int) -> _Judg
 
 def over_questions(values: Floats, answers: int) -> Value:
     """Return the mean of values (Q·answers) with Student's interval over Q questions."""
-    means = values.reshape(-1, answers).mean(axis=1)
-    error = float(means.std(ddof=1) / np.sqrt(len(means)))
-    return with_error(float(means.mean()), error, len(means) - 1)
+    return mean(values.reshape(-1, answers).mean(axis=1))

@@ -13,7 +13,8 @@ from benchmark.config.dependencies import code_by_module
 from benchmark.core.canonical import spec_hash
 from benchmark.core.seeds import stream_seed
 from benchmark.data import Dataset, load_dataset
-from benchmark.diffusion.classifier import cross_entropy, right_at, times_of_levels
+from benchmark.diffusion.classifier import LEVELS, cross_entropy, right_at
+from benchmark.diffusion.noise_levels import times_of_levels
 from benchmark.metrics.uncertainty import proportion
 from benchmark.models.weights import save_weights
 from benchmark.records.contention import Contention
@@ -141,7 +142,7 @@ def _levels(job: ClassifierJob, trainer: Trainer, dataset: Dataset) -> list[AtLe
     seed = stream_seed(job.seed, job.name, "held-out accuracy")
     generator = torch.Generator(device).manual_seed(seed)
     found = []
-    for time in times_of_levels(process):
+    for time in times_of_levels(process, LEVELS):
         right = []
         for rows in torch.split(torch.arange(len(images), device=device), BATCH):
             x_0 = to_model_range(images[rows])

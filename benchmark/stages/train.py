@@ -35,6 +35,7 @@ from benchmark.runtime.process_group import (
 )
 from benchmark.runtime.stopping import Budget, ignore_signals
 from benchmark.runtime.training_state import drop_states_of_other_code
+from benchmark.stages.denoising import errors_by_level
 from benchmark.stages.trainer import Trainer, TrainingSet
 from benchmark.storage.paths import Run
 
@@ -145,8 +146,13 @@ def _training_set(job: TrainJob, dataset: Dataset, device: torch.device) -> Trai
 def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: int) -> Record:
     """Write the weights and the record of a finished training, if this is the first process."""
     name, group = job.name, trainer.group
+    errors = []
     if group.rank == 0:
         save_weights(run.weights(name), trainer.averaged, draft.spec)
+        trainer.network.load_state_dict(trainer.averaged)
+        dataset = load_dataset(run.data(job.cell.dataset))
+        network = trainer.network.eval()
+        errors = errors_by_level(job, network, dataset, trainer.images.device)
     record = draft.record(
         Work(
             threads=threads,
@@ -164,6 +170,7 @@ def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: in
             images=len(trainer.images),
             batch=trainer.settings.batch,
             steps=trainer.total,
+            errors=errors,
         ),
         curve=trainer.curve(),
         step_laps=trainer.step_laps(),

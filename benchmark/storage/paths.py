@@ -15,6 +15,7 @@ PLOTS = (
     "distance-by-model",
     "time-by-model",
     "loss-curves",
+    "denoising-loss",
     "guidance",
     "samples-overview",
     "timeline",

@@ -43,8 +43,9 @@ def _section(key: str, value: Schema, definitions: dict[str, Schema]) -> Iterato
         yield from _described(f"{key}.NAME", _resolved(item, definitions), definitions)
     elif "items" in value and "properties" in (item := _resolved(value["items"], definitions)):
         yield from _described(f"{key}[…]", item, definitions)
-    elif "properties" in value:
-        yield from _described(key, value, definitions)
+    for item in _alternatives(value, definitions):  # of which one may be null
+        if "properties" in item:
+            yield from _described(key, item, definitions)
 
 
 def _described(place: str, value: Schema, definitions: dict[str, Schema]) -> Iterator[str]:

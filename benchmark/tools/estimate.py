@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.config.building import classifier_job
+from benchmark.config.building import classifier_job, likelihood_job
 from benchmark.config.config import Config
 from benchmark.config.disk import FEATURES, FLOAT_BYTES, arrays
 from benchmark.config.schema import Training
@@ -28,6 +28,7 @@ from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.diffusion.guidance import passes
+from benchmark.diffusion.noise_levels import FINE_LEVELS, times_of_levels
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.weights import locate
 from benchmark.models.description import Architecture
@@ -37,9 +38,16 @@ from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.runtime.machine_state import monitor_machine
 from benchmark.runtime.training_state import KEPT_STATES
 from benchmark.runtime.workers import workers_for
+from benchmark.stages.denoising import IMAGES
 from benchmark.stages.trainer import DRAWS
 from benchmark.storage.paths import CACHE, Run
-from benchmark.tools.network_cost import Cost, Meter, evaluations, seconds_an_image
+from benchmark.tools.network_cost import (
+    Cost,
+    Meter,
+    evaluations,
+    likelihood_evaluations,
+    seconds_an_image,
+)
 
 PROBE_SECONDS = 1.0  # for which other work on the machine is observed before anything is measured
 TRAINED_COPIES = 4  # in a state: weights, their moving average, and the two moments of AdamW
@@ -66,7 +74,7 @@ class CostRow:
         unknown: why figures are missing.
     """
 
-    stage: Literal["train", "classifier", "sample", "features"]
+    stage: Literal["train", "classifier", "sample", "features", "likelihood"]
     name: str
     images: int
     evaluations: float
@@ -195,6 +203,7 @@ def _rows(config: Config, run: Run, device: torch.device, threads: int) -> list[
         *(functools.partial(_train, config, name, run, meter) for name in trainings),
         *(functools.partial(_classifier, config, name, meter) for name in config.guides),
         *(functools.partial(_sample, config, cell, run, meter) for cell in sampled),
+        *(functools.partial(_likelihood, config, name, run, meter) for name in config.likelihoods),
         functools.partial(_features, config, run, device),
     ]
     return [job() for job in track(jobs, len(jobs), f"measuring on {device}")]
@@ -226,6 +235,8 @@ def _train(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
     source = config.data[cell.dataset]
     images = trained_images(settings, source.train)
     measured = settings.held_out_points * DRAWS * source.held_out  # for the held-out loss
+    sets = sum(min(count, IMAGES) for count in (source.train, source.held_out))
+    measured += len(times_of_levels(found.schedule.process(), FINE_LEVELS)) * sets
     each = 1 + measured / (3 * images)
     row = CostRow(stage="train", name=name, images=images, evaluations=each, origin=found.origin)
     return _priced(row, lambda: meter.training(found, cell.resolution, settings))
@@ -266,6 +277,23 @@ def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
         )
 
     return _priced(row, measure)
+
+
+def _likelihood(config: Config, name: str, run: Run, meter: Meter) -> CostRow:
+    job = likelihood_job(config, name)
+    cell, source = job.network.cell, job.network.source
+    counts = [source.train, source.held_out, *(subject.count for subject in job.subjects)]
+    images = sum(min(count, job.settings.images) for count in counts)
+    process = job.network.schedule.process()
+    dimensions = source.channels * source.resolution**2
+    each, exact = likelihood_evaluations(process, job.settings, dimensions)
+    row = CostRow("likelihood", name, images=images, evaluations=each, exact=exact)
+    try:
+        found = architecture(config, cell, run)
+    except BenchmarkError as error:
+        return dataclasses.replace(row, unknown=str(error))
+    row = dataclasses.replace(row, origin=found.origin)
+    return _priced(row, lambda: meter.sampling(found, cell.resolution, config.sampling_batch))
 
 
 def _features(config: Config, run: Run, device: torch.device) -> CostRow:

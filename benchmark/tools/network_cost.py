@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.config.schema import Training
+from benchmark.config.schema import Likelihood, Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.classifier import cross_entropy
 from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.likelihood import log_density
 from benchmark.diffusion.objective import Objective, objective
 from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.question import Question
@@ -59,6 +60,28 @@ def evaluations(
         _count(process, sampler, steps, prediction, task, shape) for prediction in ("v", "x0")
     )
     return normal, normal == point
+
+
+def likelihood_evaluations(
+    process: Process, settings: Likelihood, dimensions: int
+) -> tuple[float, bool]:
+    """Return the evaluations of an image's likelihood, and whether every network takes as many.
+
+    A backward pass for the gradient of an image counts as two. The solver's are counted on a
+    network whose output is 0, as a prediction of v.
+
+    Args:
+        process: the process of the network.
+        settings: how the likelihood is measured.
+        dimensions: of an image: pixels times channels.
+    """
+    model = Denoiser(lambda x, condition: 0 * x, process, "v")
+    solved = log_density(model, process, torch.zeros(1, 1, 2, 2), None, settings.tolerance)
+    passes = settings.probes or dimensions
+    count = solved.evaluations * (1.0 + 2 * passes)
+    if settings.bound and process.family == "vp-discrete":
+        count += process.t_max + 1
+    return count, False
 
 
 def flops(

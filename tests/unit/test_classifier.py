@@ -20,9 +20,10 @@ from benchmark.config.expected import expected_records
 from benchmark.config.loading import filled_in, parse_config
 from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
-from benchmark.diffusion.classifier import LEVELS, cross_entropy, right_at, times_of_levels
+from benchmark.diffusion.classifier import LEVELS, cross_entropy, right_at
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.guidance import ClassGradient
+from benchmark.diffusion.noise_levels import times_of_levels
 from benchmark.diffusion.processes.base import ends_in_noise
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
@@ -156,7 +157,7 @@ def test_without_guidance_samples_are_of_all_classes() -> None:
 @pytest.mark.parametrize("key", PROCESSES)
 def test_accuracy_is_measured_at_even_noise(key: str) -> None:
     process = PROCESSES[key]
-    times = times_of_levels(process)
+    times = times_of_levels(process, LEVELS)
     noise = [float(process.sigma(t)) / float(process.alpha(t)) for t in times]
     least = float(process.sigma(process.t_min)) / float(process.alpha(process.t_min))
     expected = [level for level in LEVELS if level >= least]
@@ -193,7 +194,7 @@ def test_a_classifier_learns_to_see_through_noise(key: str, tmp_path: Path) -> N
     with torch.inference_mode():
         right = [
             right_at(network.eval().log_probabilities, process, t, x_0, labels, generator)
-            for t in times_of_levels(process)
+            for t in times_of_levels(process, LEVELS)
         ]
     assert right[0].all()
     assert right[-1].double().mean() < 0.85

@@ -39,7 +39,7 @@ NAMES = {
 SMOKE_JOBS = [
     (rule, NAMES.get(rule, CELL))
     for rule in BUILDERS
-    if rule not in ("gather", "answers", "classifier")
+    if rule not in ("gather", "answers", "classifier", "likelihood")
 ]
 MINE = """
 from mine_parts import layer

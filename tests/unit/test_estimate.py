@@ -29,7 +29,9 @@ from benchmark.config.loading import parse_config
 from benchmark.config.schema import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
+from benchmark.diffusion.noise_levels import FINE_LEVELS, times_of_levels
 from benchmark.diffusion.objective import objective
+from benchmark.diffusion.processes.base import Process
 from benchmark.diffusion.processes.sde import SDE
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
@@ -295,6 +297,11 @@ def test_one_image_that_does_not_fit_is_an_error() -> None:
         seconds_an_image(call, 4, CPU)
 
 
+def by_level(process: Process) -> int:
+    """Return the passes for the errors by level of noise, of all 24 + 8 images."""
+    return 32 * len(times_of_levels(process, FINE_LEVELS))
+
+
 def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -> None:
     found = estimate(smoke, Run(Path("none") / smoke.run), threads=1)
     rows = {row.name: row for row in found.rows}
@@ -307,10 +314,11 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
     assert sampled.flops == once * 10 * 8
     assert rows["DDIM-linear-ddim-5-s0"].flops == once * 5 * 8
     assert trained.images == 12 * 8
-    assert trained.flops == flops(network, 16, process, backward=True) * 96
+    full = flops(network, 16, process, backward=True)
+    assert trained.flops == pytest.approx(full * (96 + by_level(process) / 3))
     # One network, one measurement.
     assert sampled.seconds == pytest.approx(2 * rows["DDIM-linear-ddim-5-s0"].seconds)  # type: ignore[operator]
-    assert trained.seconds == rows["DDIM-cosine"].seconds
+    assert trained.seconds == rows["DDIM-linear"].seconds
     assert rows["efficientnet-lite0"].images == 24 + 8 + 4 * 8 + 4 * 8  # and four controls
     names = ["DDPM-linear", "DDPM-cosine", "DDIM-linear", "DDIM-cosine"]
     assert [row.name for row in found.rows[:4]] == names  # as the config names them
@@ -335,7 +343,8 @@ def test_a_training_counts_the_held_out_losses_that_it_measures(smoke: Config, q
     full = flops(smoke.networks["net"].build(16), 16, process, backward=True)
     held_out = smoke.data["tiny"].held_out
     # Four draws of noise each time; a pass without its backward pass has a third of the arithmetic.
-    assert trained.flops == pytest.approx(full * (12 * 8 + 3 * 4 * held_out / 3))
+    passes = 3 * 4 * held_out + by_level(process)
+    assert trained.flops == pytest.approx(full * (12 * 8 + passes / 3))
 
 
 def test_a_checkpoint_that_is_nowhere_is_unknown_and_the_totals_say_so(

@@ -30,6 +30,9 @@ PARTS = [
 ]
 
 
+OPTIONAL = ("answers", "classifier", "likelihood")  # rules that the smallest run has not
+
+
 def all_jobs(config: Config) -> list[tuple[str, str]]:
     """Return every job of a run by its rule and its name."""
     cells, datasets = [cell.id for cell in config.cells], [*config.data]
@@ -48,6 +51,7 @@ def all_jobs(config: Config) -> list[tuple[str, str]]:
         "evaluate": [*groups, *cells],
         "retrieve": [*groups, *cells],
         "answers": [cell.id for cell in config.cells if cell.task],
+        "likelihood": [*config.likelihoods],
         "tables": [""],
         "plots": [""],
         "site": [""],
@@ -144,9 +148,7 @@ def held(value: Any) -> Iterator[Any]:
             yield from held(item)
 
 
-@pytest.mark.parametrize(
-    "rule", [rule for rule in BUILDERS if rule not in ("gather", "answers", "classifier")]
-)
+@pytest.mark.parametrize("rule", [rule for rule in BUILDERS if rule not in ("gather", *OPTIONAL)])
 def test_a_job_is_frozen_holds_no_config_and_says_all_as_json(
     rule: str, smoke: Config, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ SMALLER = [
     ("config/report.yaml", "smoke.yaml"),
     ("config/samplers.yaml", "smoke.yaml"),
     ("config/steer.yaml", "smoke.yaml"),
+    ("config/likelihood.yaml", "smoke.yaml"),
     ("mine.yaml", "smoke.yaml"),
     ("config FILE", "config smoke.yaml"),
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),

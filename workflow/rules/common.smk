@@ -45,6 +45,7 @@ from benchmark.report.classes_table import NAME as CLASSES
 from benchmark.report.classifiers_table import NAME as CLASSIFIERS
 from benchmark.report.compare import labels
 from benchmark.report.ending import ending
+from benchmark.report.likelihood_table import NAME as LIKELIHOOD
 from benchmark.runtime.warm import start as start_warm_processes
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import (

@@ -141,3 +141,33 @@ rule answers:
         job=lambda w: job("answers", w.cell),
     shell:
         command("answers $BENCHMARK_CONFIG {wildcards.cell}")
+
+
+rule likelihood:
+    input:
+        weights=lambda w: weights_of(CONFIG.likelihoods[w.likelihood][0]),
+        images=lambda w: RUN.images(CONFIG.likelihoods[w.likelihood][0].dataset),
+        manifest=lambda w: RUN.manifest(CONFIG.likelihoods[w.likelihood][0].dataset),
+        samples=lambda w: [
+            file
+            for cell in CONFIG.likelihoods[w.likelihood]
+            for file in (RUN.samples(cell.id), RUN.record("sample", cell.id))
+        ],
+    output:
+        RUN.record("likelihood", "{likelihood}"),
+    log:
+        RUN.log("likelihood", "{likelihood}"),
+    wildcard_constraints:
+        likelihood=one_of(CONFIG.likelihoods),
+    priority: NEXT
+    conda:
+        ENVIRONMENT
+    threads: share_of_cores(len(CONFIG.likelihoods))
+    resources:
+        gpu=wants_gpu,
+    params:
+        job=lambda w: job("likelihood", w.likelihood),
+    shell:
+        command(
+            "likelihood $BENCHMARK_CONFIG {wildcards.likelihood} --threads {threads}"
+        )

@@ -5,6 +5,7 @@ UNMADE = {
     *([] if ASKED else ["answers"]),
     *([] if compares_samplers(CONFIG.cells) else [BEST_BY_BUDGET]),
     *([] if CONFIG.guides else [CLASSIFIERS]),
+    *([] if CONFIG.likelihoods else [LIKELIHOOD]),
     *(
         []
         if any(cell.classifier or CONFIG.is_told(cell.model) for cell in CONFIG.cells)
@@ -19,7 +20,7 @@ TABLES = [path for name in NAMES for path in RUN.tables(name)]
 MOST_SETTINGS = 5  # of those that are named at the end of a run
 AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
 LEFT_OUT = {
-    *([] if CONFIG.trainings else ["loss-curves"]),
+    *([] if CONFIG.trainings else ["loss-curves", "denoising-loss"]),
     *([] if any(cell.guidance is not None for cell in CONFIG.cells) else ["guidance"]),
     *([] if SAMPLED else ["time-by-model", *AGAINST_COST]),
 }

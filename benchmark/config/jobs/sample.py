@@ -77,11 +77,12 @@ class SampleJob(RecordedJob):
             **({} if self.cell.guidance is None else {"guidance": self.cell.guidance}),
             **({"classifier": self.classifier.spec()} if self.classifier else {}),
             **self.computing.spec(),
-            **self._weights_spec(),
+            **self.weights_spec(),
             **self._task_spec(),
         }
 
-    def _weights_spec(self) -> dict[str, Any]:
+    def weights_spec(self) -> dict[str, Any]:
+        """Return all that the network depends on, except files of weights."""
         if self.trained:
             return {"train": self.trained.spec()}
         assert self.ready
@@ -100,19 +101,22 @@ class SampleJob(RecordedJob):
 
     def modules(self) -> list[str]:
         """Return the stage, the sampler, the schedule, and the modules of the network."""
+        return [
+            "benchmark.stages.sample",
+            type(self.sampler).__module__,
+            *self.network_modules(),
+            *(self.classifier.parts() if self.classifier else []),
+            *modules_of(self.task),
+        ]
+
+    def network_modules(self) -> list[str]:
+        """Return the modules of the network and of the schedule."""
         if self.trained:
             network = self.trained.network.modules(self.trained.key)
         else:
             assert self.ready
             network = self.ready.modules()
-        return [
-            "benchmark.stages.sample",
-            type(self.sampler).__module__,
-            *network,
-            type(self.schedule).__module__,
-            *(self.classifier.parts() if self.classifier else []),
-            *modules_of(self.task),
-        ]
+        return [*network, type(self.schedule).__module__]
 
     def files(self) -> Files | None:
         """Return the files of ready weights on this machine; None: the weights are trained."""

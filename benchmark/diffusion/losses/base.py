@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Space = Literal["eps", "x0", "v", "velocity"]  # in which squared errors are taken
 
-LEAST_TIME = 1e-5  # of an SDE's training, Song et al. 2021, code; its sampling may end before
-
 
 class Levels(NamedTuple):
     """The noise of each image of a batch.
@@ -59,8 +57,7 @@ class Loss(StrictModel):
         if process.length is not None:
             return torch.randint(process.length, (count,), generator=generator, device=device)
         even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
-        least = min(process.t_min, LEAST_TIME)
-        return least + (process.t_max - least) * even
+        return process.t_learnt + (process.t_max - process.t_learnt) * even
 
     @abstractmethod
     def weigh(self, error: Tensor, space: Space, process: Process, levels: Levels) -> Tensor:

@@ -66,6 +66,11 @@ class Process(ABC):
     def t_min(self) -> float:
         """The time of least noise at which a network is evaluated."""
 
+    @property
+    def t_learnt(self) -> float:
+        """The time of least noise at which networks are trained; sampling may end before."""
+        return self.t_min
+
     @abstractmethod
     def alpha(self, t: Any) -> Any:
         """Return the factor of the image, shaped like t."""

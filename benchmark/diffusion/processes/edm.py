@@ -41,6 +41,11 @@ class EDM(SDE):
         """σ_min."""
         return self.sigma_min
 
+    @property
+    def t_learnt(self) -> float:
+        """σ_min: training draws noise of any level, but hardly any below it."""
+        return self.sigma_min
+
     def alpha(self, t: Any) -> Any:
         """Return ones: the image is kept as it is."""
         return t * 0 + 1.0

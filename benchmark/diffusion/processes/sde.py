@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from benchmark.diffusion.processes.base import Process, Spacing
 
+LEAST_TIME = 1e-5  # of training and of likelihoods, Song et al. 2021, code
+
 
 class SDE(Process):
     """A process in continuous time, dx = f(t) x dt + g(t) dw, Song et al. 2021.
@@ -28,6 +30,11 @@ class SDE(Process):
     def t_min(self) -> float:
         """The time at which sampling ends, as the score grows without bound towards 0."""
         return self.t_end
+
+    @property
+    def t_learnt(self) -> float:
+        """The time at which training begins."""
+        return min(self.t_min, LEAST_TIME)
 
     @abstractmethod
     def drift(self, t: Any) -> Any:

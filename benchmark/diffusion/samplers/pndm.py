@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from benchmark.diffusion.ode import ODE, move
+from benchmark.diffusion.ode import FAMILIES, ODE, move
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers.base import Sampler
 from benchmark.diffusion.samplers.heun import HEUN
 from benchmark.diffusion.samplers.ipndm import EXTRAPOLATION
 from benchmark.diffusion.samplers.rk4 import RK4
-from benchmark.diffusion.samplers.runge_kutta import FAMILIES, step
+from benchmark.diffusion.samplers.runge_kutta import step
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from benchmark.diffusion.ode import ODE, Point, move
+from benchmark.diffusion.ode import FAMILIES, ODE, Point, move
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers.base import Sampler
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
     from benchmark.diffusion.denoiser import Estimate
     from benchmark.diffusion.samplers.base import Callback, Model, Noise
-
-# The processes whose networks can be evaluated at any noise level. Those of discrete VE noise know
-# nothing of what is between the levels.
-FAMILIES = ("vp-discrete", "ve", "vp", "sub-vp", "edm", "flow")
 
 
 class Tableau(NamedTuple):

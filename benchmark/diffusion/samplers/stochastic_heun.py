@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import NotNegative, Positive
-from benchmark.diffusion.ode import ODE
+from benchmark.diffusion.ode import FAMILIES, ODE
 from benchmark.diffusion.processes.base import Array, Process
 from benchmark.diffusion.samplers.base import Sampler, rows
 from benchmark.diffusion.samplers.heun import HEUN
-from benchmark.diffusion.samplers.runge_kutta import EULER, FAMILIES, step
+from benchmark.diffusion.samplers.runge_kutta import EULER, step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
