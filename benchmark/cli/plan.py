@@ -40,7 +40,13 @@ def init(
     folder: Annotated[
         Path, typer.Argument(help="Folder that gets config.yaml.", show_default=False)
     ],
-    data: Annotated[Path, typer.Option(help="Folder of your images.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of your images, or a zip, a tar, parquet and others of docs/images.md.",
+            show_default=False,
+        ),
+    ],
 ) -> None:
     """Write a config for your own images, sized to them and to this machine."""
     from benchmark.tools.init import this_machine, write_config

@@ -11,6 +11,7 @@ RealImages = Annotated[
     Path,
     typer.Argument(
         help="The reference: a folder of images of any sizes, with its subfolders; a "
+        "zip, a tar or its shards, parquet, Arrow or an LMDB of images; a "
         "cell of a run, results/RUN/samples/CELL; .npy or "
         ".npz of images (uint8 N×H×W×3) or of features (float N×d), by dgm-eval and score_sde "
         "too; .npz of statistics (mu, sigma) by pytorch-fid, clean-fid or --save-stats; a "

@@ -31,7 +31,7 @@ def file_candidates(
     def read(indices: Sequence[int]) -> Iterator[Item]:
         for index in indices:
             name, label = files[index], None if labels is None else labels[index]
-            yield Item(_printable(name), functools.partial(open_file, folder / name), label)
+            yield Item(printable(name), functools.partial(open_file, folder / name), label)
 
     return Candidates(drawn(len(files), seed), read)
 
@@ -86,6 +86,18 @@ def check_images(at: str, folder: Path, seed: int, wanted: int, skip: bool = Fal
         )
 
 
-def _printable(name: str) -> str:
+def open_bytes(content: bytes | None) -> Image.Image:
+    """Open an image that lies in memory; raise ValueError where there is none."""
+    if not content:
+        raise ValueError("it holds no bytes")
+    return Image.open(io.BytesIO(content))
+
+
+def refuse(reason: str) -> Image.Image:
+    """Raise ValueError for an image that could not be taken out of its file."""
+    raise ValueError(reason)
+
+
+def printable(name: str) -> str:
     """Return a file name, which may be any bytes, as a text that JSON can hold."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -32,16 +32,73 @@ def names_of(folder: Path, labels: str, at: str = "") -> tuple[str, ...]:
         names = _folders(folder, where)
     else:
         names = sorted(set(_table(Path(labels), where).values()))
+    check_names(names, where, folder if labels == FOLDERS else labels)
+    return tuple(names)
+
+
+def check_names(names: Sequence[str], where: str, origin: object) -> None:
+    """Refuse too few or too many classes, and names that a table cannot show.
+
+    Args:
+        names: names of the classes.
+        where: how messages begin.
+        origin: what names the classes.
+
+    Raises:
+        BenchmarkError: see above.
+    """
     if not 2 <= len(names) <= MOST:
-        found = f"{len(names)} classes in {folder if labels == FOLDERS else labels}"
-        raise BenchmarkError(f"{where}{found}: at least 2 are needed, and at most {MOST}")
+        raise BenchmarkError(
+            f"{where}{len(names)} classes in {origin}: at least 2 are needed, and at most {MOST}"
+        )
     for name in names:
         if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= LONGEST:
             raise BenchmarkError(
                 f"{where}{shown(name)} is no name of a class: 1 to {LONGEST} visible characters "
                 "would be one"
             )
-    return tuple(names)
+
+
+def numbered(told: Sequence[object], origin: object) -> tuple[tuple[str, ...], list[int]]:
+    """Return the names of the classes, and the number of the class of each image.
+
+    Whole numbers stay as they are, so that a network that was told them elsewhere is told the same
+    here; their classes are called 0, 1, 2 … Texts are numbered in their order.
+
+    Args:
+        told: what a file says of each image: all whole numbers, or all texts.
+        origin: the file.
+
+    Raises:
+        BenchmarkError: an image has no class, it is neither a number nor a text, or see
+            `check_names`.
+    """
+    numbers = [value for value in told if isinstance(value, int)]
+    texts = [value for value in told if isinstance(value, str)]
+    for place, value in enumerate(told):
+        if not isinstance(value, int | str):
+            raise BenchmarkError(
+                f"label: {origin}: image {place} has the class {shown(value)}: a whole number or a "
+                "text would be right"
+            )
+        if isinstance(value, int) and not 0 <= value < MOST:
+            raise BenchmarkError(
+                f"label: {origin}: image {place} has the class {value}: 0 to {MOST - 1} would be "
+                "right"
+            )
+    if numbers and texts:
+        raise BenchmarkError(
+            f"label: {origin}: some classes are numbers, as {numbers[0]}, and some texts, as "
+            f"{shown(texts[0])}: all of one kind would be right"
+        )
+    if numbers:
+        names = [str(number) for number in range(max(numbers) + 1)]
+        check_names(names, "label: ", origin)
+        return tuple(names), [int(number) for number in numbers]
+    names = sorted(set(texts))
+    check_names(names, "label: ", origin)
+    found = {name: number for number, name in enumerate(names)}
+    return tuple(names), [found[name] for name in texts]
 
 
 def labels_of(files: Sequence[str], folder: Path, labels: str, at: str = "") -> list[int]:

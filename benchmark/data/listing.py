@@ -145,6 +145,13 @@ def folder_kind(name: str) -> str:
     return "system folder" if name.lower() in SYSTEM_FOLDERS else ""
 
 
+def entry_kind(path: str) -> str:
+    """Return why an entry of an archive is no image, by its path there; empty if it is one."""
+    *folders, name = path.split("/")
+    kinds = [*map(folder_kind, folders), _file_kind(name, SUFFIXES)]
+    return next(filter(None, kinds), "")
+
+
 def _file_kind(name: str, suffixes: frozenset[str]) -> str:
     """Return why a file is ignored; empty if it is not."""
     if name.startswith("."):

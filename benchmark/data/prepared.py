@@ -97,6 +97,9 @@ class Manifest(StrictModel):
     bad_images: BadImages
     conversions: dict[str, int] = Field(description="Images by the conversion that they took")
     ignored_files: dict[str, int] = Field(description="Files that are no images, by suffix")
+    formats: dict[str, int] = Field(
+        default={}, description="Images by the format of their files, with the quality of JPEGs"
+    )
     labels: Labels | None = Field(default=None, description="null: the images have no classes")
 
     @property
@@ -105,8 +108,8 @@ class Manifest(StrictModel):
         return int(self.source.get("channels", 3))
 
     def text(self) -> str:
-        """Return the content of its file, in which images without classes have no such key."""
-        exclude = {"labels"} if self.labels is None else None
+        """Return the content of its file, without keys that say nothing of these images."""
+        exclude = {key for key in ("labels", "formats") if not getattr(self, key)}
         return self.model_dump_json(indent=2, exclude=exclude) + "\n"
 
 

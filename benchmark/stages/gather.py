@@ -18,7 +18,8 @@ from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
 from benchmark.records.sections import Gathered
-from benchmark.stages.prepare import ReadImage, counted, print_conversions, reading
+from benchmark.stages.prepare import counted, print_conversions
+from benchmark.stages.reading import ReadImage, reading
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import save_grid

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
-import multiprocessing
-import os
 import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +20,6 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.values import Value
 from benchmark.data.listing import tell_ignored
-from benchmark.data.pixels import decode
 from benchmark.data.prepared import (
     IMAGES,
     LABEL,
@@ -39,12 +33,13 @@ from benchmark.data.prepared import (
     Split,
     Splits,
 )
-from benchmark.data.sources.base import Candidates, Item, Offer, Source
+from benchmark.data.sources.base import Candidates, Offer, Source
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
 from benchmark.records.sections import Prepared
 from benchmark.runtime.one_at_a_time import one_at_a_time
+from benchmark.stages.reading import Reader, ReadImage, reading
 from benchmark.storage.arrays import write_into
 from benchmark.storage.atomic import atomic_path, flush
 from benchmark.storage.paths import Run
@@ -54,10 +49,6 @@ if TYPE_CHECKING:
 
 
 SetName: TypeAlias = Literal["train", "held_out"]
-
-IMAGES_PER_WORKER = 200  # for fewer images, a further process takes longer to start than it saves
-GREY = "greyscale"  # how `decode` calls the conversion from grey to colour
-CHUNK = 8  # images that a worker takes at a time
 
 
 def stage(job: PrepareJob, run: Run, threads: int | None = None) -> Record:
@@ -167,28 +158,6 @@ def print_conversions(origin: object, conversions: Mapping[str, int]) -> None:
         print(f"{origin}: converted: {', '.join(counted(conversions))}", file=sys.stderr)
 
 
-class ReadImage(NamedTuple):
-    """An image that was read, or the reason why it could not be.
-
-    Attributes:
-        name: its name in the source.
-        pixels: uint8 H×W×C; None: it could not be read.
-        notes: the conversions that it needed.
-        problem: why it could not be read.
-        label: number of its class; None: it has none.
-    """
-
-    name: str
-    pixels: NDArray[np.uint8] | None
-    notes: list[str]
-    problem: str = ""
-    label: int | None = None
-
-
-# A function that reads items of a source, in their order.
-Reader: TypeAlias = Callable[[Source, Iterable[Item]], Iterator[ReadImage]]
-
-
 class Collector:
     """Fills the training and the held-out set from candidates, and counts what the manifest tells.
 
@@ -205,6 +174,7 @@ class Collector:
         self.passed_over: list[list[str]] = []
         self.bad: list[str] = []
         self.conversions: Counter[str] = Counter()
+        self.formats: Counter[str] = Counter()
         self.labels: list[int] = []  # of the images of both sets; empty: the source has no classes
 
     def rows(self, read: Reader) -> Iterator[NDArray[np.uint8]]:
@@ -241,6 +211,7 @@ class Collector:
             bad_images=BadImages(count=len(self.bad), all=self.bad),
             conversions=dict(sorted(self.conversions.items())),
             ignored_files=offer.ignored,
+            formats=dict(sorted(self.formats.items())),
             labels=self._labels(),
         )
 
@@ -295,6 +266,8 @@ class Collector:
         names.append(picture.name)
         self.hashes[name].update(picture.pixels.data)
         self.conversions.update(picture.notes)
+        if picture.format:
+            self.formats[picture.format] += 1
         if picture.label is not None:
             self.labels.append(picture.label)
         return picture.pixels
@@ -321,71 +294,3 @@ def _check_count(source: Source, offer: Offer) -> None:
             raise BenchmarkError(
                 f"{offer.origin}: {name}: {count} images asked for, {found[name]} found"
             )
-
-
-@contextlib.contextmanager
-def reading(images: int, workers: int) -> Iterator[Reader]:
-    """Yield a function that reads items, with processes of its own where they save time.
-
-    Args:
-        images: number of images that will be read.
-        workers: the most processes that it may use.
-    """
-    workers = max(1, min(workers, images // IMAGES_PER_WORKER))
-    pool = _pool(workers) if workers > 1 else None
-    if pool is None:
-        yield lambda source, items: map(functools.partial(_read, source), items)
-        return
-    with pool:
-        yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor | None:
-    """Return a pool of processes; None where none can be made, as on systems without /dev/shm."""
-    # Not by fork: the fork of a process that has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    try:
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
-    except (OSError, NotImplementedError, ImportError) as error:
-        print(f"warning: images are read by one process alone: {error}", file=sys.stderr)
-        return None
-
-
-def _end_with_parent() -> None:
-    """Let this worker end when its parent is killed: it would wait for work for ever."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _read_in(
-    pool: ProcessPoolExecutor, window: int, source: Source, items: Iterable[Item]
-) -> Iterator[ReadImage]:
-    """Read `window` items at a time, as the pool would take all of them into memory at once."""
-    remaining = iter(items)
-    while batch := list(itertools.islice(remaining, window)):
-        yield from pool.map(functools.partial(_read, source), batch, chunksize=CHUNK)
-
-
-def _read(source: Source, item: Item) -> ReadImage:
-    try:
-        image, notes = decode(item.load)
-        if source.channels == 1:
-            notes = _to_grey(notes)
-        if source.enlarges and min(image.size) < source.resolution:
-            notes.append("enlarged")
-        label = item.label() if callable(item.label) else item.label
-        return ReadImage(item.name, source.pixels(image), notes, label=label)
-    except ValueError as error:
-        return ReadImage(item.name, None, [], str(error))
-
-
-def _to_grey(notes: list[str]) -> list[str]:
-    """Return the conversions of an image to colour as those of one to grey."""
-    left = [note for note in notes if note != GREY]
-    return left if GREY in notes else [*left, "colour to grey"]

@@ -6,6 +6,7 @@ The layouts are those of the code of the programs that write them.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -25,6 +26,8 @@ ITS_EXTRACTOR = "inception-v3-torch-fidelity"
 
 
 NPY, NPZ = b"\x93NUMPY", b"PK"  # how the files begin
+# What NumPy and the standard library raise on damaged files.
+BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class Header(NamedTuple):

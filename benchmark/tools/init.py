@@ -1,18 +1,23 @@
-"""Writes a config for a folder of images, sized to the images and to this machine."""
+"""Writes a config for images of the user, sized to the images and to this machine."""
 
 from __future__ import annotations
 
 import re
 import statistics
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from benchmark.config.loading import load_config
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
+from benchmark.data.image_files import file_candidates
 from benchmark.data.listing import image_files
+from benchmark.data.recognising import recognised
+from benchmark.data.sources.base import Item
 from benchmark.storage.atomic import write_text
 
 FILE = "config.yaml"
@@ -44,6 +49,14 @@ class Machine:
         return 128 if self.gpu_memory >= LARGE_GPU else 64
 
 
+class _Found(NamedTuple):
+    """The images of which a config is written: their source, how many there are, and reading."""
+
+    source: str
+    size: int
+    read: Callable[[Sequence[int]], Iterator[Item]]
+
+
 def this_machine() -> Machine:
     """Return what this machine has."""
     import torch
@@ -55,11 +68,11 @@ def this_machine() -> Machine:
 
 
 def write_config(folder: Path, data: Path, machine: Machine) -> Path:
-    """Write a config that trains a network on the images of a folder, and samples it.
+    """Write a config that trains a network on images, and samples it.
 
     Args:
         folder: gets the config, and gives the run its name.
-        data: folder of images.
+        data: folder of images, or a file of many, as a zip.
         machine: on which it will run.
 
     Raises:
@@ -68,24 +81,37 @@ def write_config(folder: Path, data: Path, machine: Machine) -> Path:
     path = folder / FILE
     if path.exists():
         raise BenchmarkError(f"{path}: is there already: remove it, or give another folder")
-    files = image_files(data, "--data").files
-    if len(files) < LEAST:
-        raise BenchmarkError(f"--data: {data}: {len(files)} images are too few: give {LEAST}")
-    side = _side(data, files)
-    write_text(path, _text(_name(folder), data.resolve(), len(files), side, machine))
+    found = _found(data)
+    if found.size < LEAST:
+        raise BenchmarkError(f"--data: {data}: {found.size} images are too few: give {LEAST}")
+    side = _side(data, found)
+    write_text(path, _text(_name(folder), data.resolve(), found, side, machine))
     load_config(path)
     return path
 
 
-def _side(data: Path, files: list[str]) -> int:
-    """Return the usual length of the shorter side of some images of a folder, in pixels."""
-    every = -(-len(files) // LOOKED_AT)
-    found = []
-    for name in files[::every]:
+def _found(data: Path) -> _Found:
+    """Find the images in a folder, or in a file of many."""
+    if source := recognised(data):
         try:
-            with Image.open(data / name) as image:
+            album = source.album()
+        except BenchmarkError as error:  # begins with the key of a config
+            raise BenchmarkError(f"--data: {str(error).removeprefix('path: ')}") from None
+        kind = type(source).model_fields["source"].default
+        return _Found(kind, album.size, album.read)
+    files = image_files(data, "--data").files
+    return _Found("folder", len(files), file_candidates(data, files, seed=0).read)
+
+
+def _side(data: Path, images: _Found) -> int:
+    """Return the usual length of the shorter side of some images, in pixels."""
+    every = -(-images.size // LOOKED_AT)
+    found = []
+    for item in images.read(range(0, images.size, every)):
+        try:
+            with item.load() as image:
                 found.append(min(image.size))
-        except (OSError, UnidentifiedImageError):
+        except (OSError, ValueError, UnidentifiedImageError):
             continue
     if not found:
         raise BenchmarkError(f"--data: {data}: no image of it can be read")
@@ -97,15 +123,16 @@ def _name(folder: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", folder.resolve().name).lstrip("._+-")[:80] or "mine"
 
 
-def _text(run: str, data: Path, count: int, side: int, machine: Machine) -> str:
-    usable = int(count * (1 - SPARE))
+def _text(run: str, data: Path, images: _Found, side: int, machine: Machine) -> str:
+    usable = int(images.size * (1 - SPARE))
     held_out = min(1000, usable // 5)
     resolution = max(size for size in SIDES if size <= max(SIDES[0], min(side, machine.largest)))
     samples = min(1000 if machine.gpu else 64, held_out)
     return _TEMPLATE.format(
         run=run,
         data=str(data).replace("'", "''"),
-        count=f"{count:,}",
+        source=images.source,
+        count=f"{images.size:,}",
         side=side,
         machine=machine.words,
         resolution=resolution,
@@ -146,7 +173,7 @@ device: auto            # a GPU if there is one
 
 data:
   mine:
-    source: folder
+    source: {source}
     path: '{data}'
     resolution: {resolution}      # images are cropped to squares and resized
     train: {train}          # a tenth of the images is left over, for damaged and doubled ones

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.tools.score_inputs import ImageInput, Picture
+from benchmark.tools.score_decoding import Picture
+from benchmark.tools.score_inputs import ImageInput
 from benchmark.tools.score_libraries import LIBRARIES, Library
 from benchmark.tools.score_sides import Census
 

@@ -5,60 +5,30 @@ What a file is follows from its content, not from its name.
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 import sys
 import zipfile
-import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Condition
-from typing import IO, Any, NamedTuple, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.image_files import open_file
 from benchmark.data.listing import image_files, samples_of_cell
-from benchmark.data.pixels import Background, decode
-from benchmark.data.stored import stored_as
+from benchmark.data.packed import Packed
+from benchmark.data.pixels import Background
+from benchmark.data.recognising import recognised
 from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
 from benchmark.storage.atomic import atomic_path
-from benchmark.storage.npz import check_kind, headers, layout, read_array_header
+from benchmark.storage.npz import BROKEN, check_kind, headers, layout, read_array_header
+from benchmark.tools.score_decoding import ARRAY, Loadable, Picture, Pictures, ahead
 from benchmark.tools.score_libraries import Library
-
-ARRAY = "array"  # the name of the format of images in an array
-AHEAD = 128  # the most images of a folder that are decoded before they are needed
-AHEAD_BYTES = 2**26  # the memory that these may take for each thread that decodes
-# Bytes per pixel while an image is decoded: four of Pillow, and three of the array, which remain.
-DECODING = 7
-STRIP = 2**18  # pixels that are copied at a time from Pillow's image to an array
-
-
-class Picture(NamedTuple):
-    """An image that was read.
-
-    Attributes:
-        pixels: uint8 H×W×3, sRGB.
-        format: format of its file, as `PNG` or `JPEG quality 75`.
-        conversions: the conversions that it needed to become 8-bit sRGB.
-    """
-
-    pixels: NDArray[np.uint8]
-    format: str
-    conversions: Sequence[str] = ()
-
-
-# A function from the number of threads that decode to the images, in their order.
-_Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
-
-_BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -77,7 +47,7 @@ class ImageInput:
 
     path: Path
     count: int
-    pictures: _Pictures
+    pictures: Pictures
     ignored: Mapping[str, int] = field(default_factory=dict)
     files: Sequence[str] = ()
     statistics: Statistics | None = None
@@ -114,7 +84,10 @@ def count_of(side: Input) -> int | None:
 def open_input(
     path: Path, library: Library | None = None, background: Background = "white"
 ) -> Input:
-    """Open a folder of images, or a .npy or .npz file; images are not read yet.
+    """Open a folder of images, or a file of many; images are not read yet.
+
+    A file is a zip, a tar, parquet, Arrow, .npy or .npz; a folder may also be one of such files, or
+    an LMDB.
 
     If the folder is that of a run's cell, `results/RUN/samples/CELL`, the array of its samples is
     opened.
@@ -135,8 +108,13 @@ def open_input(
     if path.suffix.lower() not in {".npy", ".npz"} or path.is_dir():
         if samples := samples_of_cell(path):
             return open_input(samples)
+        if source := recognised(path):
+            return _packed(path, source, background)
         if path.is_file():
-            raise BenchmarkError(f"{path}: give a folder of images, or a .npy or .npz file")
+            raise BenchmarkError(
+                f"{path}: give a folder of images, or a file of them: .npy, .npz, .zip, .tar, "
+                ".parquet or .arrow"
+            )
         return _folder(path, library, background)
     try:
         check_kind(path)
@@ -145,7 +123,7 @@ def open_input(
             return _array(path, content)
         with content:
             return _archive(path, content)
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BenchmarkError(f"{path}: cannot be read: {reason}") from None
 
@@ -171,112 +149,23 @@ def _folder(path: Path, library: Library | None, background: Background) -> Imag
         files = [file for file in files if library.reads(file)]
         if not files:
             raise BenchmarkError(f"{path}: no images that {library.name} reads: leave out --files")
-    pictures = _folder_pictures([path / f for f in files], background)
+    loads = [(str(path / file), functools.partial(open_file, path / file)) for file in files]
+    pictures = ahead(lambda: loads, background)
     return ImageInput(path, len(files), pictures, ignored, files)
 
 
-def _folder_pictures(paths: Sequence[Path], background: Background) -> _Pictures:
-    """Return a function that decodes files in threads ahead of their use, with limited memory.
-
-    The memory of an image counts until the next image is asked for.
-    """
-
-    def pictures(threads: int) -> Iterator[Picture]:
-        allowance = Allowance(AHEAD_BYTES * threads)
-        coming: deque[Future[Picture]] = deque()
-        remaining = enumerate(paths)
-        pool = ThreadPoolExecutor(threads)
-        try:
-            while True:
-                for index, path in itertools.islice(remaining, AHEAD - len(coming)):
-                    coming.append(pool.submit(_decode, path, allowance, index, background))
-                if not coming:
-                    return
-                size = coming[0].result().pixels.size
-                allowance.next_turn()
-                yield coming.popleft().result()  # a variable would keep the image in memory
-                allowance.give(size)
-        finally:
-            allowance.lift()
-            pool.shutdown(cancel_futures=True)
-
-    return pictures
-
-
-class Allowance:
-    """Lets threads decode images ahead of their use, as long as these fit into a memory limit.
-
-    The image that is needed next is decoded even beyond the limit, so that threads cannot wait for
-    each other for ever.
-
-    Args:
-        limit: bytes of the images that are being decoded or that wait for their use.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._free: float = limit
-        self._turn = 0
-        self._changed = Condition()
-
-    def take(self, index: int, size: int) -> None:
-        """Wait until the image number `index`, which needs `size` bytes, may be decoded."""
-        with self._changed:
-            self._changed.wait_for(lambda: index == self._turn or size <= self._free)
-            self._free -= size
-
-    def give(self, size: int) -> None:
-        """Return `size` bytes that are no longer used."""
-        with self._changed:
-            self._free += size
-            self._changed.notify_all()
-
-    def next_turn(self) -> None:
-        """Say that the next image in order is needed now."""
-        with self._changed:
-            self._turn += 1
-            self._changed.notify_all()
-
-    def lift(self) -> None:
-        """Remove the limit, so that no thread waits any more: the images are no longer needed."""
-        with self._changed:
-            self._free = math.inf
-            self._changed.notify_all()
-
-
-def _decode(path: Path, allowance: Allowance, index: int, background: Background) -> Picture:
-    """Read an image file by `benchmark.data.pixels.decode`, once the allowance admits it."""
-    formats = []
-    taken = 0
-
-    def load() -> Image.Image:
-        nonlocal taken
-        image = open_file(path)
-        formats.append(stored_as(image))
-        taken = DECODING * image.width * image.height
-        allowance.take(index, taken)
-        return image
-
+def _packed(path: Path, source: Packed, background: Background) -> ImageInput:
+    """Return the images of a packed file."""
     try:
-        image, conversions = decode(load, background)
-    except ValueError as error:
-        raise BenchmarkError(f"{path}: not a readable image: {error}") from None
-    pixels = _pixels(image)
-    allowance.give(taken - pixels.size)
-    return Picture(pixels, formats[0], conversions)
+        album = source.album()
+    except BenchmarkError as error:  # begins with the key of a config
+        raise BenchmarkError(str(error).removeprefix("path: ")) from None
 
+    def items() -> Iterator[Loadable]:
+        for item in album.read(range(album.size)):
+            yield f"{path}: {item.name}", item.load
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Return an RGB image as an array, uint8 H×W×3.
-
-    `np.asarray` of the whole image would need two more copies in memory.
-    """
-    width, height = image.size
-    pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, STRIP // width)
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
-        pixels[top : top + rows] = np.asarray(strip)
-    return pixels
+    return ImageInput(path, album.size, ahead(items, background), album.ignored)
 
 
 def _array(path: Path, array: NDArray[Any]) -> ImageInput | Features:
@@ -335,7 +224,7 @@ def _plain(pixels: NDArray[np.uint8]) -> Picture:
     return Picture(pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2), ARRAY)
 
 
-def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictures:
+def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> Pictures:
     """Return a function that reads an array of a .npz file image by image, with little memory."""
 
     def pictures(_: int) -> Iterator[Picture]:
@@ -351,7 +240,7 @@ def _member_pictures(path: Path, member: str, shape: tuple[int, ...]) -> _Pictur
 def _read(path: Path, file: IO[bytes], size: int) -> bytearray:
     try:
         data = bytearray(file.read(size))
-    except _BROKEN as error:
+    except BROKEN as error:
         raise BenchmarkError(f"{path}: cannot be read: {error}") from None
     if len(data) < size:
         raise BenchmarkError(f"{path}: ends before its last image: write it again")

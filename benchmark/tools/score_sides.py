@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.tools.score_inputs import ARRAY, Picture
+from benchmark.tools.score_decoding import ARRAY, Picture
 
 _KINDS = 3  # of each aspect, so many kinds are named; the others are counted
 FACT = "images_read"  # the entry of a file of statistics that has the census of its images

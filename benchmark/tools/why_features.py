@@ -20,8 +20,9 @@ from benchmark.metrics.frechet import GaussianStats
 from benchmark.runtime.device import resolve_device, use_threads
 from benchmark.tools.choices.base import Facts, Side
 from benchmark.tools.choices.operations import Operation
+from benchmark.tools.score_decoding import Picture
 from benchmark.tools.score_embedding import Embedding, embed_images
-from benchmark.tools.score_inputs import ImageInput, Input, Picture, Statistics, open_input
+from benchmark.tools.score_inputs import ImageInput, Input, Statistics, open_input
 
 FEWEST = 8  # images of a set
 

@@ -15,7 +15,7 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse_config, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.stages import gather as gather
-from benchmark.stages import prepare
+from benchmark.stages import reading
 from benchmark.storage.paths import Run
 
 SIDE = 16
@@ -65,9 +65,9 @@ def test_as_many_processes_read_as_the_job_has_threads_or_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(prepare, "IMAGES_PER_WORKER", 1)
+    monkeypatch.setattr(reading, "IMAGES_PER_WORKER", 1)
     monkeypatch.setattr(gather, "available_cores", lambda: 5)
-    monkeypatch.setattr(prepare, "_pool", asked.append)
+    monkeypatch.setattr(reading, "_pool", asked.append)
     record = do("gather", with_images(smoke, folder), "GAN-s0", run, threads=threads)
     assert asked == [expected]
     assert record.provenance.threads == expected

@@ -27,6 +27,7 @@ from benchmark.data.sources.base import Candidates, Item, Offer, Source, drawn
 from benchmark.data.sources.celeba_hq import CelebAHQ
 from benchmark.data.sources.folder import Folder
 from benchmark.stages import prepare as module
+from benchmark.stages import reading
 from benchmark.stages.prepare import prepare
 from benchmark.storage.paths import REFERENCE, Run
 
@@ -143,9 +144,9 @@ def test_as_many_processes_read_as_the_job_has_threads_or_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(module, "IMAGES_PER_WORKER", 1)
+    monkeypatch.setattr(reading, "IMAGES_PER_WORKER", 1)
     monkeypatch.setattr(module, "available_cores", lambda: 5)
-    monkeypatch.setattr(module, "_pool", asked.append)
+    monkeypatch.setattr(reading, "_pool", asked.append)
     record = do("prepare", smoke, "tiny", Run(tmp_path), threads=threads)
     assert asked == [expected]
     assert record.provenance.threads == expected

@@ -37,8 +37,8 @@ from benchmark.metrics import METRICS, Metric
 from benchmark.metrics.frechet import Frechet
 from benchmark.metrics.inception_score import InceptionScore
 from benchmark.tools import score as module
+from benchmark.tools import score_decoding as decoding
 from benchmark.tools import score_embedding as embedding_module
-from benchmark.tools import score_inputs as inputs
 from benchmark.tools.score import save, score
 from benchmark.tools.score_embedding import Embedding
 from benchmark.tools.score_inputs import ImageInput, open_input
@@ -169,12 +169,12 @@ def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
     """Images of 35 pixels: beside the next one, at most as many as three threads may decode."""
     opened = open_input(folder(tmp_path / "a", pictures(0, count=20, sizes=((7, 5),))))
     decoded = []
-    original = inputs.decode
+    original = decoding.decode
     monkeypatch.setattr(
-        inputs, "decode", lambda load, *more: (original(load, *more), decoded.append(1))[0]
+        decoding, "decode", lambda load, *more: (original(load, *more), decoded.append(1))[0]
     )
-    monkeypatch.setattr(inputs, "AHEAD", 8)
-    monkeypatch.setattr(inputs, "AHEAD_BYTES", limit)
+    monkeypatch.setattr(decoding, "AHEAD", 8)
+    monkeypatch.setattr(decoding, "AHEAD_BYTES", limit)
     assert isinstance(opened, ImageInput)
     for taken, picture in enumerate(opened.pictures(3), 1):
         time.sleep(0.02)  # for threads that would go too far
@@ -191,7 +191,7 @@ def test_decoded_images_in_flight_stay_within_the_limit(
     opened = open_input(folder(tmp_path / "a", pictures(0, count=30, sizes=((40, 30),))))
     assert isinstance(opened, ImageInput)
     alive, most = [], []
-    original = inputs._pixels
+    original = decoding._pixels
 
     def pixels(image: Image.Image) -> NDArray[np.uint8]:
         array = original(image)
@@ -203,8 +203,8 @@ def test_decoded_images_in_flight_stay_within_the_limit(
         time.sleep(0.01)  # for threads that would go too far
         return x.clone()
 
-    monkeypatch.setattr(inputs, "_pixels", pixels)
-    monkeypatch.setattr(inputs, "AHEAD_BYTES", limit // 2)  # two threads decode
+    monkeypatch.setattr(decoding, "_pixels", pixels)
+    monkeypatch.setattr(decoding, "AHEAD_BYTES", limit // 2)  # two threads decode
     monkeypatch.setattr(embedding_module, "TOGETHER", size)
     found = embedding_module.embed_images(
         opened, Embedder(quarters, forward), torch.device("cpu"), embedding(tmp_path, batch=4)
@@ -220,7 +220,7 @@ def test_photographs_are_let_go_before_the_network_works(
     opened = open_input(folder(tmp_path / "a", pictures(0, count=12, sizes=((40, 30),))))
     assert isinstance(opened, ImageInput)
     made, left = [], []
-    original = inputs._pixels
+    original = decoding._pixels
 
     def pixels(image: Image.Image) -> NDArray[np.uint8]:
         array = original(image)
@@ -231,8 +231,8 @@ def test_photographs_are_let_go_before_the_network_works(
         left.append(sum(reference() is not None for reference in made))
         return x.clone()
 
-    monkeypatch.setattr(inputs, "_pixels", pixels)
-    monkeypatch.setattr(inputs, "AHEAD_BYTES", 0)
+    monkeypatch.setattr(decoding, "_pixels", pixels)
+    monkeypatch.setattr(decoding, "AHEAD_BYTES", 0)
     monkeypatch.setattr(embedding_module, "TOGETHER", 1)
     embedding_module.embed_images(
         opened, Embedder(quarters, forward), torch.device("cpu"), embedding(tmp_path), Census()
@@ -349,7 +349,7 @@ def test_who_stops_early_leaves_no_thread_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = open_input(folder(tmp_path / "a", pictures(0, count=20)))
-    monkeypatch.setattr(inputs, "AHEAD_BYTES", 0)
+    monkeypatch.setattr(decoding, "AHEAD_BYTES", 0)
     assert isinstance(opened, ImageInput)
     running = opened.pictures(3)
     next(running)
@@ -530,7 +530,7 @@ def test_statistics_replace_nothing_and_no_image_is_read_before(
     (tmp_path / "old.npz").write_text("kept")
     (tmp_path / "f.npz").mkdir()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    monkeypatch.setattr(inputs, "_decode", None)
+    monkeypatch.setattr(decoding, "_decode", None)
     monkeypatch.setattr(module, "embed_images", None)
     file = tmp_path / name
     reason = "exists already" if name.endswith(".npz") else r"kept in a file whose name ends in"
@@ -742,7 +742,10 @@ def test_a_file_of_another_kind_is_refused_without_the_advice_to_unpickle_it(
 def test_a_file_that_is_no_input_is_told_what_is(tmp_path: Path) -> None:
     path = tmp_path / "statistics.pt"
     path.write_bytes(b"PK")
-    line = f"{path}: give a folder of images, or a .npy or .npz file"
+    line = (
+        f"{path}: give a folder of images, or a file of them: .npy, .npz, .zip, .tar, .parquet "
+        "or .arrow"
+    )
     assert wrong(tmp_path, real=path) == line
 
 

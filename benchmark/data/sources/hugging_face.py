@@ -1,0 +1,165 @@
+"""Any data set of images of the Hugging Face hub, or a folder of the same files."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict_model import Commit, UserPath, UserText, shown, text
+from benchmark.data.hub_files import downloaded, missing
+from benchmark.data.image_tables import SUFFIXES, ImageTable, check_complete
+from benchmark.data.labels import check_names, numbered
+from benchmark.data.listing import image_files, list_files
+from benchmark.data.packed import Album, Packed, existing, no_images
+from benchmark.data.sources.base import Item
+from benchmark.storage.downloads import Download
+
+Repository = Annotated[str, text(r"^[\w.-]{1,96}(/[\w.-]{1,96})?$", "an id as owner/name", 200)]
+
+
+class HuggingFace(Packed):
+    """Images in the rows of parquet or Arrow files, which the library datasets writes."""
+
+    source: Literal["hugging-face"] = "hugging-face"
+    path: UserPath | None = Field(
+        default=None,
+        description="A file, or a folder of files, of `to_parquet` or `save_to_disk`",
+    )
+    repository: Repository | None = Field(
+        default=None, description="Instead of `path`: id of a data set on the hub, as owner/name"
+    )
+    revision: Commit | None = Field(default=None, description="Commit on the hub")
+    files: UserText = Field(
+        default="*", min_length=1, description="Which files, as data/train-*.parquet"
+    )
+    held_out_files: UserText | None = Field(
+        default=None,
+        min_length=1,
+        description="Which files the held-out images are drawn from, as data/test-*.parquet; null: "
+        "both sets are drawn from `files`",
+    )
+    image: UserText | None = Field(
+        default=None, min_length=1, description="Column of the images; null: the only one"
+    )
+    label: UserText | None = Field(
+        default=None, min_length=1, description="Column of the classes: numbers or texts"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> HuggingFace:
+        if (self.path is None) == (self.repository is None):
+            raise ValueError("either path or repository is needed")
+        if (self.repository is None) != (self.revision is None):
+            raise ValueError("repository and revision are needed together: a branch may change")
+        return self
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Tell whether a file begins as parquet or Arrow, or a folder has such files."""
+        if path.is_dir():
+            return bool(list_files(path, SUFFIXES).files)
+        return path.is_file() and path.suffix in SUFFIXES
+
+    def origin(self) -> str:
+        """Return the path, or the id and the revision."""
+        if self.path is not None:
+            return str(self.path)
+        return f"{self.repository}, revision {self.revision}, from the Hugging Face hub"
+
+    def packed_files(self) -> tuple[Path, list[str]]:
+        """Return the folder and the names of the files; download what is missing."""
+        if self.path is None:
+            assert self.repository is not None
+            assert self.revision is not None
+            patterns = [p for p in (self.files, self.held_out_files) if p is not None]
+            folder = downloaded(self.repository, self.revision, patterns)
+        else:
+            folder = existing(self.path)
+            if folder.is_file():
+                return folder.parent, [folder.name]
+        found, ignored = list_files(folder, SUFFIXES, "path")
+        if not found:
+            raise no_images(folder, ignored, "a folder of .parquet or .arrow files would be right")
+        return folder, found
+
+    def local_files(self) -> tuple[Path, list[str]] | None:
+        """Return the folder, and its files; also those of images, which rows may name."""
+        if self.path is None:
+            return None
+        folder, files = self.packed_files()
+        return folder, files if self.path.is_file() else [*files, *_images_beside(folder)]
+
+    def unfetched(self) -> Download | None:
+        """Return the download of the data set; None: the hub's cache or a folder has it."""
+        if self.repository is None or self.revision is None:
+            return None
+        return missing(self.repository, self.revision)
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes, once the files are here."""
+        if self.label is not None and self.unfetched() is not None:
+            raise BenchmarkError(
+                f"label: the classes of {self.repository} are not known before it is downloaded: "
+                f"hf download --repo-type dataset {self.repository} --revision {self.revision}"
+            )
+        return super().classes()
+
+    def list_images(self, folder: Path, files: Sequence[str]) -> Album:
+        """Read how many rows the files have, and the column of the classes."""
+        train = self._matching(folder, files, "files", self.files)
+        held_out = (
+            []
+            if self.held_out_files is None
+            else self._matching(folder, files, "held_out_files", self.held_out_files)
+        )
+        if both := set(train) & set(held_out):
+            raise BenchmarkError(
+                f"held_out_files: {folder}: {min(both).name} is among `files` too: patterns that "
+                "have no file in common would be right"
+            )
+        check_complete([*train, *held_out])
+        table = ImageTable([*train, *held_out], self.image)
+        if not table.count:
+            raise BenchmarkError(f"path: {self.origin()}: no rows in it")
+        classes, labels = self._labels(table)
+        split = table.shards[len(train)].start if held_out else None
+        return Album(table.count, functools.partial(_read, table, labels), classes, {}, split)
+
+    def _matching(self, folder: Path, files: Sequence[str], key: str, pattern: str) -> list[Path]:
+        found = [folder / file for file in files if fnmatch.fnmatch(file, pattern)]
+        if not found:
+            shown_files = ", ".join(files[:4]) + (", …" if len(files) > 4 else "")
+            raise BenchmarkError(f"{key}: {folder}: none of {shown_files} matches {shown(pattern)}")
+        return found
+
+    def _labels(self, table: ImageTable) -> tuple[tuple[str, ...], list[int] | None]:
+        if self.label is None:
+            return (), None
+        told, names = table.labels(self.label), table.class_names(self.label)
+        if not names:
+            return numbered(told, self.origin())
+        check_names(names, "label: ", self.origin())
+        for row, number in enumerate(told):
+            if not isinstance(number, int) or not 0 <= number < len(names):
+                raise BenchmarkError(
+                    f"label: {self.origin()}: row {row} has the class {shown(number)}: 0 to "
+                    f"{len(names) - 1} would be right"
+                )
+        return names, told
+
+
+def _images_beside(folder: Path) -> list[str]:
+    try:
+        return image_files(folder).files
+    except BenchmarkError:  # there are none, which is usual
+        return []
+
+
+def _read(table: ImageTable, labels: list[int] | None, indices: Sequence[int]) -> Iterator[Item]:
+    return table.read(indices, labels)

@@ -1,0 +1,220 @@
+"""A tar file of images, or a folder of such shards, as webdataset writes and reads them."""
+
+from __future__ import annotations
+
+import functools
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+from pydantic import Field
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict_model import UserPath, UserText, shown
+from benchmark.data.image_files import open_bytes, printable
+from benchmark.data.labels import numbered
+from benchmark.data.listing import SUFFIXES, entry_kind, list_files
+from benchmark.data.packed import Album, Packed, existing, no_images
+from benchmark.data.sources.base import Item
+
+TAR = frozenset({".tar"})
+BLOCK = 512  # bytes; a tar begins with the header of its first member, which is one block
+MOST_LABEL = 2**16  # bytes of a member that names a class
+
+
+class Member(NamedTuple):
+    """A member of a tar file.
+
+    Attributes:
+        shard: number of the tar file.
+        name: path in it.
+        start: where its bytes begin.
+        size: number of its bytes.
+    """
+
+    shard: int
+    name: str
+    start: int
+    size: int
+
+    @property
+    def key(self) -> str:
+        """The path up to the first dot of the name, which the members of one sample share."""
+        folder, slash, name = self.name.rpartition("/")
+        return f"{folder}{slash}{name.partition('.')[0]}"
+
+    @property
+    def extension(self) -> str:
+        """What follows that dot, in small letters, as `jpg` or `seg.png`."""
+        return self.name.rpartition("/")[2].partition(".")[2].lower()
+
+
+class Tar(Packed):
+    """All images in tar files, shard by shard in the order in which they lie there."""
+
+    source: Literal["tar"] = "tar"
+    path: UserPath = Field(description="A tar file, or a folder of the tar files of a webdataset")
+    image: UserText | None = Field(
+        default=None,
+        min_length=1,
+        description="Extension of the images, where samples have several, as jpg or seg.png",
+    )
+    label: UserText | None = Field(
+        default=None,
+        min_length=1,
+        description="Extension of the member that names the class of a sample: cls, whose content "
+        "is a number, or txt",
+    )
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Tell whether a file is a tar, or a folder has some."""
+        if path.is_dir():
+            return bool(list_files(path, TAR).files)
+        return path.is_file() and tarfile.is_tarfile(path)
+
+    def origin(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+    def packed_files(self) -> tuple[Path, list[str]]:
+        """Return the folder of the tar files, and their names."""
+        path = existing(self.path)
+        if path.is_file():
+            return path.parent, [path.name]
+        files, ignored = list_files(path, TAR, "path")
+        if not files:
+            raise no_images(path, ignored, "a folder of .tar files would be right")
+        return path, files
+
+    def list_images(self, folder: Path, files: Sequence[str]) -> Album:
+        """Read the headers of the members."""
+        paths = [folder / file for file in files]
+        members = [member for shard, path in enumerate(paths) for member in _members(path, shard)]
+        images, ignored = [], Counter[str]()
+        for member in members:
+            if member.extension == self.label:
+                continue
+            kind = entry_kind(member.name)
+            if kind or self.image not in (None, member.extension):
+                ignored[kind or f".{member.extension}"] += 1
+            else:
+                images.append(member)
+        others = dict(sorted(ignored.items()))
+        if not images:
+            kinds = " ".join(sorted(SUFFIXES)) if self.image is None else f".{self.image}"
+            raise no_images(self.path, others, f"members that end in {kinds} would be right")
+        if self.image is None:
+            _refuse_several(paths, images)
+        classes, labels = self._labels(paths, members, images)
+        read = functools.partial(_read, paths, images, labels)
+        return Album(len(images), read, classes, others)
+
+    def _labels(
+        self, paths: Sequence[Path], members: Sequence[Member], images: Sequence[Member]
+    ) -> tuple[tuple[str, ...], Sequence[int | None]]:
+        if self.label is None:
+            return (), [None] * len(images)
+        at = {(m.shard, m.key): m for m in members if m.extension == self.label}
+        told: list[object] = []
+        with _Shards(paths) as shards:
+            for image in images:
+                member = at.get((image.shard, image.key))
+                if member is None:
+                    raise BenchmarkError(
+                        f"label: {paths[image.shard]}: {shown(image.name)} has no class: a member "
+                        f"{shown(f'{image.key}.{self.label}')} would be right"
+                    )
+                told.append(_class(paths[member.shard], member, shards.content(member)))
+        return numbered(told, self.path)
+
+
+class _Shards:
+    """Reads members of tar files, with one file open at a time."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._file: IO[bytes] | None = None
+        self._shard = -1
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def content(self, member: Member) -> bytes:
+        """Return the bytes of a member."""
+        if self._file is None or self._shard != member.shard:
+            if self._file is not None:
+                self._file.close()
+            self._file, self._shard = self._paths[member.shard].open("rb"), member.shard
+        self._file.seek(member.start)
+        return self._file.read(member.size)
+
+
+def _members(path: Path, shard: int) -> Iterator[Member]:
+    """Yield the regular members of a tar file."""
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            while (found := archive.next()) is not None:
+                name = found.name.removeprefix("./")
+                if name.startswith("/") or ".." in name.split("/"):
+                    raise BenchmarkError(
+                        f"path: {path}: {shown(name)} leads out of the tar: pack it again "
+                        "without it"
+                    )
+                if found.isreg() and not found.issparse():
+                    yield Member(shard, name, found.offset_data, found.size)
+            file.seek(archive.offset)
+            # The library takes a damaged header for the end, which is a block of zeros.
+            if file.read(BLOCK).strip(b"\0") or file.seek(0, 2) < archive.offset:
+                raise BenchmarkError(f"path: {path}: damaged, or not whole: fetch it again")
+    except OSError as error:
+        raise BenchmarkError(f"path: {path}: cannot be read: {error.strerror}") from None
+    except (tarfile.TarError, ValueError, EOFError) as error:
+        raise BenchmarkError(
+            f"path: {path}: not a whole tar file that is not compressed: {error}"
+        ) from None
+
+
+def _refuse_several(paths: Sequence[Path], images: Sequence[Member]) -> None:
+    """Refuse samples with several images, of which nobody has said which is meant."""
+    first: dict[tuple[int, str], Member] = {}
+    for member in images:
+        other = first.setdefault((member.shard, member.key), member)
+        if other is not member:
+            raise BenchmarkError(
+                f"image: {paths[member.shard]}: sample {shown(member.key)} has several images: "
+                f"give the extension of one, {other.extension} or {member.extension}"
+            )
+
+
+def _class(path: Path, member: Member, content: bytes) -> int | str:
+    """Return what a member says of a class: a number, or a text."""
+    try:
+        if len(content) > MOST_LABEL:
+            raise ValueError(f"has {len(content):,} bytes")
+        text = content.decode().strip()
+    except ValueError as error:
+        raise BenchmarkError(
+            f"label: {path}: {shown(member.name)} names no class: {error}"
+        ) from None
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
+
+
+def _read(
+    paths: Sequence[Path],
+    images: Sequence[Member],
+    labels: Sequence[int | None],
+    indices: Sequence[int],
+) -> Iterator[Item]:
+    with _Shards(paths) as shards:
+        for index in indices:
+            member = images[index]
+            name = member.name if len(paths) == 1 else f"{paths[member.shard].name}#{member.name}"
+            load = functools.partial(open_bytes, shards.content(member))
+            yield Item(printable(name), load, labels[index])

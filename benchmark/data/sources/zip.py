@@ -1,0 +1,169 @@
+"""A zip file of images, as StyleGAN's and EDM's `dataset_tool.py` write it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict_model import UserPath, shown
+from benchmark.data.image_files import open_bytes, printable, refuse
+from benchmark.data.labels import numbered
+from benchmark.data.listing import entry_kind
+from benchmark.data.packed import Album, Packed, existing, no_images
+from benchmark.data.sources.base import Item
+
+TABLE = "dataset.json"  # has `labels`: pairs of the path of an image and the number of its class
+MOST_BYTES = 2**30  # of one image; Pillow's limit of pixels, in 16-bit colours, takes half as many
+# An entry beyond this size that was packed to less than a hundredth is a bomb, and no image:
+# formats of images leave little to pack, and bitmaps of one colour are not so large.
+LARGE, TIGHT = 2**26, 100
+
+# What the standard library raises on damaged zips, and on kinds that it does not know.
+BROKEN = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+class Zip(Packed):
+    """All images in a zip file, in the order of their paths, drawn by seed."""
+
+    source: Literal["zip"] = "zip"
+    path: UserPath = Field(description="The zip file")
+    label: Literal["dataset.json", "folders"] | None = Field(
+        default=None,
+        description="dataset.json: that file in the zip tells the class of each image, as those of "
+        "EDM and StyleGAN do; folders: each folder at the top of the zip is a class",
+    )
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Tell whether a file is a zip."""
+        return path.is_file() and zipfile.is_zipfile(path)
+
+    def origin(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+    def packed_files(self) -> tuple[Path, list[str]]:
+        """Return the folder and the name of the file."""
+        return existing(self.path).parent, [self.path.name]
+
+    def list_images(self, folder: Path, files: Sequence[str]) -> Album:
+        """Read the directory of the zip."""
+        path = folder / files[0]
+        entries, ignored = _entries(path)
+        if not entries:
+            raise no_images(path, ignored, "a zip of image files would be right")
+        classes, labels = self._labels(path, [entry.filename for entry in entries])
+        return Album(
+            len(entries), functools.partial(_read, path, entries, labels), classes, ignored
+        )
+
+    def _labels(
+        self, path: Path, names: Sequence[str]
+    ) -> tuple[tuple[str, ...], Sequence[int | None]]:
+        if self.label is None:
+            return (), [None] * len(names)
+        if self.label == "folders":
+            for name in names:
+                if "/" not in name:
+                    raise BenchmarkError(
+                        f"label: {path}: {shown(name)} has no class: it lies in no folder"
+                    )
+            return numbered([name.partition("/")[0] for name in names], path)
+        told = _table(path)
+        for name in names:
+            if name not in told:
+                raise BenchmarkError(f"label: {path}: {TABLE} has no class for {shown(name)}")
+        for name in sorted(told.keys() - set(names)):
+            raise BenchmarkError(
+                f"label: {path}: {TABLE} has a class for {shown(name)}, which is no image there"
+            )
+        return numbered([told[name] for name in names], f"{path}: {TABLE}")
+
+
+def _entries(path: Path) -> tuple[list[zipfile.ZipInfo], dict[str, int]]:
+    """Return the images in a zip, sorted by path, and the number of other entries by kind."""
+    entries, ignored = [], Counter[str]()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = archive.infolist()
+    except BROKEN as error:
+        raise BenchmarkError(f"path: {path}: not a whole zip file: {_reason(error)}") from None
+    for entry in listed:
+        name = entry.filename
+        parts = name.replace("\\", "/").split("/")
+        if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+            raise BenchmarkError(
+                f"path: {path}: {shown(name)} leads out of the zip: pack it again without it"
+            )
+        if entry.is_dir() or name == TABLE:
+            continue
+        if kind := entry_kind(name):
+            ignored[kind] += 1
+            continue
+        _check(path, entry)
+        entries.append(entry)
+    return sorted(entries, key=lambda entry: entry.filename), dict(sorted(ignored.items()))
+
+
+def _check(path: Path, entry: zipfile.ZipInfo) -> None:
+    """Refuse an image that is encrypted, or that would unpack to more than an image has."""
+    if entry.flag_bits & 1:
+        raise BenchmarkError(
+            f"path: {path}: {shown(entry.filename)} is encrypted: pack it again without a password"
+        )
+    size, packed = entry.file_size, entry.compress_size
+    if size > MOST_BYTES or (size > LARGE and size > TIGHT * packed):
+        raise BenchmarkError(
+            f"path: {path}: {shown(entry.filename)} would unpack from {packed:,} to {size:,} "
+            "bytes, as no image does: leave it out"
+        )
+
+
+def _table(path: Path) -> dict[str, object]:
+    """Return the class of each image that `dataset.json` names."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(TABLE)
+            _check(path, entry)
+            pairs = json.loads(archive.read(entry))["labels"]
+        found = {str(name): number for name, number in pairs}
+    except KeyError:
+        raise BenchmarkError(
+            f"label: {path}: no {TABLE} with `labels` in it: leave label out, or write the zip by "
+            "EDM's dataset_tool.py from images with labels"
+        ) from None
+    except (*BROKEN, TypeError) as error:
+        raise BenchmarkError(
+            f"label: {path}: {TABLE}: `labels` should be a list of pairs of the path of an image "
+            f"and the number of its class: {_reason(error)}"
+        ) from None
+    return found
+
+
+def _read(
+    path: Path,
+    entries: Sequence[zipfile.ZipInfo],
+    labels: Sequence[int | None],
+    indices: Sequence[int],
+) -> Iterator[Item]:
+    with zipfile.ZipFile(path) as archive:
+        for index in indices:
+            entry = entries[index]
+            try:
+                load = functools.partial(open_bytes, archive.read(entry))
+            except BROKEN as error:
+                load = functools.partial(refuse, _reason(error))
+            yield Item(printable(entry.filename), load, labels[index])
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
