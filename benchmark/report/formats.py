@@ -112,10 +112,15 @@ class Table:
 
 def to_csv(table: Table) -> str:
     """Return all columns as CSV at full precision; uncertainties have columns of their own."""
-    parts: dict[str, list[TableEntry]] = {}
-    for column in table.columns:
-        parts |= _parts(column.key, table.frame[column.key])
-    return pd.DataFrame(parts, dtype=object).to_csv(index=False, lineterminator="\n")
+    return _parts_of(table).to_csv(index=False, lineterminator="\n")
+
+
+def frame_of(table: Table) -> pd.DataFrame:
+    """Return what the CSV of a table has, with the types that its columns have.
+
+    Whole numbers are Int64, other numbers Float64, and texts string; what is missing is NA.
+    """
+    return _parts_of(table).replace("", None).convert_dtypes()
 
 
 def to_markdown(table: Table) -> str:
@@ -219,6 +224,14 @@ def value_text(value: Value, decimals: int | None = None, mark: str = "") -> str
     elif value.std_error is not None:
         text += f" ± {value.std_error:.{decimals}f}"
     return _minus(text)
+
+
+def _parts_of(table: Table) -> pd.DataFrame:
+    """Return all columns, and any uncertainties in columns of their own."""
+    parts: dict[str, list[TableEntry]] = {}
+    for column in table.columns:
+        parts |= _parts(column.key, table.frame[column.key])
+    return pd.DataFrame(parts, dtype=object)
 
 
 def _parts(key: str, entries: Iterable[TableEntry]) -> dict[str, list[TableEntry]]:

@@ -43,6 +43,9 @@ class Score:
         """The warnings, one line each."""
         return [*self.few, *(f"{name}: not computed: {why}" for name, why in self.missing.items())]
 
+    def __str__(self) -> str:
+        return self.to_text()
+
     def to_json(self) -> str:
         """Return everything as JSON, at full precision."""
         network = identity(self.extractor) if self.extractor else {}

@@ -1,0 +1,219 @@
+"""A run as tables of pandas, arrays and pictures, for notebooks: `benchmark.read`."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict_model import nearest_names
+from benchmark.core.values import Value
+from benchmark.metrics.uncertainty import inverse
+from benchmark.records.published import read_published
+from benchmark.records.record import SIZED, Record, distance_at, read_records
+from benchmark.records.rows import Row, collect, is_frechet, metric_name
+from benchmark.report.claims import read_claims
+from benchmark.report.columns import is_sized
+from benchmark.report.formats import Table, frame_of
+from benchmark.report.tables import all_tables
+from benchmark.storage.arrays import open_array
+from benchmark.storage.paths import CLAIMS, REFERENCE, Run
+from benchmark.storage.run_files import open_run
+
+
+def read(run: str | Path) -> ReadRun:
+    """Read a run.
+
+    Args:
+        run: its folder, as results/quickstart, or a bundle of it.
+
+    Raises:
+        BenchmarkError: there is no run, or a record of it cannot be read.
+    """
+    path = Path(run)
+    return ReadRun(path, read_records(path))
+
+
+class ReadRun:
+    """The records of a run; pictures and samples are read when they are asked for.
+
+    Args:
+        path: folder or bundle of the run.
+        records: its records.
+
+    Attributes:
+        path: folder or bundle of the run.
+        records: its records.
+    """
+
+    def __init__(self, path: Path, records: list[Record]) -> None:
+        self.path = path
+        self.records = records
+
+    def __repr__(self) -> str:
+        return f"<run {self.path.stem}: {len(self.cells)} cells; tables {', '.join(self.tables)}>"
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of its tables."""
+        return list(self._tables)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table with the columns of its CSV.
+
+        Uncertainties have columns of their own: fd, fd_low and fd_high, or kid_std_error. Whole
+        numbers are Int64, other numbers Float64, texts string, and what is missing is NA.
+
+        Raises:
+            BenchmarkError: the run has no such table; the message has the nearest name.
+        """
+        if name not in self._tables:
+            raise BenchmarkError(
+                f"{self.path}: no table {name!r}: {nearest_names(name, self._tables)}"
+            )
+        return frame_of(self._tables[name])
+
+    @functools.cached_property
+    def cells(self) -> pd.DataFrame:
+        """What identifies each cell, in the order of the tables; its id is the index."""
+        cells = [row.cell for row in self._rows if row.cell]
+        lines = [cell.model_dump(exclude={"task"}) for cell in cells]
+        for line, cell in zip(lines, cells, strict=True):
+            line["task"] = cell.task.label if cell.task else None
+        columns = [*lines[0]] if lines else ["id"]
+        return pd.DataFrame(lines, columns=columns).convert_dtypes().set_index("id")
+
+    @functools.cached_property
+    def metrics(self) -> pd.DataFrame:
+        """A line for each value of each cell and control, also for those that are missing.
+
+        Its columns are the cell or control, which of both it is, the data set, the name of the
+        metric in the config, what it is called, the number of images of both sides, the value with
+        its standard error and the ends of its 95 % interval, why it is missing, and the extractor.
+        """
+        return _frame(line for row in self._rows for line in _metrics(row))
+
+    @functools.cached_property
+    def timings(self) -> pd.DataFrame:
+        """A line for each cell whose sampling was timed, by its id.
+
+        Seconds per image and images per second are medians of the timed parts, with their 95 %
+        intervals. `busy` says why a time is not valid, and is empty where nothing speaks against.
+        """
+        lines = [_timing(row) for row in self._rows if row.sample and row.sample.timing]
+        return _frame(lines, ["cell"]).set_index("cell")
+
+    @property
+    def verdicts(self) -> pd.DataFrame:
+        """What the run says about each claim of the report."""
+        return self.table("verdicts")
+
+    def samples(self, cell: str) -> NDArray[np.uint8]:
+        """Return the samples of a cell, uint8 N×H×W×C, memory-mapped and read-only.
+
+        Raises:
+            BenchmarkError: there is no such cell, or the run is a bundle, which has no samples.
+        """
+        self._check(cell)
+        if self.path.is_file():
+            raise BenchmarkError(f"{self.path}: a bundle has no samples: read the run folder")
+        return open_array(Run(self.path).samples(cell))
+
+    def show(self, cell: str) -> Image.Image:
+        """Return the picture of a cell's first samples, which a notebook shows.
+
+        Raises:
+            BenchmarkError: there is no such cell, or no picture of it.
+        """
+        self._check(cell)
+        name = Run(Path()).grid(cell).as_posix()
+        try:
+            return Image.open(io.BytesIO(open_run(self.path).read(name)))
+        except (OSError, KeyError):
+            raise BenchmarkError(f"{self.path}: no {name} in it: sample the cell again") from None
+
+    def _check(self, cell: str) -> None:
+        if cell not in self.cells.index:
+            known = nearest_names(cell, self.cells.index)
+            raise BenchmarkError(f"{self.path}: no cell {cell!r}: {known}")
+
+    @functools.cached_property
+    def _rows(self) -> list[Row]:
+        return collect(self.records)
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, Table]:
+        published, claims = read_published(REFERENCE), read_claims(CLAIMS)
+        return {table.name: table for table in all_tables(self.records, published, claims)}
+
+
+def _frame(lines: Iterable[dict[str, Any]], columns: list[str] | None = None) -> pd.DataFrame:
+    found = list(lines)
+    return pd.DataFrame(found, columns=None if found else columns).convert_dtypes()
+
+
+def _metrics(row: Row) -> Iterable[dict[str, Any]]:
+    """Yield a line for each value of a row."""
+    record = row.metrics
+    if record is None or record.protocol is None:
+        return
+    values = {**record.values, **{distance_at(n): value for n, value in record.sized.items()}}
+    names = list(dict.fromkeys([*values, *record.missing]))
+    distance = next((name for name in names if is_frechet(record, name)), SIZED)
+    for name in names:
+        fewer = is_sized(name)
+        metric = distance if fewer else name
+        yield {
+            "subject": record.id,
+            "kind": "cell" if row.cell else "control",
+            "dataset": row.dataset,
+            "metric": metric,
+            "label": metric_name(record, metric),
+            "n_fake": int(name.removeprefix(SIZED)) if fewer else record.protocol.n_fake,
+            "n_real": record.protocol.n_real,
+            **_value(values.get(name), "value", ""),
+            "missing": record.missing.get(name),
+            "extractor": record.protocol.extractor,
+        }
+
+
+def _value(value: Value | None, name: str, prefix: str) -> dict[str, float | None]:
+    """Return a value and its uncertainty as entries of a line, which begin with a prefix."""
+    names = (name, f"{prefix}std_error", f"{prefix}low", f"{prefix}high")
+    if value is None:
+        return dict.fromkeys(names)
+    parts = (value.value, value.std_error, value.low, value.high)
+    return dict(zip(names, parts, strict=True))
+
+
+def _timing(row: Row) -> dict[str, Any]:
+    """Return the line of a cell whose sampling was timed."""
+    assert row.cell
+    assert row.sample
+    assert row.sample.timing
+    assert row.seconds
+    timing, machine = row.sample.timing, row.sample.provenance
+    return {
+        "cell": row.cell.id,
+        **_value(row.seconds, "seconds_per_image", "seconds_per_image_"),
+        **_value(inverse(row.seconds), "images_per_second", "images_per_second_"),
+        "network_evaluations": timing.network_evaluations,
+        "sample_seconds": timing.seconds,
+        "images": sum(timing.batch_images),
+        "batch": str(timing.batches),
+        "peak_memory_bytes": timing.peak_memory_bytes,
+        "joules": timing.joules,
+        "threads": machine.threads * machine.processes,
+        "device": machine.gpu or "CPU",
+        "precision": machine.precision,
+        "busy": row.busy or None,
+        "started": pd.Timestamp(machine.started),
+    }
