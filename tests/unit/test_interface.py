@@ -43,8 +43,8 @@ def test_the_import_takes_nothing_with_it() -> None:
 
 
 def test_a_name_that_is_not_there_is_no_attribute() -> None:
-    with pytest.raises(AttributeError, match="'raed'"):
-        db.raed  # noqa: B018
+    with pytest.raises(AttributeError, match="'reads'"):
+        db.reads  # noqa: B018
 
 
 def test_tables_are_those_of_the_csv_with_real_types(run: Run) -> None:

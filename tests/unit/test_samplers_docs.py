@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from parts_tables import COMMAND, PAGE, page_of, table_below, tables
+from parts_tables import PAGE
 from parts_tables import options as options_of
 from test_samplers import sample
 
@@ -40,8 +40,3 @@ def test_does_a_sampler_take_the_evaluations_that_the_page_says(name: str) -> No
     schedule = "geometric" if name == "annealed-langevin" else "vp"
     _, model = sample(name, SCHEDULES.make(schedule).process(), 10, range(2))
     assert model.evaluations / 2 == COUNTS[table("All samplers")[name]["evaluations in n steps"]]
-
-
-@pytest.mark.parametrize(("heading", "made"), [*tables()])
-def test_is_a_table_the_one_that_is_made_of_the_code(heading: str, made: str) -> None:
-    assert table_below(heading, page_of(heading).read_text())[1] == made, COMMAND
