@@ -83,6 +83,11 @@ class JobRun(StrictModel):
     started: Moment
     wall_seconds: NotNegative
     startup_seconds: float | None = None
+    images: tuple[int, int] | None = Field(
+        default=None,
+        description="First of the images that it made, and that after the last; null: it joined "
+        "images, or it is not told",
+    )
 
 
 class Stopwatch:

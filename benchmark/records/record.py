@@ -254,7 +254,9 @@ class Record(StrictModel):
         "each sitting of a training; empty: not told",
     )
     jobs: list[JobRun] | None = Field(
-        default=None, description="Runs of the jobs of all shards, and of the job that merged them"
+        default=None,
+        description="Runs of the jobs of all parts of a cell, and of those that joined them; "
+        "null: one job made all",
     )
 
     @model_validator(mode="before")

@@ -34,7 +34,7 @@ def in_batches(parts: Sequence[range], work: Callable[[range], _T], title: str) 
     Raises:
         BenchmarkError: even one image does not fit.
     """
-    most = max(map(len, parts))
+    most = max(map(len, parts), default=0)
     for part in parts:
         start = part.start
         while start < part.stop:

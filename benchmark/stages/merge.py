@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +11,11 @@ from numpy.typing import NDArray
 from benchmark.config.shards import shard_name, split
 from benchmark.core.canonical import spec_hash
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.values import Value
-from benchmark.records.contention import Contention
-from benchmark.records.provenance import JobRun, Provenance, Stopwatch, Work, provenance
+from benchmark.records.joining import Part, join
+from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.records.record import Record, read_record
 from benchmark.records.sections import ShardIdentity
-from benchmark.records.timing import Timing
+from benchmark.stages.drawn import keep
 from benchmark.storage.arrays import open_array, read_blocks, write_blocks
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import read_movie, write_pictures
@@ -28,12 +24,6 @@ if TYPE_CHECKING:
     from benchmark.config.jobs.merge import MergeJob
 
 _BLOCK = 256  # images, or their features, that are in memory at a time
-_IMAGES = "images"  # the name of the value in a record of features
-# Fields of a provenance that hold text.
-TEXTS = {
-    *("cpu", "device", "gpu", "driver", "precision", "python", "system"),
-    *("git_commit", "lock_sha256"),
-}
 
 
 def stage(job: MergeJob, run: Run, size: int | None = None) -> Record:
@@ -60,39 +50,23 @@ def stage(job: MergeJob, run: Run, size: int | None = None) -> Record:
     _concatenate([whole.array(place) for place in places], parts, whole.array(run))
     if whole.kind == "sample":
         write_pictures(run, name, read_movie(places[0].movie(name), job.cell.resolution))
-    record = merged_record(records, watch, size)
+    record = merged_record([Part(*both) for both in zip(parts, records, strict=True)], watch, size)
     record.write(run.record(whole.kind, name))
+    if whole.kind == "sample" and records[0].shard_identity:
+        keep(run, record, records[0].shard_identity)
     return record
 
 
-def merged_record(records: Sequence[Record], watch: Stopwatch, size: int) -> Record:
+def merged_record(parts: Sequence[Part], watch: Stopwatch, size: int) -> Record:
     """Return the record of a whole cell.
 
     Args:
-        records: records of its shards, in the order of their images.
+        parts: its shards, in the order of their images.
         watch: the stopwatch of the merging.
         size: images in a shard.
     """
-    first = records[0]
-    own = provenance(watch, Work())
-    machines = [record.provenance for record in records]
-    timings = [record.timing for record in records if record.timing]
-    timing = _timing(timings) if timings else None
-    images = math.fsum(record.values[_IMAGES].value for record in records if not record.timing)
-    return first.model_copy(
-        update={
-            "provenance": _joined(machines, own),
-            "values": timing.values if timing else {_IMAGES: Value(value=images)},
-            "timing": timing,
-            "contention": _contention(records),
-            "shard_identity": None,
-            "shard_images": size,
-            "jobs": [
-                JobRun.model_validate(machine.model_dump(include=set(JobRun.model_fields)))
-                for machine in (*machines, own)
-            ],
-        }
-    )
+    record = join(parts, parts[0].record, provenance(watch, Work()))
+    return record.model_copy(update={"shard_images": size})
 
 
 def _check_alike(places: Sequence[Run], records: Sequence[Record], spec: str) -> None:
@@ -146,77 +120,3 @@ def _open(path: Path, part: range) -> NDArray[Any]:
     if len(array) != len(part):
         raise BenchmarkError(f"{path}: {len(array)} of {len(part)} images: make this shard again")
     return array
-
-
-def _timing(parts: Sequence[Timing]) -> Timing:
-    """Return the times of the batches of all shards, and the largest peak memory."""
-    images = [sum(part.batch_images) for part in parts]
-    evaluations = sum(n * part.network_evaluations for n, part in zip(images, parts, strict=True))
-    joules = [part.joules for part in parts if part.joules is not None]
-    clocks = [part.gpu_clock_mhz for part in parts if part.gpu_clock_mhz is not None]
-    throttled = [part.gpu_throttled for part in parts if part.gpu_throttled is not None]
-    laps = [part.batch_laps for part in parts]
-    return Timing(
-        warmup_batches=sum(part.warmup_batches for part in parts),
-        batch=parts[0].batch,
-        batch_seconds=list(chain.from_iterable(part.batch_seconds for part in parts)),
-        batch_images=list(chain.from_iterable(part.batch_images for part in parts)),
-        batch_laps=list(chain.from_iterable(laps)) if all(laps) else [],
-        network_evaluations=evaluations / sum(images),
-        peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
-        peak_memory_of=parts[0].peak_memory_of,
-        joules=math.fsum(joules) if len(joules) == len(parts) else None,
-        gpu_clock_mhz=min(clocks, default=None),
-        gpu_throttled=sorted({*chain.from_iterable(throttled)}) if throttled else None,
-    )
-
-
-def _contention(records: Sequence[Record]) -> list[Contention]:
-    """Return what else used the machines of all shards; nothing if it is unknown of one."""
-    told = [record.contention for record in records]
-    return list(chain.from_iterable(told)) if all(told) else []
-
-
-def _joined(machines: Sequence[Provenance], own: Provenance) -> Provenance:
-    """Return one provenance for the jobs of all shards and for the merging.
-
-    Where the machines differ, their descriptions are joined: no other machine has such a
-    description, so that times on them are compared with no others.
-
-    Args:
-        machines: provenances of the shards.
-        own: provenance of the merging.
-    """
-    same = len({(machine.cores, machine.threads, machine.processes) for machine in machines}) == 1
-    facts = [machine.model_dump(include=TEXTS) for machine in machines]
-    if not same:
-        for fact, machine in zip(facts, machines, strict=True):
-            used = machine.threads * machine.processes
-            fact["cpu"] = f"{machine.cpu}, {used} of {machine.cores} cores"
-    libraries = {name for machine in machines for name in machine.libraries}
-    startups = [machine.startup_seconds for machine in (*machines, own)]
-    return machines[0].model_copy(
-        update={
-            **{name: _both(fact[name] for fact in facts) for name in TEXTS},
-            "cores": max(machine.cores for machine in machines),
-            "threads": max(machine.threads for machine in machines),
-            "processes": max(machine.processes for machine in machines),
-            "memory_bytes": min(machine.memory_bytes for machine in machines),
-            "libraries": {
-                name: _both(machine.libraries.get(name, "none") for machine in machines)
-                for name in sorted(libraries)
-            },
-            "git_dirty": any(machine.git_dirty for machine in machines),
-            "started": min(machine.started for machine in machines),
-            "wall_seconds": round(math.fsum(m.wall_seconds for m in (*machines, own)), 3),
-            "startup_seconds": round(math.fsum(s for s in startups if s is not None), 3),
-        }
-    )
-
-
-def _both(values: Iterable[str | None]) -> str | None:
-    """Return the one value, or several ones joined, each with the number of jobs that have it."""
-    told = Counter(value for value in values if value is not None)
-    if len(told) <= 1:
-        return next(iter(told), None)
-    return " + ".join(f"{count} × {value}" for value, count in sorted(told.items()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,21 +18,15 @@ from benchmark.config.dependencies import code
 from benchmark.config.shards import parse_shard
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
-from benchmark.data.asked import asked
-from benchmark.data.prepared import read_manifest
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.guidance import ClassGradient, Told
 from benchmark.diffusion.noise import NoiseStream
 from benchmark.diffusion.processes.base import Array
-from benchmark.diffusion.samplers import Sampler
-from benchmark.models.checkpoints.own import load_trained
-from benchmark.models.choices import Choice
-from benchmark.models.description import Loaded
 from benchmark.records.contention import ContentionMonitor
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Checkpoint, Record
-from benchmark.records.sections import AskedClasses, ShardIdentity
+from benchmark.records.sections import ShardIdentity
 from benchmark.records.timing import Timing
 from benchmark.runtime.batch_times import BatchTime, BatchTimes
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
@@ -42,13 +36,20 @@ from benchmark.runtime.model_range import to_uint8
 from benchmark.runtime.questions import Questions
 from benchmark.runtime.workers import Workers, shares, workers_for
 from benchmark.stages.chain import CHAIN_IMAGES, Chain
+from benchmark.stages.drawn import Drawn, drawn_before, keep
+from benchmark.stages.sample_inputs import (
+    asked_classes,
+    choices_of,
+    load_network,
+    loaded_classifier,
+    sources_of,
+)
 from benchmark.storage.arrays import write_blocks
-from benchmark.storage.paths import CACHE, Run
-from benchmark.storage.pictures import write_pictures
+from benchmark.storage.paths import Run
+from benchmark.storage.pictures import read_movie, write_pictures
 
 if TYPE_CHECKING:
     from benchmark.config.jobs.sample import SampleJob
-    from benchmark.models.modules.classifier import ClassifierModule
 
 WARMUP_STEPS = 2
 LAPS = 20  # the fewest timed parts of all batches together, if the sampler has as many steps
@@ -74,36 +75,55 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
     workers = workers_for(device, threads, job.batch, job.computing.compile)
     use_threads(threads if workers == 1 else 1)
     name, cell = job.name, job.cell
-    part = parse_shard(shard, cell.samples, job.batch) if shard else None
+    part = parse_shard(shard, cell.samples, job.batch) if shard else range(cell.samples)
     place = run.shard(job.kind, name, shard) if shard else run
     sampling = CellSampling(job, run, device, part, monitor)
     for choice in sampling.checkpoint.choices:
         print(f"{name}: {choice}", file=sys.stderr)
-    shape = (len(sampling.images), cell.resolution, cell.resolution, job.channels)
-    with sampling.shared_by(workers):
-        write_blocks(place.samples(name), sampling.batches(), shape, np.uint8)
-    timing, contention = sampling.timing(), sampling.monitor.found()
+    identity = ShardIdentity(code=code(job), sources=sampling.sources)
+    known = drawn_before(job, run, part, identity, device.type, sampling.classes)
+    sampling.leave_out(len(known.images))
+    shape = (len(part), cell.resolution, cell.resolution, job.channels)
+    with sampling.shared_by(workers if sampling.images else 1):
+        blocks = chain(known.blocks(), sampling.batches())
+        write_blocks(place.samples(name), blocks, shape, np.uint8)
+    timing = sampling.timing() if sampling.images else None
+    contention = [sampling.monitor.found()] if timing else []
+    _write_pictures(sampling, known, place)
+    work = Work(
+        threads=threads if workers == 1 else 1,
+        processes=workers,
+        device=device.type,
+        precision=job.computing.precision,
+        compiled=job.computing.compile,
+    )
+    drawn = draft.record(
+        work,
+        cell=cell,
+        values=timing.values if timing else {},
+        timing=timing,
+        contention=contention,
+        checkpoint=sampling.checkpoint if cell.trained_as is None else None,
+        asked=sampling.classes,
+    )
+    record = known.joined(drawn, part)
+    if shard:
+        record = record.model_copy(update={"shard_identity": identity})
+    record.write(place.record(job.kind, name))
+    if not shard:
+        keep(run, record, identity)
+    return record
+
+
+def _write_pictures(sampling: CellSampling, known: Drawn, place: Run) -> None:
+    """Draw the pictures of a cell, or of its first shard; of another shard none."""
+    name = sampling.cell.id
     if sampling.chain.frames:
         frames = sampling.chain.movie(np.load(place.samples(name), mmap_mode="r"))
         write_pictures(place, name, frames)
-    sources = sampling.checkpoint.sha256
-    return draft.write(
-        place,
-        Work(
-            threads=threads if workers == 1 else 1,
-            processes=workers,
-            device=device.type,
-            precision=job.computing.precision,
-            compiled=job.computing.compile,
-        ),
-        cell=cell,
-        values=timing.values,
-        timing=timing,
-        contention=[contention],
-        checkpoint=sampling.checkpoint if cell.trained_as is None else None,
-        asked=sampling.classes,
-        shard_identity=ShardIdentity(code=code(job), sources=sources) if part else None,
-    )
+    elif known.images and known.images.start == 0:
+        frames = read_movie(known.place.movie(name), sampling.cell.resolution)
+        write_pictures(place, name, frames)
 
 
 class _Task(NamedTuple):
@@ -168,6 +188,7 @@ class CellSampling:
         self.network = network
         self.guidance = 1.0 if job.cell.guidance is None else job.cell.guidance
         self.classes, self.none = asked_classes(job, run, loaded)
+        self.sources = sources_of(job, run, loaded)
         network.requires_grad_(job.task is None)  # of a task, gradients are for the images alone
         self.classifier = loaded_classifier(job, run, loaded, device)
         self.questions = Questions.of(job.task, run.data(job.cell.dataset)) if job.task else None
@@ -186,8 +207,13 @@ class CellSampling:
             prediction=loaded.prediction,
             clip=self.model.clip,
             facts=loaded.facts,
-            choices=_choices(loaded, self.sampler, self.model.clip),
+            choices=choices_of(loaded, self.sampler, self.model.clip),
         )
+
+    def leave_out(self, count: int) -> None:
+        """Sample without the first `count` images, which are whole batches."""
+        self.images = self.images[count:]
+        self.parts = [part for part in self.parts if part.stop > self.images.start]
 
     @contextmanager
     def shared_by(self, count: int) -> Iterator[None]:
@@ -331,69 +357,3 @@ class CellSampling:
                 f"{self.cell.id}: sample {index} is not finite: the network or the sampler "
                 "diverges; try another sampler, more steps or a network trained longer"
             )
-
-
-def asked_classes(
-    job: SampleJob, run: Run, loaded: Loaded
-) -> tuple[AskedClasses | None, int | None]:
-    """Return the classes of all samples of a cell, and the number that stands for no class.
-
-    Both are None for a network without classes; the second is None for one that has learnt no such.
-
-    Raises:
-        BenchmarkError: the network cannot follow the guidance that the cell asks for.
-    """
-    guidance, count = job.cell.guidance, loaded.embeddings
-    if count is None and guidance is None:
-        return None, None
-    knows = count is not None or job.cell.classifier is not None
-    labels = read_manifest(run.manifest(job.cell.dataset)).labels if knows else None
-    none = len(labels.classes) if labels and count == len(labels.classes) + 1 else None
-    is_free = none is not None or job.cell.classifier is not None
-    if labels is None or (not is_free and guidance not in (None, 1)):
-        raise BenchmarkError(
-            f"{job.name}: guidance {guidance} needs a network that has learnt classes, and to do "
-            f"without, which {loaded.name} has not: leave the guidance out"
-        )
-    numbers = asked(labels.train, job.cell.samples).tolist()
-    return AskedClasses(classes=list(labels.classes), labels=numbers), none
-
-
-def loaded_classifier(
-    job: SampleJob, run: Run, loaded: Loaded, device: torch.device
-) -> ClassifierModule | None:
-    """Return the classifier that steers the samples of a cell, on the device; None: none does.
-
-    Raises:
-        BenchmarkError: it cannot be loaded, or is not for such a network.
-    """
-    if job.classifier is None:
-        return None
-    learnt = job.classifier.schedule
-    if loaded.embeddings is not None or loaded.schedule.model_dump() != learnt.model_dump():
-        raise BenchmarkError(
-            f"{job.name}: the classifier {job.classifier.name} steers networks without classes, "
-            f"trained with {learnt.model_dump()}, and {loaded.name} is none: choose such a network"
-        )
-    return job.classifier.load(run).to(device)
-
-
-def load_network(job: SampleJob, run: Run) -> Loaded:
-    """Return the network of a cell on the CPU: trained by this run, or a ready checkpoint.
-
-    Raises:
-        BenchmarkError: it cannot be loaded, or is not for the cell's resolution and schedule.
-    """
-    if job.trained is not None:
-        return load_trained(run.weights(job.trained.name))
-    assert job.ready is not None
-    return job.ready.load(run.root.parent / CACHE)
-
-
-def _choices(loaded: Loaded, sampler: Sampler, clip: bool) -> list[Choice]:
-    """Return the settings of a checkpoint that the sampling of this cell does not follow."""
-    choices = loaded.choices_with(sampler)
-    if loaded.scheduler is not None and clip != loaded.clip:
-        here = f"the config says clip {json.dumps(clip)}"
-        choices.append(Choice.of("clip_sample", loaded.clip, here))
-    return choices

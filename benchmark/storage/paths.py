@@ -68,6 +68,10 @@ class Run:
         """Folder of a part of a cell, as 0-1000, with one kind of files until all are merged."""
         return Run(self.root / "samples" / cell / "shards" / kind / part)
 
+    def drawn(self, cell: str) -> Run:
+        """Folder that keeps the last samples of a cell, for one with more of them."""
+        return Run(self.root / "samples" / cell / "drawn")
+
     def grid(self, cell: str) -> Path:
         """Picture of the first samples of a cell."""
         return self.root / "samples" / cell / "grid.png"

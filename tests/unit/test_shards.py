@@ -17,12 +17,12 @@ from benchmark.config.config import Config
 from benchmark.config.loading import parse_config
 from benchmark.config.shards import parse_shard, shard_name, size_of, split
 from benchmark.core.errors import BenchmarkError
+from benchmark.records.joining import Part, _joined_timing
 from benchmark.records.provenance import Stopwatch
 from benchmark.records.record import Record, read_record
 from benchmark.records.rows import Row, timed_alike
 from benchmark.report.timeline import place
 from benchmark.stages import merge
-from benchmark.stages.merge import _timing
 from benchmark.storage.paths import Run
 
 CELL = "DDPM-linear-ddpm-10-s0"
@@ -122,7 +122,7 @@ def test_where_a_shard_tells_no_laps_the_whole_has_none(made: tuple[Run, Run]) -
     ]
     [first, *others] = [record.timing for record in records if record.timing]
     older = first.model_copy(update={"batch_laps": []})
-    assert _timing([older, *others]).laps == [
+    assert _joined_timing([older, *others]).laps == [
         (seconds, images, images)
         for timing in (first, *others)
         for seconds, images in zip(timing.batch_seconds, timing.batch_images, strict=True)
@@ -160,7 +160,8 @@ def joined(made: tuple[Run, Run], **changes: object) -> Record:
         shard.provenance.model_copy(update={"gpu": "A100"} | more) for more in ({}, changes)
     ]
     shards = [shard.model_copy(update={"provenance": machine}) for machine in machines]
-    return merge.merged_record(shards, Stopwatch(), 6)
+    parts = [Part(range(0, 6), shards[0]), Part(range(6, 12), shards[1])]
+    return merge.merged_record(parts, Stopwatch(), 6)
 
 
 @pytest.mark.parametrize(
