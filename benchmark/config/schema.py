@@ -309,7 +309,7 @@ class Evaluation(StrictModel):
         "of the features needs for full rank, which are one more than the features' dimension",
     )
     controls: list[str] = Field(
-        default=["noise", "blur", "dropped-mode", "copies"],
+        default=["noise", "blur", "faint-noise", "dropped-mode", "copies"],
         description="Made images that are evaluated as samples are",
     )
     neighbours: int = Field(

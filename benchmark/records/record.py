@@ -31,6 +31,7 @@ from benchmark.records.sections import (
     Trained,
     from_facts,
 )
+from benchmark.records.sketch import Sketch
 from benchmark.records.timing import Timing
 from benchmark.storage.atomic import write_text
 from benchmark.storage.run_files import open_run
@@ -241,6 +242,9 @@ class Record(StrictModel):
     )
     shard_images: Count | None = Field(
         default=None, description="Images of each shard that was merged; null: one job made all"
+    )
+    sketch: Sketch | None = Field(
+        default=None, description="Tells how far samples are from those of another cell"
     )
     timing: Timing | None = None
     checkpoint: Checkpoint | None = None

@@ -17,6 +17,7 @@ from benchmark.records.rows import (
     seeds_of,
 )
 from benchmark.report.columns import heading_of, title_of_value
+from benchmark.report.faint import faint_lines
 from benchmark.report.formats import BUSY, FEW
 from benchmark.report.letters import Compared
 
@@ -49,7 +50,7 @@ def results_legend(
     values += [row.seconds for row in rows if row.seconds]
     if any(value.low is not None for value in values):
         lines.append("[a, b] is a 95 % interval.")
-    lines += _reading(rows, compared) + _controls(rows)
+    lines += _reading(rows, compared) + faint_lines(rows) + _controls(rows)
     if jobs:
         lines.append(
             "Sampling is timed without loading and saving; s/image is the median of the laps, the "

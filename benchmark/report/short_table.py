@@ -13,6 +13,7 @@ from benchmark.records.published import Key, Published, find_published
 from benchmark.records.rows import Row
 from benchmark.report.captions import BUSY_LINE, few_lines, protocol_line
 from benchmark.report.columns import GUIDANCE
+from benchmark.report.faint import faint_lines
 from benchmark.report.formats import BUSY, Column, Marked, Table, TableEntry, markdown_lines
 from benchmark.report.ranking import Entry, Ranking, rankings
 from benchmark.report.results_table import marked
@@ -131,6 +132,7 @@ def _legend(
         )
     if any(entry.busy for ranking in found for entry in ranking.entries):
         told.append(BUSY_LINE)
+    told += faint_lines(rows)
     if any(line["report_fid"] for line in lines):
         told.append(
             "Report FID: that of the published row of equal family, schedule, sampler and steps; "

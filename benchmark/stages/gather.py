@@ -18,6 +18,7 @@ from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
 from benchmark.records.sections import Gathered
+from benchmark.records.sketch import sketch_of
 from benchmark.stages.prepare import counted, print_conversions
 from benchmark.stages.reading import ReadImage, reading
 from benchmark.storage.arrays import write_blocks
@@ -65,11 +66,13 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
         pictures = read(job.source, items)
         write_blocks(run.samples(job.name), rows(pictures), shape, np.uint8)
     print_conversions(folder, conversions)
-    save_grid(np.load(run.samples(job.name), mmap_mode="r"), run.grid(job.name))
+    images = np.load(run.samples(job.name), mmap_mode="r")
+    save_grid(images, run.grid(job.name))
     return draft.write(
         run,
         Work(threads=threads),
         cell=cell,
+        sketch=sketch_of(images),
         gathered=Gathered(
             folder=folder.name,
             images_in_folder=len(files),

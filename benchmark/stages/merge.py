@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.config.shards import shard_name, split
@@ -15,6 +16,7 @@ from benchmark.records.joining import Part, join
 from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.records.record import Record, read_record
 from benchmark.records.sections import ShardIdentity
+from benchmark.records.sketch import sketch_of
 from benchmark.stages.drawn import keep
 from benchmark.storage.arrays import open_array, read_blocks, write_blocks
 from benchmark.storage.paths import Run
@@ -51,6 +53,9 @@ def stage(job: MergeJob, run: Run, size: int | None = None) -> Record:
     if whole.kind == "sample":
         write_pictures(run, name, read_movie(places[0].movie(name), job.cell.resolution))
     record = merged_record([Part(*both) for both in zip(parts, records, strict=True)], watch, size)
+    if whole.kind == "sample":
+        sketch = sketch_of(np.load(run.samples(name), mmap_mode="r"))
+        record = record.model_copy(update={"sketch": sketch})
     record.write(run.record(whole.kind, name))
     if whole.kind == "sample" and records[0].shard_identity:
         keep(run, record, records[0].shard_identity)

@@ -27,6 +27,7 @@ from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Checkpoint, Record
 from benchmark.records.sections import ShardIdentity
+from benchmark.records.sketch import sketch_of
 from benchmark.records.timing import Timing
 from benchmark.runtime.batch_times import BatchTime, BatchTimes
 from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
@@ -105,6 +106,7 @@ def stage(job: SampleJob, run: Run, threads: int = 1, shard: str | None = None) 
         contention=contention,
         checkpoint=sampling.checkpoint if cell.trained_as is None else None,
         asked=sampling.classes,
+        sketch=sketch_of(np.load(place.samples(name), mmap_mode="r")),
     )
     record = known.joined(drawn, part)
     if shard:

@@ -113,11 +113,11 @@ def test_all_controls_of_a_data_set_lie_in_one_array(run: Run, smoke: Config) ->
     do("controls", smoke, "tiny", run)
     made = np.load(run.samples("controls-tiny"))
     train = load_dataset(run.data("tiny")).train
-    assert made.shape == (4 * 8, *train.shape[1:])
-    exact = made[3 * 8 :: 3]  # the copies come last
+    assert made.shape == (5 * 8, *train.shape[1:])
+    exact = made[4 * 8 :: 3]  # the copies come last
     assert all((image == train).all(axis=(1, 2, 3)).any() for image in exact)
     record = read_record(run.record("controls", "controls-tiny"))
-    assert record.made.controls == ["noise", "blur", "dropped-mode", "copies"]
+    assert record.made.controls == ["noise", "blur", "faint-noise", "dropped-mode", "copies"]
     other = smoke.model_copy(update={"seed": smoke.seed + 1})
     do("controls", other, "tiny", run)
     assert not np.array_equal(made, np.load(run.samples("controls-tiny")))

@@ -319,7 +319,7 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
     # One network, one measurement.
     assert sampled.seconds == pytest.approx(2 * rows["DDIM-linear-ddim-5-s0"].seconds)  # type: ignore[operator]
     assert trained.seconds == rows["DDIM-linear"].seconds
-    assert rows["efficientnet-lite0"].images == 24 + 8 + 4 * 8 + 4 * 8  # and four controls
+    assert rows["efficientnet-lite0"].images == 24 + 8 + 4 * 8 + 5 * 8  # and five controls
     names = ["DDPM-linear", "DDPM-cosine", "DDIM-linear", "DDIM-cosine"]
     assert [row.name for row in found.rows[:4]] == names  # as the config names them
     assert not found.lower_bound

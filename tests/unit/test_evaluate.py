@@ -113,7 +113,8 @@ def test_all_controls_are_judged_in_one_job_each_with_its_own_images(
     do("features", smoke, "controls-tiny", copied)
     measured = {r.id: r for r in do("evaluate", smoke, "controls-tiny", copied)}
     assert list(measured) == [
-        f"{kind}-tiny" for kind in ("held-out", "noise", "blur", "dropped-mode", "copies")
+        f"{kind}-tiny"
+        for kind in ("held-out", "noise", "blur", "faint-noise", "dropped-mode", "copies")
     ]
     for subject in (smoke.subjects[name] for name in measured):
         own, _ = subjects.load_features(EXTRACTOR, subject, copied)

@@ -83,7 +83,7 @@ def test_every_cell_has_its_records_tables_and_pictures(project: Path) -> None:
         assert run.neighbours(cell.id).stat().st_size > 0
     assert {("train", name) for name in config.trainings} <= found
     assert {("controls", "controls-tiny"), ("data", "tiny")} <= found
-    for control in ("held-out", "noise", "blur", "dropped-mode", "copies"):
+    for control in ("held-out", "noise", "blur", "faint-noise", "dropped-mode", "copies"):
         assert {(kind, f"{control}-tiny") for kind in ("metrics", "retrieval")} <= found
         assert run.neighbours(f"{control}-tiny").stat().st_size > 0
     for table in ("trained", "neighbours", "stages", "verdicts", "findings", "summary"):
