@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from benchmark.config.expected import expected_records
 from benchmark.config.loading import load_config, newest_config
@@ -50,23 +52,23 @@ class State:
             f"{STAGES[kind]} {self.done[kind]}/{count}" for kind, count in self.planned.items()
         ]
         done, planned = sum(self.done.values()), sum(self.planned.values())
-        yield f"{done} of {planned} jobs are done: {', '.join(parts)}"
+        yield f"{done} of {planned} jobs are done, {planned - done} left: {', '.join(parts)}"
         yield from self.running
         if self.newest:
             yield f"newest: {self.newest}"
 
 
-def look(run: Run, now: float) -> State:
+def look(run: Run, expected: Sequence[tuple[Kind, str]], now: float) -> State:
     """Return how far a run is.
 
     Args:
         run: its folder.
+        expected: kind and id of every record that it has in the end.
         now: the time, in seconds as files have it.
 
     Raises:
-        BenchmarkError: no run has begun there, or a record cannot be read.
+        BenchmarkError: a record cannot be read.
     """
-    expected = expected_records(load_config(newest_config(run)))
     there = [job for job in expected if run.record(*job).is_file()]
     done, planned = Counter(kind for kind, _ in there), Counter(kind for kind, _ in expected)
     newest = max(there, key=lambda job: run.record(*job).stat().st_mtime, default=None)
@@ -78,37 +80,62 @@ def look(run: Run, now: float) -> State:
     )
 
 
+class Screen:
+    """Lines that tell how far a run is, and are shown again and again.
+
+    A terminal is drawn anew; anything else gets only the lines that it has not had.
+
+    Args:
+        stream: where they are written.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_live = stream.isatty()
+        self._shown: list[str] = []
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show these lines in place of those before."""
+        if self._is_live:
+            self.clear()
+            # that of standard output may be of a file
+            here = os.get_terminal_size(self._stream.fileno())
+            width = shutil.get_terminal_size((here.columns or 80, here.lines)).columns
+            self._write([line[: width - 1] for line in lines])
+        else:
+            self._write([line for line in lines if line not in self._shown])
+        self._shown = list(lines)
+
+    def clear(self) -> None:
+        """Take the lines from a terminal, so that others can be written."""
+        if self._is_live and self._shown:
+            self._stream.write(f"\x1b[{len(self._shown)}F\x1b[J")
+            self._stream.flush()
+            self._shown = []
+
+    def _write(self, lines: Sequence[str]) -> None:
+        self._stream.writelines(f"{line}\n" for line in lines)
+        self._stream.flush()
+
+
 def watch(run: Run, reference: Path | None, seconds: float) -> None:
     """Show how far a run is until it is over, and then what it found.
-
-    A terminal is drawn anew; anything else gets a line only where something has changed.
 
     Args:
         run: its folder.
         reference: CSV of published figures.
         seconds: between two looks.
+
+    Raises:
+        BenchmarkError: no run has begun there, or a record cannot be read.
     """
-    for lines in _until_over(run, seconds):
-        print(*lines, sep="\n", flush=True)
-    print(*ending(run, reference, shutil.get_terminal_size().columns), sep="\n")
-
-
-def _until_over(run: Run, seconds: float) -> Iterator[list[str]]:
-    """Yield the lines to print at each look, of which the first takes the cursor back."""
-    before: list[str] = []
-    live = sys.stdout.isatty()
-    while True:
-        state = look(run, time.time())
-        width = shutil.get_terminal_size().columns
-        lines = [line[: width - 1] if live else line for line in state.lines()]
-        if live and before:
-            sys.stdout.write(f"\x1b[{len(before)}F\x1b[J")
-        if live or lines != before:
-            yield lines
-        before = lines
-        if state.is_over:
-            return
+    expected = expected_records(load_config(newest_config(run)))
+    screen = Screen(sys.stdout)
+    while not (state := look(run, expected, time.time())).is_over:
+        screen.show(list(state.lines()))
         time.sleep(seconds)
+    screen.show(list(state.lines()))
+    print(*ending(run, reference, shutil.get_terminal_size().columns), sep="\n")
 
 
 def _last_line(run: Run, job: tuple[Kind, str], now: float) -> Iterator[str]:

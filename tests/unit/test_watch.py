@@ -13,7 +13,7 @@ from checkout import SMOKE
 from records_fixture import record
 
 from benchmark.config.expected import expected_records
-from benchmark.config.loading import load_config, resolved
+from benchmark.config.loading import load_config, newest_config, resolved
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.records.record import Kind
@@ -22,6 +22,7 @@ from benchmark.tools import watch
 from benchmark.tools.watch import QUIET, look
 
 NOW = 2_000_000_000.0
+EXPECTED = expected_records(load_config(SMOKE))
 
 
 @pytest.fixture
@@ -52,19 +53,19 @@ def test_every_job_of_the_config_is_expected() -> None:
     expected = expected_records(load_config(SMOKE))
     assert len(expected) == len(set(expected))
     counts = {kind: [k for k, _ in expected].count(kind) for kind, _ in expected}
-    # 4 cells and 5 controls, of which 4 are made in one array; 4 trainings; one data set
+    # 4 cells and 6 controls, of which 5 are made in one array; 4 trainings; one data set
     assert counts == {
         **{"data": 1, "train": 4, "sample": 4, "controls": 1},
-        **{"features": 6, "metrics": 9, "retrieval": 9},
+        **{"features": 6, "metrics": 10, "retrieval": 10},
     }
 
 
 def test_nothing_is_done_at_the_beginning(run: Run) -> None:
-    state = look(run, NOW)
+    state = look(run, EXPECTED, NOW)
     assert not state.is_over
     assert list(state.lines()) == [
-        "0 of 34 jobs are done: prepare 0/1, train 0/4, sample 0/4, controls 0/1, features 0/6, "
-        "evaluate 0/9, retrieve 0/9"
+        "0 of 36 jobs are done, 36 left: prepare 0/1, train 0/4, sample 0/4, controls 0/1, "
+        "features 0/6, evaluate 0/10, retrieve 0/10"
     ]
 
 
@@ -75,8 +76,8 @@ def test_what_runs_tells_its_last_line_and_what_is_done_its_result(run: Run) -> 
     log(run, "train", "DDPM-cosine", "first\ntrain DDPM-cosine: 3/12, 9 s, loss 0.5\n")
     log(run, "train", "DDIM-linear", "old\n", NOW - QUIET - 1)
     log(run, "sample", "DDPM-linear-ddpm-10-s0", "")
-    first, *rest = look(run, NOW).lines()
-    assert first.startswith("2 of 34 jobs are done: prepare 1/1, train 1/4")
+    first, *rest = look(run, EXPECTED, NOW).lines()
+    assert first.startswith("2 of 36 jobs are done, 34 left: prepare 1/1, train 1/4")
     assert rest == [
         "train DDPM-cosine: 3/12, 9 s, loss 0.5",
         "sample DDPM-linear-ddpm-10-s0: begun",
@@ -86,7 +87,7 @@ def test_what_runs_tells_its_last_line_and_what_is_done_its_result(run: Run) -> 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="no run has begun there"):
-        look(Run(tmp_path), NOW)
+        watch.watch(Run(tmp_path), REFERENCE, 1)
 
 
 def test_the_newest_config_counts(run: Run) -> None:
@@ -95,7 +96,8 @@ def test_the_newest_config_counts(run: Run) -> None:
     path = run.root / "config-000000000000.json"
     path.write_text(yaml.safe_dump(smaller))
     os.utime(path, (NOW, NOW))
-    assert "retrieve" not in next(iter(look(run, NOW).lines()))
+    expected = expected_records(load_config(newest_config(run)))
+    assert "retrieve" not in next(iter(look(run, expected, NOW).lines()))
 
 
 def test_without_a_terminal_only_changes_are_printed_until_the_run_is_over(
@@ -120,4 +122,4 @@ def test_without_a_terminal_only_changes_are_printed_until_the_run_is_over(
     monkeypatch.setattr(watch, "ending", lambda *_: ["the end"])
     watch.watch(run, REFERENCE, 0.1)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" jobs")[0] for line in lines] == ["0 of 34", "34 of 34", "the end"]
+    assert [line.split(" jobs")[0] for line in lines] == ["0 of 36", "36 of 36", "the end"]

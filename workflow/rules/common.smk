@@ -57,6 +57,7 @@ from benchmark.storage.paths import (
     RESULTS,
     Run,
 )
+from benchmark.tools.live import SWITCH as VIEW_SWITCH, Live
 
 
 @contextlib.contextmanager
@@ -167,6 +168,18 @@ for line in MISSING:
     print(f"warning: {line}", file=sys.stderr)
 
 
+# What the terminal shows in place of Snakemake's log, unless somebody asks for more of that.
+OUTPUT = workflow.output_settings
+wants_log = (
+    OUTPUT.verbose or OUTPUT.printshellcmds or os.environ.get(VIEW_SWITCH) == "0"
+)
+VIEW = (
+    Live(RUN, expected_records(CONFIG), lambda: workflow.dryrun)
+    if workflow.is_main_process and not wants_log
+    else None
+)
+
+
 def write_config():
     """Write the config that the jobs read."""
     write_text(CONFIG_FILE, resolved(CONFIG) + "\n")
@@ -176,6 +189,8 @@ onstart:
     if MISSING:
         sys.exit("\n".join(f"error: {line}" for line in MISSING))
     write_config()
+    if VIEW:
+        VIEW.begin(log)
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
         WARM_PROCESSES.extend(start_warm_processes(CONFIG_FILE))
 
@@ -352,6 +367,8 @@ EMBEDDED_WHOLE = [
 
 def print_ending():
     """Print where to look, the best settings and the verdicts, once the tables are made."""
+    if VIEW:
+        VIEW.end()
     if all(path.is_file() for path in TABLES):
         width = shutil.get_terminal_size().columns
         print("", *ending(RUN, REFERENCE, width, MOST_SETTINGS), sep="\n", flush=True)

@@ -64,6 +64,11 @@ onsuccess:
         print_ending()
 
 
+onerror:
+    if VIEW:
+        VIEW.end()
+
+
 rule plots:
     input:
         records=RECORDS,
