@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +43,10 @@ def summary(
         Path | None,
         typer.Option(help="Markdown file with two marks, between which the table is written."),
     ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Settings, the best ones.", show_default="all"),
+    ] = None,
 ) -> None:
     """Print the short table of a run, the lowest distance first, and what it says."""
     from benchmark.records.published import read_published
@@ -52,9 +57,10 @@ def summary(
     from benchmark.report.short_table import insert_table, short_table
 
     if output == "table" and into is None:
-        print("\n".join(ending(Run(run), reference, shutil.get_terminal_size().columns)))
+        print("\n".join(ending(Run(run), reference, shutil.get_terminal_size().columns, most)))
         return
     table = short_table(collect(read_records(run)), read_published(reference))
+    table = replace(table, rows=table.rows[:most])
     if into is None:
         print(FORMATS[output](table), end="")
     else:

@@ -16,6 +16,8 @@ ROW = 0.27  # inches: one line of a chart that lists models
 # Okabe and Ito's palette, which readers with any colour blindness can distinguish, without its
 # yellow, which is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Of areas, where yellow can be seen.
+FILLS = (*COLOURS, "#F0E442", "#8C564B")
 MARKERS = ("o", "s", "^", "D", "v", ">", "<")
 LINES = ("-", "--", ":", "-.")
 INK, PAPER = "#000000", "#ffffff"

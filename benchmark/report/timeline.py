@@ -131,7 +131,7 @@ def _lanes(bars: Iterable[Bar]) -> int:
 
 
 def _colour(kind: Kind) -> str:
-    return style.colour(_KINDS.index(kind))
+    return style.FILLS[_KINDS.index(kind)]
 
 
 def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
