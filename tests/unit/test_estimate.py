@@ -329,8 +329,8 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
         "states of one training under way": 3 * 4 * 4 * parameters,
         "weights from the hub": 0,
         "samples": 4 * 8 * 16 * 16 * 3,
-        "controls": 4 * 8 * 16 * 16 * 3,
-        "features": 4 * 1280 * (8 * 8 + 2 * 32),
+        "controls": 5 * 8 * 16 * 16 * 3,
+        "features": 4 * 1280 * (9 * 8 + 2 * 32),
     }
 
 
