@@ -17,7 +17,7 @@ ROW = 0.27  # inches: one line of a chart that lists models
 # yellow, which is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # Of areas, where yellow can be seen.
-FILLS = (*COLOURS, "#F0E442", "#8C564B")
+FILLS = (*COLOURS, "#F0E442", "#8C564B", "#6A3D9A", "#B2DF8A")
 MARKERS = ("o", "s", "^", "D", "v", ">", "<")
 LINES = ("-", "--", ":", "-.")
 INK, PAPER = "#000000", "#ffffff"

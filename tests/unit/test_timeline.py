@@ -116,3 +116,7 @@ def test_no_core_holds_two_jobs_at_once(drawn: Sequence[tuple[float, float, int]
     start_up, idle = shares(bars)
     assert start_up == 0
     assert 0 <= idle < 1
+
+
+def test_no_two_kinds_of_jobs_share_a_colour() -> None:
+    assert len(set(style.FILLS)) == len(style.FILLS) >= len(get_args(Kind))
