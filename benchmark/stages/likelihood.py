@@ -34,7 +34,7 @@ from benchmark.runtime.device import arithmetic, resolve_device, use_threads
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import dequantised, to_model_range
 from benchmark.stages.image_sets import load_images, load_labels
-from benchmark.stages.sample import load_network
+from benchmark.stages.sample_inputs import load_network
 from benchmark.storage.paths import HELD_OUT, Run
 
 if TYPE_CHECKING:
