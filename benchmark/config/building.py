@@ -79,6 +79,7 @@ def train_job(config: Grid, name: str) -> TrainJob:
         settings=settings,
         source=config.data[cell.dataset],
         computing=config.computing,
+        kept=config.kept_of(name),
     )
 
 

@@ -19,6 +19,8 @@ from benchmark.storage.paths import ALL_CONTROLS, HELD_OUT
 
 _V = TypeVar("_V")
 
+MOST_STATES = 100  # of a training that are kept
+
 
 class Grid(Keys):
     """The cells, trainings and controls that follow from the keys of a config."""
@@ -31,12 +33,42 @@ class Grid(Keys):
     @cached_property
     def _grid(self) -> list[tuple[Cell, Entry, Task | None]]:
         return [
-            (self._cell(entry, *point), entry, point[3])
+            (self._cell(entry, model, *point), entry, point[3])
             for entry in self.grid
+            for model in entry.model
             for point in itertools.product(
-                entry.model, entry.samplings, entry.scales, entry.tasks, entry.seed
+                self._kept_steps(entry, model),
+                entry.samplings,
+                entry.scales,
+                entry.tasks,
+                entry.seed,
             )
         ]
+
+    def _kept_steps(self, entry: Entry, model: str) -> list[int | None]:
+        """Return after how many steps a model's trainings are sampled; None: once finished.
+
+        Raises:
+            ValueError: states are to be kept of a model that is not trained, or too many or none.
+        """
+        every = entry.evaluate_every
+        if every is None:
+            return [None]
+        trained = self.network_and_training(model)
+        if trained is None:
+            raise ValueError(
+                f"grid: evaluate_every: models.{model} is not trained by this run: leave it out, "
+                "or give such models an entry of their own"
+            )
+        total = trained[1].total_steps(self.data[self.models[model].data].train)
+        states = range(every, total, every)
+        if not 1 <= len(states) <= MOST_STATES:
+            least = -(-total // (MOST_STATES + 1))
+            raise ValueError(
+                f"grid: evaluate_every: {every} keeps {len(states)} states of the {total} steps of "
+                f"models.{model}: from {least} to {total - 1} would be right"
+            )
+        return [None, *states]
 
     @cached_property
     def cells_by_id(self) -> dict[str, Cell]:
@@ -70,6 +102,7 @@ class Grid(Keys):
         self,
         entry: Entry,
         model: str,
+        kept: int | None,
         sampling: Sampling | None,
         guidance: float | None,
         task: Task | None,
@@ -82,7 +115,9 @@ class Grid(Keys):
         by = [entry.classifier] if entry.classifier else []
         asked = of_cell(task) if task else None
         label = [asked.label] if asked else []
-        name = "-".join([model, *map(str, known.values()), *by, *scale, *label, f"s{seed}"])
+        after = [f"at{kept}"] if kept else []
+        parts = [model, *map(str, known.values()), *by, *scale, *label, *after, f"s{seed}"]
+        name = "-".join(parts)
         if len(name) > LONGEST:
             raise ValueError(f"grid: {name:.40}… has {len(name)} characters: choose shorter names")
         return Cell(
@@ -91,6 +126,7 @@ class Grid(Keys):
             family=spec.family,
             model=model,
             trained_as=self.training_id(model, trained.schedule) if trained else None,
+            trained_steps=kept,
             weights="from-scratch" if trained else "pretrained" if sampling else "elsewhere",
             dataset=spec.data,
             resolution=self.data[spec.data].resolution,
@@ -107,12 +143,19 @@ class Grid(Keys):
         """Every training that the grid needs, by its id, with one cell that uses it."""
         return {cell.trained_as: cell for cell in reversed(self.cells) if cell.trained_as}
 
+    def kept_of(self, training: str) -> tuple[int, ...]:
+        """Return after which steps the states of a training are kept, rising."""
+        steps = {cell.trained_steps for cell in self.cells if cell.trained_as == training}
+        return tuple(sorted(filter(None, steps)))
+
     @cached_property
     def likelihoods(self) -> dict[str, list[Cell]]:
         """The cells of each network whose likelihood is measured, by MODEL-SCHEDULE."""
         found: dict[str, list[Cell]] = {}
         for cell in self.cells:
-            if self.likelihood and cell.schedule and cell.model in self.likelihood.model:
+            if cell.trained_steps or self.likelihood is None:
+                continue
+            if cell.schedule and cell.model in self.likelihood.model:
                 found.setdefault(f"{cell.model}-{cell.schedule}", []).append(cell)
         return found
 

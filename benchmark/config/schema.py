@@ -230,6 +230,12 @@ class Entry(StrictModel):
         description="What is asked about held-out images, in place of images out of nothing",
     )
     samples: int = Field(ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell")
+    evaluate_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="Steps of training between two states whose averaged weights are kept, each "
+        "with cells of its own; null: only finished networks are sampled",
+    )
     shard: int | None = Field(
         default=None,
         ge=1,

@@ -55,9 +55,11 @@ COLUMNS = frozenset(
         "task",
         "threads",
         "time",
+        "times_floor",
         "train_busy",
         "train_minutes",
         "trained_as",
+        "trained_steps",
         "training",
         "weights",
     ]

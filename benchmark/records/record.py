@@ -105,6 +105,11 @@ class Cell(StrictModel):
         default=None,
         description="Id of the training whose weights were sampled; null: they came ready",
     )
+    trained_steps: Count | None = Field(
+        default=None,
+        description="Steps after which the state of the training was kept that is sampled; null: "
+        "the training was finished, or is not of this run",
+    )
     weights: Literal["from-scratch", "pretrained", "elsewhere"]
     dataset: Name
     resolution: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -109,6 +110,24 @@ def seconds_per_step(training: Record) -> Value | None:
     return training.values.get(STEP)
 
 
+def seconds_of_training(row: Row) -> float | None:
+    """Return the seconds that the training of a row's weights took; None: it is not told.
+
+    Those of a kept state are the seconds of the laps until then.
+    """
+    if row.training is None or row.cell is None:
+        return None
+    if row.cell.trained_steps is None:
+        whole = row.training.values.get("train_seconds")
+        return whole.value if whole else None
+    done, seconds = 0, 0.0
+    for lap, steps in row.training.step_laps:
+        if done + steps > row.cell.trained_steps:
+            break
+        done, seconds = done + steps, seconds + lap
+    return seconds if done == row.cell.trained_steps else None
+
+
 def collect(records: Iterable[Record]) -> list[Row]:
     """Join the records by cell, in the order of the tables, in which controls come last."""
     found = pd.DataFrame([(r.kind, r.id, r) for r in records], columns=["kind", "id", "record"])
@@ -143,9 +162,9 @@ def _subjects(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns, dtype=object)
 
 
-def untasked(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows without those of cells that answer questions about images."""
-    return [row for row in rows if not (row.cell and row.cell.task)]
+def plain(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows without those of cells that answer questions, or of kept states."""
+    return [row for row in rows if not (row.cell and (row.cell.task or row.cell.trained_steps))]
 
 
 def table_names(rows: Iterable[Row]) -> list[str]:
@@ -249,7 +268,8 @@ def name_of(cell: Cell) -> str:
     named = "" if sampler.lower() == cell.family.lower() else f" {sampler}"
     scale = f" {cell.scale}" if cell.scale else ""
     asked = f", {cell.task.label}" if cell.task else ""
-    return f"{cell.family} {schedule}{named} {steps}{scale}{asked}"
+    after = f", trained for {cell.trained_steps} steps" if cell.trained_steps else ""
+    return f"{cell.family} {schedule}{named} {steps}{scale}{asked}{after}"
 
 
 def title_of(cell: Cell) -> str:
@@ -286,5 +306,6 @@ def _order(cell: Cell) -> tuple[object, ...]:
         cell.steps or 0,
         -1 if cell.guidance is None else cell.guidance,
         cell.task.label if cell.task else "",
+        cell.trained_steps or math.inf,
         cell.seed,
     )

@@ -89,7 +89,10 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
     """Return what floor, marks and letters mean, if the table has them."""
     lines = few_lines((n, row.few) for row in rows for n in row.distances)
     if any(floor_of(row, rows) for row in rows):
-        lines.append("Floor: the distance of as many held-out images; empty where there are fewer.")
+        lines.append(
+            "Floor: the distance of as many held-out images; empty where there are fewer. FDr: the "
+            "distance over it, so 1 is as good as real images."
+        )
     if sizes := [str(group.n) for group in compared]:
         lines.append(
             "Letters: rows that share one cannot be told apart, as the 95 % interval of the "

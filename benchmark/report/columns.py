@@ -34,6 +34,7 @@ IDENTITY = [
 
 GUIDANCE = Column("guidance", "w")  # of tables with cells that state it
 CLASSIFIER = Column("classifier", "classifier", number=False)  # likewise
+TRAINED = Column("trained_steps", "trained for")  # likewise, in steps
 TASK = [  # of tables with cells that have one
     Column("task", "task", number=False),
     Column("method", "method", number=False),
@@ -46,6 +47,7 @@ def identity(rows: Iterable[Row]) -> list[Column]:
     cells = [row.cell for row in rows if row.cell]
     more = [GUIDANCE] if any(cell.guidance is not None for cell in cells) else []
     more += [CLASSIFIER] if any(cell.classifier for cell in cells) else []
+    more += [TRAINED] if any(cell.trained_steps for cell in cells) else []
     more += TASK if any(cell.task for cell in cells) else []
     place = [column.key for column in IDENTITY].index("steps") + 1
     return [*IDENTITY[:place], *more, *IDENTITY[place:]]

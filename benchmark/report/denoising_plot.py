@@ -44,7 +44,8 @@ def denoising_plot(records: Iterable[Record]) -> Figure | None:
     for axes in panels.flat[len(trained) :]:
         axes.axis("off")
     figure.supylabel(f"mean of (ε̂ - ε)²\n({kind})")
-    figure.supxlabel(f"noise σ/α of pixels in the range of the process, {of_x}")
+    for axes in panels.flat[: len(trained)]:
+        axes.set_xlabel(f"noise σ/α, {of_x}")
     handles, names = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2)
     return figure
@@ -63,4 +64,4 @@ def _line(axes: Axes, errors: list[ErrorAtLevel], key: str, label: str, index: i
     told = [f"{n:.3g}: {value.value:.3g}" for n, value in zip(x, found, strict=True)]
     tell(line, "\n".join([label, *told]))
     low, high = zip(*map(ends, found), strict=True)
-    axes.vlines(x, low, high, color=style.colour(index), lw=0.8)
+    axes.fill_between(x, low, high, color=style.colour(index), alpha=0.2, lw=0)

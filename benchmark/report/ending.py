@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.records.published import read_published
 from benchmark.records.record import read_records
-from benchmark.records.rows import collect, untasked
+from benchmark.records.rows import collect, plain
 from benchmark.report.claims import read_claims
 from benchmark.report.formats import Column, Table
 from benchmark.report.measures import Verdict
@@ -45,7 +45,7 @@ def ending(
     shown = replace(table, rows=table.rows[:most])
     left = len(table.rows) - len(shown.rows)
     said = [first for ranking in rankings(rows) for first in in_words(ranking)[:2]]
-    judged = Counter(claim.verdict for claim in judge(read_claims(claims), untasked(rows)))
+    judged = Counter(claim.verdict for claim in judge(read_claims(claims), plain(rows)))
     return [
         *(line for text in said for line in textwrap.wrap(text, width, break_on_hyphens=False)),
         *(text_lines(shown, width) if shown.rows else [f"Tables: {run.tables(NAME)[1].parent}"]),

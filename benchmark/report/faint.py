@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from benchmark.core.values import Value
-from benchmark.records.rows import Row, comparable, untasked
+from benchmark.records.rows import Row, comparable, plain
 from benchmark.records.sketch import levels_apart
 from benchmark.report.formats import significant
 from benchmark.report.words import setting_name
@@ -48,7 +48,7 @@ def faint_lines(rows: Sequence[Row]) -> list[str]:
 def _groups(rows: Sequence[Row]) -> list[list[Row]]:
     """Return rows whose images and whose distances can be compared, in groups."""
     groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in untasked(rows):
+    for row in plain(rows):
         sketch = row.sample.sketch if row.sample else None
         if row.cell and row.protocol and sketch:
             way = (row.dataset, sketch.images, sketch.values, *comparable(row))

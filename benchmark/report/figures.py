@@ -15,6 +15,7 @@ from benchmark.report.guidance_plot import guidance_plot
 from benchmark.report.loss_curves import loss_curves
 from benchmark.report.timeline import timeline
 from benchmark.report.trade_off import distance_against_evaluations, distance_against_time
+from benchmark.report.training_plot import distance_against_training
 
 
 def drawn(
@@ -28,6 +29,7 @@ def drawn(
         "time-by-model": time_by_model(rows),
         "loss-curves": loss_curves(records),
         "denoising-loss": denoising_plot(records),
+        "distance-against-training": distance_against_training(rows),
         "guidance": guidance_plot(rows),
         "timeline": timeline(records),
     }

@@ -118,7 +118,9 @@ def planes(rows: Sequence[Row], cost: Cost) -> list[Plane]:
     """
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        if row.cell and row.distances and row.sample and row.sample.timing:
+        if row.cell is None or row.cell.trained_steps:
+            continue
+        if row.distances and row.sample and row.sample.timing:
             groups.setdefault((*comparable(row), row.cell.resolution), []).append(row)
     return [_plane(group, rows, cost) for group in groups.values()]
 

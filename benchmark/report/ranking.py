@@ -13,9 +13,9 @@ from benchmark.records.rows import (
     common_size,
     comparable,
     floor_of,
+    plain,
     seconds_per_image,
     seedless,
-    untasked,
 )
 
 
@@ -102,7 +102,7 @@ def rankings(rows: Sequence[Row]) -> list[Ranking]:
     Cells that answer questions about images are left out.
     """
     groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in untasked(rows):
+    for row in plain(rows):
         if row.cell:
             way = comparable(row) if row.protocol else ()
             groups.setdefault((row.dataset, row.cell.resolution, *way), []).append(row)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmark.core.values import Value
-from benchmark.metrics.uncertainty import across_seeds, inverse
+from benchmark.metrics.uncertainty import across_seeds, inverse, quotient
 from benchmark.records.published import Key, Published, find_published
 from benchmark.records.record import Record, distance_at
 from benchmark.records.rows import (
     Row,
     floor_of,
     in_table,
+    seconds_of_training,
     seconds_per_step,
     seeds_of,
 )
@@ -55,11 +56,13 @@ REPORT = [
 
 FLOOR = Column("floor", "floor")
 
+TIMES_FLOOR = Column("times_floor", "FDr", spans_powers=True)
+
 OVER_SEEDS = Column("over_seeds", "mean over seeds")
 
 LETTERS = Column("letters", "letters", number=False)
 
-DISTANCES = [FLOOR, OVER_SEEDS, LETTERS]
+DISTANCES = [FLOOR, TIMES_FLOOR, OVER_SEEDS, LETTERS]
 
 
 def results_table(name: str, rows: Sequence[Row], published: dict[Key, Published]) -> Table:
@@ -120,6 +123,8 @@ def _distances(
     entries[row.protocol.label] = entries.get(distance_at(full))
     if floor := floor_of(row, rows):
         entries["floor"] = marked(row, floor, full)
+        if (own := row.distance) and floor.value > 0:
+            entries["times_floor"] = over_floor(own, floor)
     if len(seeds := seeds_of(row, rows)) > 1:
         entries["over_seeds"] = marked(row, across_seeds(seeds), full)
     for group in compared:
@@ -133,11 +138,19 @@ def marked(row: Row, value: Value, n: int) -> TableEntry:
     return Marked(value, FEW) if n < (row.few or 0) else value
 
 
+def over_floor(distance: Value, floor: Value) -> Value:
+    """Return a distance over the floor, with its interval where both have one above 0."""
+    ends = (distance.low, floor.low)
+    if all(low is not None and low > 0 for low in ends):
+        return quotient(distance, floor)
+    return Value(value=distance.value / floor.value)
+
+
 def costs(row: Row) -> dict[str, TableEntry]:
     """Return the entries of the columns `COSTS`, where they are known."""
     found: dict[str, TableEntry] = {}
-    if row.training and "train_seconds" in row.training.values:
-        minutes = Value(value=row.training.values["train_seconds"].value / 60)
+    if row.training and (seconds := seconds_of_training(row)):
+        minutes = Value(value=seconds / 60)
         found |= {
             "train_minutes": _timed(minutes, row.training),
             "seconds_per_step": _timed(seconds_per_step(row.training), row.training),

@@ -11,7 +11,7 @@ from benchmark.core.closure import TEMPLATES
 from benchmark.core.reserved import TABLES
 from benchmark.records.published import Key, Published, read_published
 from benchmark.records.record import Record, read_records
-from benchmark.records.rows import Row, collect, untasked
+from benchmark.records.rows import Row, collect, plain
 from benchmark.report import style
 from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET
 from benchmark.report.claims import Claims, read_claims
@@ -115,7 +115,7 @@ def _tables(
     records: Sequence[Record], rows: Sequence[Row], published: dict[Key, Published], claims: Claims
 ) -> dict[str, object]:
     """Return what the page shows of the tables and the verdicts, by the names in its template."""
-    judged = judge(claims, untasked(rows))
+    judged = judge(claims, plain(rows))
     tried = [claim for claim in judged if claim.verdict is not Verdict.NOT_RUN]
     tables = {table.name: table for table in all_tables(records, published, claims)}
     return {

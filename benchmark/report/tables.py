@@ -13,7 +13,7 @@ from benchmark.records.record import (
     Record,
     read_records,
 )
-from benchmark.records.rows import collect, table_names, untasked
+from benchmark.records.rows import collect, plain, table_names
 from benchmark.report.answers_table import answers_table
 from benchmark.report.best_by_budget import best_by_budget_table, compares_samplers
 from benchmark.report.claims import Claims, read_claims
@@ -58,7 +58,7 @@ def all_tables(
 ) -> list[Table]:
     """Return all tables: the short one, verdicts, results, and those of single questions."""
     rows = collect(records)
-    judged = judge(claims, untasked(rows))
+    judged = judge(claims, plain(rows))
     tables = [short_table(rows, published), verdicts_table(judged, published, claims.report)]
     tables += [results_table(name, rows, published) for name in table_names(rows)]
     if compares_samplers(row.cell for row in rows if row.cell):

@@ -65,7 +65,7 @@ def errors_by_level(
             training=mean(errors(time, *given[0])),
             held_out=mean(errors(time, *given[1])),
         )
-        for time in times_of_levels(process, FINE_LEVELS)
+        for time in times_of_levels(process, FINE_LEVELS) or [process.t_min]
     ]
 
 

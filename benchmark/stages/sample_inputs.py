@@ -75,7 +75,8 @@ def load_network(job: SampleJob, run: Run) -> Loaded:
         BenchmarkError: it cannot be loaded, or is not for the cell's resolution and schedule.
     """
     if job.trained is not None:
-        return load_trained(run.weights(job.trained.name))
+        name, after = job.trained.name, job.cell.trained_steps
+        return load_trained(run.kept_weights(name, after) if after else run.weights(name))
     assert job.ready is not None
     return job.ready.load(run.root.parent / CACHE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from benchmark.runtime.process_group import (
 from benchmark.runtime.stopping import Budget, ignore_signals
 from benchmark.runtime.training_state import drop_states_of_other_code
 from benchmark.stages.denoising import errors_by_level
-from benchmark.stages.trainer import Trainer, TrainingSet
+from benchmark.stages.trainer import Keep, Trainer, TrainingSet
 from benchmark.storage.paths import Run
 
 if TYPE_CHECKING:
@@ -122,7 +123,16 @@ def _trainer(job: TrainJob, run: Run, group: ProcessGroup, device: torch.device)
         state=state,
         precision=job.computing.precision,
         group=group,
+        keep=Keep(
+            frozenset(job.kept),
+            lambda done, weights: save_weights(_kept(state, done), weights, job.spec()),
+        ),
     )
+
+
+def _kept(state: Path, steps: int) -> Path:
+    """Return where weights are kept until the training is finished."""
+    return state / "kept" / f"{steps}.safetensors"
 
 
 def _training_set(job: TrainJob, dataset: Dataset, device: torch.device) -> TrainingSet:
@@ -149,6 +159,10 @@ def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: in
     errors = []
     if group.rank == 0:
         save_weights(run.weights(name), trainer.averaged, draft.spec)
+        for steps in job.kept:
+            place = run.kept_weights(name, steps)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _kept(trainer.state, steps).replace(place)
         trainer.network.load_state_dict(trainer.averaged)
         dataset = load_dataset(run.data(job.cell.dataset))
         network = trainer.network.eval()

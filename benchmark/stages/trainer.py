@@ -6,10 +6,10 @@ import functools
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -101,6 +101,18 @@ class TrainingSet:
     none: int = 0
 
 
+class Keep(NamedTuple):
+    """What keeps the averaged weights of a training on the way.
+
+    Attributes:
+        steps: numbers of finished steps after which they are kept.
+        write: called with the number of finished steps and the averaged weights.
+    """
+
+    steps: frozenset[int]
+    write: Callable[[int, dict[str, Tensor]], None]
+
+
 class Trainer:
     """The training loop.
 
@@ -118,6 +130,7 @@ class Trainer:
         precision: precision in which the network computes; weights and optimiser are float32.
         group: processes that train together; each draws the times and the noise of whole batches,
             of which its network computes a share.
+        keep: what keeps the averaged weights on the way; of several processes the first does.
     """
 
     def __init__(
@@ -130,6 +143,7 @@ class Trainer:
         state: Path,
         precision: ComputePrecision = "float32",
         group: ProcessGroup = ONE_PROCESS,
+        keep: Keep | None = None,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.loss = loss
@@ -140,6 +154,7 @@ class Trainer:
         self.state = state
         self.precision = precision
         self.group = group
+        self.keep = keep or Keep(frozenset(), lambda done, weights: None)
         self.parallel = group.parallel(self.network)
         self.total = settings.total_steps(len(data.images))
         self.optimiser = torch.optim.AdamW(
@@ -187,7 +202,7 @@ class Trainer:
                     signalled() or (EXIT_RUN_AGAIN if budget.is_spent() else 0)
                 )
                 is_logged = done % self.settings.log_every == 0 or done == self.total
-                if not stop and not is_logged and done not in self.points:
+                if not (stop or is_logged or done in self.points or done in self.keep.steps):
                     continue
                 self._log(window, step)
                 now = time.monotonic()
@@ -197,6 +212,9 @@ class Trainer:
                 if done in self.points:
                     self._measure(done)
                     clock = time.monotonic()  # neither is measuring
+                if done in self.keep.steps and self.group.rank == 0:
+                    self.keep.write(done, self.averaged)
+                    clock = time.monotonic()
                 if stop or now - saved >= self.settings.save_seconds or done == self.total:
                     self.progress.contention = [*before, monitor.found().model_dump()]
                     self._save()

@@ -16,6 +16,7 @@ PLOTS = (
     "time-by-model",
     "loss-curves",
     "denoising-loss",
+    "distance-against-training",
     "guidance",
     "samples-overview",
     "timeline",
@@ -51,6 +52,14 @@ class Run:
     def weights(self, training: str) -> Path:
         """Trained weights (the moving average)."""
         return self.root / "models" / f"{training}.safetensors"
+
+    def kept(self, training: str) -> Path:
+        """Folder of the weights of states of a training that were kept."""
+        return self.root / "models" / training
+
+    def kept_weights(self, training: str, steps: int) -> Path:
+        """Weights of a training (the moving average) after so many steps."""
+        return self.kept(training) / f"{steps}.safetensors"
 
     def state(self, spec_hash: str) -> Path:
         """Folder in which a long job saves what it needs to continue."""

@@ -355,6 +355,7 @@ def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
     """Return the bytes on disk by kind of file, without pictures, tables and records."""
     size = {row.name: FLOAT_BYTES * (row.parameters or 0) for row in rows}
     trained = [size[name] for name in (*config.trainings, *config.guides)]
+    states = [size[name] * len(config.kept_of(name)) for name in config.trainings]
     fetched = {
         canonical_json(weights.model_dump(mode="json")): size[cell.id]
         for cell in config.cells
@@ -367,7 +368,7 @@ def _disk(config: Config, run: Run, rows: list[CostRow]) -> dict[str, int]:
     kept = sum(a.size for a in found if a.kind == FEATURES and a.name in config.data)
     return {
         "prepared images": written["prepared images"],
-        "trained weights": sum(trained),
+        "trained weights": sum(trained) + sum(states),
         # A new state is written before the oldest one is removed.
         "states of one training under way": (KEPT_STATES + 1)
         * TRAINED_COPIES

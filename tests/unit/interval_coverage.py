@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmark.metrics.base import Metric
 from benchmark.metrics.frechet import Frechet, statistics
 from benchmark.metrics.monge import Monge
+from benchmark.metrics.renyi import RenyiEntropy
 
 Array = NDArray[np.float64]
 Draw = Callable[[int, int, np.random.Generator], Array]
@@ -48,7 +49,11 @@ def outliers(n: int, d: int, rng: np.random.Generator) -> Array:
     return rng.normal(size=(n, d)) * np.where(rng.random((n, 1)) < 0.02, 10, 1)
 
 
-METRICS: dict[str, Metric] = {"frechet": Frechet(), "monge": Monge(projections=100)}
+METRICS: dict[str, Metric] = {
+    "frechet": Frechet(),
+    "monge": Monge(projections=100),
+    "renyi-entropy": RenyiEntropy(),
+}
 
 
 def covered(metric: Metric, draw: Draw, n: int, d: int, sets: int) -> float:

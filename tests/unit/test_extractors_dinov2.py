@@ -128,6 +128,21 @@ def test_dinov2_input_is_that_of_dgm_eval(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(preprocess_dinov2(x)[0], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(32, 32), (256, 178), (400, 333)])
+def test_edm2_input_is_torchs_bicubic_without_rounding(size: tuple[int, int]) -> None:
+    x = images(1, *size)
+    resized = torch.nn.functional.interpolate(
+        x.float(), size=(224, 224), mode="bicubic", antialias=True
+    )
+    mean, deviation = (
+        torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
+    found = EXTRACTORS.make("dinov2-vitl14-edm2").preprocess(x)
+    np.testing.assert_allclose(found, (resized / 255 - mean) / deviation, atol=1e-5)
+    off = (found - EXTRACTORS.make("dinov2-vitl14").preprocess(x)).abs().max()
+    assert off > 0.2 / 255  # at least of rounding
+
+
 def test_dinov2_is_the_large_one() -> None:
     """Width 1024, as its label and its protocol say; the file decides the network's shape."""
     extractor = EXTRACTORS.make("dinov2-vitl14")

@@ -214,6 +214,37 @@ def test_fid_of_folders_matches_the_library(
     assert distance == pytest.approx(reference, rel=1e-3)
 
 
+@torch.inference_mode()
+def test_torchmetrics_input_is_torchs_bilinear_with_antialiasing() -> None:
+    for x in (images(3, 37, 51), images(2, 400, 333, seed=1)):
+        resized = torch.nn.functional.interpolate(
+            x.float(), size=(299, 299), mode="bilinear", antialias=True, align_corners=False
+        )
+        found = EXTRACTORS.make("inception-v3-torchmetrics").preprocess(x)
+        np.testing.assert_allclose(found, (resized - 128) / 128, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_spatial_features_are_seven_channels_of_the_third_block_of_17_by_17(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inception = pytest.importorskip("pytorch_fid.inception")
+    state = torch.load(weights, weights_only=True)
+    monkeypatch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: state)
+    network = inception.InceptionV3(resize_input=False, normalize_input=False).eval()
+    blocks = [m for m in network.modules() if isinstance(m, inception.FIDInceptionC)]
+    seen: list[Tensor] = []
+    blocks[2].branch1x1.register_forward_hook(lambda module, given, found: seen.append(found))
+    extractor = with_weights(EXTRACTORS.make("inception-v3-spatial"), weights)
+    x = images(2, 60, 91)
+    network(EXTRACTORS.make("inception-v3-torch-fidelity").preprocess(x))
+    found = extractor.load(CPU, weights.parent, weights)(x)
+    assert seen[0].shape[2:] == (17, 17)
+    assert found.shape == (2, extractor.dimension)
+    assert relative_error(found, seen[0][:, :7].permute(0, 2, 3, 1).flatten(1)) < 1e-5
+    assert relative_error(found[0], found[1]) > 1e-2
+
+
 def test_the_dialects_feed_the_network_different_images() -> None:
     a, b, c = (EXTRACTORS.make(name).preprocess(images(2, 37, 51)) for name in LIBRARIES)
     assert all(relative_error(x, y) > 1e-2 for x, y in ((a, b), (a, c), (b, c)))

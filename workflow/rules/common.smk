@@ -132,6 +132,7 @@ if workflow.is_main_process:
     os.environ[MODULES] = os.pathsep.join(folders)
 
 SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
+KEPT = [name for name in CONFIG.trainings if CONFIG.kept_of(name)]
 ASKED = [cell.id for cell in CONFIG.cells if cell.task]
 
 # How many images of a cell each job samples and embeds; None: one job does all. This follows from
@@ -282,7 +283,9 @@ def images_of(name):
 
 def weights_of(cell):
     """The files of the weights of a cell's network, if this run trains it, and classifier."""
-    return [RUN.weights(name) for name in (cell.trained_as, cell.guide) if name]
+    place = RUN.kept if cell.trained_steps else RUN.weights
+    trained = [place(cell.trained_as)] if cell.trained_as else []
+    return [*trained, *([RUN.weights(cell.guide)] if cell.guide else [])]
 
 
 def labels_for(cell):

@@ -22,6 +22,7 @@ AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
 LEFT_OUT = {
     *([] if CONFIG.trainings else ["loss-curves", "denoising-loss"]),
     *([] if any(cell.guidance is not None for cell in CONFIG.cells) else ["guidance"]),
+    *([] if KEPT else ["distance-against-training"]),
     *([] if SAMPLED else ["time-by-model", *AGAINST_COST]),
 }
 DRAWN = [name for name in PLOT_NAMES if name not in LEFT_OUT]

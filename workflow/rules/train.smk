@@ -7,7 +7,7 @@ rule train:
     log:
         RUN.log("train", "{training}"),
     wildcard_constraints:
-        training=one_of(CONFIG.trainings),
+        training=one_of({*CONFIG.trainings} - {*KEPT}),
     priority: NEXT
     conda:
         ENVIRONMENT
@@ -24,6 +24,15 @@ rule train:
             "train $BENCHMARK_CONFIG {wildcards.training} --threads {threads} "
             "--processes {params.processes} {params.minutes}"
         )
+
+
+use rule train as train_and_keep with:
+    output:
+        weights=RUN.weights("{training}"),
+        record=RUN.record("train", "{training}"),
+        kept=directory(RUN.kept("{training}")),
+    wildcard_constraints:
+        training=one_of(KEPT),
 
 
 rule classifier:

@@ -84,7 +84,8 @@ class SampleJob(RecordedJob):
     def weights_spec(self) -> dict[str, Any]:
         """Return all that the network depends on, except files of weights."""
         if self.trained:
-            return {"train": self.trained.spec()}
+            after = self.cell.trained_steps
+            return {"train": self.trained.spec(), **({"trained_steps": after} if after else {})}
         assert self.ready
         return {
             "weights": self.ready.spec(),

@@ -30,6 +30,7 @@ class TrainJob(RecordedJob):
         settings: options of the training.
         source: source of the training images.
         computing: how the network computes.
+        kept: steps after which the averaged weights are kept, rising.
     """
 
     kind = "train"
@@ -42,6 +43,7 @@ class TrainJob(RecordedJob):
     settings: Training
     source: Source
     computing: Computing
+    kept: tuple[int, ...] = ()
 
     def spec(self) -> dict[str, Any]:
         """Return all that the weights depend on."""
@@ -53,6 +55,7 @@ class TrainJob(RecordedJob):
             "schedule": self.schedule.model_dump(mode="json"),
             "network": self.network.model_dump(mode="json"),
             "training": self.settings.model_dump(mode="json", exclude={"save_seconds", *unused}),
+            **({"kept": list(self.kept)} if self.kept else {}),
             **data_spec(self.source),
         }
 

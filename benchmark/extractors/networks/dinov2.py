@@ -22,7 +22,7 @@ from torch.nn.functional import (
 )
 
 from benchmark.extractors.networks.folding import State, read_state_dict
-from benchmark.extractors.networks.resizing import pillow
+from benchmark.extractors.networks.resizing import antialiased, pillow
 
 _SIDE = 224
 PATCH = 14
@@ -40,7 +40,20 @@ def load_dinov2(file: Path, device: torch.device) -> Dinov2:
 
 def preprocess_dinov2(images: Tensor) -> Tensor:
     """Resize uint8 B×3×H×W to 224×224 with Pillow's bicubic filter, normalise as for ImageNet."""
-    x = pillow(images, _SIDE, _SIDE, Image.Resampling.BICUBIC) / 255
+    return _normalised(pillow(images, _SIDE, _SIDE, Image.Resampling.BICUBIC))
+
+
+def preprocess_edm2(images: Tensor) -> Tensor:
+    """Resize uint8 B×3×H×W to 224×224 with torch's bicubic filter, normalise as for ImageNet.
+
+    The filter is that of Pillow, but nothing is rounded, and what overshoots 0 and 255 stays.
+    """
+    return _normalised(antialiased(images, _SIDE, "bicubic"))
+
+
+def _normalised(images: Tensor) -> Tensor:
+    """Return images in [0, 255], B×3×H×W, normalised as for ImageNet, in float32."""
+    x = images / 255
     mean, deviation = (torch.tensor(v, device=x.device)[:, None, None] for v in (MEAN, DEVIATION))
     return (x - mean) / deviation
 

@@ -18,6 +18,7 @@ from benchmark.extractors.networks.folding import State, fold
 Pool: TypeAlias = Callable[[Tensor], Tensor]
 
 SIDE = 299
+SPATIAL_CHANNELS = 7  # of guided-diffusion's sFID
 UNPADDED = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_4a_3x3")
 CONVOLUTION = ".conv.weight"
 AUXILIARY = "AuxLogits."  # a second classifier, which only training uses
@@ -41,6 +42,21 @@ class InceptionV3:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map B×3×299×299 in [-1, 1] to features, B×2048."""
+        x = self._to_17(x)
+        for name in ("Mixed_6d", "Mixed_6e"):
+            x = self._c(x, name)
+        x = self._d(x, "Mixed_7a")
+        x = self._e(x, "Mixed_7b", self.pool)
+        x = self._e(x, "Mixed_7c", self.last_pool)
+        return x.mean((2, 3))
+
+    def spatial(self, x: Tensor) -> Tensor:
+        """Map B×3×299×299 in [-1, 1] to 7 channels of 17×17 positions, B×2023, by position."""
+        x = self._branch(self._to_17(x), "Mixed_6d", "branch1x1")[:, :SPATIAL_CHANNELS]
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+    def _to_17(self, x: Tensor) -> Tensor:
+        """Map B×3×299×299 to the input of the third block of 17×17 positions, B×768×17×17."""
         x = self._chain(x, "Conv2d_1a_3x3/2", "Conv2d_2a_3x3", "Conv2d_2b_3x3")
         x = max_pool2d(x, 3, 2)
         x = self._chain(x, "Conv2d_3b_1x1", "Conv2d_4a_3x3")
@@ -48,12 +64,9 @@ class InceptionV3:
         for name in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
             x = self._a(x, name)
         x = self._b(x, "Mixed_6a")
-        for name in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
+        for name in ("Mixed_6b", "Mixed_6c"):
             x = self._c(x, name)
-        x = self._d(x, "Mixed_7a")
-        x = self._e(x, "Mixed_7b", self.pool)
-        x = self._e(x, "Mixed_7c", self.last_pool)
-        return x.mean((2, 3))
+        return x
 
     def _chain(self, x: Tensor, *names: str) -> Tensor:
         """Apply convolutions with ReLU in turn; a name that ends in `/2` stands for stride 2."""
