@@ -9,16 +9,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from benchmark.records.published import read_published
 from benchmark.records.record import read_records
 from benchmark.records.rows import Row, collect
 from benchmark.report import style
+from benchmark.report.chosen import RULE, chosen_cells
 from benchmark.report.figures import drawn
 from benchmark.report.saving import save_figure
 from benchmark.storage.paths import Run
-from benchmark.storage.run_files import open_run
+from benchmark.storage.run_files import RunFiles, open_run
 
 CAPTION = 0.36  # inches above a picture for its name on two lines
 
@@ -49,13 +52,14 @@ def write_plots(run: Run, reference: Path | None, output: Run | None = None) -> 
 
 
 def samples_overview(run: Run, rows: Iterable[Row]) -> Figure | None:
-    """Set the pictures of the samples of all cells side by side."""
+    """Set the pictures of the samples of the cells side by side, of large runs of chosen ones."""
     files, inside = open_run(run.root), Run(Path())
-    grids = {row.cell.id: inside.grid(row.cell.id).as_posix() for row in rows if row.cell}
-    names = [name for name, grid in grids.items() if grid in files.matching("samples/*/*.png")]
+    made = set(files.matching("samples/*/*.png"))
+    found = [row for row in rows if row.cell and inside.grid(row.cell.id).as_posix() in made]
+    names = [cell.id for cell in chosen_cells(found)]
     if not names:
         return None
-    pictures = [matplotlib.image.imread(io.BytesIO(files.read(grids[name]))) for name in names]
+    pictures = [_read(files, inside.grid(name)) for name in names]
     # Pictures of equal height stand together, so that a row has no gaps.
     order = sorted(range(len(names)), key=lambda i: -pictures[i].shape[0] / pictures[i].shape[1])
     names, pictures = [names[i] for i in order], [pictures[i] for i in order]
@@ -71,7 +75,15 @@ def samples_overview(run: Run, rows: Iterable[Row]) -> Figure | None:
             axes.imshow(picture, interpolation="none")
             axes.set_anchor("N")
             axes.set_title(_wrap(name), fontweight="normal")
+    if len(names) < len(found):
+        figure.suptitle(f"{len(names)} of {len(found)} cells: {RULE}")
     return figure
+
+
+def _read(files: RunFiles, path: Path) -> NDArray[np.float32]:
+    """Return a picture as H×W×4 or H×W×3, from 0 to 1."""
+    picture: NDArray[np.float32] = matplotlib.image.imread(io.BytesIO(files.read(path.as_posix())))
+    return picture
 
 
 def _wrap(name: str, width: int = 26) -> str:

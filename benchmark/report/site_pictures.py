@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from PIL import Image
 
 from benchmark.records.record import Cell
 from benchmark.records.rows import Row, name_of, title_of
+from benchmark.report.chosen import MOST, RULE, chosen_cells
 from benchmark.report.guidance_plot import line_of
 from benchmark.report.verdict_tables import interval
 from benchmark.storage.atomic import atomic_path
@@ -94,13 +96,37 @@ class Movie:
     steps: list[int]
 
 
-def grids_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
-    """Return the pictures of the samples of every cell."""
-    cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.grid(row.cell.id))]
-    return [
+Shown = TypeVar("Shown", Picture, Movie)
+
+
+@dataclass(frozen=True)
+class Gallery(Generic[Shown]):
+    """Pictures of one kind, of all cells or of those that are chosen.
+
+    Attributes:
+        pictures: what is shown.
+        note: which cells are shown, where not all are; else empty.
+    """
+
+    pictures: list[Shown]
+    note: str = ""
+
+
+def grids_of(pictures: Pictures, rows: Iterable[Row]) -> Gallery[Picture]:
+    """Return the pictures of the samples of the cells."""
+    found = [row for row in rows if row.cell and pictures.has(pictures.at.grid(row.cell.id))]
+    cells = chosen_cells(found)
+    shown = [
         _picture(pictures, pictures.at.grid(cell.id), title_of(cell), _drawn(cell), cell.id)
         for cell in cells
     ]
+    return Gallery(shown, _left_out(len(cells), len(found), RULE))
+
+
+def _left_out(shown: int, found: int, rule: str) -> str:
+    if shown == found:
+        return ""
+    return f"{shown} of {found} cells, {rule}; the folder samples of the run has all pictures."
 
 
 def _drawn(cell: Cell) -> str:
@@ -123,11 +149,15 @@ def _scale(cell: Cell) -> float:
     return cell.guidance or 0.0
 
 
-def movies_of(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> list[Movie]:
-    """Return the generation of every cell."""
-    cells = [row.cell for row in rows if row.cell and pictures.has(pictures.at.movie(row.cell.id))]
+def movies_of(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> Gallery[Movie]:
+    """Return the generation of the cells."""
+    found = [row for row in rows if row.cell and pictures.has(pictures.at.movie(row.cell.id))]
+    cells = chosen_cells(found)
+    if first and first not in cells:
+        cells[-1] = first
     cells.sort(key=lambda cell: cell != first)
-    return [_movie(pictures, cell) for cell in cells]
+    note = _left_out(len(cells), len(found), RULE)
+    return Gallery([_movie(pictures, cell) for cell in cells], note)
 
 
 def _movie(pictures: Pictures, cell: Cell) -> Movie:
@@ -163,28 +193,33 @@ def write_video(pictures: Pictures, cell: Cell, run: Run) -> Video:
     return Video(name_of(cell), gif, *size, mp4=_data("video/mp4", mp4.read_bytes()))
 
 
-def neighbours_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
+def neighbours_of(pictures: Pictures, rows: Iterable[Row]) -> Gallery[Picture]:
     """Return the panels of nearest neighbours, the most suspicious first; controls come last."""
     found = [(_subject(row), row) for row in rows if row.retrieval]
     found = [(name, row) for name, row in found if pictures.has(pictures.at.neighbours(name))]
     found.sort(key=lambda pair: _suspicion(pair[1]))
-    return [
+    cells = [pair for pair in found if pair[1].cell]
+    kept = [*cells[:MOST], *found[len(cells) :]]
+    shown = [
         _picture(
             *(pictures, pictures.at.neighbours(name), _title(row), _suspected(row)),
             row.cell.id if row.cell else "",
         )
-        for name, row in found
+        for name, row in kept
     ]
+    return Gallery(shown, _left_out(min(MOST, len(cells)), len(cells), "the most suspicious"))
 
 
-def answers_of(pictures: Pictures, rows: Iterable[Row]) -> list[Picture]:
-    """Return the panels of questions and answers, one for each cell with a task."""
-    cells = [row.cell for row in rows if row.cell and row.cell.task]
-    return [
+def answers_of(pictures: Pictures, rows: Iterable[Row]) -> Gallery[Picture]:
+    """Return the panels of questions and answers of the cells with a task."""
+    asked = [row for row in rows if row.cell and row.cell.task]
+    found = [row for row in asked if row.cell and pictures.has(pictures.at.answers(row.cell.id))]
+    cells = chosen_cells(found)
+    shown = [
         _picture(pictures, pictures.at.answers(cell.id), title_of(cell), _drawn(cell))
         for cell in cells
-        if pictures.has(pictures.at.answers(cell.id))
     ]
+    return Gallery(shown, _left_out(len(cells), len(found), RULE))
 
 
 def _subject(row: Row) -> str:

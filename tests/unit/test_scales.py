@@ -51,7 +51,7 @@ def shown(guided: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pag
 
 def test_cells_that_differ_in_their_scale_alone_have_a_slider(guided: Run) -> None:
     rows = collect(read_records(guided.root))
-    [line] = scales_of(grids_of(Pictures(guided.root), rows), rows)
+    [line] = scales_of(grids_of(Pictures(guided.root), rows).pictures, rows)
     assert line.name == "ddim, cosine, ddim, 50 steps"
     assert [cell.guidance for cell in line.cells] == [*SCALES]
     assert scales_of([], rows) == []
