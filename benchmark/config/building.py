@@ -37,15 +37,17 @@ def gather_job(config: Grid, name: str) -> GatherJob:
         BenchmarkError: the cell is sampled from a network.
     """
     cell = config.cell(name)
-    folder = config.models[cell.model].images
-    if folder is None:
+    model = config.models[cell.model]
+    if model.images is None:
         raise BenchmarkError(f"{name}: models.{cell.model} has no images: it is sampled")
     return GatherJob(
         name=name,
         cell=cell,
         source=config.data[cell.dataset],
-        folder=folder,
-        key=f"models.{cell.model}.images",
+        folder=model.images,
+        key=f"models.{cell.model}",
+        labels=model.labels,
+        classes=config.classes_of(cell.dataset) if model.labels is not None else (),
     )
 
 

@@ -44,6 +44,11 @@ def check_config(config: Grid) -> None:
     for name, model in config.models.items():
         at = f"models.{name}"
         known(f"{at}.data", model.data, config.data)
+        if model.labels is not None and not config.classes_of(model.data):
+            raise ValueError(
+                f"{at}.labels: data.{model.data} has no labels: choose data that have, or leave "
+                "it out"
+            )
         if model.network is None or model.training is None:
             continue
         known(f"{at}.network", model.network, config.networks)

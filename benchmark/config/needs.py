@@ -20,6 +20,8 @@ from benchmark.config.dependencies import code
 from benchmark.config.disk import FEATURES, arrays
 from benchmark.core.errors import BenchmarkError
 from benchmark.data.image_files import check_images
+from benchmark.data.labels import labels_among
+from benchmark.data.listing import image_files
 from benchmark.extractors import EXTRACTORS
 from benchmark.storage.downloads import Download
 from benchmark.storage.paths import CACHE, Run
@@ -40,9 +42,13 @@ def check_folders(config: Config, run: Run) -> None:
         if not run.manifest(name).exists():
             config.data[name].check_files(f"data.{name}")
     for cell in config.cells:
-        folder = config.models[cell.model].images
-        if folder is not None and not run.samples(cell.id).exists():
-            check_images(f"models.{cell.model}.images", folder, cell.seed, cell.samples)
+        at, spec = f"models.{cell.model}", config.models[cell.model]
+        if spec.images is None or run.samples(cell.id).exists():
+            continue
+        check_images(f"{at}.images", spec.images, cell.seed, cell.samples)
+        if spec.labels is not None:
+            files, classes = image_files(spec.images, at).files, config.classes_of(spec.data)
+            labels_among(files, spec.images, spec.labels, classes, at)
 
 
 def lacking(config: Config, run: Run) -> list[str]:

@@ -19,6 +19,7 @@ from benchmark.core.strict_model import (
     Seed,
     StrictModel,
     UserPath,
+    UserText,
     text,
 )
 from benchmark.data.controls import CONTROLS
@@ -185,6 +186,13 @@ class Model(StrictModel):
     images: UserPath | None = Field(
         default=None, description="Folder of images made elsewhere, instead of a network"
     )
+    labels: UserText | None = Field(
+        default=None,
+        min_length=1,
+        description="Of which classes of the data the images made elsewhere are. folders: each "
+        "folder directly in `images` is one; or a CSV file whose two columns are the path of an "
+        "image in `images`, and its class",
+    )
     clip: bool | None = Field(
         default=None,
         description="Confine estimates of x_0 to the range of images when sampling; null: as the "
@@ -197,6 +205,8 @@ class Model(StrictModel):
         given = [[getattr(self, key) is not None for key in keys] for keys in origins]
         if sum(map(any, given)) != 1 or sum(map(all, given)) != 1:
             raise ValueError("give either network and training, or weights, or images")
+        if self.labels is not None and self.images is None:
+            raise ValueError("labels: only images made elsewhere are given labels: leave it out")
         if self.images and self.clip is not None:
             raise ValueError("clip: images made elsewhere are not sampled: leave it out")
         return self

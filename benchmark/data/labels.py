@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict_model import shown
+from benchmark.core.strict_model import nearest_names, shown
 from benchmark.data.listing import SUFFIXES, folder_kind
 
 FOLDERS = "folders"
@@ -127,6 +127,28 @@ def labels_of(files: Sequence[str], folder: Path, labels: str, at: str = "") -> 
     for name in sorted(numbers.keys() - {told[file] for file in files}):
         raise BenchmarkError(f"{where}class {shown(name)} has no image: leave it out")
     return [numbers[told[file]] for file in files]
+
+
+def labels_among(
+    files: Sequence[str], folder: Path, labels: str, classes: Sequence[str], at: str
+) -> list[int]:
+    """Return the number of the class of each file among the classes of a data set.
+
+    Args:
+        files: paths of the images relative to the folder, with forward slashes.
+        folder: folder of the images.
+        labels: `folders`, or the path of a CSV file.
+        classes: names of the classes of the data set.
+        at: config key of what has the images, with which messages begin.
+
+    Raises:
+        BenchmarkError: the data set lacks a class; see `labels_of` too.
+    """
+    own = names_of(folder, labels, at)
+    if unknown := sorted(set(own) - set(classes)):
+        remedy = nearest_names(unknown[0], classes)
+        raise BenchmarkError(f"{at}.labels: {shown(unknown[0])} is no class of the data: {remedy}")
+    return [classes.index(own[number]) for number in labels_of(files, folder, labels, at)]
 
 
 def _folders(folder: Path, where: str) -> list[str]:

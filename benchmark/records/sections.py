@@ -85,7 +85,7 @@ class Classified(StrictModel):
 
 
 class AskedClasses(StrictModel):
-    """The classes that a network was told, or a classifier steered to, for a cell's samples."""
+    """The classes that a network was told, a classifier steered to, or images are said to be of."""
 
     classes: list[str] = Field(description="Names of the classes")
     labels: list[int] = Field(description="Number of the class of each sample, in their order")

@@ -13,11 +13,12 @@ from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.data.image_files import file_candidates
+from benchmark.data.labels import labels_among
 from benchmark.data.listing import image_files, tell_ignored
 from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
-from benchmark.records.sections import Gathered
+from benchmark.records.sections import AskedClasses, Gathered
 from benchmark.records.sketch import sketch_of
 from benchmark.stages.prepare import counted, print_conversions
 from benchmark.stages.reading import ReadImage, reading
@@ -46,12 +47,13 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
     """
     draft = Draft(job.kind, job.name, job.spec())
     threads = threads or available_cores()
-    cell, at, folder = job.cell, job.key, job.folder
+    cell, at, folder = job.cell, f"{job.key}.images", job.folder
     files, ignored = image_files(folder, at)
     tell_ignored(folder, ignored)
     items = _drawn(job, files)
     conversions: Counter[str] = Counter()
     names: list[str] = []
+    labels: list[int] = []
 
     def rows(pictures: Iterable[ReadImage]) -> Iterator[NDArray[np.uint8]]:
         for picture in track(pictures, cell.samples, f"gather {job.name}"):
@@ -59,6 +61,8 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
                 raise BenchmarkError(f"{at}: {folder}: {picture.name}: {picture.problem}")
             conversions.update(picture.notes)
             names.append(picture.name)
+            if picture.label is not None:
+                labels.append(picture.label)
             yield picture.pixels
 
     shape = (cell.samples, cell.resolution, cell.resolution, job.source.channels)
@@ -73,6 +77,7 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
         Work(threads=threads),
         cell=cell,
         sketch=sketch_of(images),
+        asked=AskedClasses(classes=list(job.classes), labels=labels) if labels else None,
         gathered=Gathered(
             folder=folder.name,
             images_in_folder=len(files),
@@ -85,10 +90,12 @@ def stage(job: GatherJob, run: Run, threads: int | None = None) -> Record:
 
 def _drawn(job: GatherJob, files: Sequence[str]) -> Iterator[Item]:
     """Draw as many of the files as the cell has samples, by its seed."""
-    count = job.cell.samples
+    count, labels = job.cell.samples, None
     if len(files) < count:
         raise BenchmarkError(
-            f"{job.key}: {len(files)} images in {job.folder}: {count} are asked for"
+            f"{job.key}.images: {len(files)} images in {job.folder}: {count} are asked for"
         )
-    candidates = file_candidates(job.folder, files, job.cell.seed)
+    if job.labels is not None:
+        labels = labels_among(files, job.folder, job.labels, job.classes, job.key)
+    candidates = file_candidates(job.folder, files, job.cell.seed, labels)
     return candidates.read(candidates.order[:count])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records_fixture import write_run
 
 from benchmark.core.values import Value
 from benchmark.records.record import read_records
@@ -19,7 +20,6 @@ from benchmark.report.chosen import MOST, RULE, chosen_cells
 from benchmark.report.site import write_site
 from benchmark.storage.paths import Run
 from benchmark.storage.pictures import contact_sheet, save_png
-from records_fixture import write_run
 
 
 def many(run: Run, count: int) -> list[str]:

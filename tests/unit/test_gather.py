@@ -13,6 +13,7 @@ from stages import do
 
 from benchmark.config.config import Config
 from benchmark.config.loading import parse_config, resolved
+from benchmark.config.needs import check_folders
 from benchmark.core.errors import BenchmarkError
 from benchmark.stages import gather as gather
 from benchmark.stages import reading
@@ -127,3 +128,97 @@ def test_what_is_sampled_is_not_gathered_nor_the_other_way_round(
         config.job("gather", "DDPM-linear-ddpm-10-s0")
     with pytest.raises(BenchmarkError, match="GAN-s0: these images were made elsewhere"):
         config.job("sample", "GAN-s0").spec()
+
+
+def of_classes(smoke: Config, images: Path, labels: str | None, samples: int = 6) -> Config:
+    """Return a config whose data set has the hair of its faces as classes."""
+    content: dict[str, Any] = with_images(smoke, images, samples).model_dump(mode="json")
+    content["data"]["tiny"]["label"] = "hair"
+    content["models"]["GAN"]["labels"] = labels
+    return parse_config(content)
+
+
+@pytest.fixture
+def hair(smoke: Config, folder: Path, tmp_path: Path) -> Path:
+    """Three images of each of two classes of the data set, each class of a grey of its own."""
+    names = of_classes(smoke, folder, None).classes_of("tiny")
+    for grey, name in ((50, names[3]), (200, names[1])):
+        for number in range(3):
+            path = tmp_path / "hair" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (SIDE, SIDE), (grey,) * 3).save(path)
+    return tmp_path / "hair"
+
+
+@pytest.mark.parametrize("kind", ["folders", "CSV"])
+def test_images_made_elsewhere_have_the_classes_of_the_data(
+    kind: str, smoke: Config, hair: Path, run: Run, tmp_path: Path
+) -> None:
+    csv = tmp_path / "of.csv"
+    made = [(path.parent.name, path.name) for path in hair.rglob("*.png")]
+    csv.write_text("".join(f"{name}/{file},{name}\n" for name, file in made))
+    config = of_classes(smoke, hair, "folders" if kind == "folders" else str(csv))
+    check_folders(config, run)
+    record = do("gather", config, "GAN-s0", run)
+    assert record.asked
+    assert record.asked.classes == [*config.classes_of("tiny")]
+    assert record.asked.labels == [3 if grey == 50 else 1 for grey in greys(run, "GAN-s0")]
+    files = config.job("gather", "GAN-s0").files()
+    assert files
+    assert (kind == "CSV") == any(name.endswith("of.csv") for name in files[1])
+
+
+def test_the_classes_of_images_made_elsewhere_are_in_the_specification_alone_where_stated(
+    smoke: Config, hair: Path
+) -> None:
+    told = of_classes(smoke, hair, "folders").job("gather", "GAN-s0")
+    untold = of_classes(smoke, hair, None).job("gather", "GAN-s0")
+    assert told.spec().keys() - untold.spec().keys() == {"classes"}
+
+
+def test_images_made_elsewhere_are_judged_by_class(smoke: Config, hair: Path, run: Run) -> None:
+    config = of_classes(smoke, hair, "folders")
+    do("prepare", config, "tiny", run)
+    do("gather", config, "GAN-s0", run)
+    for name in ("tiny", "GAN-s0"):
+        do("features", config, name, run)
+    [record] = do("evaluate", config, "GAN-s0", run)
+    classes = config.classes_of("tiny")
+    assert record.by_class
+    assert {*record.by_class} == {classes[1], classes[3]}
+    assert "accuracy" in record.values
+
+
+def renamed(hair: Path) -> None:
+    next(hair.iterdir()).rename(hair / "beard")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "expected"),
+    [
+        (renamed, r"^models\.GAN\.labels: 'beard' is no class of the data: .*"),
+        (
+            lambda hair: (hair / "stray.png").write_bytes(next(hair.rglob("*.png")).read_bytes()),
+            r"^models\.GAN\.labels: 'stray\.png' has no class: put it into the folder",
+        ),
+    ],
+)
+def test_classes_that_the_data_lack_are_refused_before_a_run(
+    break_it: Any, expected: str, smoke: Config, hair: Path, run: Run
+) -> None:
+    break_it(hair)
+    with pytest.raises(BenchmarkError, match=expected):
+        check_folders(of_classes(smoke, hair, "folders"), run)
+
+
+def test_labels_without_images_or_without_classes_of_the_data_are_refused(
+    smoke: Config, folder: Path
+) -> None:
+    content: dict[str, Any] = with_images(smoke, folder).model_dump(mode="json")
+    content["models"]["GAN"]["labels"] = "folders"
+    with pytest.raises(BenchmarkError, match=r"models\.GAN\.labels: data\.tiny has no labels"):
+        parse_config(content)
+    content["models"]["GAN"]["labels"] = None
+    content["models"]["DDPM"]["labels"] = "folders"
+    with pytest.raises(BenchmarkError, match=r"labels: only images made elsewhere"):
+        parse_config(content)

@@ -8,7 +8,12 @@ UNMADE = {
     *([] if CONFIG.likelihoods else [LIKELIHOOD]),
     *(
         []
-        if any(cell.classifier or CONFIG.is_told(cell.model) for cell in CONFIG.cells)
+        if any(
+            cell.classifier
+            or CONFIG.is_told(cell.model)
+            or CONFIG.models[cell.model].labels
+            for cell in CONFIG.cells
+        )
         else [CLASSES]
     ),
 }
