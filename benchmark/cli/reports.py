@@ -29,9 +29,7 @@ def tables(run: AnyRun, reference: Reference = REFERENCE, output: Output = None)
     print_paths(write_tables(Run(run), reference, Run(output_folder(run, output))))
 
 
-@app.command(
-    epilog=examples("summary results/quickstart", "summary results/quickstart --into README.md")
-)
+@app.command(epilog=examples("summary results/quickstart", "summary sent.zip --format md"))
 def summary(
     run: AnyRun,
     reference: Reference = REFERENCE,
@@ -39,10 +37,6 @@ def summary(
         Literal["table", "md", "csv", "tex"],
         typer.Option("--format", help="For a terminal, for documents, or for machines."),
     ] = "table",
-    into: Annotated[
-        Path | None,
-        typer.Option(help="Markdown file with two marks, between which the table is written."),
-    ] = None,
     most: Annotated[
         int | None,
         typer.Option(min=1, help="Settings, the best ones.", show_default="all"),
@@ -54,18 +48,31 @@ def summary(
     from benchmark.records.rows import collect
     from benchmark.report.ending import ending
     from benchmark.report.formats import FORMATS
-    from benchmark.report.short_table import insert_table, short_table
+    from benchmark.report.short_table import short_table
 
-    if output == "table" and into is None:
+    if output == "table":
         print("\n".join(ending(Run(run), reference, shutil.get_terminal_size().columns, most)))
         return
     table = short_table(collect(read_records(run)), read_published(reference))
-    table = replace(table, rows=table.rows[:most])
-    if into is None:
-        print(FORMATS[output](table), end="")
-    else:
-        insert_table(table, into)
-        print_paths([into])
+    print(FORMATS[output](replace(table, rows=table.rows[:most])), end="")
+
+
+@app.command(
+    epilog=examples(
+        "document results/quickstart README.md", "document sent.zip paper.md --reference mine.csv"
+    )
+)
+def document(
+    run: AnyRun,
+    files: Annotated[
+        list[Path], typer.Argument(help="Markdown files that mark where they want something.")
+    ],
+    reference: Reference = REFERENCE,
+) -> None:
+    """Write tables and pictures of a run into documents, where comments ask for them."""
+    from benchmark.report.document import write_documents
+
+    print_paths(write_documents(Run(run), files, reference))
 
 
 @app.command(epilog=examples("watch results/quickstart"))

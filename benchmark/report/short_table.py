@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, find_published
 from benchmark.records.rows import Row
 from benchmark.report.captions import BUSY_LINE, few_lines, protocol_line
 from benchmark.report.columns import GUIDANCE
 from benchmark.report.faint import faint_lines
-from benchmark.report.formats import BUSY, Column, Marked, Table, TableEntry, markdown_lines
+from benchmark.report.formats import BUSY, Column, Marked, Table, TableEntry
 from benchmark.report.ranking import Entry, Ranking, rankings
 from benchmark.report.results_table import marked
-from benchmark.storage.atomic import write_text
 
 NAME = "summary"
 _DATA = Column("data", "data", number=False)
@@ -37,8 +33,6 @@ _COLUMNS = [
     Column("seconds_per_image", "s/image", spans_powers=True),
     _REPORT,
 ]
-# Between these two lines of a file stands the Markdown of a short table.
-_BEGIN, _END = "<!-- short table of a run", "<!-- end of the short table -->"
 
 
 def short_table(rows: Sequence[Row], published: dict[Key, Published]) -> Table:
@@ -56,23 +50,6 @@ def short_table(rows: Sequence[Row], published: dict[Key, Published]) -> Table:
         lines,
         _legend(found, lines, rows),
     )
-
-
-def insert_table(table: Table, file: Path) -> None:
-    """Write the lines of a short table into a Markdown file, between the marks for it.
-
-    Raises:
-        BenchmarkError: the file has no such marks, or not in this order.
-    """
-    text = file.read_text(encoding="utf-8")
-    place = re.compile(rf"({re.escape(_BEGIN)}[^\n]*-->\n)(.*?)({re.escape(_END)})", re.S)
-    if len(place.findall(text)) != 1:
-        raise BenchmarkError(
-            f"{file}: no place for the table: write a line {_BEGIN} --> where it begins, and below "
-            f"it a line {_END}"
-        )
-    lines = "\n".join(["", *markdown_lines(table), "", ""])
-    write_text(file, place.sub(lambda found: found[1] + lines + found[3], text))
 
 
 def _columns(lines: Sequence[dict[str, TableEntry]], labels: Sequence[str]) -> list[Column]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +13,15 @@ from checkout import PROJECT
 from records_fixture import CELLS, FEW, write_run
 
 from benchmark.config.loading import load_config
-from benchmark.core.errors import BenchmarkError
 from benchmark.records.published import read_published
 from benchmark.records.record import Record, read_records
 from benchmark.records.rows import Row, collect
 from benchmark.report.claims import read_claims
+from benchmark.report.document import write_documents
 from benchmark.report.ending import ending, text_lines
 from benchmark.report.formats import Marked, Table, to_markdown
 from benchmark.report.ranking import rankings
-from benchmark.report.short_table import insert_table, short_table
+from benchmark.report.short_table import short_table
 from benchmark.report.tables import all_tables
 from benchmark.report.words import in_words
 from benchmark.storage.paths import CLAIMS, REFERENCE, Run
@@ -155,32 +156,6 @@ def test_claims_are_counted_only_where_one_was_tried(run: Run, tmp_path: Path) -
     assert "The report's claims" not in "\n".join(other)
 
 
-def test_the_table_is_written_between_the_marks_and_nowhere_else(run: Run, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
-        "before\n<!-- short table of a run: here -->\nold\n<!-- end of the short table -->\nafter\n"
-    )
-    table = table_of(rows_of(run))
-    for _ in range(2):
-        insert_table(table, page)
-        lines = page.read_text().splitlines()
-        assert lines[:2] == ["before", "<!-- short table of a run: here -->"]
-        assert lines[-2:] == ["<!-- end of the short table -->", "after"]
-        assert len([line for line in lines if line.startswith("|")]) == len(CELLS) + 2
-        assert "old" not in lines
-
-
-@pytest.mark.parametrize(
-    "text", ["", "<!-- end of the short table -->", "<!-- short table of a run -->"]
-)
-def test_a_file_without_the_marks_is_refused(text: str, run: Run, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(text)
-    with pytest.raises(BenchmarkError, match=r"page.md: no place for the table"):
-        insert_table(table_of(rows_of(run)), page)
-    assert page.read_text() == text
-
-
 def test_every_caption_has_at_most_three_short_lines(run: Run) -> None:
     tables = all_tables(read_records(run.root), read_published(REFERENCE), read_claims(CLAIMS))
     for table in tables:
@@ -210,14 +185,15 @@ def test_the_report_is_named_alike_in_the_claims_and_in_the_docs() -> None:
 def test_the_short_table_of_the_readme_has_the_shape_of_one_that_is_made(
     run: Run, tmp_path: Path
 ) -> None:
-    made = table_of(rows_of(run))
-    (tmp_path / "page.md").write_text((PROJECT / "README.md").read_text(encoding="utf-8"))
-    insert_table(made, tmp_path / "page.md")
+    page = tmp_path / "page.md"
+    page.write_text((PROJECT / "README.md").read_text(encoding="utf-8"))
+    shutil.copytree(run.root, tmp_path / "quickstart")
+    write_documents(Run(tmp_path / "quickstart"), [page], REFERENCE)
     tables = [
         [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
         for text in (
             "\n".join(line for line in _between_marks(file).splitlines() if line)
-            for file in (PROJECT / "README.md", tmp_path / "page.md")
+            for file in (PROJECT / "README.md", page)
         )
     ]
     ours, expected = tables
@@ -230,4 +206,4 @@ def test_the_short_table_of_the_readme_has_the_shape_of_one_that_is_made(
 
 def _between_marks(file: Path) -> str:
     text = file.read_text(encoding="utf-8")
-    return text.partition("<!-- short table of a run")[2].partition("-->")[2].partition("<!--")[0]
+    return text.partition("<!-- results/quickstart: table summary -->")[2].partition("<!--")[0]
