@@ -22,6 +22,7 @@ from benchmark.records.rows import (
 )
 from benchmark.records.timing import Timing
 from benchmark.report import style
+from benchmark.report.chosen import chosen_rows, left_out
 from benchmark.report.formats import BUSY
 from benchmark.report.panels import (
     BAR,
@@ -45,7 +46,8 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
 
     All distances of a panel are of equally many images, as many as most of its rows have.
     """
-    measured = [row for row in rows if row.distance]
+    found = [row for row in rows if row.distance]
+    measured = chosen_rows(found)
     sizes = {name: common_size(in_table(measured, name)) or 0 for name in table_names(measured)}
 
     def draw(axes: Axes, y: float, row: Row, line: str) -> None:
@@ -73,7 +75,7 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
         labels = dict.fromkeys(distance_label(row) for row in mine)
         of = f"{' / '.join(labels)} of {n} images"
         axes.set_xlabel(f"{of} (lower is better), {scale(axes, 'x', values)}")
-    legend(figure)
+    _finish(figure, measured, found)
     return figure
 
 
@@ -91,7 +93,8 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
             place, text = (max(*_batches(row), *ends(row.seconds)), y), f" {BUSY}"
             axes.annotate(text, place, xytext=(3, 0), textcoords="offset points", va="center")
 
-    timed = [row for row in rows if row.seconds]
+    found = [row for row in rows if row.seconds]
+    timed = chosen_rows(found)
     figure = _by_model(timed, draw, lambda row: [f"batch {_timing(row).batch}"])
     if figure is None:
         return None
@@ -100,8 +103,16 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
         times = [row.seconds for row in mine if row.seconds]
         times += [Value(value=time) for row in mine for time in _batches(row)]
         axes.set_xlabel(f"seconds per image, {scale(axes, 'x', times)}")
-    legend(figure)
+    _finish(figure, timed, found)
     return figure
+
+
+def _finish(figure: Figure, shown: Sequence[Row], found: Sequence[Row]) -> None:
+    """Draw the legend, and say which cells are shown where not all are."""
+    legend(figure)
+    counts = [sum(row.cell is not None for row in rows) for rows in (shown, found)]
+    if which := left_out(*counts):
+        figure.suptitle(which)
 
 
 Draw = Callable[[Axes, float, Row, str], None]

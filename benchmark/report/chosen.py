@@ -1,4 +1,4 @@
-"""Which cells of a large run are shown in pictures."""
+"""Which cells of a large run are shown in pictures, and on a line of their own in plots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmark.records.record import Cell
 from benchmark.records.rows import Row
 from benchmark.report.ranking import rankings
 
-MOST = 60  # pictures of one kind: more are long to draw, and nobody looks through them
+MOST = 60  # pictures of one kind, and lines of a plot: nobody looks through more
 RULE = "of each model in turn those with the lowest distance"
 
 
@@ -34,3 +34,14 @@ def chosen_cells(rows: Sequence[Row], most: int = MOST) -> list[Cell]:
     turns = chain.from_iterable(zip_longest(*(found.values() for found in by_model.values())))
     kept = {cell.id for cell in islice(filter(None, turns), most)}
     return [cell for cell in cells if cell.id in kept]
+
+
+def chosen_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the cells that are shown, and all rows of controls, in their order."""
+    kept = {cell.id for cell in chosen_cells([row for row in rows if row.cell])}
+    return [row for row in rows if row.cell is None or row.cell.id in kept]
+
+
+def left_out(shown: int, found: int, rule: str = RULE) -> str:
+    """Return which cells are shown where not all are; else an empty text."""
+    return "" if shown == found else f"{shown} of {found} cells, {rule}"

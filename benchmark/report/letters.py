@@ -71,12 +71,12 @@ def letters(values: Sequence[Value], differ: Callable[[int, int], bool] | None =
 
 def _part(groups: list[frozenset[int]], i: int, j: int) -> list[frozenset[int]]:
     """Divide each group that holds both i and j; keep those that lie in no other."""
-    parts = dict.fromkeys(
-        part
-        for group in groups
-        for part in ([group - {i}, group - {j}] if group >= {i, j} else [group])
-    )
-    return [part for part in parts if not any(part < other for other in parts)]
+    whole = [group for group in groups if not group >= {i, j}]
+    divided = [group for group in groups if group >= {i, j}]
+    parts = list(dict.fromkeys(group - {k} for group in divided for k in (i, j)))
+    # No whole group lies in another one, nor in a part of one.
+    kept = [part for part in parts if not any(part <= group for group in whole)]
+    return [*whole, *(part for part in kept if not any(part < other for other in kept))]
 
 
 def _letter(number: int) -> str:

@@ -17,7 +17,7 @@ from benchmark.records.published import read_published
 from benchmark.records.record import read_records
 from benchmark.records.rows import Row, collect
 from benchmark.report import style
-from benchmark.report.chosen import RULE, chosen_cells
+from benchmark.report.chosen import chosen_cells, left_out
 from benchmark.report.figures import drawn
 from benchmark.report.saving import save_figure
 from benchmark.storage.paths import Run
@@ -75,8 +75,8 @@ def samples_overview(run: Run, rows: Iterable[Row]) -> Figure | None:
             axes.imshow(picture, interpolation="none")
             axes.set_anchor("N")
             axes.set_title(_wrap(name), fontweight="normal")
-    if len(names) < len(found):
-        figure.suptitle(f"{len(names)} of {len(found)} cells: {RULE}")
+    if which := left_out(len(names), len(found)):
+        figure.suptitle(which)
     return figure
 
 

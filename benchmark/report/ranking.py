@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -121,13 +122,14 @@ def _ranking(group: Sequence[Row], rows: Sequence[Row]) -> Ranking:
     n, first = common_size(group), group[0]
     assert first.cell
     found = [_entry(seeds, n, rows) for seeds in _by_setting(group)]
-    ranked = [entry for entry in found if entry.n == n and entry.distance]
+    is_ranked = [entry.n == n and entry.distance is not None for entry in found]
+    ranked = itertools.compress(found, is_ranked)
     return Ranking(
         data=f"{first.dataset} at {first.cell.resolution}×{first.cell.resolution}",
         label=first.protocol.label if first.protocol else "",
         n=n,
         ranked=sorted(ranked, key=lambda entry: entry.distance.value if entry.distance else 0),
-        others=[entry for entry in found if entry not in ranked],
+        others=[entry for entry, known in zip(found, is_ranked, strict=True) if not known],
     )
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmark.records.record import Cell
 from benchmark.records.rows import Row, name_of, title_of
-from benchmark.report.chosen import MOST, RULE, chosen_cells
+from benchmark.report.chosen import MOST, RULE, chosen_cells, left_out
 from benchmark.report.guidance_plot import line_of
 from benchmark.report.verdict_tables import interval
 from benchmark.storage.atomic import atomic_path
@@ -29,6 +29,7 @@ LARGEST_TILE = 80  # pixels of an image in the slider: 65 frames of three fit in
 _QUALITY = 90  # of pictures that lose something
 
 LOSSLESS = 200_000  # bytes; larger pictures lose something
+GALLERY = 4_000_000  # bytes of pictures of one kind; with more, each loses something
 
 WIDEST = 1600  # pixels
 
@@ -117,16 +118,18 @@ def grids_of(pictures: Pictures, rows: Iterable[Row]) -> Gallery[Picture]:
     found = [row for row in rows if row.cell and pictures.has(pictures.at.grid(row.cell.id))]
     cells = chosen_cells(found)
     shown = [
-        _picture(pictures, pictures.at.grid(cell.id), title_of(cell), _drawn(cell), cell.id)
+        _picture(
+            *(pictures, pictures.at.grid(cell.id), title_of(cell), _drawn(cell)),
+            *(len(cells), cell.id),
+        )
         for cell in cells
     ]
-    return Gallery(shown, _left_out(len(cells), len(found), RULE))
+    return Gallery(shown, _note(len(cells), len(found), "samples"))
 
 
-def _left_out(shown: int, found: int, rule: str) -> str:
-    if shown == found:
-        return ""
-    return f"{shown} of {found} cells, {rule}; the folder samples of the run has all pictures."
+def _note(shown: int, found: int, where: str, rule: str = RULE) -> str:
+    which = left_out(shown, found, rule)
+    return which and f"{which}; the folder {where} of the run has all pictures."
 
 
 def _drawn(cell: Cell) -> str:
@@ -156,7 +159,7 @@ def movies_of(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> Ga
     if first and first not in cells:
         cells[-1] = first
     cells.sort(key=lambda cell: cell != first)
-    note = _left_out(len(cells), len(found), RULE)
+    note = _note(len(cells), len(found), "samples")
     return Gallery([_movie(pictures, cell) for cell in cells], note)
 
 
@@ -166,7 +169,7 @@ def _movie(pictures: Pictures, cell: Cell) -> Movie:
     count = len(frames)
     steps = [round(k * cell.sampling.steps / (count - 1)) for k in range(count)]
     name = title_of(cell)
-    return Movie(name, _encoded(sprite, name, lossy=True), count, steps)
+    return Movie(name, _encoded(sprite, name), count, steps)
 
 
 def video_cell(pictures: Pictures, rows: Iterable[Row]) -> Cell | None:
@@ -203,11 +206,13 @@ def neighbours_of(pictures: Pictures, rows: Iterable[Row]) -> Gallery[Picture]:
     shown = [
         _picture(
             *(pictures, pictures.at.neighbours(name), _title(row), _suspected(row)),
-            row.cell.id if row.cell else "",
+            *(len(kept), row.cell.id if row.cell else ""),
         )
         for name, row in kept
     ]
-    return Gallery(shown, _left_out(min(MOST, len(cells)), len(cells), "the most suspicious"))
+    return Gallery(
+        shown, _note(min(MOST, len(cells)), len(cells), "neighbours", "the most suspicious")
+    )
 
 
 def answers_of(pictures: Pictures, rows: Iterable[Row]) -> Gallery[Picture]:
@@ -216,10 +221,10 @@ def answers_of(pictures: Pictures, rows: Iterable[Row]) -> Gallery[Picture]:
     found = [row for row in asked if row.cell and pictures.has(pictures.at.answers(row.cell.id))]
     cells = chosen_cells(found)
     shown = [
-        _picture(pictures, pictures.at.answers(cell.id), title_of(cell), _drawn(cell))
+        _picture(pictures, pictures.at.answers(cell.id), title_of(cell), _drawn(cell), len(cells))
         for cell in cells
     ]
-    return Gallery(shown, _left_out(len(cells), len(found), RULE))
+    return Gallery(shown, _note(len(cells), len(found), "answers"))
 
 
 def _subject(row: Row) -> str:
@@ -271,17 +276,20 @@ def _panel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(rows, axis=0)
 
 
-def _picture(pictures: Pictures, path: Path, name: str, text: str, cell: str = "") -> Picture:
-    with Image.open(pictures.open(path)) as image:
-        return replace(_encoded(image.convert("RGB"), name, text), cell=cell)
+def _picture(
+    pictures: Pictures, path: Path, name: str, text: str, count: int, cell: str = ""
+) -> Picture:
+    """Return one of `count` pictures of a kind: without loss while all of them are small."""
+    with Image.open(pictures.open(path)) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((WIDEST, 10 * WIDEST))
+    return replace(_encoded(image, name, text, min(LOSSLESS, GALLERY // count)), cell=cell)
 
 
-def _encoded(image: Image.Image, name: str, text: str = "", *, lossy: bool = False) -> Picture:
-    """Return a picture as WebP: without loss while it is small."""
-    if not lossy:
-        image.thumbnail((WIDEST, 10 * WIDEST))
-    data = b"" if lossy else _webp(image, lossless=True)
-    if not data or len(data) > LOSSLESS:
+def _encoded(image: Image.Image, name: str, text: str = "", lossless: int = 0) -> Picture:
+    """Return a picture as WebP, without loss if it then has at most `lossless` bytes."""
+    data = _webp(image, lossless=True) if lossless else b""
+    if not data or len(data) > lossless:
         data = _webp(image, lossless=False)
     return Picture(name, _data("image/webp", data), image.width, image.height, text)
 

@@ -16,6 +16,7 @@ from benchmark.core.values import Value
 from benchmark.records.record import read_records
 from benchmark.records.rows import Row, collect
 from benchmark.report import plots
+from benchmark.report.by_model import time_by_model
 from benchmark.report.chosen import MOST, RULE, chosen_cells
 from benchmark.report.site import write_site
 from benchmark.storage.paths import Run
@@ -81,7 +82,10 @@ def test_a_large_run_says_which_of_its_cells_are_shown(tmp_path: Path) -> None:
     figure = plots.samples_overview(run, collect(read_records(run.root)))
     assert figure
     assert sum(bool(axes.get_title()) for axes in figure.axes) == MOST
-    assert figure.get_suptitle() == f"{MOST} of {MOST + 5} cells: {RULE}"
+    assert figure.get_suptitle() == f"{MOST} of {MOST + 5} cells, {RULE}"
+    figure = time_by_model(collect(read_records(run.root)))
+    assert figure
+    assert figure.get_suptitle() == f"{MOST} of {MOST + 5} cells, {RULE}"
     write_site(run, None)
     page = run.site.read_text()
     assert f"{MOST} of {MOST + 5} cells, {RULE}; the folder samples of the run has all" in page
