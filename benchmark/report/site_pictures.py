@@ -29,6 +29,8 @@ LARGEST_TILE = 80  # pixels of an image in the slider: 65 frames of three fit in
 _QUALITY = 90  # of pictures that lose something
 
 LOSSLESS = 200_000  # bytes; larger pictures lose something
+MOVIES = 24  # in one page: each has as many bytes as several pictures
+
 GALLERY = 4_000_000  # bytes of pictures of one kind; with more, each loses something
 
 WIDEST = 1600  # pixels
@@ -155,7 +157,7 @@ def _scale(cell: Cell) -> float:
 def movies_of(pictures: Pictures, rows: Iterable[Row], first: Cell | None) -> Gallery[Movie]:
     """Return the generation of the cells."""
     found = [row for row in rows if row.cell and pictures.has(pictures.at.movie(row.cell.id))]
-    cells = chosen_cells(found)
+    cells = chosen_cells(found, MOVIES)
     if first and first not in cells:
         cells[-1] = first
     cells.sort(key=lambda cell: cell != first)
