@@ -58,6 +58,13 @@ StatisticsFile = Annotated[
     Path | None,
     typer.Option(help="A .npz file to write the statistics of REAL to.", show_default=False),
 ]
+NetworkPrecision = Annotated[
+    Literal["float32", "tf32", "bf16"],
+    typer.Option(
+        help="How the network computes. bf16 is faster on a GPU, and on a CPU with AMX or "
+        "AVX512-BF16; tf32 is for GPUs. Figures of other tools are reached with float32."
+    ),
+]
 FilesRule = Annotated[
     Literal["all", "pytorch-fid", "torch-fidelity", "clean-fid"],
     typer.Option(

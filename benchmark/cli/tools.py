@@ -28,6 +28,7 @@ from benchmark.cli.score_arguments import (
     KernelSubsets,
     KernelSubsetSize,
     MetricNames,
+    NetworkPrecision,
     RealImages,
     ScoreFormat,
     ScoreThreads,
@@ -81,6 +82,7 @@ def score(
     isc_splits: InceptionScoreSplits = None,
     kid_subsets: KernelSubsets = None,
     kid_subset_size: KernelSubsetSize = None,
+    precision: NetworkPrecision = "float32",
 ) -> None:
     """Measure how far one set of images lies from another, wherever they were made."""
     from benchmark.tools.score import save
@@ -91,7 +93,7 @@ def score(
     cache = RESULTS / CACHE / "weights"
     rule = None if files == "all" else files
     embedding = Embedding(
-        extractor, cache, weights, device, batch, threads or available_cores(), rule
+        extractor, cache, weights, device, batch, threads or available_cores(), rule, precision
     )
     choice = MetricChoice(isc_splits, kid_subsets, kid_subset_size)
     if fake is None:

@@ -7,14 +7,19 @@ A table stands between two comments, and a picture below one:
 
     <!-- results/steer: picture plots/guidance.png as guidance.png -->
     ![Distance against the scale](guidance.png)
+
+A PNG has fewer bytes with few colours: `as guidance.png, 64 colours`.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import nearest_names, shown
@@ -29,12 +34,15 @@ from benchmark.storage.run_files import open_run
 
 _MARK = re.compile(r"^<!-- results/(?P<run>[\w.-]+): (?P<what>[^\n]*?) *-->$", re.M)
 _END = "<!-- end -->"
+MOST_COLOURS = 256  # of a PNG with a palette
 _KEYS = r"[\w.+-]+"
 _TABLE = re.compile(
     rf"table (?P<name>{_KEYS})(?:, columns (?P<columns>{_KEYS}(?: {_KEYS})*))?"
     rf"(?:, where (?P<key>{_KEYS}) (?P<value>[^,]+))?"
 )
-_PICTURE = re.compile(r"picture (?P<path>[\w./+=-]+) as (?P<name>[\w.+=-]+)")
+_PICTURE = re.compile(
+    r"picture (?P<path>[\w./+=-]+) as (?P<name>[\w.+=-]+)(?:, (?P<colours>\d+) colours)?"
+)
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,15 @@ def write_documents(run: Run, files: Sequence[Path], reference: Path | None) -> 
             elif found := _PICTURE.fullmatch(mark.what):
                 if found["path"] not in inside.matching(found["path"]):
                     raise BenchmarkError(f"{mark.where}: the run has no {found['path']}")
-                pictures[file.parent / found["name"]] = inside.read(found["path"])
+                content = inside.read(found["path"])
+                if found["colours"]:
+                    content = _with_colours(mark.where, content, int(found["colours"]))
+                pictures[file.parent / found["name"]] = content
             else:
                 raise BenchmarkError(
                     f"{mark.where}: {shown(mark.what)} is no request: 'table NAME', 'table NAME, "
-                    "columns KEY KEY, where KEY VALUE' or 'picture PATH as FILE' would be one"
+                    "columns KEY KEY, where KEY VALUE', 'picture PATH as FILE' or 'picture PATH as "
+                    "FILE, 64 colours' would be one"
                 )
         texts[file] = text
     for path, content in pictures.items():
@@ -139,6 +151,20 @@ def _table(where: str, tables: Mapping[str, Table], asked: re.Match[str]) -> lis
         shown_too = [replace(c, printed=True, heading=c.heading or c.key) for c in columns]
         table = replace(table, columns=shown_too)
     return markdown_lines(table)
+
+
+def _with_colours(where: str, content: bytes, colours: int) -> bytes:
+    """Return a PNG with the nearest of so many colours in each pixel."""
+    if not 2 <= colours <= MOST_COLOURS:
+        raise BenchmarkError(f"{where}: {colours} colours: 2 to {MOST_COLOURS} would be right")
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            few = picture.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+    except UnidentifiedImageError:
+        raise BenchmarkError(f"{where}: colours: only a PNG can have fewer") from None
+    buffer = io.BytesIO()
+    few.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _between(mark: _Mark, text: str, lines: Sequence[str]) -> str:

@@ -63,6 +63,7 @@ def score(
     """
     asked = [_metric(name) for name in metrics]
     given = _open(embedding, real, fake)
+    _check_precision(embedding, given, keeps=statistics_file is not None)
     if statistics_file is not None:
         _check_file(statistics_file, real, given[real])
     names = _computable(asked, real, fake, given)
@@ -86,6 +87,7 @@ def score(
         few=list(few_images(sides | moments, extractor)),
         missing=figures.missing,
         notes=told + notes(opened, real, fake, extractor, censuses),
+        precision=embedding.precision,
         uncertainty=_meanings(chosen, figures),
     )
 
@@ -103,6 +105,7 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
             cannot be written.
     """
     opened = _open(embedding, real)
+    _check_precision(embedding, opened, keeps=True)
     _check_file(file, real, opened[real])
     census = Census()
     sides, extractor = _embed(opened, embedding, {real: census})
@@ -121,6 +124,20 @@ def _open(embedding: Embedding, *paths: Path) -> dict[Path, Input]:
             f"--files: is for folders of images only, unlike {names}: leave it out"
         )
     return opened
+
+
+def _check_precision(embedding: Embedding, opened: Mapping[Path, Input], keeps: bool) -> None:
+    """Refuse another precision than float32 for statistics that are kept, or without images."""
+    precision = embedding.precision
+    if precision == "float32":
+        return
+    if keeps:
+        raise BenchmarkError(
+            f"--precision {precision}: statistics are kept of float32, so that all can be "
+            "compared: leave it out, or --save-stats"
+        )
+    if not any(isinstance(side, ImageInput) for side in opened.values()):
+        raise BenchmarkError(f"--precision {precision}: no network is needed here: leave it out")
 
 
 def _check_file(file: Path, real: Path, opened: Input) -> None:

@@ -20,6 +20,7 @@ from benchmark.tools.score_sides import Census
 if TYPE_CHECKING:
     import torch
 
+    from benchmark.config.schema import ComputePrecision
     from benchmark.extractors.base import Embedder
 
 TOGETHER = (
@@ -39,6 +40,8 @@ class Embedding:
         device: device of the network: `auto`, `cpu` or `cuda`.
         batch: images in a batch of the network.
         threads: threads of the network, and for decoding.
+        precision: how the network computes: `float32`, `tf32` or `bf16`; preprocessing and metrics
+            are in float32 and float64 whatever it is.
         files: name of the library whose choice of files in a folder is followed; None: all images
             are read.
     """
@@ -50,6 +53,7 @@ class Embedding:
     batch: int = 64
     threads: int = 1
     files: str | None = None
+    precision: ComputePrecision = "float32"
 
     @property
     def library(self) -> Library | None:
@@ -78,12 +82,13 @@ def embed_images(
     import torch
 
     from benchmark.core.progress import track
+    from benchmark.runtime.device import arithmetic
 
     pictures = images.pictures(embedding.threads)
     if census is not None:
         pictures = census.count(pictures)
     batches = _batches(pictures, network, device, embedding.batch)
-    with torch.inference_mode():
+    with torch.inference_mode(), arithmetic(embedding.precision, device):
         rows = _rows(batches, network)
         features: NDArray[np.float32] = np.stack(list(track(rows, images.count, "features")))
     return features
@@ -92,7 +97,7 @@ def embed_images(
 def _rows(batches: Iterator[torch.Tensor], network: Embedder) -> Iterator[NDArray[np.float32]]:
     """Yield the features of each image (d)."""
     for block in map(network.forward, batches):
-        yield from block.cpu().numpy()
+        yield from block.float().cpu().numpy()
 
 
 def _batches(
@@ -136,6 +141,7 @@ def _inputs(
             del block
             x = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
             del pixels
-            x = network.preprocess(x)
+            with torch.autocast(device.type, enabled=False):
+                x = network.preprocess(x)
             yield x
             del x

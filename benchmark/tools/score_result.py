@@ -26,6 +26,7 @@ class Score:
         missing: by metric, why it has no value.
         notes: lines on what was read or ignored, where that is not obvious.
         uncertainty: by metric, what its interval or error means.
+        precision: how the network computed.
     """
 
     real: Path
@@ -37,6 +38,7 @@ class Score:
     missing: dict[str, str]
     notes: list[str]
     uncertainty: dict[str, str] = field(default_factory=dict)
+    precision: str = "float32"
 
     @property
     def warnings(self) -> list[str]:
@@ -54,6 +56,7 @@ class Score:
             {
                 **{name: {"path": str(path), "images": count} for name, path, count in sides},
                 **network,
+                "precision": self.precision,
                 "label": self._label,
                 "values": {k: v.model_dump(exclude_none=True) for k, v in self.values.items()},
                 "uncertainty": self.uncertainty,
@@ -77,6 +80,9 @@ class Score:
         texts = Table("score", [], columns, [entries]).texts().iloc[0]
         extractor = self.extractor
         features = f"{extractor.kind} ({extractor.preprocessing})" if extractor else "not named"
+        if self.precision != "float32":
+            how = self.precision
+            features = f"{features}, in {how}: compare it with others in {how} alone"
         rows = [
             *(
                 (name, f"{path}, {'unknown' if count is None else count} images")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from records_fixture import CELLS, write_run
@@ -72,6 +73,16 @@ def test_a_picture_is_written_beside_the_document(run: Run, tmp_path: Path) -> N
     assert (tmp_path / "docs" / "times.png").read_bytes() == run.plot("time-by-model").read_bytes()
 
 
+def test_a_png_can_have_few_colours(run: Run, tmp_path: Path) -> None:
+    run.plot("timeline").parent.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(run.plot("timeline"))
+    mark = "<!-- results/run: picture plots/timeline.png as few.png, 4 colours -->"
+    written(run, tmp_path / "page.md", mark)
+    with Image.open(tmp_path / "few.png") as few:
+        assert len(few.convert("RGB").getcolors() or ()) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -85,6 +96,14 @@ def test_a_picture_is_written_beside_the_document(run: Run, tmp_path: Path) -> N
             "no column stepps: .*steps",
         ),
         (f"<!-- results/run: table summary, where model dim -->\n{END}", "no model is dim: .*ddim"),
+        (
+            "<!-- results/run: picture plots/timeline.png as x.png, 1 colours -->",
+            "1 colours: 2 to 256 would be right",
+        ),
+        (
+            "<!-- results/run: picture records/data/faces.json as x.png, 4 colours -->",
+            "colours: only a PNG can have fewer",
+        ),
         ("<!-- results/run: picture plots/x.png as x.png -->", r"the run has no plots/x\.png"),
     ],
 )

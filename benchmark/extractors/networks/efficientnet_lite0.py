@@ -82,7 +82,7 @@ class EfficientNetLite0Network:
         x = relu6(self.stem(x))
         for block in self.blocks:
             x = block(x)
-        return relu6(self.head(x)).mean((2, 3))
+        return relu6(self.head(x)).mean((2, 3), dtype=torch.float32)
 
 
 def relu6(x: Tensor) -> Tensor:

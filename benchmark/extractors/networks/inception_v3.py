@@ -48,7 +48,7 @@ class InceptionV3:
         x = self._d(x, "Mixed_7a")
         x = self._e(x, "Mixed_7b", self.pool)
         x = self._e(x, "Mixed_7c", self.last_pool)
-        return x.mean((2, 3))
+        return x.mean((2, 3), dtype=torch.float32)
 
     def spatial(self, x: Tensor) -> Tensor:
         """Map B×3×299×299 in [-1, 1] to 7 channels of 17×17 positions, B×2023, by position."""

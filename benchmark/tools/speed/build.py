@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from benchmark.tools.speed.checkouts import (
     copy_of_this,
 )
 from benchmark.tools.speed.growth import CELL, DATA, Case, content_of, make_features
+from benchmark.tools.speed.limits import multiplies_bf16
 from benchmark.tools.speed.timing import SpeedRow, interleave
 
 RUN = "build"
@@ -91,15 +93,22 @@ class _Sampled(NamedTuple):
 def sampling(
     ours: Checkout, theirs: Checkout, folder: Path, sizes: BuildSizes
 ) -> Iterator[SpeedRow]:
-    """Compare the times of cells of the quickstart's networks, and their images."""
-    config = folder / "config.json"
-    write_text(config, json.dumps(sampling_config(sizes)))
-    for entry in sampling_config(sizes)["grid"]:
+    """Compare the times of cells of the quickstart's networks, and their images.
+
+    On a processor that multiplies bfloat16, cells of this program in bf16 are compared too, with
+    those of the other revision in float32.
+    """
+    asked = sampling_config(sizes)
+    exact, rough = folder / "float32.json", folder / "bf16.json"
+    write_text(exact, json.dumps(asked))
+    write_text(rough, json.dumps({**asked, "precision": "bf16"}))
+    in_turns = [(exact, ""), (rough, ", bf16")] if multiplies_bf16() else [(exact, "")]
+    for (config, words), entry in itertools.product(in_turns, asked["grid"]):
         names = (entry[key] for key in ("model", "schedule", "sampler", "steps"))
         cell = f"{'-'.join(map(str, names))}-s0"
-        one, two = (partial(_sample, side, config, cell) for side in (ours, theirs))
+        one, two = partial(_sample, ours, config, cell), partial(_sample, theirs, exact, cell)
         own, other = interleave(one, two, sizes.rounds, sizes.rounds)
-        name = f"{entry['sampler']}, {entry['steps']} steps, {entry['samples']} images"
+        name = f"{entry['sampler']}, {entry['steps']} steps, {entry['samples']} images{words}"
         note = compared(own[-1].images, other[-1].images)
         for what, unit, figure in (
             (name, "s per image", lambda sampled: sampled.seconds),

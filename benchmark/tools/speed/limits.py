@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -91,3 +93,12 @@ def moved_bytes(network: nn.Module, *inputs: Tensor) -> int:
         for hook in hooks:
             hook.remove()
     return total
+
+
+def multiplies_bf16() -> bool:
+    """Tell whether the processor multiplies matrices of bfloat16 faster than of float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return bool(re.search(r"\b(amx_bf16|avx512_bf16)\b", flags))

@@ -24,7 +24,7 @@ from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.tools.speed.checkouts import CommandUse, measured
-from benchmark.tools.speed.limits import product_rate
+from benchmark.tools.speed.limits import multiplies_bf16, product_rate
 from benchmark.tools.speed.metrics import random_weights
 from benchmark.tools.speed.timing import CPU, SpeedRow, interleave, missing, version
 
@@ -145,6 +145,7 @@ def rows(sizes: ScoreSizes) -> Iterator[SpeedRow]:
         for seed, name in enumerate(("real", "fake")):
             write_images(place / name, sizes.images, sizes.side, seed)
         least = commands.least_seconds(sizes)
+        yield from _in_bf16(commands, sizes)
         for peer in PEERS:
             if absent := missing(peer.module, peer.package):
                 yield SpeedRow(f"score as {peer.package}", "s", [], [], note=absent)
@@ -152,6 +153,25 @@ def rows(sizes: ScoreSizes) -> Iterator[SpeedRow]:
             one, two = partial(commands.ours, peer), partial(commands.theirs, peer)
             own, other = interleave(one, two, sizes.rounds, sizes.rounds)
             yield from _compared(peer, own, other, sizes, least)
+
+
+def _in_bf16(commands: _Commands, sizes: ScoreSizes) -> Iterator[SpeedRow]:
+    """Compare our command in bf16 with the first of `PEERS`, on a processor that multiplies it."""
+    peer = PEERS[0]
+    if missing(peer.module, peer.package):
+        return
+    if not multiplies_bf16():
+        note = "this processor has neither AMX nor AVX512-BF16"
+        yield SpeedRow("score in bf16", "s", [], [], note=note)
+        return
+    in_bf16 = partial(commands.ours, peer, "bf16")
+    own, other = interleave(in_bf16, partial(commands.theirs, peer), sizes.rounds, sizes.rounds)
+    apart = own[-1].distance / commands.ours(peer).distance - 1
+    name = f"score of {sizes.images} and {sizes.images} PNG files of {sizes.side}×{sizes.side}"
+    ours, theirs = ([scored.use.seconds for scored in side] for side in (own, other))
+    note = f"the distance differs by {apart:+.3%} from that in float32, where 0.5% is allowed"
+    of = version(peer.package)
+    yield SpeedRow(f"{name}, {peer.extractor}, bf16", "s", ours, theirs, of, "ratio 4", note)
 
 
 def _compared(
@@ -206,10 +226,11 @@ class _Commands:
             "TORCH_HOME": str(folder),
         }
 
-    def ours(self, peer: Peer) -> _Scored:
+    def ours(self, peer: Peer, precision: str = "float32") -> _Scored:
         """Measure our command with the extractor and the files of a peer."""
         options = f"--metrics fd --device cpu --weights {FILE} --extractor {peer.extractor}".split()
         arguments = ["score", "real", "fake", *options, "--files", peer.package, "--format", "json"]
+        arguments += ["--precision", precision]
         use = self._run("here", _OURS, self.sha256, *arguments)
         return _Scored(use, json.loads(use.printed)["values"]["frechet"]["value"])
 
