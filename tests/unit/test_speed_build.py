@@ -120,6 +120,7 @@ def test_both_sides_do_the_same_work_in_turns(
         return CommandUse(seconds + 1, Memory(10, 5), 2 * seconds)
 
     monkeypatch.setattr(Checkout, "run", run)
+    monkeypatch.setattr(build, "multiplies_bf16", lambda: False)
     sides = Checkout("here", tmp_path), Checkout("before", tmp_path)
     rows = list(build.sampling(*sides, tmp_path, BuildSizes(rounds=2)))
     assert [name for name, _ in calls] == ["here", "before"] * 9
@@ -133,6 +134,28 @@ def test_both_sides_do_the_same_work_in_turns(
         "ddim, 50 steps, 128 images",
         "predictor-corrector, 50 steps, 64 images",
     ]
+
+
+def test_cells_in_bf16_are_compared_with_those_of_the_other_side_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def sample(side: Checkout, config: Path, _: str) -> build._Sampled:
+        asked.append((side.name, json.loads(config.read_text()).get("precision", "float32")))
+        use = CommandUse(1, Memory(1, 1), 1)
+        return build._Sampled(1, use, np.zeros((1, 2, 2, 3), np.uint8))
+
+    monkeypatch.setattr(build, "_sample", sample)
+    monkeypatch.setattr(build, "multiplies_bf16", lambda: True)
+    sides = Checkout("here", tmp_path), Checkout("before", tmp_path)
+    rows = list(build.sampling(*sides, tmp_path, BuildSizes(rounds=1)))
+    assert set(asked[: len(asked) // 2]) == {
+        ("here", "float32"),
+        ("before", "float32"),
+    }
+    assert set(asked[len(asked) // 2 :]) == {("here", "bf16"), ("before", "float32")}
+    assert [row.name.endswith("images, bf16") for row in rows[::4]] == [False] * 3 + [True] * 3
 
 
 @pytest.mark.parametrize("name", ["all", "first"])

@@ -41,7 +41,10 @@ def test_the_two_folders_have_different_images_of_the_size(tmp_path: Path) -> No
     assert len({file.read_bytes() for file in files}) == 4
 
 
-def test_each_peer_has_rows_and_a_missing_one_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("in_bf16", [False, True])
+def test_each_peer_has_rows_and_a_missing_one_a_note(
+    in_bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     called: list[tuple[str, ...]] = []
 
     def measured(command: list[str], *_: object) -> CommandUse:
@@ -58,8 +61,14 @@ def test_each_peer_has_rows_and_a_missing_one_a_note(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(score, "random_weights", dict)
     monkeypatch.setattr(score, "version", lambda package: f"{package} 1.0")
     monkeypatch.setattr(score._Commands, "least_seconds", lambda *_: 0.25)
-    rows = list(score.rows(QUICK))
+    monkeypatch.setattr(score, "multiplies_bf16", lambda: in_bf16)
+    *rows, rough = score.rows(QUICK)
     assert [row.ratio for row in rows] == [3, 1, 1, None, 3, 1, 1]
+    assert rough.ratio == (3 if in_bf16 else None)
+    assert ("differs by +0.000% from" in rough.note) == in_bf16
+    assert ("neither AMX nor" in rough.note) == (not in_bf16)
+    assert any("bf16" in line for line in called) == in_bf16
+    called = [line for line in called if "bf16" not in line][:4]
     assert rows[0].text() == (
         "score of 4 and 4 PNG files of 16×16, inception-v3-fid: 1 s; pytorch-fid 1.0 3 s; ratio 3 "
         "[3, 3]; target ratio 2; the distances differ by 5.0e-01; the network's multiplications, "

@@ -145,7 +145,6 @@ def rows(sizes: ScoreSizes) -> Iterator[SpeedRow]:
         for seed, name in enumerate(("real", "fake")):
             write_images(place / name, sizes.images, sizes.side, seed)
         least = commands.least_seconds(sizes)
-        yield from _in_bf16(commands, sizes)
         for peer in PEERS:
             if absent := missing(peer.module, peer.package):
                 yield SpeedRow(f"score as {peer.package}", "s", [], [], note=absent)
@@ -153,6 +152,7 @@ def rows(sizes: ScoreSizes) -> Iterator[SpeedRow]:
             one, two = partial(commands.ours, peer), partial(commands.theirs, peer)
             own, other = interleave(one, two, sizes.rounds, sizes.rounds)
             yield from _compared(peer, own, other, sizes, least)
+        yield from _in_bf16(commands, sizes)
 
 
 def _in_bf16(commands: _Commands, sizes: ScoreSizes) -> Iterator[SpeedRow]:
