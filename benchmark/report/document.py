@@ -38,7 +38,7 @@ MOST_COLOURS = 256  # of a PNG with a palette
 _KEYS = r"[\w.+-]+"
 _TABLE = re.compile(
     rf"table (?P<name>{_KEYS})(?:, columns (?P<columns>{_KEYS}(?: {_KEYS})*))?"
-    rf"(?:, where (?P<key>{_KEYS}) (?P<value>[^,]+))?"
+    rf"(?:, where (?P<key>{_KEYS}) (?P<value>[^,]+))?(?:, first (?P<first>\d+))?"
 )
 _PICTURE = re.compile(
     r"picture (?P<path>[\w./+=-]+) as (?P<name>[\w.+=-]+)(?:, (?P<colours>\d+) colours)?"
@@ -97,8 +97,8 @@ def write_documents(run: Run, files: Sequence[Path], reference: Path | None) -> 
             else:
                 raise BenchmarkError(
                     f"{mark.where}: {shown(mark.what)} is no request: 'table NAME', 'table NAME, "
-                    "columns KEY KEY, where KEY VALUE', 'picture PATH as FILE' or 'picture PATH as "
-                    "FILE, 64 colours' would be one"
+                    "columns KEY KEY, where KEY VALUE, first 8', 'picture PATH as FILE' or "
+                    "'picture PATH as FILE, 64 colours' would be one"
                 )
         texts[file] = text
     for path, content in pictures.items():
@@ -146,6 +146,8 @@ def _table(where: str, tables: Mapping[str, Table], asked: re.Match[str]) -> lis
             nearest = nearest_names(asked["value"], values)
             raise BenchmarkError(f"{where}: no {asked['key']} is {asked['value']}: {nearest}")
         table = replace(table, rows=rows)
+    if asked["first"]:
+        table = replace(table, rows=table.rows[: int(asked["first"])])
     if chosen:
         columns = [by_key[key] for key in chosen]
         shown_too = [replace(c, printed=True, heading=c.heading or c.key) for c in columns]

@@ -63,6 +63,12 @@ def test_several_tables_have_the_columns_and_rows_that_they_ask_for(
     assert len(tables) - 1 == sum(row[0] == "ddim" for row in whole)
 
 
+def test_the_first_rows_alone_are_written(run: Run, tmp_path: Path) -> None:
+    mark = "<!-- results/run: table summary, columns model, first 2 -->"
+    lines = written(run, tmp_path / "page.md", f"{mark}\n{END}\n")
+    assert len(cells_of(lines)) == 3
+
+
 def test_a_picture_is_written_beside_the_document(run: Run, tmp_path: Path) -> None:
     run.plot("time-by-model").parent.mkdir(exist_ok=True)
     Image.new("RGB", (3, 2)).save(run.plot("time-by-model"))

@@ -206,4 +206,8 @@ def test_the_short_table_of_the_readme_has_the_shape_of_one_that_is_made(
 
 def _between_marks(file: Path) -> str:
     text = file.read_text(encoding="utf-8")
-    return text.partition("<!-- results/quickstart: table summary -->")[2].partition("<!--")[0]
+    return (
+        text.partition("<!-- results/quickstart: table summary")[2]
+        .partition("-->")[2]
+        .partition("<!--")[0]
+    )
