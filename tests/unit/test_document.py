@@ -95,8 +95,8 @@ def test_a_png_can_have_few_colours(run: Run, tmp_path: Path) -> None:
         ("", r"page\.md: nothing asks for results/run: write a line"),
         (f"{MARK}\n", r"page\.md, line 1: nothing says where the table ends"),
         (f"{MARK}\n{MARK}\n{END}\n", r"page\.md, line 1: nothing says where the table ends"),
-        (f"\n<!-- results/run: tabel x -->\n{END}", r"page\.md, line 2: 'tabel x' is no request"),
-        (f"<!-- results/run: table sumary -->\n{END}", "no table sumary: .*summary"),
+        (f"\n<!-- results/run: tbl x -->\n{END}", r"page\.md, line 2: 'tbl x' is no request"),
+        (f"<!-- results/run: table summery_ -->\n{END}", "no table summery_: .*summary"),
         (
             f"<!-- results/run: table summary, columns stepps -->\n{END}",
             "no column stepps: .*steps",
