@@ -110,8 +110,8 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
 def _finish(figure: Figure, shown: Sequence[Row], found: Sequence[Row]) -> None:
     """Draw the legend, and say which cells are shown where not all are."""
     legend(figure)
-    counts = [sum(row.cell is not None for row in rows) for rows in (shown, found)]
-    if which := left_out(*counts):
+    drawn, known = (sum(row.cell is not None for row in rows) for rows in (shown, found))
+    if which := left_out(drawn, known):
         figure.suptitle(which)
 
 
