@@ -18,7 +18,8 @@ from benchmark.records.record import Cell, Control, Kind, Protocol, Record
 from benchmark.records.timing import Timing
 from benchmark.storage.paths import HELD_OUT
 
-_FAMILIES = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
+# Families of the report, in its order.
+REPORTED = ("DDPM", "DDIM", "NCSN", "SBGM-SDE")
 TIMED_ALIKE = {
     "cpu",
     "cores",
@@ -272,6 +273,15 @@ def name_of(cell: Cell) -> str:
     return f"{cell.family} {schedule}{named} {steps}{scale}{asked}{after}"
 
 
+def setting_name(cell: Cell) -> str:
+    """Name a setting by its model, as the config does, and by how it is sampled."""
+    if cell.weights == "elsewhere":
+        return cell.model
+    schedule, sampler, steps = cell.sampling
+    scale = f", {cell.scale}" if cell.scale else ""
+    return f"{cell.model} ({schedule}, {sampler}, {steps} steps{scale})"
+
+
 def title_of(cell: Cell) -> str:
     """Name a cell and say where its weights are from."""
     origin = {"pretrained": ", pretrained", "elsewhere": ", made elsewhere"}
@@ -280,7 +290,7 @@ def title_of(cell: Cell) -> str:
 
 def rank_of(cell: Cell) -> int:
     """Return the position of a cell's family; those that the report does not have come last."""
-    return _FAMILIES.index(cell.family) if cell.family in _FAMILIES else len(_FAMILIES)
+    return REPORTED.index(cell.family) if cell.family in REPORTED else len(REPORTED)
 
 
 def seedless(row: Row) -> dict[str, object] | None:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, find_published
 from benchmark.records.rows import (
+    REPORTED,
     Row,
     common_size,
     floor_of,
@@ -49,6 +50,7 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
     found = [row for row in rows if row.distance]
     measured = chosen_rows(found)
     sizes = {name: common_size(in_table(measured, name)) or 0 for name in table_names(measured)}
+    numbers = _numbers(rows)
 
     def draw(axes: Axes, y: float, row: Row, line: str) -> None:
         n = sizes[str(axes.get_label())]
@@ -57,7 +59,7 @@ def distance_by_model(rows: Sequence[Row], published: dict[Key, Published]) -> F
             axes.barh(y, high - low, 1.02, low, color=style.BAND, lw=0, zorder=0, label=FLOOR)
             axes.plot([floor.value] * 2, [y - 0.5, y + 0.5], color=style.MUTED, lw=0.6, zorder=0)
         if n in row.distances:
-            _dot(axes, row.distances[n], y, row, line)
+            _dot(axes, row.distances[n], y, row, line, numbers)
         else:
             text = f"not measured at n = {n}"
             axes.annotate(text, (0.01, y), xycoords=("axes fraction", "data"), va="center")
@@ -84,11 +86,12 @@ def time_by_model(rows: Sequence[Row]) -> Figure | None:
 
     Each timed batch stands behind it in grey, and a mark beside it where the machine was busy.
     """
+    numbers = _numbers(rows)
 
     def draw(axes: Axes, y: float, row: Row, line: str) -> None:
         assert row.seconds
         axes.plot(_batches(row), [y] * len(_batches(row)), label=BATCH, **BAR)
-        _dot(axes, row.seconds, y, row, line, " s")
+        _dot(axes, row.seconds, y, row, line, numbers, " s")
         if row.busy:
             place, text = (max(*_batches(row), *ends(row.seconds)), y), f" {BUSY}"
             axes.annotate(text, place, xytext=(3, 0), textcoords="offset points", va="center")
@@ -188,12 +191,31 @@ def _batches(row: Row) -> list[float]:
     return [float(rate) for rate in np.divide(timing.batch_seconds, timing.batch_images)]
 
 
-def _dot(axes: Axes, value: Value, y: float, row: Row, name: str, unit: str = "") -> None:
+def _numbers(rows: Iterable[Row]) -> dict[str, int]:
+    """Return the number of each family, which decides its look: of the report's their rank."""
+    found: dict[str, int] = {}
+    for cell in (row.cell for row in rows if row.cell):
+        rank = rank_of(cell)
+        others = sum(number >= rank for number in found.values())
+        found.setdefault(cell.family, rank if cell.family in REPORTED else rank + others)
+    return found
+
+
+def _dot(
+    axes: Axes,
+    value: Value,
+    y: float,
+    row: Row,
+    name: str,
+    numbers: dict[str, int],
+    unit: str = "",
+) -> None:
     """Draw a value with its interval in the colour of the cell's family, of a control in grey."""
-    rank = rank_of(row.cell) if row.cell else None
-    colour = style.MUTED if rank is None else style.colour(rank)
+    number = numbers[row.cell.family] if row.cell else None
+    colour = style.MUTED if number is None else style.colour(number)
     draw_interval(axes, value, y=y, color=colour, lw=1.2)
-    [mark] = axes.plot(value.value, y, "D" if rank is None else style.marker(rank), color=colour)
+    marker = "D" if number is None else style.marker(number)
+    [mark] = axes.plot(value.value, y, marker, color=colour)
     is_busy = bool(unit and row.busy)
     mark.set_label(ON_BUSY if is_busy else "")
     tell(mark, f"{name}\n{interval(value)}{unit}{f' {BUSY}' * is_busy}")

@@ -7,10 +7,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from benchmark.core.values import Value
-from benchmark.records.rows import Row, comparable, plain
+from benchmark.records.rows import Row, comparable, plain, setting_name
 from benchmark.records.sketch import levels_apart
 from benchmark.report.formats import significant
-from benchmark.report.words import setting_name
 
 _FAINT = 1.0  # grey levels in a pixel: the smallest step of an image, which nobody sees
 _TOLD = 0.05  # of the smaller distance: what differs by less is hardly read as a difference
@@ -22,12 +21,12 @@ class _Pair(NamedTuple):
 
     rows: tuple[Row, Row]
     levels: float
-    distances: tuple[Value, Value]  # both of equally many images
+    distances: tuple[Value, Value]  # both of equally many images, the lower one first
 
     @property
     def gap(self) -> float:
         """How much larger one distance is than the other, of the smaller one."""
-        low, high = sorted(value.value for value in self.distances)
+        low, high = (value.value for value in self.distances)
         return high / low - 1 if low > 0 else 0.0
 
 
@@ -61,8 +60,9 @@ def _pairs(rows: Sequence[Row]) -> Iterator[_Pair]:
     levels = levels_apart([row.sample.sketch for row in rows if row.sample and row.sample.sketch])
     for i, j in combinations(range(len(rows)), 2):
         if levels[i, j] < _FAINT and (n := _common(rows[i], rows[j])):
-            distances = (rows[i].distances[n], rows[j].distances[n])
-            yield _Pair((rows[i], rows[j]), float(levels[i, j]), distances)
+            one, other = sorted((rows[i], rows[j]), key=lambda row: row.distances[n].value)
+            distances = one.distances[n], other.distances[n]
+            yield _Pair((one, other), float(levels[i, j]), distances)
 
 
 def _common(one: Row, other: Row) -> int | None:

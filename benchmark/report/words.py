@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.records.record import Cell
+from benchmark.records.rows import setting_name
+from benchmark.report.faint import faint_lines
 from benchmark.report.formats import FEW, significant
 from benchmark.report.planes import evaluations
 from benchmark.report.ranking import Entry, Ranking
 from benchmark.report.verdict_tables import interval
 
 _NAMED = 4  # settings that a sentence lists
-
-
-def setting_name(cell: Cell) -> str:
-    """Name a setting by its model, as the config does, and by how it is sampled."""
-    if cell.weights == "elsewhere":
-        return cell.model
-    schedule, sampler, steps = cell.sampling
-    scale = f", {cell.scale}" if cell.scale else ""
-    return f"{cell.model} ({schedule}, {sampler}, {steps} steps{scale})"
 
 
 def in_words(ranking: Ranking) -> list[str]:
@@ -32,6 +24,7 @@ def in_words(ranking: Ranking) -> list[str]:
         _others(alike, len(ranking.ranked) - 1),
         *_cost(best, alike),
         *_caution(ranking, best),
+        *faint_lines([row for entry in ranking.entries for row in entry.seeds]),
     ]
 
 

@@ -15,7 +15,9 @@ from benchmark.records.rows import collect
 from benchmark.records.sketch import SKETCHED, levels_apart, sketch_of
 from benchmark.report.captions import results_legend
 from benchmark.report.faint import faint_lines
+from benchmark.report.ranking import rankings
 from benchmark.report.short_table import short_table
+from benchmark.report.words import in_words
 
 FACES = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
 
@@ -66,3 +68,9 @@ def test_the_tables_name_settings_that_look_the_same(tmp_path: Path) -> None:
 
 def test_what_can_be_seen_is_not_named(tmp_path: Path) -> None:
     assert faint_lines(collect(with_noise(tmp_path, 3))) == []
+
+
+def test_the_page_says_so_in_words(tmp_path: Path) -> None:
+    rows = collect(with_noise(tmp_path, 1))
+    [line] = faint_lines(rows)
+    assert any(line in in_words(ranking) for ranking in rankings(rows))
