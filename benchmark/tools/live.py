@@ -27,7 +27,8 @@ _SECONDS, _LINES_SECONDS = 2.0, 10.0  # between two looks, with a terminal and w
 # What Snakemake says of a plan and of the machine, which a run need not repeat.
 _EVENTS = {"RUN_INFO", "RESOURCES_INFO", "WORKFLOW_STARTED", "RULEGRAPH"}
 _SAID = ("Using shell:", "Conda environments:", "Assuming unrestricted", "Building DAG of jobs")
-_RESTART = "Trying to restart job"
+# What it says of a run that goes on otherwise than planned.
+_TOLD = ("Trying to restart job", "Terminating processes", "Will exit after finishing")
 
 
 class Live:
@@ -106,7 +107,7 @@ class Live:
         event, text = getattr(getattr(record, "event", None), "name", ""), record.getMessage()
         if self._screen is None:
             return event not in _EVENTS and not text.startswith(_SAID)
-        if record.levelno < logging.WARNING and not text.startswith(_RESTART):
+        if record.levelno < logging.WARNING and not text.startswith(_TOLD):
             return False
         with self._lock:
             self._screen.clear()

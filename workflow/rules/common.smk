@@ -169,14 +169,15 @@ for line in MISSING:
     print(f"warning: {line}", file=sys.stderr)
 
 
-# What the terminal shows in place of Snakemake's log, unless somebody asks for more of that.
+# What the terminal shows in place of Snakemake's log, unless somebody asks for more of that, or less.
 OUTPUT = workflow.output_settings
-wants_log = (
-    OUTPUT.verbose or OUTPUT.printshellcmds or os.environ.get(VIEW_SWITCH) == "0"
-)
+asks = OUTPUT.verbose or OUTPUT.printshellcmds or OUTPUT.quiet
 VIEW = (
     Live(RUN, expected_records(CONFIG), lambda: workflow.dryrun)
-    if workflow.is_main_process and not wants_log
+    if workflow.is_main_process
+    and workflow.modifier.is_main_snakefile()
+    and not asks
+    and os.environ.get(VIEW_SWITCH) != "0"
     else None
 )
 
