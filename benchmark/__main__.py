@@ -1,9 +1,15 @@
-"""`python -m benchmark`: a warm process does the job, or else this one reads the command line."""
+"""`python -m benchmark`, installed as `diffusion-benchmark`."""
 
 from benchmark.runtime import warm
 
-if __name__ == "__main__":
-    warm.hand_over()  # before anything is imported that takes time
-    from benchmark.cli.app import main
 
+def main() -> None:
+    """Let a warm process do the job, or else read the command line in this one."""
+    warm.hand_over()  # before anything is imported that takes time
+    from benchmark.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
     main()

@@ -60,6 +60,19 @@ def init(
     )
 
 
+@app.command(epilog=examples("fetch config/report.yaml"))
+def fetch(config: ConfigFile, results: Results = RESULTS) -> None:
+    """Download all that a run needs: data, weights, and the network of its features.
+
+    For machines whose jobs have no internet: call it where there is some, and start the run then.
+    """
+    from benchmark.tools.fetching import fetch as get
+
+    for line in get(config, results):
+        print(line)
+    print(f"{config}: all that it needs is here", file=sys.stderr)
+
+
 @app.command(epilog=examples("schema > config/schema.json", "schema --markdown > docs/config.md"))
 def schema(
     markdown: Annotated[

@@ -116,6 +116,14 @@ def bundle(
     print_paths([pack(run, file)])
 
 
+@app.command(epilog=examples("cite results/quickstart > used.bib"))
+def cite(run: AnyRun) -> None:
+    """Print BibTeX of the data, weights, methods and metrics that a run used, from its records."""
+    from benchmark.tools.cite import cite as entries
+
+    print(entries(run), end="")
+
+
 @app.command(
     epilog=examples(
         "compare results/before results/after",

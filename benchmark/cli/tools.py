@@ -10,7 +10,6 @@ import typer
 
 from benchmark.cli.options import (
     SPEED,
-    ConfigFile,
     Results,
     app,
     examples,
@@ -42,19 +41,49 @@ from benchmark.storage.paths import CACHE, RESULTS, Run
 
 
 @app.command(
-    epilog=examples("export config/zoo.yaml DDPM-linear benchmark/zoo/avatars-ddpm.safetensors")
+    epilog=examples(
+        "export config/zoo.yaml DDPM-linear benchmark/zoo/avatars-ddpm.safetensors",
+        "export results/quickstart tables --to csv",
+        "export results/quickstart runs --to tensorboard",
+        "export sent.zip sqlite:///mlflow.db --to mlflow",
+    )
 )
 def export(
-    config: ConfigFile,
-    training: Annotated[
-        str, typer.Argument(help="MODEL-SCHEDULE, as DDPM-linear.", show_default=False)
+    source: Annotated[
+        Path, typer.Argument(help="Config file; with --to a run or bundle.", show_default=False)
     ],
-    file: Annotated[Path, typer.Argument(help="A .safetensors file to write.", show_default=False)],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="Training, as DDPM-linear; with --to the folder that gets the files, or the "
+            "address of MLflow's store.",
+            show_default=False,
+        ),
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="A .safetensors file to write.", show_default=False)
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="csv, tensorboard or mlflow.", show_default=False)
+    ] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Pack trained weights as float16 into one file, with a model card beside it."""
+    """Pack trained weights as float16 into one file, with a model card, or give a run to others.
+
+    With --to, what the records and pictures of a run say is written for another program.
+    """
+    if to is not None:
+        from benchmark.tools.exporting import export_run
+
+        if file is not None:
+            raise BenchmarkError(f"FILE: {file}: --to takes no file: leave it out")
+        print_paths([Path(line) for line in export_run(source, to, what)])
+        return
     from benchmark.tools.export import export as pack
 
+    if file is None:
+        raise BenchmarkError("FILE: is missing: give a .safetensors file to write, or --to")
+    config, training = source, what
     loaded = load_checked(config)
     print_paths(pack(loaded, training, Run(results / loaded.run), file))
 

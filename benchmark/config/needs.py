@@ -10,7 +10,7 @@ import shutil
 import ssl
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from benchmark.data.image_files import check_images
 from benchmark.data.labels import labels_among
 from benchmark.data.listing import image_files
 from benchmark.extractors import EXTRACTORS
+from benchmark.extractors.weights import locate
 from benchmark.storage.downloads import Download
 from benchmark.storage.paths import CACHE, Run
 
@@ -115,7 +116,7 @@ def _ffmpeg(config: Config) -> Iterator[str]:
 def _unfetched(config: Config, run: Run) -> Iterator[str]:
     """Yield what must be downloaded but cannot be; each address is asked once."""
     reachable = functools.cache(is_reachable)
-    for key, (addresses, remedy, refused) in _downloads(config, run):
+    for key, (addresses, remedy, refused), _ in downloads(config, run):
         if refused:
             yield f"{key}: must be downloaded, but {refused}; or {remedy}"
         elif not any(map(reachable, addresses)):
@@ -123,24 +124,36 @@ def _unfetched(config: Config, run: Run) -> Iterator[str]:
             yield f"{key}: must be downloaded, but no answer from {hosts}: {remedy}"
 
 
-def _downloads(config: Config, run: Run) -> Iterator[tuple[str, Download]]:
-    """Yield what must be downloaded, with the config key that asks for it."""
+def downloads(config: Config, run: Run) -> Iterator[tuple[str, Download, Callable[[], object]]]:
+    """List what must be downloaded before a run.
+
+    Args:
+        config: its config.
+        run: its folder; what is done already needs no downloads.
+
+    Yields:
+        The config key that asks for it, where it is, and a function that fetches it into a cache.
+    """
     cache = run.root.parent / CACHE
     for name in sorted({cell.dataset for cell in config.cells}):
         missing = config.data[name].unfetched()
         if missing and not run.manifest(name).exists():
-            yield f"data.{name}", missing
+            yield f"data.{name}", missing, config.data[name].offer
     for name, model in config.models.items():
         cells = [cell for cell in config.cells if cell.model == name]
-        missing = model.weights.unfetched(cache) if model.weights else None
-        if missing and not all(run.samples(cell.id).exists() for cell in cells):
-            yield f"models.{name}.weights", missing
+        if model.weights is None or not (missing := model.weights.unfetched(cache)):
+            continue
+        if not all(run.samples(cell.id).exists() for cell in cells):
+            load = functools.partial(model.weights.load, cache)
+            yield f"models.{name}.weights", missing, load
     extractor = EXTRACTORS.make(config.evaluation.extractor)
     if extractor.weights.is_missing(cache / "weights") and not all(
         array.path.exists() for array in arrays(config, run) if array.kind == FEATURES
     ):
         remedy = f"put {extractor.weights.file} into {cache / 'weights'}"
-        yield "evaluation.extractor", Download(extractor.weights.mirrors, remedy)
+        download = Download(extractor.weights.mirrors, remedy)
+        find = functools.partial(locate, extractor.weights, cache / "weights")
+        yield "evaluation.extractor", download, find
 
 
 def _disk(config: Config, run: Run) -> Iterator[str]:

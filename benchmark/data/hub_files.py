@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.core.errors import BenchmarkError
+from benchmark.data.image_tables import SUFFIXES, check_complete
 from benchmark.storage.downloads import Download, check_blob, check_hub, from_hub
 
 
-def missing(repository: str, revision: str) -> Download | None:
-    """Return the download of a data set; None: the hub's cache has it."""
+def missing(repository: str, revision: str, patterns: Sequence[str]) -> Download | None:
+    """Return the download of the files that match patterns; None: the hub's cache has them."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(
-            repository, repo_type="dataset", revision=revision, local_files_only=True
+            repository,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=list(patterns),
+            local_files_only=True,
         )
     except LocalEntryNotFoundError:
         folder = ""
-    if folder and any(Path(folder).rglob("*.parquet")):
+    if folder and _are_there(Path(folder), patterns):
         return None
     return from_hub(f"give a local copy of {repository} with path: FOLDER")
+
+
+def _are_there(folder: Path, patterns: Sequence[str]) -> bool:
+    """Tell whether files match each pattern, none of those that their names count missing."""
+    for pattern in patterns:
+        found = [path for path in sorted(folder.rglob("*")) if _matches(path, folder, pattern)]
+        try:
+            check_complete(found)
+        except BenchmarkError:
+            return False
+        if not found:
+            return False
+    return True
+
+
+def _matches(path: Path, folder: Path, pattern: str) -> bool:
+    """Tell whether a file of rows matches a pattern as the hub's client understands it."""
+    name = path.relative_to(folder).as_posix()
+    return path.suffix in SUFFIXES and fnmatch.fnmatch(name, pattern)
 
 
 def downloaded(repository: str, revision: str, patterns: Sequence[str]) -> Path:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EfficientNetLite0(Extractor):
-    """EfficientNet-Lite0 with ImageNet weights, which a Python package contains."""
+    """EfficientNet-Lite0 (Tan and Le 2019) with ImageNet weights of a Python package."""
 
     kind: Literal["efficientnet-lite0"] = "efficientnet-lite0"
     label = "FD-EffNetLite0"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class InceptionV3ImageNet(Extractor):
-    """Inception-v3 with torchvision's ImageNet weights. Its distance is no FID."""
+    """Inception-v3 (Szegedy et al. 2016) with torchvision's weights. Its distance is no FID."""
 
     kind: Literal["inception-v3-imagenet"] = "inception-v3-imagenet"
     label = "FD-Inception-ImageNet"

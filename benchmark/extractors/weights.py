@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.storage.atomic import atomic_path
+from benchmark.storage.atomic import flush
 from benchmark.storage.downloads import fetch
+from benchmark.storage.locks import lock
 
 ENVIRONMENT = "BENCHMARK_WEIGHTS"  # environment variable: a folder of weight files
 
@@ -89,10 +90,7 @@ def _download(weights: Weights, cache: Path) -> Path:
     reasons = []
     for mirror in weights.mirrors:
         try:
-            with atomic_path(cache / weights.file) as temporary:
-                fetch(mirror, weights.size, temporary)
-                verify(temporary, weights)
-            return cache / weights.file
+            return _fetched(mirror, weights, cache)
         except (OSError, BenchmarkError) as error:
             reasons.append(f"{mirror}: {error}")
     why = "; ".join(reasons) or "it has no mirrors"
@@ -100,3 +98,26 @@ def _download(weights: Weights, cache: Path) -> Path:
         f"{weights.file}: missing, and cannot be downloaded ({why}): put the file with SHA-256 "
         f"{weights.sha256} ({weights.size} bytes) into {cache} or into the folder ${ENVIRONMENT}"
     )
+
+
+def _fetched(mirror: str, weights: Weights, cache: Path) -> Path:
+    """Download a file; what an interrupted download has left is not asked for again."""
+    whole, part = cache / weights.file, cache / f".{weights.file}.part"
+    cache.mkdir(parents=True, exist_ok=True)
+    with part.open("ab") as held:
+        lock(held.fileno())  # of several jobs one downloads
+        if whole.exists():
+            return verify(whole, weights)
+        try:
+            fetch(mirror, weights.size, part)
+            verify(part, weights)
+        except BenchmarkError:  # these are other bytes
+            part.unlink()
+            raise
+        except OSError:
+            if not part.stat().st_size:
+                part.unlink()
+            raise
+        flush(part)
+        part.replace(whole)
+    return whole

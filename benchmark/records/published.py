@@ -43,12 +43,12 @@ def read_published(path: Path | None) -> dict[Key, Published]:
         raise BenchmarkError(f"{path}: the published figures cannot be read: {why}") from None
     if not isinstance(lines.index, pd.RangeIndex):  # more fields than names: pandas shifts them
         raise BenchmarkError(
-            f"{path}: a line has more fields than the first: see config/reference/"
+            f"{path}: a line has more fields than the first: see benchmark/reference/"
         )
     figures = [field.name for field in fields(Published)]
     for column in [*_KEY, *figures]:
         if column not in lines or lines[column].isna().any():
-            raise BenchmarkError(f"{path}: column {column!r} is missing: see config/reference/")
+            raise BenchmarkError(f"{path}: column {column!r} is missing: see benchmark/reference/")
     keys = lines[_KEY].itertuples(index=False, name=None)
     rows = lines[figures].itertuples(index=False, name=None)
     return {key: Published(*row) for key, row in zip(keys, rows, strict=True)}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.core.closure import HOME
 from benchmark.core.errors import BenchmarkError
 from benchmark.records.record import read_records
+from benchmark.report import crate
 from benchmark.storage.run_files import SUFFIX, open_run, write_archive
 
 # What a bundle contains: no weights and no arrays. The manifest of a data set names its licence and
 # whom to credit.
+WORKFLOW_FILE = HOME / crate.WORKFLOW
 CONTENT = (
     "config-*.json",
     "data/*/manifest.json",
@@ -29,6 +32,8 @@ CONTENT = (
 def pack(run: Path, file: Path | None = None) -> Path:
     """Write a bundle of a run folder and return its path; the same files give the same bytes.
 
+    Beside the files of the run it has the workflow, and a description of both as a research object.
+
     Args:
         run: run folder. Its records are read, so that no other folder is packed.
         file: path of the bundle; by default that of the folder with `.zip`.
@@ -39,14 +44,18 @@ def pack(run: Path, file: Path | None = None) -> Path:
     """
     if run.is_file():
         raise BenchmarkError(f"{run}: not a folder: only a run folder is packed")
-    read_records(run)
+    records = read_records(run)
     folder = run.resolve()
     file = file or folder.with_name(folder.name + SUFFIX)
     if file.suffix != SUFFIX:
         raise BenchmarkError(f"{file}: a bundle is written as {SUFFIX}: give such a name")
     files = open_run(run)
     names = [name for pattern in CONTENT for name in files.matching(pattern)]
-    write_archive(file, {name: files.read(name) for name in names})
+    packed = {name: files.read(name) for name in names}
+    if WORKFLOW_FILE.is_file():  # not where the package alone is installed
+        packed[crate.WORKFLOW] = WORKFLOW_FILE.read_bytes()
+        packed[crate.NAME] = crate.metadata(records, packed)
+    write_archive(file, packed)
     return file
 
 

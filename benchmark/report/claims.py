@@ -1,4 +1,4 @@
-"""The form of `config/reference/claims.yaml`: the report's claims, and the tests of each claim."""
+"""The form of `benchmark/reference/claims.yaml`: the report's claims, each with its tests."""
 
 from __future__ import annotations
 

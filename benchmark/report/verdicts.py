@@ -1,7 +1,7 @@
 """The verdict of a run on each claim of the report, computed from the rows alone.
 
-A claim is a sentence and the tests that must all pass, read from `config/reference/claims.yaml`. A
-test asks whether a 95 % interval lies wholly inside a range, wholly outside of it, or neither.
+A claim is a sentence and the tests that must all pass, read from `benchmark/reference/claims.yaml`.
+A test asks whether a 95 % interval lies wholly inside a range, wholly outside of it, or neither.
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ size, so it could not replace this module.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -25,6 +27,9 @@ THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 
 def fetch(url: str, size: int, path: Path) -> None:
     """Download an https address to `path`, and show the progress.
+
+    What `path` has already is taken for the beginning of the file, and only the rest is asked for,
+    where the server gives parts.
 
     Raises:
         OSError: the address, or one to which it redirects, is not https or does not answer, or it
@@ -42,12 +47,20 @@ def fetch(url: str, size: int, path: Path) -> None:
         _OtherHandler,
     ):
         opener.add_handler(handler())
-    with opener.open(url, timeout=TIMEOUT_SECONDS) as answer, path.open("wb") as file:
+    known = path.stat().st_size if path.exists() else 0
+    if known >= size:  # what is no whole file of this size has been refused before
+        known = 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={known}-"} if known else {})
+    with opener.open(request, timeout=TIMEOUT_SECONDS) as answer, path.open("ab") as file:
+        file.truncate(known if answer.status == HTTPStatus.PARTIAL_CONTENT else 0)
+        file.seek(0, os.SEEK_END)
         blocks = iter(lambda: answer.read(_BLOCK), b"")
         for block in track(blocks, -(-size // _BLOCK), f"download {url}"):
             if file.tell() + len(block) > size:
                 raise OSError(f"it has more than {size} bytes")
             file.write(block)
+        if answer.length:  # bytes that were announced and did not come
+            raise OSError(f"it ended after {file.tell()} of {size} bytes: run the command again")
 
 
 class _OtherHandler(urllib.request.BaseHandler):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path("results")
-REFERENCE = Path(__file__).parents[2] / "config" / "reference" / "report.csv"
+REFERENCE = Path(__file__).parents[1] / "reference" / "report.csv"
 CLAIMS = REFERENCE.with_name("claims.yaml")
 PLOTS = (
     "distance-against-evaluations",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -18,12 +19,14 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.data.prepared import read_manifest
 from benchmark.models.checkpoints.zoo import ZOO
 from benchmark.models.weights import load_weights, save_weights
-from benchmark.records.record import Curve, read_record, read_records
-from benchmark.records.rows import collect, table_names
+from benchmark.records.record import Cell, Curve, read_record, read_records
+from benchmark.records.rows import Row, collect, metric_name, name_of, table_names
 from benchmark.report.formats import to_markdown
 from benchmark.report.results_table import results_table
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import Run
+
+TASK = "unconditional-image-generation"  # what the hub calls it
 
 
 def export(config: Config, training: str, run: Run, file: Path) -> list[Path]:
@@ -90,7 +93,13 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown
     )
+    rows = [
+        row
+        for row in collect(read_records(run.root))
+        if row.cell is None or row.cell.trained_as == training
+    ]
     return templates.get_template("model-card.md.jinja").render(
+        front=_front_matter(file.stem, cell, rows),
         name=file.stem,
         weights=weights,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -113,7 +122,7 @@ def _card(config: Config, training: str, run: Run, file: Path) -> str:
         date=machine.started[:10],
         busy=record.busy,
         curve=_curve(record.curve),
-        table=_metrics(run, training),
+        table="\n".join(to_markdown(results_table(name, rows, {})) for name in table_names(rows)),
     )
 
 
@@ -136,11 +145,29 @@ def _curve(curve: Curve | None) -> str:
     return "\n".join(rows)
 
 
-def _metrics(run: Run, training: str) -> str:
-    """Return the result tables, in Markdown, of cells with these weights and of the controls."""
-    rows = [
-        row
-        for row in collect(read_records(run.root))
-        if row.cell is None or row.cell.trained_as == training
+def _front_matter(name: str, cell: Cell, rows: Sequence[Row]) -> str:
+    """Return the head of the card, in YAML, by which the hub lists a network and its figures."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=row.dataset,
+            dataset_name=f"{row.dataset} at {cell.resolution}×{cell.resolution}",
+            metric_type="fid" if metric_name(row.metrics, key) == "FID" else key,
+            metric_name=f"{metric_name(row.metrics, key)}, n = {row.protocol.n_fake}",
+            metric_value=value.value,
+            metric_config=f"{name_of(row.cell)}, seed {row.cell.seed}",
+        )
+        for row in rows
+        if row.cell and row.metrics and row.protocol
+        for key, value in row.metrics.values.items()
     ]
-    return "\n".join(to_markdown(results_table(name, rows, {})) for name in table_names(rows))
+    data = ModelCardData(
+        model_name=name,
+        library_name="diffusion-benchmark",
+        pipeline_tag=TASK,
+        tags=["diffusion", cell.family],
+        eval_results=results or None,
+    )
+    return str(data.to_yaml())

@@ -111,6 +111,21 @@ class ReadRun:
         lines = [_timing(row) for row in self._rows if row.sample and row.sample.timing]
         return _frame(lines, ["cell"]).set_index("cell")
 
+    @functools.cached_property
+    def losses(self) -> pd.DataFrame:
+        """The loss of each training against its step; also that of held-out images, if measured."""
+        lines = [
+            {"training": record.id, "step": step, "images": images, "loss": loss}
+            for record in self.records
+            if (curve := record.curve)
+            for images, points in (
+                ("training", zip(curve.steps, curve.loss, strict=True)),
+                ("held-out", curve.held_out),
+            )
+            for step, loss in points
+        ]
+        return _frame(lines, ["training", "step", "images", "loss"])
+
     @property
     def verdicts(self) -> pd.DataFrame:
         """What the run says about each claim of the report."""

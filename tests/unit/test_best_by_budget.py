@@ -23,7 +23,7 @@ from benchmark.report.tables import write_tables
 from benchmark.storage.paths import TABLE_FORMATS, Run
 
 PROJECT = Path(__file__).parents[2]
-REFERENCE = PROJECT / "config" / "reference" / "report.csv"
+REFERENCE = PROJECT / "benchmark" / "reference" / "report.csv"
 LABEL = LABELS["efficientnet-lite0"]
 PROTOCOL = Protocol(
     extractor="efficientnet-lite0",

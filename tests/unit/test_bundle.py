@@ -20,6 +20,7 @@ from benchmark.report.tables import write_tables
 from benchmark.storage.paths import Run
 from benchmark.storage.run_files import CONTENTS
 
+ADDED = {"Snakefile", "ro-crate-metadata.json"}
 KEPT = {
     "config-0123456789ab.json",
     "data/faces/manifest.json",
@@ -66,7 +67,7 @@ def test_records_tables_and_pictures_are_packed_without_weights_and_arrays(tmp_p
     path = pack(run.root)
     assert path == tmp_path / "quick.zip"
     with zipfile.ZipFile(path) as archive:
-        assert set(archive.namelist()) == {CONTENTS} | KEPT | records
+        assert set(archive.namelist()) == {CONTENTS, *ADDED} | KEPT | records
         assert archive.read("tables/trained.csv") == b"tables/trained.csv"
 
 

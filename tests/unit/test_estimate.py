@@ -80,7 +80,7 @@ SCHEDULER_JSON = {
     "beta_start": 1e-4,
     "num_train_timesteps": 1000,
 }
-CELEBAHQ = "google/ddpm-celebahq-256"  # whose architecture is in config/reference/networks/
+CELEBAHQ = "google/ddpm-celebahq-256"  # whose architecture is in benchmark/reference/networks/
 # schedule, sampler with its options, steps
 SAMPLED: list[tuple[str, dict[str, Any], int]] = [
     ("linear", {"kind": "ddpm"}, 5),

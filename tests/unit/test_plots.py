@@ -28,7 +28,7 @@ from benchmark.report.pareto import pareto
 from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
-REFERENCE = PROJECT / "config" / "reference" / "report.csv"
+REFERENCE = PROJECT / "benchmark" / "reference" / "report.csv"
 
 
 @pytest.fixture(autouse=True)

@@ -334,18 +334,27 @@ class Server(http.server.ThreadingHTTPServer):
 
     elsewhere = ""
     asked = 0
+    gives_ranges = False
+    cuts = False
+    range: str | None = None
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, Server)
         self.server.asked += 1
-        self.send_response(302 if self.path == "/away" else 200)
+        self.server.range = self.headers.get("Range")
         if self.path == "/away":
+            self.send_response(302)
             self.send_header("Location", self.server.elsewhere)
+            self.end_headers()
+            return
+        begins = self.server.range if self.server.gives_ranges else None
+        body = CONTENT[int(begins.removeprefix("bytes=").rstrip("-")) :] if begins else CONTENT
+        self.send_response(206 if begins else 200)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.path != "/away":
-            self.wfile.write(CONTENT)
+        self.wfile.write(body[:4] if self.server.cuts else body)
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -385,6 +394,21 @@ def test_https_is_read(secure: tuple[Server, str], tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == CONTENT
     server.elsewhere = f"{address}/file"
     fetch(f"{address}/away", len(CONTENT), tmp_path / "file")
+
+
+def test_a_download_goes_on_where_it_was(secure: tuple[Server, str], tmp_path: Path) -> None:
+    server, address = secure
+    for begun, ranges in ((CONTENT[:5], True), (CONTENT[:5], False), (CONTENT, True)):
+        (tmp_path / "file").write_bytes(begun)
+        server.gives_ranges, server.range = ranges, None
+        fetch(f"{address}/file", len(CONTENT), tmp_path / "file")
+        assert (tmp_path / "file").read_bytes() == CONTENT
+        assert server.range == ("bytes=5-" if begun != CONTENT else None)
+    server.gives_ranges, server.cuts = True, True
+    (tmp_path / "file").unlink()
+    with pytest.raises(OSError, match=f"it ended after 4 of {len(CONTENT)} bytes"):
+        fetch(f"{address}/file", len(CONTENT), tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT[:4]
 
 
 def test_a_certificate_that_nobody_knows_is_refused(

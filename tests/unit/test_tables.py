@@ -30,7 +30,7 @@ from benchmark.storage.paths import Run
 
 PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests" / "golden" / "run"
-REFERENCE = PROJECT / "config" / "reference" / "report.csv"
+REFERENCE = PROJECT / "benchmark" / "reference" / "report.csv"
 
 
 def table(run: Run, name: str) -> list[dict[str, str]]:

@@ -45,12 +45,24 @@ SMALLER = [
     ("init mine --data /data/faces", "init mine --data real"),
     ("samples RUN CELL", "samples results/quickstart DDIM-linear-ddim-5-s0"),
     ("plots RUN", "plots results/quickstart"),
+    ("cite RUN", "cite results/quickstart"),
+    ("export RUN tables", "export results/quickstart tables"),
+    ("bundle RUN", "bundle results/quickstart"),
 ]
 CONFIG = "quickstart.yaml"  # in the place of the quickstart's
 CI = (PROJECT / ".ci" / "run").read_text()
 WHEELS = "makes an environment of downloaded wheels"
+CHANGES = "changes the environment"
 # Not run here, and why.
 ELSEWHERE = {
+    "uv sync --extra lmdb": CHANGES,
+    "uv sync --extra mlflow": CHANGES,
+    "uv sync --extra tensorboard": CHANGES,
+    "pip install '.[cpu]'": CHANGES,
+    "python -m benchmark fetch CONFIG": "by test_fetch.py",
+    "python -m benchmark export RUN http://localhost:5000 --to mlflow": "by test_exporting.py",
+    "python -m benchmark export RUN events --to tensorboard": "by test_exporting.py",
+    "python -m benchmark export CONFIG TRAINING FILE": "by test_export.py",
     "pip install -q uv && uv run snakemake --cores all --resources gpu=1": "by .ci/run",
     "pip install -q uv && uv run pytest": "by .ci/run",
     "uv run snakemake --profile workflow/profiles/slurm": "by tests/slurm",

@@ -137,6 +137,16 @@ def test_a_module_with_a_prefix_is_one_line(checkout: Path, tmp_path: Path) -> N
     assert "Traceback" not in done.stderr
 
 
+def test_object_storage_is_refused_in_one_line(checkout: Path) -> None:
+    pytest.importorskip("snakemake_storage_plugin_fs")
+    storage = ("--default-storage-provider", "fs", "--default-storage-prefix", "bucket")
+    done = run_elsewhere(checkout, "--dry-run", "--configfile", "smoke.yaml", *storage)
+    assert done.returncode != 0
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: --default-storage-provider: jobs read and write files below re")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_network_beside_the_config_is_found_and_a_missing_one_is_one_line(
     checkout: Path, tmp_path: Path
 ) -> None:

@@ -202,7 +202,12 @@ onstart:
 if not workflow.modifier.is_main_snakefile() and workflow.is_main_process:
     write_config()
 
-# Jobs find their files by the config, which does not know of a prefix.
+# Jobs find their files by the config, which does not know of a bucket, nor of a prefix.
+if workflow.storage_settings.default_storage_provider:
+    sys.exit(
+        "error: --default-storage-provider: jobs read and write files below results/ of a disk that "
+        "they share, and not in a bucket: leave it out, and copy results/RUN there afterwards"
+    )
 MODIFIER = workflow.modifier.path_modifier
 if MODIFIER.prefix or MODIFIER.modifies_prefixes:
     sys.exit(

@@ -83,7 +83,9 @@ class HubFaces(Photographs, abc.ABC):
 
     def unfetched(self) -> Download | None:
         """Return the download of the data set; None: the hub's cache or a local copy has it."""
-        return None if self.path is not None else missing(self.repository, self.revision)
+        return (
+            None if self.path is not None else missing(self.repository, self.revision, self.files)
+        )
 
 
 def _is_split(name: str, path: Path) -> bool:

@@ -77,8 +77,7 @@ class HuggingFace(Packed):
         if self.path is None:
             assert self.repository is not None
             assert self.revision is not None
-            patterns = [p for p in (self.files, self.held_out_files) if p is not None]
-            folder = downloaded(self.repository, self.revision, patterns)
+            folder = downloaded(self.repository, self.revision, self._patterns())
         else:
             folder = existing(self.path)
             if folder.is_file():
@@ -99,7 +98,7 @@ class HuggingFace(Packed):
         """Return the download of the data set; None: the hub's cache or a folder has it."""
         if self.repository is None or self.revision is None:
             return None
-        return missing(self.repository, self.revision)
+        return missing(self.repository, self.revision, self._patterns())
 
     def classes(self) -> tuple[str, ...]:
         """Return the names of the classes, once the files are here."""
@@ -130,6 +129,9 @@ class HuggingFace(Packed):
         classes, labels = self._labels(table)
         split = table.shards[len(train)].start if held_out else None
         return Album(table.count, functools.partial(_read, table, labels), classes, {}, split)
+
+    def _patterns(self) -> list[str]:
+        return [self.files, *([] if self.held_out_files is None else [self.held_out_files])]
 
     def _matching(self, folder: Path, files: Sequence[str], key: str, pattern: str) -> list[Path]:
         found = [folder / file for file in files if fnmatch.fnmatch(file, pattern)]

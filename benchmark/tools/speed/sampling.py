@@ -17,6 +17,7 @@ from benchmark.config.building import sample_job, train_job
 from benchmark.config.config import Config
 from benchmark.config.loading import load_config, parse_config
 from benchmark.config.schema import ComputePrecision
+from benchmark.core.closure import HOME
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.models.networks.unet import UNet
@@ -24,14 +25,14 @@ from benchmark.models.weights import save_weights
 from benchmark.runtime.device import resolve_device, seeded
 from benchmark.runtime.model_range import to_uint8
 from benchmark.stages.sample import CellSampling
-from benchmark.storage.paths import REFERENCE, Run
+from benchmark.storage.paths import Run
 from benchmark.tools.speed.azula_samplers import AZULA, azula_images
 from benchmark.tools.speed.bare_network import limit, per_image, share, size_of
 from benchmark.tools.speed.limits import Limits, copy_rate, product_rate
 from benchmark.tools.speed.peers import diffusers_defaults, guide_pipeline, unet2d
 from benchmark.tools.speed.timing import SpeedRow, interleave, missing, seconds, take_turns, version
 
-QUICKSTART = REFERENCE.parent.parent / "config.yaml"
+QUICKSTART = HOME / "config" / "config.yaml"
 _USUAL = ("linear", "vp")  # the schedules that are tried first for samplers without a peer
 TOLERANCE = 0.1  # of adaptive samplers, which choose the steps of each image by itself
 ADAPTIVE = [name for name, sampler in SAMPLERS.classes.items() if sampler.adaptive]

@@ -1,0 +1,159 @@
+"""The description of a run as a research object, an RO-Crate, which every bundle has.
+
+It follows RO-Crate 1.1 and the profile Workflow Run Crate 0.5: https://w3id.org/ro/wfrun/workflow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from benchmark.records.record import Record
+
+NAME = "ro-crate-metadata.json"
+WORKFLOW = "Snakefile"
+_CRATE = "https://w3id.org/ro/crate/1.1"
+_RUNS = "https://w3id.org/ro/wfrun"
+_LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
+# Profiles that the crate follows, with their names.
+_PROFILES = {
+    f"{_RUNS}/process/0.5": "Process Run Crate",
+    f"{_RUNS}/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+_FORMATS = {
+    "csv": "text/csv",
+    "gif": "image/gif",
+    "html": "text/html",
+    "json": "application/json",
+    "md": "text/markdown",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "tex": "application/x-tex",
+}
+_INPUTS = ("config-", "data/")  # how the names of what the run was given begin
+
+
+def metadata(records: Sequence[Record], files: Mapping[str, bytes]) -> bytes:
+    """Return the content of `ro-crate-metadata.json`; the same run gives the same bytes.
+
+    Args:
+        records: its records.
+        files: the other files of the bundle, by their paths, the workflow among them.
+    """
+    names = [name for name in files if name != WORKFLOW]
+    given = [name for name in names if name.startswith(_INPUTS)]
+    made = [name for name in names if name not in given]
+    started, ended = _span(records)
+    graph = [
+        {
+            "@id": NAME,
+            "@type": "CreativeWork",
+            "about": {"@id": "./"},
+            "conformsTo": [{"@id": _CRATE}, {"@id": [*_PROFILES][-1]}],
+        },
+        {
+            "@id": "./",
+            "@type": "Dataset",
+            "name": "A run of the diffusion benchmark",
+            "description": "Records, tables and pictures of a comparison of generative models.",
+            "conformsTo": [{"@id": profile} for profile in _PROFILES],
+            "datePublished": ended,
+            "license": {"@id": "#licence"},
+            "hasPart": [{"@id": _id(name)} for name in files],
+            "mainEntity": {"@id": WORKFLOW},
+            "mentions": [{"@id": "#run"}],
+        },
+        *(
+            {"@id": profile, "@type": "CreativeWork", "name": name, "version": profile[-3:]}
+            for profile, name in _PROFILES.items()
+        ),
+        {
+            "@id": "#licence",
+            "@type": "CreativeWork",
+            "name": "Licences of the images",
+            "description": _licences(records),
+        },
+        {
+            "@id": WORKFLOW,
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+            "name": "diffusion-benchmark",
+            "programmingLanguage": {"@id": _LANGUAGE},
+            "contentSize": str(len(files[WORKFLOW])),
+            **_versions(records),
+        },
+        {
+            "@id": _LANGUAGE,
+            "@type": "ComputerLanguage",
+            "name": "Snakemake",
+            "identifier": {"@id": "https://snakemake.readthedocs.io"},
+            "url": {"@id": "https://snakemake.github.io"},
+        },
+        {
+            "@id": "#run",
+            "@type": "CreateAction",
+            "name": "The run",
+            "description": f"{len(records)} jobs on {_machines(records)}",
+            "instrument": {"@id": WORKFLOW},
+            "object": [{"@id": _id(name)} for name in given],
+            "result": [{"@id": _id(name)} for name in made],
+            "startTime": started,
+            "endTime": ended,
+            "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+        },
+        *(_file(name, files[name]) for name in names),
+    ]
+    content = {"@context": f"{_CRATE}/context", "@graph": graph}
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _id(name: str) -> str:
+    return quote(name, safe="/+")
+
+
+def _file(name: str, data: bytes) -> dict[str, Any]:
+    """Return the entity of a file."""
+    kind = _FORMATS.get(name.rpartition(".")[2])
+    return {
+        "@id": _id(name),
+        "@type": "File",
+        "name": name,
+        "contentSize": str(len(data)),
+        **({"encodingFormat": kind} if kind else {}),
+    }
+
+
+def _span(records: Sequence[Record]) -> tuple[str, str]:
+    """Return when the first job began and when the last one ended, as ISO 8601 writes them."""
+    runs = [run for record in records for run in record.ran]
+    starts = [datetime.fromisoformat(run.started) for run in runs]
+    ends = [
+        start + timedelta(seconds=run.wall_seconds) for start, run in zip(starts, runs, strict=True)
+    ]
+    return min(starts).isoformat(), max(ends).isoformat()
+
+
+def _licences(records: Sequence[Record]) -> str:
+    """Return what may be done with the images, and whom to name, for each data set."""
+    told = (
+        " ".join(filter(None, (f"{r.id}: {r.prepared.licence}.", r.prepared.attribution)))
+        for r in records
+        if r.prepared
+    )
+    return "; ".join(told) or "unknown"
+
+
+def _versions(records: Sequence[Record]) -> dict[str, str]:
+    """Return the commits of the code that made the records, if they are known."""
+    commits = dict.fromkeys(r.provenance.git_commit for r in records if r.provenance.git_commit)
+    return {"version": ", ".join(commits)} if commits else {}
+
+
+def _machines(records: Sequence[Record]) -> str:
+    """Return the processors and GPUs that did the jobs."""
+    machines = (record.provenance for record in records)
+    return ", ".join(dict.fromkeys(machine.gpu or machine.cpu for machine in machines))

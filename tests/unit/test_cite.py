@@ -1,0 +1,94 @@
+"""BibTeX of what a run used: every part has its paper, and nothing else is cited."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+from records_fixture import write_run
+
+from benchmark.core.parts import Parts
+from benchmark.diffusion.methods import METHODS
+from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import SCHEDULES
+from benchmark.extractors import EXTRACTORS
+from benchmark.metrics import METRICS
+from benchmark.models.networks import NETWORKS
+from benchmark.records.record import read_record
+from benchmark.tools.cite import _of_part, cite, read_papers
+
+KEYS = [paper.key for paper in read_papers()]
+
+
+def keys_of(parts: Parts[object], kind: str) -> list[str]:
+    texts = list(_of_part(parts, {"kind": kind}))
+    return [paper.key for paper in read_papers() if any(map(paper.is_cited_in, texts))]
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [
+        (parts, kind)
+        for parts in (SAMPLERS, SCHEDULES, METHODS, METRICS, EXTRACTORS, NETWORKS)
+        for kind in parts.names()
+        if kind not in ("custom", "linear-rate") and (getattr(parts.get(kind), "paper", "") != "–")
+    ],
+)
+def test_every_part_has_its_paper(parts: Parts[object], kind: str) -> None:
+    assert keys_of(parts, kind), inspect.getdoc(parts.get(kind))
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "expected"),
+    [
+        (SAMPLERS, "ddim", ["song2021denoising"]),
+        (SAMPLERS, "predictor-corrector", ["song2021scorebased"]),
+        (SAMPLERS, "euler-ancestral", ["crowson2022kdiffusion"]),
+        (METHODS, "pigdm", ["song2023pseudoinverse"]),
+        (METRICS, "frechet", ["heusel2017gans", "dowson1982frechet"]),
+        (METRICS, "recall", ["kynkaanniemi2019improved"]),
+        (EXTRACTORS, "dinov2-vitl14", ["oquab2023dinov2", "stein2023exposing"]),
+        (NETWORKS, "dit", ["peebles2023scalable"]),
+        (NETWORKS, "unet", ["ho2020denoising"]),
+    ],
+)
+def test_a_part_is_of_its_own_papers(parts: Parts[object], kind: str, expected: list[str]) -> None:
+    assert keys_of(parts, kind) == expected
+
+
+def test_the_papers_are_whole() -> None:
+    assert len(set(KEYS)) == len(KEYS)
+    for paper in read_papers():
+        assert {"author", "title", "year"} <= paper.fields.keys()
+        assert paper.fields.keys() & {"eprint", "doi", "url"}
+        assert paper.text.count("{") == paper.text.count("}")
+
+
+def test_a_run_cites_what_it_used_and_no_more(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "faces")
+    text = cite(run.root)
+    for key in ("heusel2017gans", "binkowski2018demystifying", "tan2019efficientnet"):
+        assert f"{{{key}," in text
+    assert "{carlini2023extracting," in text
+    for key in ("chung2023diffusion", "zhao2023unipc", "szegedy2016rethinking"):
+        assert f"{{{key}," not in text
+    assert text.startswith("@software{diffusion-benchmark,")
+    assert text.count("@") == sum(line.startswith("@") for line in text.splitlines())
+
+
+def test_the_data_of_a_run_are_cited_with_licence_and_origin(tmp_path: Path) -> None:
+    from benchmark.records.sections import Prepared
+
+    run = write_run(tmp_path / "faces")
+    record = read_record(run.record("data", "faces"))
+    prepared = Prepared(
+        origin="CelebA_HQ & others",
+        licence="non-commercial",
+        attribution="CelebA: Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015",
+    )
+    record.model_copy(update={"prepared": prepared}).write(run.record("data", "faces"))
+    text = cite(run.root)
+    assert "@misc{data-faces,\n  title = {Data set faces},\n" in text
+    assert r"howpublished = {CelebA\_HQ \& others}" in text
+    assert "{liu2015deep," in text

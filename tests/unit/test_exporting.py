@@ -1,0 +1,108 @@
+"""A run for other programs: what each of them then shows is what the records say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from records_fixture import write_run
+
+import benchmark as db
+from benchmark.core.errors import BenchmarkError
+from benchmark.storage.paths import Run
+from benchmark.tools.exporting import FRAMES, export_run
+
+CELL = "ddim-linear-ddim-50-s0"
+TRAINING = "ddim-linear"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    made = write_run(tmp_path / "faces", cells=2)
+    made.grid(CELL).parent.mkdir(parents=True)
+    Image.fromarray(np.full((8, 8, 3), 200, np.uint8)).save(made.grid(CELL))
+    return made
+
+
+def test_csv_files_are_the_frames(run: Run, tmp_path: Path) -> None:
+    written = export_run(run.root, "csv", str(tmp_path / "csv"))
+    assert [Path(path).stem for path in written] == list(FRAMES)
+    metrics = pd.read_csv(tmp_path / "csv" / "metrics.csv")
+    expected = db.read(run.root).metrics
+    assert metrics["value"].tolist() == pytest.approx(expected["value"].tolist(), nan_ok=True)
+    losses = pd.read_csv(tmp_path / "csv" / "losses.csv")
+    assert set(losses["training"]) == {"ddim-linear", "ddim-cosine"}
+
+
+def test_mlflow_has_each_cell_and_training(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    store = (tmp_path / "mlruns").as_uri()
+    assert len(export_run(run.root, "mlflow", store)) == 4
+    client = mlflow.MlflowClient(tracking_uri=store)
+    experiment = client.get_experiment_by_name("faces")
+    found = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
+    assert set(found) == {
+        CELL,
+        "ddim-cosine-ddim-50-s0",
+        f"train {TRAINING}",
+        "train ddim-cosine",
+    }
+    expected = db.read(run.root)
+    values = expected.metrics.query(f"subject == '{CELL}' and n_fake == 64").set_index("metric")
+    mine = found[CELL].data
+    assert mine.metrics["fd"] == values.loc["fd", "value"]
+    assert mine.metrics["fd_low"] == values.loc["fd", "low"]
+    assert mine.params["sampler"] == "ddim"
+    assert mine.params["steps"] == "50"
+    history = client.get_metric_history(found[f"train {TRAINING}"].info.run_id, "loss")
+    losses = expected.losses.query(f"training == '{TRAINING}' and images == 'training'")
+    assert [point.step for point in history] == losses["step"].tolist()
+    assert [point.value for point in history] == losses["loss"].tolist()
+    [artifact] = client.list_artifacts(found[CELL].info.run_id)
+    assert artifact.path == "samples.png"
+    with pytest.raises(BenchmarkError, match="MLflow cannot use it"):
+        export_run(run.root, "mlflow", "nothing://here")
+
+
+def test_tensorboard_has_each_cell_and_training(run: Run, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    export_run(run.root, "tensorboard", str(tmp_path / "events"))
+
+    def events(name: str) -> object:
+        found = accumulator.EventAccumulator(str(tmp_path / "events" / name))
+        found.Reload()
+        return found
+
+    expected = db.read(run.root)
+    training = events(f"train-{TRAINING}")
+    losses = expected.losses.query(f"training == '{TRAINING}' and images == 'training'")
+    assert [e.step for e in training.Scalars("loss")] == losses["step"].tolist()
+    cell = events(CELL)
+    value = expected.metrics.query(f"subject == '{CELL}' and metric == 'fd' and n_fake == 64")
+    [shown] = cell.Scalars("fd")
+    assert shown.value == pytest.approx(value["value"].item(), rel=1e-6)
+    assert len(cell.Images("samples")) == 1
+
+
+@pytest.mark.parametrize("to", ["mlflow", "tensorboard"])
+def test_a_program_that_is_not_installed_is_named(
+    to: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    for name in ("mlflow", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BenchmarkError, match=f"{to} is not installed: uv sync --extra {to}, or"):
+        export_run(run.root, to, str(tmp_path / "x"))
+
+
+def test_an_unknown_program_is_named(run: Run) -> None:
+    with pytest.raises(BenchmarkError, match="--to: no 'mlfow': did you mean 'mlflow'"):
+        export_run(run.root, "mlfow", "x")
