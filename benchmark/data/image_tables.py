@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from benchmark.data.image_files import open_bytes, open_file
 from benchmark.data.sources.base import Item
 
 SUFFIXES = frozenset({".parquet", ".arrow"})
-ROWS = 256  # that are in memory at a time
+ROWS = 64  # that are in memory at a time
 EMBED = (
     "put that file beside, or write the images themselves: "
     "ds.with_format('arrow').map(datasets.table.embed_table_storage, batched=True)"
@@ -89,8 +90,12 @@ class ImageTable:
                 raise BenchmarkError(
                     f"label: {shard.path}: no column {column!r}, only {', '.join(schema.names)}"
                 )
-            for chunk in _chunks(shard.path, column):
-                found += chunk.read().to_pylist()
+            try:
+                for chunk in _chunks(shard.path, column):
+                    for part in chunk.read():
+                        found += part.to_pylist()
+            except _errors() as error:
+                raise _damaged(shard.path, error) from None
         return found
 
     def class_names(self, column: str) -> tuple[str, ...]:
@@ -119,11 +124,11 @@ def check_complete(shards: Sequence[Path]) -> None:
 
 
 class _Chunk(NamedTuple):
-    """Some rows of a file; `read` returns a column of them."""
+    """Some rows of a file; `read` returns a column of them, a part at a time."""
 
     start: int
     stop: int
-    read: Callable[[], Any]
+    read: Callable[[], Iterable[Any]]
 
 
 def _chunks(path: Path, column: str) -> Iterator[_Chunk]:
@@ -133,12 +138,12 @@ def _chunks(path: Path, column: str) -> Iterator[_Chunk]:
         parquet = _parquet(path)
         for group in range(parquet.num_row_groups):
             stop = start + parquet.metadata.row_group(group).num_rows
-            yield _Chunk(start, stop, functools.partial(_group, parquet, group, column))
+            yield _Chunk(start, stop, functools.partial(_parts, parquet, group, column))
             start = stop
         return
     for batch in _batches(path):
         stop = start + batch.num_rows
-        yield _Chunk(start, stop, functools.partial(batch.column, column))
+        yield _Chunk(start, stop, functools.partial(_column, batch, column))
         start = stop
 
 
@@ -148,17 +153,25 @@ def _values(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[int,
         return
     try:
         for chunk in _chunks(path, column):
-            wanted = [row for row in rows if chunk.start <= row < chunk.stop]
-            if wanted:
-                values = chunk.read()
-                for row in wanted:
-                    yield row, values[row - chunk.start].as_py()
+            first, end = (bisect.bisect_left(rows, row) for row in (chunk.start, chunk.stop))
+            start = chunk.start
+            for part in chunk.read() if first < end else ():
+                for row in rows[first : bisect.bisect_left(rows, start + len(part))]:
+                    yield row, part[row - start].as_py()
+                start += len(part)
+                first = bisect.bisect_left(rows, start)
     except _errors() as error:
         raise _damaged(path, error) from None
 
 
-def _group(parquet: Any, group: int, column: str) -> Any:
-    return parquet.read_row_group(group, columns=[column]).column(column)
+def _parts(parquet: Any, group: int, column: str) -> Iterator[Any]:
+    """Yield a column of a group of rows in parts, since some writers put all rows into one group."""
+    for batch in parquet.iter_batches(ROWS, row_groups=[group], columns=[column]):
+        yield batch.column(0)
+
+
+def _column(batch: Any, column: str) -> list[Any]:
+    return [batch.column(column)]
 
 
 def _loader(path: Path, value: Any) -> Callable[[], Image.Image]:

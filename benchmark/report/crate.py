@@ -66,7 +66,7 @@ def metadata(records: Sequence[Record], files: Mapping[str, bytes]) -> bytes:
             "license": {"@id": "#licence"},
             "hasPart": [{"@id": _id(name)} for name in files],
             "mainEntity": {"@id": WORKFLOW},
-            "mentions": [{"@id": "#run"}],
+            "mentions": {"@id": "#run"},
         },
         *(
             {"@id": profile, "@type": "CreativeWork", "name": name, "version": profile[-3:]}
@@ -84,6 +84,7 @@ def metadata(records: Sequence[Record], files: Mapping[str, bytes]) -> bytes:
             "name": "diffusion-benchmark",
             "programmingLanguage": {"@id": _LANGUAGE},
             "contentSize": str(len(files[WORKFLOW])),
+            "encodingFormat": "text/plain",
             **_versions(records),
         },
         {
@@ -103,7 +104,7 @@ def metadata(records: Sequence[Record], files: Mapping[str, bytes]) -> bytes:
             "result": [{"@id": _id(name)} for name in made],
             "startTime": started,
             "endTime": ended,
-            "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+            "actionStatus": "http://schema.org/CompletedActionStatus",
         },
         *(_file(name, files[name]) for name in names),
     ]

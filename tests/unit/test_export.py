@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 from stages import do
 from test_contention import seen
 
@@ -76,6 +77,18 @@ def test_the_card_says_what_the_weights_are(smoke: Config, trained: Run, tmp_pat
         assert fact in card
     spec = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
     assert spec == smoke.job("train", TRAINING).spec()
+
+
+def test_the_hub_reads_the_figures_of_the_card(smoke: Config, trained: Run, tmp_path: Path) -> None:
+    card = ModelCard.load(export(smoke, TRAINING, trained, tmp_path / "tiny.safetensors")[1])
+    assert card.data.model_name == "tiny"
+    assert card.data.pipeline_tag == "unconditional-image-generation"
+    record = read_record(trained.record("metrics", CELL))
+    found = {result.metric_type: result for result in card.data.eval_results}
+    assert {k: found[k].metric_value for k in found} == {
+        key: pytest.approx(value.value) for key, value in record.values.items()
+    }
+    assert all("n = " in result.metric_name for result in found.values())
 
 
 @pytest.mark.parametrize("others", [0.0, 0.8])
