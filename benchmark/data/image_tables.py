@@ -165,7 +165,7 @@ def _values(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[int,
 
 
 def _parts(parquet: Any, group: int, column: str) -> Iterator[Any]:
-    """Yield a column of a group of rows in parts, since some writers put all rows into one group."""
+    """Yield a column of a group of rows in parts, since some writers have only one group."""
     for batch in parquet.iter_batches(ROWS, row_groups=[group], columns=[column]):
         yield batch.column(0)
 
