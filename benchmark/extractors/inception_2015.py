@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Inception2015(Extractor):
-    """What the three subclasses share: the network, its weights and its classes."""
+    """The 2015 Inception (Szegedy et al. 2016), its weights and its classes."""
 
     dimension = 2048
     weights = Weights(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InceptionV3CleanFID(Inception2015):
-    """The 2015 Inception (Szegedy et al. 2016) with the preprocessing of clean-fid."""
+    """The 2015 Inception with the preprocessing of clean-fid."""
 
     kind: Literal["inception-v3-clean-fid"] = "inception-v3-clean-fid"
     label = "FID (clean-fid)"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InceptionV3FID(Inception2015):
-    """The 2015 Inception (Szegedy et al. 2016) with the preprocessing of pytorch-fid."""
+    """The 2015 Inception with the preprocessing of pytorch-fid."""
 
     kind: Literal["inception-v3-fid"] = "inception-v3-fid"
     label = "FID"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InceptionV3TorchFidelity(Inception2015):
-    """The 2015 Inception (Szegedy et al. 2016) with the preprocessing of torch-fidelity."""
+    """The 2015 Inception with the preprocessing of torch-fidelity."""
 
     kind: Literal["inception-v3-torch-fidelity"] = "inception-v3-torch-fidelity"
     label = "FID (torch-fidelity)"

@@ -48,6 +48,13 @@ class Paper(NamedTuple):
         return "://" not in text and bool(named) and named in text
 
 
+class Cited(NamedTuple):
+    """A text that names papers, and the part whose paper it is; empty: it may name none."""
+
+    text: str
+    part: str = ""
+
+
 def cite(run: Path) -> str:
     """Return what a run used as BibTeX: this program, the papers of its parts, data and weights.
 
@@ -58,10 +65,9 @@ def cite(run: Path) -> str:
         BenchmarkError: there is no run, or a record cannot be read.
     """
     records = read_records(run)
-    cited = [text for record in records for text in _texts(record)]
-    papers = [paper for paper in read_papers() if any(map(paper.is_cited_in, cited))]
-    entries = [_program(records), *(paper.text for paper in papers), *_data(records)]
-    return "\n\n".join([*entries, *_weights(records)]) + "\n"
+    cited = list(dict.fromkeys(text for record in records for text in _texts(record)))
+    entries = [_program(records), *_papers(cited), *_data(records), *_weights(records)]
+    return "\n\n".join(entries) + "\n"
 
 
 def read_papers(path: Path = PAPERS) -> list[Paper]:
@@ -75,7 +81,19 @@ def read_papers(path: Path = PAPERS) -> list[Paper]:
     return found
 
 
-def _texts(record: Record) -> Iterator[str]:
+def _papers(cited: Sequence[Cited]) -> list[str]:
+    """Return the entries of all papers that are cited; of one that is not listed, in its words."""
+    known = read_papers()
+    found = [p.text for p in known if any(p.is_cited_in(cited.text) for cited in cited)]
+    unknown = [
+        _entry("misc", f"of-{cited.part}", title=latex_escape(cited.text.strip()))
+        for cited in cited
+        if cited.part and not any(paper.is_cited_in(cited.text) for paper in known)
+    ]
+    return [*found, *dict.fromkeys(unknown)]
+
+
+def _texts(record: Record) -> Iterator[Cited]:
     """Yield texts that name the papers of what a record's job used."""
     spec = record.spec
     yield from _of_part(SAMPLERS, spec.get("sampler"))
@@ -89,17 +107,17 @@ def _texts(record: Record) -> Iterator[str]:
     if record.protocol:
         yield from _of_part(EXTRACTORS, {"kind": record.protocol.extractor})
     if record.kind == "retrieval":
-        yield COPIES
+        yield Cited(COPIES)
     if record.prepared:
-        yield record.prepared.attribution
+        yield Cited(record.prepared.attribution)
     cell = record.cell
     if cell and cell.task:
         yield from _of_part(METHODS, cell.task.method)
     if cell and cell.guidance is not None:
-        yield CLASSIFIER if cell.classifier else GUIDANCE
+        yield Cited(CLASSIFIER if cell.classifier else GUIDANCE)
 
 
-def _of_part(parts: Parts[Any], spec: object) -> Iterator[str]:
+def _of_part(parts: Parts[Any], spec: object) -> Iterator[Cited]:
     """Yield where a part says what it is of: its paper, or else its docstring."""
     kind = spec.get("kind") if isinstance(spec, dict) else None
     if kind not in parts.classes:
@@ -107,9 +125,9 @@ def _of_part(parts: Parts[Any], spec: object) -> Iterator[str]:
     part = parts.get(str(kind))
     paper = getattr(part, "paper", "–")
     if paper != "–":
-        yield from paper.split(";")
+        yield from (Cited(text, str(kind)) for text in paper.split(";"))
     else:
-        yield inspect.getdoc(part) or ""
+        yield from (Cited(inspect.cleandoc(base.__doc__ or "")) for base in part.__mro__)
 
 
 def _program(records: Sequence[Record]) -> str:
