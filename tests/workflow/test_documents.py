@@ -80,6 +80,12 @@ ELSEWHERE = {
     "uv run python tests/unit/posteriors.py": "takes minutes; what it computes, by test_methods.py",
     "python -m benchmark VERB ...": "any of the others",
     "python -m benchmark classifier CONFIG NAME": "by test_classifier.py",
+    "uv run --group peers --with torchmetrics==1.9.0 python tests/unit/dialects.py": "takes ten "
+    "minutes, and a package from PyPI",
+    "uv run python -m benchmark why results/quickstart/data/avatars/images.npy "
+    "results/quickstart/samples/DDIM-zoo-linear-ddim-50-s0 --extractor efficientnet-lite0 "
+    "--choices number,duplicates,cell": "with "
+    "other images, by test_why_cells.py and test_why_whole.py",
     "python -m benchmark speed": "part by part",
     "uv run --group peers python -m benchmark speed": "part by part",
     "uv run python -m benchmark reference": "in chunks, by test_workflow.py",

@@ -16,7 +16,7 @@ from benchmark.tools.choices.base import Choice, Known, LeftOut, Option, Recipe
 
 
 class Cell(Choice):
-    """How a run's cell was sampled: steps, sampler, schedule, guidance, averaged or raw weights.
+    """How a run's cell was made: steps, sampler, schedule, guidance, weights averaged or raw.
 
     Only cells of the same run are scored that differ from B in one of these.
     """
@@ -58,7 +58,11 @@ def _option(own: Record, other: Record, run: Run, count: int) -> Iterator[Option
 
 
 # The respects in which a cell may differ; all others must be equal.
-_TOLD = ("steps", "sampler", "schedule", "guidance", "weights")
+_TOLD = ("steps", "sampler", "schedule", "guidance", "weights", "training")
+
+
+# Keys of the specification of a training that are respects by themselves, or none.
+_OF_THE_STATE = ("id", "schedule", "training", "kept")
 
 
 def _respects(record: Record) -> dict[str, Any]:
@@ -67,13 +71,14 @@ def _respects(record: Record) -> dict[str, Any]:
     assert cell is not None
     settings = dict(training.get("training", {}))
     ema = settings.pop("ema", None)
-    network = {k: v for k, v in training.items() if k not in ("id", "schedule", "training")}
+    network = {k: v for k, v in training.items() if k not in _OF_THE_STATE}
     return {
         "steps": cell.steps,
         "sampler": cell.sampler,
         "schedule": cell.schedule,
         "guidance": cell.guidance,
         "weights": "ready" if not training else f"averaged by {ema}" if ema else "raw",
+        "training": f"of {cell.trained_steps} steps" if cell.trained_steps else "to its end",
         "seed": cell.seed,
         "network": canonical_json([network, settings, record.spec.get("weights")]),
         "task": canonical_json(record.spec.get("task")),
