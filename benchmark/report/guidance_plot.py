@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.core.values import Value
 from benchmark.records.record import Cell
-from benchmark.records.rows import Row, metric_options
+from benchmark.records.rows import Row, common_size, metric_options
 from benchmark.report import style
 from benchmark.report.classes_table import accuracy_of
 from benchmark.report.saving import tell
@@ -28,12 +28,13 @@ class _Point(NamedTuple):
 
 
 def guidance_plot(rows: Sequence[Row]) -> Figure | None:
-    """Draw figures of every network and sampler against the scale; None: no cell states one."""
-    points = [
-        _Point(row.cell, _figures(row))
-        for row in rows
-        if row.cell and row.cell.guidance is not None
-    ]
+    """Draw figures of every network and sampler against the scale; None: no cell states one.
+
+    All distances are of equally many images, as many as most of the cells have.
+    """
+    guided = [row for row in rows if row.cell and row.cell.guidance is not None]
+    n = common_size(guided)
+    points = [_Point(row.cell, _figures(row, n)) for row in guided if row.cell]
     panels = list(dict.fromkeys(name for point in points for name in point.figures))
     if not panels:
         return None
@@ -42,9 +43,12 @@ def guidance_plot(rows: Sequence[Row]) -> Figure | None:
     height = -(-len(panels) // columns)
     figure = Figure(figsize=(style.WIDTH, HEIGHT * height + 0.3 * len(lines) + 0.3))
     grid = figure.subplots(height, columns, squeeze=False)
-    real = next((_figures(row) for row in rows if row.is_floor), {})
+    real = next((_figures(row, n) for row in rows if row.is_floor), {})
     for axes, name in zip(grid.flat, panels, strict=False):
         _panel(axes, name, lines, real.get(name))
+        if name == DISTANCE:
+            labels = dict.fromkeys(row.protocol.label for row in guided if row.protocol)
+            axes.set_title(f"{' / '.join(labels)} of {n} images")
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
     handles, names = grid.flat[0].get_legend_handles_labels()
@@ -52,12 +56,12 @@ def guidance_plot(rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
-def _figures(row: Row) -> dict[str, Value]:
-    """Return the figures of a row that are drawn, by the name of their panel."""
+def _figures(row: Row, n: int | None) -> dict[str, Value]:
+    """Return the figures of a row that are drawn, the distance at n, by the name of their panel."""
     record = row.metrics
     if record is None:
         return {}
-    found = {DISTANCE: row.distance} if row.distance else {}
+    found = {DISTANCE: row.distances[n]} if n in row.distances else {}
     if record.by_class:
         found[ACCURACY] = accuracy_of(record.by_class.values())
     for name, value in record.values.items():

@@ -423,7 +423,10 @@ def test_the_judge_s_accuracy_and_distances_by_class_are_in_record_and_table(
     with style.applied():
         figure = guidance_plot(collect(read_records(drawn.root)))
     assert figure is not None
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["distance", "accuracy"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "FD-EffNetLite0 of 8 images",
+        "accuracy",
+    ]
     line = figure.axes[1].get_lines()[0]
     assert list(line.get_xdata()) == [2.5]
     assert guidance_plot([Row(dataset="tiny")]) is None

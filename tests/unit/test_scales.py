@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from browser import Page, browser, find_browser
 from records_fixture import write_run
 
+from benchmark.core.values import Value
 from benchmark.records.record import read_records
-from benchmark.records.rows import collect
+from benchmark.records.rows import Row, collect
+from benchmark.report import style
+from benchmark.report.guidance_plot import guidance_plot
 from benchmark.report.site import write_site
 from benchmark.report.site_pictures import Pictures, grids_of, scales_of
 from benchmark.storage.paths import REFERENCE, Run
@@ -55,6 +59,28 @@ def test_cells_that_differ_in_their_scale_alone_have_a_slider(guided: Run) -> No
     assert line.name == "ddim, cosine, ddim, 50 steps"
     assert [cell.guidance for cell in line.cells] == [*SCALES]
     assert scales_of([], rows) == []
+
+
+def test_distances_against_the_scale_are_of_equally_many_images(guided: Run) -> None:
+    rows = collect(read_records(guided.root))
+    larger = [_of_128_images(row) if row.is_floor else row for row in rows]
+    with style.applied():
+        figure = guidance_plot(larger)
+    assert figure
+    distance = figure.axes[0]
+    assert distance.get_title(loc="left") == "FD-EffNetLite0 of 64 images"
+    assert distance.get_lines()[-1].get_ydata()[0] == 20
+
+
+def _of_128_images(row: Row) -> Row:
+    """Return the row of held-out images as of 128 images, with a distance of 20 at 64 of them."""
+    assert row.metrics
+    assert row.metrics.protocol
+    protocol = row.metrics.protocol.model_copy(update={"n_fake": 128})
+    sized = {64: Value(value=20)}
+    return replace(
+        row, metrics=row.metrics.model_copy(update={"protocol": protocol, "sized": sized})
+    )
 
 
 def test_pictures_stand_in_the_page_once(guided: Run) -> None:
