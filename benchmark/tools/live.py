@@ -117,10 +117,12 @@ class Live:
 
 
 def _failure(record: Any) -> str:
-    """Return what the record of a failed job says: the last line of the job, and its logs."""
+    """Return what the record of a failed job says: its last line, why it ended, and its logs."""
     files = [str(file).split(" ")[0] for file in record.log]
     said = next(filter(None, map(_last_line, files)), "it printed nothing")
-    return f"Error in rule {record.rule_name}: {said}\n    log: {', '.join(files)}"
+    why = [f"    {record.rule_msg}"] if record.rule_msg else []  # as of a cluster
+    lines = [f"Error in rule {record.rule_name}: {said}", *why, f"    log: {', '.join(files)}"]
+    return "\n".join(lines)
 
 
 def _last_line(file: str) -> str:

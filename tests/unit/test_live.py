@@ -35,7 +35,8 @@ time.sleep(0.5)
 os.system("echo a line of a job >&2; echo a path")
 logger.info("rule train: a long list of files", extra={"event": Event.JOB_INFO})
 logger.warning("a warning")
-failed = {"event": Event.JOB_ERROR, "rule_name": "train", "log": ["train.log (of now)"]}
+failed = {"event": Event.JOB_ERROR, "rule_name": "train", "rule_msg": "too long"}
+failed["log"] = ["train.log (of now)"]
 logger.error("Error in rule train, jobid: 3", extra=failed)
 logger.error("CalledProcessError in file, line 1: Command 'of 7,628 letters'")
 logger.info("Trying to restart job 3.")
@@ -47,6 +48,7 @@ FIRST = "0 of 36 jobs are done, 36 left: prepare 0/1, train 0/4"
 AFTER = [
     "a warning",
     "Error in rule train: error: no such luck",
+    "    too long",
     "    log: train.log",
     "Trying to restart job 3.",
 ]

@@ -15,11 +15,11 @@ CELL = "DDPM-linear-ddpm-10-s0"
 MADE = ("samples/*/*.npy", "samples/*/*.png", "features/*/*.npy")
 
 
-def write(path: Path, run: str, shard: int | None) -> None:
-    """Write the smoke config with one cell of 20 images."""
+def write(path: Path, run: str, shard: int | None, samples: int = 20) -> None:
+    """Write the smoke config with one cell."""
     content = yaml.safe_load(SMOKE.read_text())
     [entry, _] = content["grid"]
-    entry |= {"schedule": "linear", "samples": 20, "shard": shard}
+    entry |= {"schedule": "linear", "samples": samples, "shard": shard}
     del content["models"]["DDIM"]
     path.write_text(yaml.safe_dump({**content, "run": run, "grid": [entry]}))
 
@@ -93,3 +93,18 @@ def test_edited_code_makes_all_shards_again(project: Path) -> None:
         file.write_text(before)
     assert {"sample_shard", "merge_samples", "features_shard", "merge_features"} <= found
     assert "train" not in found
+
+
+def test_a_cell_that_gets_more_samples_draws_only_these(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path)
+    for samples in (8, 14):
+        write(folder / "more.yaml", "more", None, samples)
+        target = f"results/more/records/sample/{CELL}.json"
+        options = ("--cores", "2", "--resources", "gpu=1")
+        done = snakemake(folder, *options, config="more.yaml", target=target)
+        assert done.returncode == 0, done.stdout + done.stderr
+    [record] = [r for r in read_records(folder / "results" / "more") if r.kind == "sample"]
+    assert record.jobs is not None
+    assert [job.images for job in record.jobs] == [(0, 6), (6, 14)]  # whole batches are kept
+    log = folder / "results" / "more" / "logs" / "sample" / f"{CELL}.log"
+    assert "6 of 14 images were drawn before" in log.read_text()
