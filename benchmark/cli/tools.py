@@ -77,7 +77,7 @@ def export(
 
         if file is not None:
             raise BenchmarkError(f"FILE: {file}: --to takes no file: leave it out")
-        print_paths([Path(line) for line in export_run(source, to, what)])
+        print(*export_run(source, to, what), sep="\n")
         return
     from benchmark.tools.export import export as pack
 

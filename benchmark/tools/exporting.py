@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,7 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
     A cell that was written before is written anew as another run of MLflow: its records may have
     changed since.
     """
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for a run
     try:
         from mlflow import MlflowClient
         from mlflow.entities import Metric, Param, RunTag
@@ -109,12 +112,13 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
 
     def write(
         title: str,
-        started: int,
+        record: Record | None,
         parameters: dict[str, Any],
         metrics: list[tuple[str, int, float]],
         tags: dict[str, str],
         picture: bytes | None = None,
     ) -> str:
+        started, ended = _span(record)
         made = client.create_run(experiment, start_time=started, run_name=title)
         number = made.info.run_id
         kept = [Metric(_key(n), value, started, step) for n, step, value in metrics]
@@ -130,7 +134,7 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
             )
         if picture:
             client.log_image(number, Image.open(io.BytesIO(picture)), "samples.png")
-        client.set_terminated(number)
+        client.set_terminated(number, end_time=ended)
         return title
 
     written = []
@@ -138,7 +142,7 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
         if record.curve:
             parameters = _flat(record.spec)
             written.append(
-                write(f"train {record.id}", _moment(record), parameters, list(_losses(record)), {})
+                write(f"train {record.id}", record, parameters, list(_losses(record)), {})
             )
     for row in collect(run.records):
         if row.cell:
@@ -147,9 +151,9 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
                 "busy": row.busy,
                 "missing": ", ".join(row.metrics.missing if row.metrics else ()),
             }
-            started = _moment(row.sample or row.metrics)
+            of = row.sample or row.metrics
             picture = _picture(run, row.cell.id)
-            written.append(write(row.cell.id, started, _parameters(row), metrics, tags, picture))
+            written.append(write(row.cell.id, of, _parameters(row), metrics, tags, picture))
     return [f"{place}: {title}" for title in written]
 
 
@@ -220,13 +224,13 @@ def _picture(run: ReadRun, cell: str) -> bytes | None:
     return files.read(found[0]) if found else None
 
 
-def _moment(record: Record | None) -> int:
-    """Return when the job of a record began, in milliseconds since 1970."""
-    from datetime import datetime
-
+def _span(record: Record | None) -> tuple[int, int]:
+    """Return when the job of a record began and ended, in milliseconds since 1970."""
     if record is None:
-        return 0
-    return int(datetime.fromisoformat(record.provenance.started).timestamp() * 1000)
+        return 0, 0
+    machine = record.provenance
+    started = datetime.fromisoformat(machine.started).timestamp()
+    return int(started * 1000), int((started + machine.wall_seconds) * 1000)
 
 
 def _key(name: str) -> str:

@@ -61,6 +61,7 @@ def test_mlflow_has_each_cell_and_training(
     assert mine.metrics["fd_low"] == values.loc["fd", "low"]
     assert mine.params["sampler"] == "ddim"
     assert mine.params["steps"] == "50"
+    assert found[CELL].info.end_time - found[CELL].info.start_time == 30_000
     history = client.get_metric_history(found[f"train {TRAINING}"].info.run_id, "loss")
     losses = expected.losses.query(f"training == '{TRAINING}' and images == 'training'")
     assert [point.step for point in history] == losses["step"].tolist()
