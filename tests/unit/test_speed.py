@@ -120,6 +120,19 @@ def test_matrices_that_do_not_fit_are_not_tried(monkeypatch: pytest.MonkeyPatch)
     assert note == "prdc would need about 4000000 GB: not run"
 
 
+def test_guidance_is_compared_with_one_pass_of_twice_the_batch() -> None:
+    from benchmark.tools.speed import bare_network, sampling
+    from benchmark.tools.speed.peers import diffusers_defaults
+
+    torch.set_num_threads(1)
+    spec = diffusers_defaults(sampling.QUICK.channels)
+    row = bare_network.guided(spec, "a U-Net", 3, sampling.QUICK, torch.device("cpu"))
+    assert row.name == "guidance by class, a U-Net, batch 3"
+    assert row.peer == "bare forward passes of batch 6"
+    assert row.ratio
+    assert math.isfinite(row.ratio)
+
+
 @pytest.mark.slow
 def test_every_sampler_is_compared_with_its_network_and_three_with_pipelines() -> None:
     from benchmark.diffusion.samplers import SAMPLERS
@@ -138,6 +151,7 @@ def test_every_sampler_is_compared_with_its_network_and_three_with_pipelines() -
     ]
     assert all(row.ratio and math.isfinite(row.ratio) for row in [*shares, *peers])
     assert all("batch 2" in row.name or "batch 1" in row.name for row in rows)
+    assert sum(row.name.startswith("guidance by class") for row in rows) == 2
     (heun,) = {row.note.split()[0] for row in shares if row.name.startswith("heun")}
     assert int(heun) == 2 * sampling.QUICK.steps - 1
     assert all("a matrix product's" in row.note for row in rows if not row.theirs)

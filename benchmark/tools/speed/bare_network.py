@@ -10,15 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.runtime.device import arithmetic
+from benchmark.diffusion.guidance import Told
+from benchmark.runtime.device import arithmetic, seeded
 from benchmark.stages.sample import CellSampling
 from benchmark.tools.speed.limits import Limits
 from benchmark.tools.speed.timing import SpeedRow, interleave, seconds, take_turns
 
 if TYPE_CHECKING:
+    from benchmark.models.networks.unet import UNet
     from benchmark.tools.speed.sampling import SamplingSizes
 
 _SHARE = 1 / 1.03  # the share of a sampler's time that should be its network's
+_SHARE_OF_GUIDANCE = 1 / 1.05
+_CLASSES, _SCALE = 10, 2.0
 
 
 def share(sampling: CellSampling, name: str, batch: int, sizes: SamplingSizes) -> SpeedRow:
@@ -45,6 +49,46 @@ def share(sampling: CellSampling, name: str, batch: int, sizes: SamplingSizes) -
         peer="bare forward passes",
         target=f"ratio {_SHARE:.3f}",
         note=f"{calls} evaluations of {size_of(sampling)}",
+    )
+
+
+def guided(
+    spec: UNet, name: str, batch: int, sizes: SamplingSizes, device: torch.device
+) -> SpeedRow:
+    """Compare classifier-free guidance with its two evaluations: one pass of twice the batch.
+
+    Args:
+        spec: the network, which gets classes.
+        name: name of the network, for the row.
+        batch: images that are guided together.
+        sizes: has the number of rounds, and the height and width of the images.
+        device: the device of the network.
+    """
+    with seeded(0):
+        network = spec.model_copy(update={"classes": _CLASSES}).build(sizes.side)
+    network = network.eval().to(device, memory_format=torch.channels_last)
+    x = torch.zeros(batch, 3, sizes.side, sizes.side, device=device)
+    x = x.to(memory_format=torch.channels_last)
+    time, labels = torch.ones(batch, device=device), torch.arange(batch, device=device) % _CLASSES
+    told = Told(network, labels, _SCALE, _CLASSES)
+    twice = torch.cat([x, x]), torch.cat([time, time]), torch.cat([labels, labels])
+
+    @torch.inference_mode()
+    def guide() -> None:
+        told(x, time)
+
+    @torch.inference_mode()
+    def bare() -> None:
+        network(*twice)
+
+    own, theirs = take_turns(guide, bare, sizes.rounds, sizes.seconds, device)
+    return SpeedRow(
+        name=f"guidance by class, {name}, batch {batch}",
+        unit="ms per image",
+        ours=per_image(own, batch),
+        theirs=per_image(theirs, batch),
+        peer=f"bare forward passes of batch {2 * batch}",
+        target=f"ratio {_SHARE_OF_GUIDANCE:.3f}",
     )
 
 

@@ -27,7 +27,7 @@ from benchmark.runtime.model_range import to_uint8
 from benchmark.stages.sample import CellSampling
 from benchmark.storage.paths import Run
 from benchmark.tools.speed.azula_samplers import AZULA, azula_images
-from benchmark.tools.speed.bare_network import limit, per_image, share, size_of
+from benchmark.tools.speed.bare_network import guided, limit, per_image, share, size_of
 from benchmark.tools.speed.limits import Limits, copy_rate, product_rate
 from benchmark.tools.speed.peers import diffusers_defaults, guide_pipeline, unet2d
 from benchmark.tools.speed.timing import SpeedRow, interleave, missing, seconds, take_turns, version
@@ -165,6 +165,7 @@ def rows(sizes: SamplingSizes) -> Iterator[SpeedRow]:
             for batch in batches:
                 for sampler in ONE_BATCH:
                     yield share(run.sampling(sampler), name, batch, sizes)
+                yield guided(spec, name, batch, sizes, device)
                 yield limit(run.sampling("ddim"), name, batch, sizes.rounds, limits)
 
 
