@@ -30,6 +30,7 @@ PYTHON = shlex.quote(sys.executable)
 SMALLER = [
     ("config/report.yaml", "smoke.yaml"),
     ("config/samplers.yaml", "smoke.yaml"),
+    ("config/fashion.yaml", "smoke.yaml"),
     ("config/steer.yaml", "smoke.yaml"),
     ("config/likelihood.yaml", "smoke.yaml"),
     ("mine.yaml", "smoke.yaml"),
@@ -79,6 +80,14 @@ ELSEWHERE = {
     "python -m benchmark export": "by test_workflow.py, of a named training",
     "uv run python tests/unit/posteriors.py": "takes minutes; what it computes, by test_methods.py",
     "python -m benchmark VERB ...": "any of the others",
+    **dict.fromkeys(
+        (
+            "uv run python -m benchmark document results/samplers docs/samplers.md",
+            "uv run python -m benchmark document results/steer docs/steering.md",
+            "uv run python -m benchmark document results/fashion docs/steering.md",
+        ),
+        "with the quickstart's run; how it writes, by test_document.py",
+    ),
     "python -m benchmark classifier CONFIG NAME": "by test_classifier.py",
     "uv run --group peers --with torchmetrics==1.9.0 python tests/unit/dialects.py": "takes ten "
     "minutes, and a package from PyPI",
