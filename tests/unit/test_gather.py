@@ -176,8 +176,11 @@ def test_the_classes_of_images_made_elsewhere_are_in_the_specification_alone_whe
     assert told.spec().keys() - untold.spec().keys() == {"classes"}
 
 
-def test_images_made_elsewhere_are_judged_by_class(smoke: Config, hair: Path, run: Run) -> None:
+def test_images_made_elsewhere_are_judged_by_class(
+    smoke: Config, hair: Path, tmp_path: Path
+) -> None:
     config = of_classes(smoke, hair, "folders")
+    run = Run(tmp_path / "own" / smoke.run)  # `run` has data without classes, shared by tests
     do("prepare", config, "tiny", run)
     do("gather", config, "GAN-s0", run)
     for name in ("tiny", "GAN-s0"):
