@@ -66,7 +66,7 @@ def guided(
     """
     with seeded(0):
         network = spec.model_copy(update={"classes": _CLASSES}).build(sizes.side)
-    network = network.eval().to(device, memory_format=torch.channels_last)
+    network = network.eval().to(device).to(memory_format=torch.channels_last)
     x = torch.zeros(batch, 3, sizes.side, sizes.side, device=device)
     x = x.to(memory_format=torch.channels_last)
     time, labels = torch.ones(batch, device=device), torch.arange(batch, device=device) % _CLASSES
