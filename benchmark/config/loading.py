@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from benchmark.config.config import Config
 from benchmark.core.canonical import canonical_json
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import explain, shown
 from benchmark.core.yaml_text import read_yaml
 from benchmark.storage.paths import Run
@@ -46,7 +46,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        line = " ".join(str(error).split())
+        line = one_line(error)
         raise BenchmarkError(f"{path}: not YAML: {line}") from None
     if content is None:
         raise BenchmarkError(f"{path}: is empty: a config is a mapping of keys: run, data, …")

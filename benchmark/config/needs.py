@@ -48,8 +48,8 @@ def check_folders(config: Config, run: Run) -> None:
             continue
         check_images(f"{at}.images", spec.images, cell.seed, cell.samples)
         if spec.labels is not None:
-            files, classes = image_files(spec.images, at).files, config.classes_of(spec.data)
-            labels_among(files, spec.images, spec.labels, classes, at)
+            files = image_files(spec.images, f"{at}.images").files
+            labels_among(files, spec.images, spec.labels, config.classes_of(spec.data), at)
 
 
 def lacking(config: Config, run: Run) -> list[str]:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 
 PACKAGE = "benchmark"
 HOME = Path(__file__).resolve().parents[2]  # the folder in which this package lies
@@ -168,7 +168,7 @@ def _read(path: Path, module: str) -> tuple[str, list[str]]:
     try:
         parsed = _parse(path.read_bytes(), module, path.name == "__init__.py")
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
-        line = " ".join(str(error).split())
+        line = one_line(error)
         raise BenchmarkError(f"{path}: not a readable Python module: {line}") from None
     code = parsed.code
     for template in sorted(_templates(parsed.texts)) if parsed.texts else ():

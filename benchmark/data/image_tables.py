@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import shown
 from benchmark.data.image_files import open_bytes, open_file
 from benchmark.data.sources.base import Item
@@ -302,5 +302,5 @@ def _errors() -> tuple[type[Exception], ...]:
 def _damaged(path: Path, error: Exception) -> BenchmarkError:
     kind = path.suffix.removeprefix(".")
     kind = kind if kind == "parquet" else "Arrow"
-    reason = " ".join(str(error).split())
+    reason = one_line(error)
     return BenchmarkError(f"path: {path}: not a whole {kind} file: {reason}; fetch it again")

@@ -113,8 +113,15 @@ def labels_of(files: Sequence[str], folder: Path, labels: str, at: str = "") -> 
     Raises:
         BenchmarkError: a file has no class, or a class has no file; see `names_of` too.
     """
+    return _numbers(files, folder, labels, names_of(folder, labels, at), at)
+
+
+def _numbers(
+    files: Sequence[str], folder: Path, labels: str, names: Sequence[str], at: str
+) -> list[int]:
+    """Return the number of the class of each file among the `names` of all classes of the files."""
     where = f"{at}.labels: " if at else "labels: "
-    numbers = {name: number for number, name in enumerate(names_of(folder, labels, at))}
+    numbers = {name: number for number, name in enumerate(names)}
     if labels == FOLDERS:
         told = {file: file.partition("/")[0] for file in files if "/" in file}
         remedy = f"put it into the folder of its class, directly in {folder}"
@@ -148,7 +155,8 @@ def labels_among(
     if unknown := sorted(set(own) - set(classes)):
         remedy = nearest_names(unknown[0], classes)
         raise BenchmarkError(f"{at}.labels: {shown(unknown[0])} is no class of the data: {remedy}")
-    return [classes.index(own[number]) for number in labels_of(files, folder, labels, at)]
+    place = [classes.index(name) for name in own]
+    return [place[number] for number in _numbers(files, folder, labels, own, at)]
 
 
 def _folders(folder: Path, where: str) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import UserText
-from benchmark.data.listing import ignored_line
+from benchmark.data.listing import ignored_line, list_files
 from benchmark.data.sources.base import Candidates, Item, Offer, Photographs, drawn
 
 
@@ -145,6 +145,25 @@ def existing(path: Path) -> Path:
     if not path.exists():
         raise BenchmarkError(f"path: {path}: no such file or folder")
     return path
+
+
+def files_at(path: Path, suffixes: frozenset[str], right: str) -> tuple[Path, list[str]]:
+    """Return the folder of a file and its name, or a folder and the files in it.
+
+    Args:
+        path: the file or the folder.
+        suffixes: how the names of files in a folder end, in small letters.
+        right: what would be right where there are none.
+
+    Raises:
+        BenchmarkError: nothing is there, or the folder has no such files.
+    """
+    if existing(path).is_file():
+        return path.parent, [path.name]
+    files, ignored = list_files(path, suffixes, "path")
+    if not files:
+        raise no_images(path, ignored, right)
+    return path, files
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from benchmark.core.errors import one_line
 from benchmark.data.colour import Declared, declared, to_srgb, unapplied
 
 Filter: TypeAlias = Literal["lanczos", "bicubic", "bilinear", "area"]
@@ -79,7 +80,7 @@ def decode(
     except UnidentifiedImageError as error:  # its text contains a memory address
         raise ValueError("not an image that Pillow knows, or damaged") from error
     except Exception as error:  # on damaged files Pillow's decoders raise almost anything
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise ValueError(one_line(error)) from error
 
 
 def fit_square(

@@ -1,7 +1,7 @@
-"""The 2015 Inception of the Fréchet Inception Distance, with three kinds of preprocessing.
+"""The 2015 Inception of the Fréchet Inception Distance, with several kinds of preprocessing.
 
-TensorFlow published the network in 2015, and Heusel et al. (2017) used it. Three libraries resize
-and scale images for it differently, and each way is a subclass of `Inception2015`.
+TensorFlow published the network in 2015, and Heusel et al. (2017) used it. Libraries resize and
+scale images for it differently, and each way is a subclass of `Inception2015`.
 """
 
 from __future__ import annotations

@@ -27,10 +27,9 @@ class InceptionV3Spatial(Inception2015):
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Map uint8 B×3×H×W to float32 B×3×299×299 in about [-1, 1]."""
-        from benchmark.extractors.networks.inception_v3 import SIDE
-        from benchmark.extractors.networks.resizing import bilinear_tf1
+        from benchmark.extractors.networks.inception_2015 import preprocess_tensorflow
 
-        return (bilinear_tf1(images, SIDE) - 128) / 128
+        return preprocess_tensorflow(images)
 
     def network(self, file: Path, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return what maps that to the features, float32 B×2023."""

@@ -19,7 +19,6 @@ class InceptionV3TorchFidelity(Inception2015):
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
         """Map uint8 B×3×H×W to float32 B×3×299×299 in about [-1, 1]."""
-        from benchmark.extractors.networks.inception_v3 import SIDE
-        from benchmark.extractors.networks.resizing import bilinear_tf1
+        from benchmark.extractors.networks.inception_2015 import preprocess_tensorflow
 
-        return (bilinear_tf1(images, SIDE) - 128) / 128
+        return preprocess_tensorflow(images)

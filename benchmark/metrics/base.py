@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import StrictModel
 from benchmark.core.values import Value
 from benchmark.storage.arrays import release_pages
@@ -39,7 +39,7 @@ class Figures(NamedTuple):
         except ValidationError:
             self.missing[name] = "the result is not a finite number"
         except (BenchmarkError, ArithmeticError, np.linalg.LinAlgError) as error:
-            self.missing[name] = " ".join(str(error).split())
+            self.missing[name] = one_line(error)
 
 
 class Sizes(NamedTuple):

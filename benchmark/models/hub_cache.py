@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.storage.downloads import COMMIT, check_blob, check_hub
 
 
@@ -110,7 +110,7 @@ def _silent(name: str) -> Iterator[None]:
 
 
 def _unreachable(spec: HubSource, error: Exception) -> NotAskedError:
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    reason = one_line(error).rstrip(".")
     return NotAskedError(
         f"{spec.source}: no such folder, and revision {spec.revision} cannot be fetched from the "
         f"Hugging Face hub ({reason}): check the id and the network, or give a folder with the "

@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple
@@ -88,6 +88,12 @@ class JobRun(StrictModel):
         description="First of the images that it made, and that after the last; null: it joined "
         "images, or it is not told",
     )
+
+
+def span(job: Provenance | JobRun) -> tuple[datetime, datetime]:
+    """Return when a job's stage began, and when it ended."""
+    begun = datetime.fromisoformat(job.started)
+    return begun, begun + timedelta(seconds=job.wall_seconds)
 
 
 class Stopwatch:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from benchmark.records.provenance import span
 from benchmark.records.record import Record
 
 NAME = "ro-crate-metadata.json"
@@ -130,11 +130,7 @@ def _file(name: str, data: bytes) -> dict[str, Any]:
 
 def _span(records: Sequence[Record]) -> tuple[str, str]:
     """Return when the first job began and when the last one ended, as ISO 8601 writes them."""
-    runs = [run for record in records for run in record.ran]
-    starts = [datetime.fromisoformat(run.started) for run in runs]
-    ends = [
-        start + timedelta(seconds=run.wall_seconds) for start, run in zip(starts, runs, strict=True)
-    ]
+    starts, ends = zip(*(span(run) for record in records for run in record.ran), strict=True)
     return min(starts).isoformat(), max(ends).isoformat()
 
 

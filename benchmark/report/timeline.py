@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, get_args
 
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from benchmark.records.provenance import JobRun, Provenance
+from benchmark.records.provenance import JobRun, Provenance, span
 from benchmark.records.record import Kind, Record
 from benchmark.report import style
 from benchmark.report.formats import BUSY
@@ -120,10 +119,10 @@ def shares(bars: Sequence[Bar]) -> tuple[float, float]:
 
 
 def _times(job: Provenance | JobRun, record: Record) -> tuple[float, float, float, int, Kind, bool]:
-    stage = datetime.fromisoformat(job.started).timestamp()
+    stage, end = (moment.timestamp() for moment in span(job))
     begin = stage - (job.startup_seconds or 0)
     cores = job.threads * job.processes
-    return begin, stage, stage + job.wall_seconds, cores, record.kind, bool(record.busy)
+    return begin, stage, end, cores, record.kind, bool(record.busy)
 
 
 def _lanes(bars: Iterable[Bar]) -> int:

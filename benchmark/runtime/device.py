@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from benchmark.config.schema import ComputePrecision
 from benchmark.core.errors import BenchmarkError
@@ -37,6 +38,12 @@ def resolve_device(name: str, gpus: int = 1) -> torch.device:
     if name == "auto":
         return torch.device("cpu")
     raise BenchmarkError(f"device: {name} is asked for and torch finds no GPU: use auto or cpu")
+
+
+def placed(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return a network on a device, ready to be evaluated: in channels_last, which is fastest."""
+    moved: nn.Module = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return moved
 
 
 def use_threads(count: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.core.progress import track
 from benchmark.core.seeds import stream_seed
@@ -30,7 +30,7 @@ from benchmark.records.draft import Draft
 from benchmark.records.provenance import Work
 from benchmark.records.record import Record
 from benchmark.records.sections import Likelihoods, SetLikelihood
-from benchmark.runtime.device import arithmetic, resolve_device, use_threads
+from benchmark.runtime.device import arithmetic, placed, resolve_device, use_threads
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import dequantised, to_model_range
 from benchmark.stages.image_sets import load_images, load_labels
@@ -128,7 +128,7 @@ class _Asking:
     """
 
     def __init__(self, job: LikelihoodJob, loaded: Loaded, device: torch.device) -> None:
-        network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network = placed(loaded.network, device)
         network.requires_grad_(False)  # gradients are for the images alone
         if job.network.computing.compile:
             network.compile()
@@ -185,7 +185,7 @@ class _Asking:
 
     def _model(self, asked: _Set, rows: range, clip: bool) -> Denoiser:
         """Return the network, told the classes of these images if it knows any."""
-        told = self.network
+        told: nn.Module | Told = self.network
         if self.loaded.embeddings is not None:
             assert asked.labels is not None
             labels = torch.from_numpy(asked.labels[rows.start : rows.stop].astype(np.int64))

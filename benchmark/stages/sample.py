@@ -30,7 +30,7 @@ from benchmark.records.sections import ShardIdentity
 from benchmark.records.sketch import sketch_of
 from benchmark.records.timing import Timing
 from benchmark.runtime.batch_times import BatchTime, BatchTimes
-from benchmark.runtime.device import arithmetic, peak_memory, resolve_device, use_threads
+from benchmark.runtime.device import arithmetic, peak_memory, placed, resolve_device, use_threads
 from benchmark.runtime.machine_state import gpu_state, monitor_machine
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import to_uint8
@@ -166,7 +166,7 @@ class CellSampling:
         monitor: ContentionMonitor | None = None,
     ) -> None:
         loaded = load_network(job, run)
-        network = loaded.network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network = placed(loaded.network, device)
         if job.computing.compile:
             network.compile()
         clip, step = job.clip, job.batch

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.storage.atomic import atomic_path
 
 MARK = b"\nSHA-256\n"  # before the digest
@@ -106,7 +106,7 @@ def open_array(path: Path, is_hashed: bool = True) -> NDArray[Any]:
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read: {error.strerror}: {again}") from None
     except Exception as error:  # on a damaged header numpy's reader raises almost anything
-        line = " ".join(str(error).split())
+        line = one_line(error)
         raise BenchmarkError(f"{path}: damaged: {line}: {again}") from None
     return array
 

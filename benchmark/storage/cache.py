@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.closure import digest
+from benchmark.core.errors import one_line
 from benchmark.storage import locks
 from benchmark.storage.arrays import release_pages
 from benchmark.storage.atomic import atomic_path
@@ -88,7 +89,7 @@ def _read(path: Path, kind: type[_T]) -> _T | None:
         with np.load(path, allow_pickle=False) as arrays:
             return kind(**arrays)
     except Exception as error:  # on a damaged file the readers raise almost anything
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         print(f"warning: {path}: damaged: {reason}: made anew", file=sys.stderr)
         return None
 

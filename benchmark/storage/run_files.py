@@ -20,7 +20,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import StrictModel, explain
 from benchmark.storage.atomic import atomic_path
 
@@ -119,7 +119,7 @@ class Archive:
                 with zipfile.ZipFile(file) as archive:
                     yield archive
             except _BROKEN as error:
-                raise self._broken(" ".join(str(error).split())) from None
+                raise self._broken(one_line(error)) from None
 
     def _check_entries(self, archive: zipfile.ZipFile) -> None:
         """Refuse entries that `write_archive` never writes, before any entry is read."""

@@ -60,7 +60,7 @@ def sample(
     from benchmark.diffusion.denoiser import Denoiser
     from benchmark.diffusion.guidance import Told
     from benchmark.diffusion.noise import NoiseStream
-    from benchmark.runtime.device import arithmetic, resolve_device, use_threads
+    from benchmark.runtime.device import arithmetic, placed, resolve_device, use_threads
     from benchmark.runtime.model_range import to_uint8
 
     for name, number in (("steps", steps), ("n", n), ("batch", batch)):
@@ -79,7 +79,7 @@ def sample(
     loaded.check_sampler(chosen, timesteps)
     place = resolve_device(device)
     use_threads(available_cores())
-    network = loaded.network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = placed(loaded.network, place)
     network.requires_grad_(False)
     model = Denoiser(network, process, loaded.prediction, loaded.clip)
     shape = (loaded.channels, loaded.resolution, loaded.resolution)

@@ -6,20 +6,18 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import nearest_names
+from benchmark.records.provenance import span
 from benchmark.records.record import Record
-from benchmark.records.rows import Row, collect
+from benchmark.records.rows import Row
 from benchmark.storage.atomic import write_text
-from benchmark.storage.paths import Run
-from benchmark.storage.run_files import open_run
 from benchmark.tools.run_frames import ReadRun, read
 
 FRAMES = ("cells", "metrics", "timings", "verdicts", "losses")
@@ -71,14 +69,14 @@ def _to_tensorboard(run: ReadRun, place: str) -> list[str]:
                 for name, step, value in _losses(record):
                     writer.add_scalar(name, value, step)
             written.append(str(folder))
-    for row in collect(run.records):
+    for row in run.rows:
         if row.cell is None:
             continue
         folder = Path(place) / row.cell.id
         with SummaryWriter(str(folder)) as writer:
             values = {name: value for name, value in _values(row).items() if math.isfinite(value)}
             writer.add_hparams(_parameters(row), values, run_name=".")
-            if picture := _picture(run, row.cell.id):
+            if picture := run.picture(row.cell.id):
                 image = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
                 writer.add_image("samples", image, dataformats="HWC")
         written.append(str(folder))
@@ -104,7 +102,7 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
         found = client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else client.create_experiment(name)
     except (MlflowException, ImportError, OSError, ValueError) as error:
-        line = " ".join(str(error).split())
+        line = one_line(error)
         raise BenchmarkError(
             f"{place}: MLflow cannot use it: {line}: an address as sqlite:///mlflow.db or "
             "http://localhost:5000 would be right"
@@ -144,7 +142,7 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
             written.append(
                 write(f"train {record.id}", record, parameters, list(_losses(record)), {})
             )
-    for row in collect(run.records):
+    for row in run.rows:
         if row.cell:
             metrics = [(n, row.cell.steps or 0, value) for n, value in _values(row).items()]
             tags = {
@@ -152,7 +150,7 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
                 "missing": ", ".join(row.metrics.missing if row.metrics else ()),
             }
             of = row.sample or row.metrics
-            picture = _picture(run, row.cell.id)
+            picture = run.picture(row.cell.id)
             written.append(write(row.cell.id, of, _parameters(row), metrics, tags, picture))
     return [f"{place}: {title}" for title in written]
 
@@ -217,20 +215,12 @@ def _flat(spec: dict[str, Any], before: str = "") -> dict[str, str]:
     return found
 
 
-def _picture(run: ReadRun, cell: str) -> bytes | None:
-    """Return the PNG of a cell's first samples; None: there is none."""
-    files = open_run(run.path)
-    found = files.matching(Run(Path()).grid(cell).as_posix())
-    return files.read(found[0]) if found else None
-
-
 def _span(record: Record | None) -> tuple[int, int]:
     """Return when the job of a record began and ended, in milliseconds since 1970."""
     if record is None:
         return 0, 0
-    machine = record.provenance
-    started = datetime.fromisoformat(machine.started).timestamp()
-    return int(started * 1000), int((started + machine.wall_seconds) * 1000)
+    started, ended = (int(moment.timestamp() * 1000) for moment in span(record.provenance))
+    return started, ended
 
 
 def _key(name: str) -> str:

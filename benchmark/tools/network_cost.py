@@ -25,7 +25,7 @@ from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.question import Question
 from benchmark.diffusion.samplers import Sampler
 from benchmark.models.description import Architecture
-from benchmark.runtime.device import seeded, synchronise, use_threads
+from benchmark.runtime.device import placed, seeded, synchronise, use_threads
 from benchmark.stages.trainer import Trainer, TrainingSet
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Meter:
         network, process = self._build(architecture)
         channels = architecture.channels
         count = flops(network, resolution, process, channels=channels)
-        network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network = placed(network, self.device)
 
         @torch.inference_mode()
         def call(batch: int) -> None:

@@ -26,7 +26,7 @@ from benchmark.report.formats import Table, frame_of
 from benchmark.report.tables import all_tables
 from benchmark.storage.arrays import open_array
 from benchmark.storage.paths import CLAIMS, REFERENCE, Run
-from benchmark.storage.run_files import open_run
+from benchmark.storage.run_files import RunFiles, open_run
 
 
 def read(run: str | Path) -> ReadRun:
@@ -84,7 +84,7 @@ class ReadRun:
     @functools.cached_property
     def cells(self) -> pd.DataFrame:
         """What identifies each cell, in the order of the tables; its id is the index."""
-        cells = [row.cell for row in self._rows if row.cell]
+        cells = [row.cell for row in self.rows if row.cell]
         lines = [cell.model_dump(exclude={"task"}) for cell in cells]
         for line, cell in zip(lines, cells, strict=True):
             line["task"] = cell.task.label if cell.task else None
@@ -99,7 +99,7 @@ class ReadRun:
         metric in the config, what it is called, the number of images of both sides, the value with
         its standard error and the ends of its 95 % interval, why it is missing, and the extractor.
         """
-        return _frame(line for row in self._rows for line in _metrics(row))
+        return _frame(line for row in self.rows for line in _metrics(row))
 
     @functools.cached_property
     def timings(self) -> pd.DataFrame:
@@ -108,7 +108,7 @@ class ReadRun:
         Seconds per image and images per second are medians of the timed parts, with their 95 %
         intervals. `busy` says why a time is not valid, and is empty where nothing speaks against.
         """
-        lines = [_timing(row) for row in self._rows if row.sample and row.sample.timing]
+        lines = [_timing(row) for row in self.rows if row.sample and row.sample.timing]
         return _frame(lines, ["cell"]).set_index("cell")
 
     @functools.cached_property
@@ -149,11 +149,14 @@ class ReadRun:
             BenchmarkError: there is no such cell, or no picture of it.
         """
         self._check(cell)
-        name = Run(Path()).grid(cell).as_posix()
-        try:
-            return Image.open(io.BytesIO(open_run(self.path).read(name)))
-        except (OSError, KeyError):
-            raise BenchmarkError(f"{self.path}: no {name} in it: sample the cell again") from None
+        if content := self.picture(cell):
+            return Image.open(io.BytesIO(content))
+        raise BenchmarkError(f"{self.path}: no {_picture_of(cell)} in it: sample the cell again")
+
+    def picture(self, cell: str) -> bytes | None:
+        """Return the PNG of a cell's first samples; None: there is none."""
+        found = self._files.matching(_picture_of(cell))
+        return self._files.read(found[0]) if found else None
 
     def _check(self, cell: str) -> None:
         if cell not in self.cells.index:
@@ -161,13 +164,22 @@ class ReadRun:
             raise BenchmarkError(f"{self.path}: no cell {cell!r}: {known}")
 
     @functools.cached_property
-    def _rows(self) -> list[Row]:
+    def rows(self) -> list[Row]:
+        """The records of each cell and control, joined."""
         return collect(self.records)
+
+    @functools.cached_property
+    def _files(self) -> RunFiles:
+        return open_run(self.path)
 
     @functools.cached_property
     def _tables(self) -> dict[str, Table]:
         published, claims = read_published(REFERENCE), read_claims(CLAIMS)
         return {table.name: table for table in all_tables(self.records, published, claims)}
+
+
+def _picture_of(cell: str) -> str:
+    return Run(Path()).grid(cell).as_posix()
 
 
 def _frame(lines: Iterable[dict[str, Any]], columns: list[str] | None = None) -> pd.DataFrame:

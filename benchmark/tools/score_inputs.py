@@ -17,7 +17,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.data.image_files import open_file
 from benchmark.data.listing import image_files, samples_of_cell
 from benchmark.data.packed import Packed
@@ -124,7 +124,7 @@ def open_input(
         with content:
             return _archive(path, content)
     except BROKEN as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise BenchmarkError(f"{path}: cannot be read: {reason}") from None
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import UserPath, UserText
 from benchmark.data.image_files import refuse
 from benchmark.data.labels import numbered
 from benchmark.data.listing import list_files
-from benchmark.data.packed import Album, Packed, existing, no_images
+from benchmark.data.packed import Album, Packed, files_at, no_images
 from benchmark.data.sources.base import Item
 from benchmark.storage.npz import (
     BROKEN,
@@ -77,13 +77,7 @@ class Arrays(Packed):
 
     def packed_files(self) -> tuple[Path, list[str]]:
         """Return the folder and the names of the files."""
-        path = existing(self.path)
-        if path.is_file():
-            return path.parent, [path.name]
-        files, ignored = list_files(path, SUFFIXES, "path")
-        if not files:
-            raise no_images(path, ignored, "a folder of .npy or .npz files would be right")
-        return path, files
+        return files_at(self.path, SUFFIXES, "a folder of .npy or .npz files would be right")
 
     def list_images(self, folder: Path, files: Sequence[str]) -> Album:
         """Read the headers of the arrays, and the labels."""
@@ -117,7 +111,7 @@ def _batch(path: Path, start: int) -> Batch:
                 member, header = "", read_array_header(file)
         _check(header)
     except BROKEN as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise BenchmarkError(f"path: {path}: {reason}") from None
     except BenchmarkError as error:
         raise BenchmarkError(f"path: {error}") from None
@@ -177,7 +171,7 @@ def _loaders(batch: Batch, numbers: Sequence[int]) -> Iterator[functools.partial
                 file.seek((number - position) * size, 1)
                 content = file.read(size)
             except BROKEN as error:
-                yield functools.partial(refuse, " ".join(str(error).split()))
+                yield functools.partial(refuse, one_line(error))
                 continue
             position = number + 1
             if len(content) < size:

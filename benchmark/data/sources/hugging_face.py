@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,8 +16,7 @@ from benchmark.data.hub_files import downloaded, missing
 from benchmark.data.image_tables import SUFFIXES, ImageTable, check_complete
 from benchmark.data.labels import check_names, numbered
 from benchmark.data.listing import image_files, list_files
-from benchmark.data.packed import Album, Packed, existing, no_images
-from benchmark.data.sources.base import Item
+from benchmark.data.packed import Album, Packed, files_at
 from benchmark.storage.downloads import Download
 
 Repository = Annotated[str, text(r"^[\w.-]{1,96}(/[\w.-]{1,96})?$", "an id as owner/name", 200)]
@@ -79,13 +78,8 @@ class HuggingFace(Packed):
             assert self.revision is not None
             folder = downloaded(self.repository, self.revision, self._patterns())
         else:
-            folder = existing(self.path)
-            if folder.is_file():
-                return folder.parent, [folder.name]
-        found, ignored = list_files(folder, SUFFIXES, "path")
-        if not found:
-            raise no_images(folder, ignored, "a folder of .parquet or .arrow files would be right")
-        return folder, found
+            folder = self.path
+        return files_at(folder, SUFFIXES, "a folder of .parquet or .arrow files would be right")
 
     def local_files(self) -> tuple[Path, list[str]] | None:
         """Return the folder, and its files; also those of images, which rows may name."""
@@ -128,7 +122,7 @@ class HuggingFace(Packed):
             raise BenchmarkError(f"path: {self.origin()}: no rows in it")
         classes, labels = self._labels(table)
         split = table.shards[len(train)].start if held_out else None
-        return Album(table.count, functools.partial(_read, table, labels), classes, {}, split)
+        return Album(table.count, functools.partial(table.read, labels=labels), classes, {}, split)
 
     def _patterns(self) -> list[str]:
         return [self.files, *([] if self.held_out_files is None else [self.held_out_files])]
@@ -161,7 +155,3 @@ def _images_beside(folder: Path) -> list[str]:
         return image_files(folder).files
     except BenchmarkError:  # there are none, which is usual
         return []
-
-
-def _read(table: ImageTable, labels: list[int] | None, indices: Sequence[int]) -> Iterator[Item]:
-    return table.read(indices, labels)

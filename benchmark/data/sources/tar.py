@@ -16,7 +16,7 @@ from benchmark.core.strict_model import UserPath, UserText, shown
 from benchmark.data.image_files import open_bytes, printable
 from benchmark.data.labels import numbered
 from benchmark.data.listing import SUFFIXES, entry_kind, list_files
-from benchmark.data.packed import Album, Packed, existing, no_images
+from benchmark.data.packed import Album, Packed, files_at, no_images
 from benchmark.data.sources.base import Item
 
 TAR = frozenset({".tar"})
@@ -81,13 +81,7 @@ class Tar(Packed):
 
     def packed_files(self) -> tuple[Path, list[str]]:
         """Return the folder of the tar files, and their names."""
-        path = existing(self.path)
-        if path.is_file():
-            return path.parent, [path.name]
-        files, ignored = list_files(path, TAR, "path")
-        if not files:
-            raise no_images(path, ignored, "a folder of .tar files would be right")
-        return path, files
+        return files_at(self.path, TAR, "a folder of .tar files would be right")
 
     def list_images(self, folder: Path, files: Sequence[str]) -> Album:
         """Read the headers of the members."""

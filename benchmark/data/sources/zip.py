@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import UserPath, shown
 from benchmark.data.image_files import open_bytes, printable, refuse
 from benchmark.data.labels import numbered
@@ -96,7 +96,7 @@ def _entries(path: Path) -> tuple[list[zipfile.ZipInfo], dict[str, int]]:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()
     except BROKEN as error:
-        raise BenchmarkError(f"path: {path}: not a whole zip file: {_reason(error)}") from None
+        raise BenchmarkError(f"path: {path}: not a whole zip file: {one_line(error)}") from None
     for entry in listed:
         name = entry.filename
         parts = name.replace("\\", "/").split("/")
@@ -144,7 +144,7 @@ def _table(path: Path) -> dict[str, object]:
     except (*BROKEN, TypeError) as error:
         raise BenchmarkError(
             f"label: {path}: {TABLE}: `labels` should be a list of pairs of the path of an image "
-            f"and the number of its class: {_reason(error)}"
+            f"and the number of its class: {one_line(error)}"
         ) from None
     return found
 
@@ -161,9 +161,5 @@ def _read(
             try:
                 load = functools.partial(open_bytes, archive.read(entry))
             except BROKEN as error:
-                load = functools.partial(refuse, _reason(error))
+                load = functools.partial(refuse, one_line(error))
             yield Item(printable(entry.filename), load, labels[index])
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -15,12 +15,18 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 from benchmark.extractors.networks.folding import read_state_dict
-from benchmark.extractors.networks.inception_v3 import InceptionV3
+from benchmark.extractors.networks.inception_v3 import SIDE, InceptionV3
+from benchmark.extractors.networks.resizing import bilinear_tf1
 
 
 def load_inception_2015(file: Path, device: torch.device) -> InceptionV3:
     """Return the network from B×3×299×299 to the pool3 features, float32 B×2048."""
     return InceptionV3(read_state_dict(file, device), pool=_average, last_pool=_maximum)
+
+
+def preprocess_tensorflow(images: Tensor) -> Tensor:
+    """Resize uint8 B×3×H×W as TensorFlow 1 does, to float32 B×3×299×299 in about [-1, 1]."""
+    return (bilinear_tf1(images, SIDE) - 128) / 128
 
 
 def classifier(file: Path) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.diffusion.guidance import Told
-from benchmark.runtime.device import arithmetic, seeded
+from benchmark.runtime.device import arithmetic, placed, seeded
 from benchmark.stages.sample import CellSampling
 from benchmark.tools.speed.limits import Limits
 from benchmark.tools.speed.timing import SpeedRow, interleave, seconds, take_turns
@@ -65,8 +65,8 @@ def guided(
         device: the device of the network.
     """
     with seeded(0):
-        network = spec.model_copy(update={"classes": _CLASSES}).build(sizes.side)
-    network = network.eval().to(device).to(memory_format=torch.channels_last)
+        made = spec.model_copy(update={"classes": _CLASSES}).build(sizes.side)
+    network = placed(made, device)
     x = torch.zeros(batch, 3, sizes.side, sizes.side, device=device)
     x = x.to(memory_format=torch.channels_last)
     time, labels = torch.ones(batch, device=device), torch.arange(batch, device=device) % _CLASSES
