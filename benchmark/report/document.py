@@ -34,6 +34,7 @@ from benchmark.storage.run_files import open_run
 
 _MARK = re.compile(r"^<!-- results/(?P<run>[\w.-]+): (?P<what>[^\n]*?) *-->$", re.M)
 _END = "<!-- end -->"
+_FENCE = re.compile(r"^ {0,3}```", re.M)  # begins or ends a block of code
 MOST_COLOURS = 256  # of a PNG with a palette
 _KEYS = r"[\w.+-]+"
 _TABLE = re.compile(
@@ -116,8 +117,12 @@ def _read(file: Path) -> str:
 
 
 def _marks(file: Path, text: str, name: str) -> list[_Mark]:
-    """Return the marks of a run in the order of the text."""
-    found = [mark for mark in _MARK.finditer(text) if mark["run"] == name]
+    """Return the marks of a run in the order of the text; those in blocks of code are none."""
+    found = [
+        mark
+        for mark in _MARK.finditer(text)
+        if mark["run"] == name and len(_FENCE.findall(text, 0, mark.start())) % 2 == 0
+    ]
     if not found:
         raise BenchmarkError(
             f"{file}: nothing asks for results/{name}: write a line '<!-- results/{name}: table "

@@ -63,6 +63,13 @@ def test_several_tables_have_the_columns_and_rows_that_they_ask_for(
     assert len(tables) - 1 == sum(row[0] == "ddim" for row in whole)
 
 
+def test_a_mark_that_a_document_shows_as_code_is_none(run: Run, tmp_path: Path) -> None:
+    shown = f"```markdown\n{MARK}\n{END}\n```\n"
+    lines = written(run, tmp_path / "page.md", f"{shown}{MARK}\n{END}\n{shown}")
+    assert len(cells_of(lines)) == len(CELLS) + 1
+    assert lines[:4] == lines[-4:] == shown.splitlines()
+
+
 def test_the_first_rows_alone_are_written(run: Run, tmp_path: Path) -> None:
     mark = "<!-- results/run: table summary, columns model, first 2 -->"
     lines = written(run, tmp_path / "page.md", f"{mark}\n{END}\n")
