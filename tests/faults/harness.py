@@ -34,6 +34,15 @@ JOBS = [
     *((verb, name) for verb in ("evaluate", "retrieve") for name in [*CELLS, CONTROLS]),
 ]
 FIGURES = ("tables", "plots", "site")
+# Files of a run that the next job reads. `drawn` has what a larger row takes over.
+ARRAYS = (
+    "data/*/images.npy",
+    "models/*",
+    "samples/*/*",
+    "samples/*/drawn/samples/*/*",
+    "features/*/*",
+    "neighbours/*",
+)
 # Parts of a record that differ from run to run, or that describe the machine.
 OF_TIME = {"provenance", "timing", "step_laps", "contention"}
 
@@ -88,7 +97,7 @@ def outcome(results: Path) -> dict[str, Any]:
     """What a run found: hashes of its arrays and weights, and its records but for times."""
     root = results / CONFIG.run
     found: dict[str, Any] = {}
-    for pattern in ("data/*/images.npy", "models/*", "samples/*/*", "features/*/*", "neighbours/*"):
+    for pattern in ARRAYS:
         found |= {str(p.relative_to(root)): digest(p) for p in visible(root, pattern)}
     for path in visible(root, "records/*/*.json"):
         content = json.loads(path.read_bytes())
@@ -101,7 +110,8 @@ def outcome(results: Path) -> dict[str, Any]:
 
 
 def visible(root: Path, pattern: str) -> list[Path]:
-    return [path for path in sorted(root.glob(pattern)) if not path.name.startswith(".")]
+    found = sorted(root.glob(pattern))
+    return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
 def digests(root: Path) -> dict[str, str]:
