@@ -9,18 +9,16 @@ syntax tree, so that comments, docstrings and layout do not change it.
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import os
 import re
 import sys
-import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmark.core.errors import BenchmarkError, one_line
+from benchmark.core.parsed import Kept, Parsed, parse
 
 PACKAGE = "benchmark"
 HOME = Path(__file__).resolve().parents[2]  # the folder in which this package lies
@@ -61,6 +59,7 @@ STOPS = {
     "benchmark.config.tasks": _CONFIG,
     "benchmark.core.closure": "computes what is compared",
     "benchmark.core.errors": "defines the error of a job that fails, which writes no result",
+    "benchmark.core.parsed": "computes what is compared",
     "benchmark.core.parts": _PARTS,
     "benchmark.core.progress": "only shows progress",
     "benchmark.core.strict_model": _REFUSES,
@@ -122,6 +121,7 @@ def hashes(starts: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str
             continue
         found[name], reached = _read(path, name)
         waiting += reached
+    _kept().keep()
     return dict(sorted(found.items()))
 
 
@@ -166,7 +166,9 @@ def _installed(path: Path) -> str:
 def _read(path: Path, module: str) -> tuple[str, list[str]]:
     """Return the hash of a module, and what it imports."""
     try:
-        parsed = _parse(path.read_bytes(), module, path.name == "__init__.py")
+        source, is_package = path.read_bytes(), path.name == "__init__.py"
+        kept = _kept().parsed if module.partition(".")[0] == PACKAGE else _parsed_once
+        parsed = kept(source, module, is_package)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         line = one_line(error)
         raise BenchmarkError(f"{path}: not a readable Python module: {line}") from None
@@ -174,103 +176,26 @@ def _read(path: Path, module: str) -> tuple[str, list[str]]:
     for template in sorted(_templates(parsed.texts)) if parsed.texts else ():
         code += hashlib.sha256((TEMPLATES / template).read_bytes()).hexdigest()
     skipped = CHOICES.get(module, set())
-    return code, [name for name in parsed.imports if name not in skipped]
+    imports = {*parsed.imports, *_parents(parsed.imports)}
+    return code, sorted(name for name in imports if name not in skipped)
 
 
-class _Parsed(NamedTuple):
-    code: str  # hash of the syntax tree
-    imports: list[str]
-    texts: frozenset[str]  # constants that may be names of templates
+@functools.cache
+def _kept() -> Kept:
+    """Return what is kept of the modules of this package."""
+    return Kept()
 
 
 @functools.lru_cache(maxsize=1024)
-def _parse(source: bytes, module: str, is_package: bool) -> _Parsed:
-    with warnings.catch_warnings(action="ignore"):  # the import itself shows them
-        body = ast.parse(source).body
-    package = module if is_package else module.rpartition(".")[0]
-    nodes = _executed(body)
-    imports = {name for node in nodes for name in _imported(node, package)}
-    constants = (node.value for node in nodes if isinstance(node, ast.Constant))
-    texts = frozenset(text for text in constants if isinstance(text, str) and "." in text)
-    code = hashlib.sha256(_plain(body).encode()).hexdigest()
-    return _Parsed(code, sorted(imports | _parents(imports)), texts)
+def _parsed_once(source: bytes, module: str, is_package: bool) -> Parsed:
+    """Return what the source of a user's module says."""
+    return parse(source, module, is_package)
 
 
 def _parents(modules: Iterable[str]) -> set[str]:
     """Return the packages that contain modules of the user: Python imports these packages too."""
     users = (name for name in modules if name.partition(".")[0] != PACKAGE)
     return {name[: dot.start()] for name in users for dot in re.finditer(r"\.", name)}
-
-
-def _executed(body: Iterable[ast.AST]) -> list[ast.AST]:
-    """Return all nodes except those that only a type checker reads."""
-    found, waiting = [], list(body)
-    while waiting:
-        node = waiting.pop()
-        found.append(node)
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
-            waiting += node.orelse
-        else:
-            waiting += ast.iter_child_nodes(node)
-    return found
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    is_name = isinstance(test, ast.Name | ast.Attribute)
-    return is_name and ast.unparse(test).endswith("TYPE_CHECKING")
-
-
-def _imported(node: ast.AST, package: str) -> list[str]:
-    """Return the names of the modules that a node imports, or may import."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.Call):
-        return _called(node, package)
-    if not isinstance(node, ast.ImportFrom):
-        return []
-    origin = _absolute(node.module or "", node.level, package)
-    return [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-
-
-def _called(call: ast.Call, package: str) -> list[str]:
-    """Return the module that a call of `import_module` or `__import__` names by a constant."""
-    function = ast.unparse(call.func).rpartition(".")[2]
-    name = call.args[0] if call.args else None
-    if function not in {"import_module", "__import__"} or not isinstance(name, ast.Constant):
-        return []
-    relative = str(name.value).lstrip(".")
-    return [_absolute(relative, len(str(name.value)) - len(relative), package)]
-
-
-def _absolute(name: str, level: int, package: str) -> str:
-    """Return the full name of a module that is imported with `level` leading dots."""
-    parts = package.split(".")
-    base = parts[: len(parts) - level + 1] if level else []
-    return ".".join(filter(None, [*base, name]))
-
-
-def _plain(node: object) -> str:
-    """Return a syntax tree as text, the same in every version of Python, without docstrings."""
-    if isinstance(node, list):
-        return f"[{', '.join([_plain(item) for item in node if not _is_docstring(item)])}]"
-    if not isinstance(node, ast.AST):
-        return ascii(node)
-    fields = [repr(type(node).__name__)]
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if isinstance(node, ast.JoinedStr):  # some versions of Python add empty strings
-            value = [v for v in node.values if not isinstance(v, ast.Constant) or v.value]
-        if isinstance(node, ast.Constant) or (value is not None and value != []):
-            fields.append(f"('{name}', {_plain(value)})")
-    return f"[{', '.join(fields)}]"
-
-
-def _is_docstring(node: object) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
 
 
 def _templates(texts: Iterable[str]) -> set[str]:

@@ -23,6 +23,7 @@ from benchmark.config.loading import parse_config
 from benchmark.core import closure
 from benchmark.core.closure import CHOICES, HOME, PACKAGE, STOPS, digest, source_file
 from benchmark.core.errors import BenchmarkError
+from benchmark.core.parsed import parse
 from benchmark.models.networks.custom import Custom
 from benchmark.report.plots import write_plots
 from benchmark.report.site import write_site
@@ -250,7 +251,7 @@ def test_every_stop_and_every_choice_is_there() -> None:
     for module, parts in CHOICES.items():
         path = source_file(module, [])
         assert path is not None
-        parsed = closure._parse(path.read_bytes(), module, path.name == "__init__.py")
+        parsed = parse(path.read_bytes(), module, path.name == "__init__.py")
         assert parts <= set(parsed.imports), module
 
 
