@@ -36,14 +36,13 @@ class Parsed(NamedTuple):
 
 
 class Kept:
-    """What was found in the sources of modules, for later processes too."""
+    """What was found in the sources of modules, for later processes too.
+
+    Args:
+        store: file in which it is kept. What is not there, or cannot be read, is parsed again.
+    """
 
     def __init__(self, store: Path = _STORE) -> None:
-        """Read what earlier processes have kept.
-
-        Args:
-            store: file in which it is kept. What is not there, or cannot be read, is parsed again.
-        """
         self._store = store
         self._is_new = False
         try:
