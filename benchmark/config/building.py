@@ -44,9 +44,7 @@ def gather_job(config: Grid, name: str) -> GatherJob:
         name=name,
         cell=cell,
         source=config.data[cell.dataset],
-        folder=model.images,
-        key=f"models.{cell.model}",
-        labels=model.labels,
+        made=model.made(f"models.{cell.model}"),
         classes=config.classes_of(cell.dataset) if model.labels is not None else (),
     )
 

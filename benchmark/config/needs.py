@@ -19,9 +19,6 @@ from benchmark.config.config import Config
 from benchmark.config.dependencies import code
 from benchmark.config.disk import FEATURES, arrays
 from benchmark.core.errors import BenchmarkError
-from benchmark.data.image_files import check_images
-from benchmark.data.labels import labels_among
-from benchmark.data.listing import image_files
 from benchmark.extractors import EXTRACTORS
 from benchmark.extractors.weights import locate
 from benchmark.storage.downloads import Download
@@ -31,13 +28,13 @@ SECONDS = 5  # the longest wait for the answer of an address
 
 
 def check_folders(config: Config, run: Run) -> None:
-    """Refuse folders of images that have not been read yet and cannot be read.
+    """Refuse the user's images that have not been read yet and cannot be read.
 
-    Only names, sizes and kinds of the files are looked at.
+    Only names, sizes and kinds of files are looked at, and the contents of packed ones are listed.
 
     Raises:
-        BenchmarkError: a folder is missing, or has too few images or an empty one; the message has
-            the config key of the folder.
+        BenchmarkError: they are missing, or there are too few or an empty one; the message has the
+            config key.
     """
     for name in sorted({cell.dataset for cell in config.cells}):
         if not run.manifest(name).exists():
@@ -46,10 +43,8 @@ def check_folders(config: Config, run: Run) -> None:
         at, spec = f"models.{cell.model}", config.models[cell.model]
         if spec.images is None or run.samples(cell.id).exists():
             continue
-        check_images(f"{at}.images", spec.images, cell.seed, cell.samples)
-        if spec.labels is not None:
-            files = image_files(spec.images, f"{at}.images").files
-            labels_among(files, spec.images, spec.labels, config.classes_of(spec.data), at)
+        classes = config.classes_of(spec.data) if spec.labels is not None else ()
+        spec.made(at).check(cell.seed, cell.samples, classes)
 
 
 def lacking(config: Config, run: Run) -> list[str]:

@@ -23,6 +23,7 @@ from benchmark.core.strict_model import (
     text,
 )
 from benchmark.data.controls import CONTROLS
+from benchmark.data.elsewhere import Elsewhere
 from benchmark.data.sources import SOURCES
 from benchmark.diffusion.losses import loss_options
 from benchmark.diffusion.processes.base import Prediction
@@ -169,9 +170,9 @@ class Classifier(StrictModel):
 
 
 class Model(StrictModel):
-    """A model: its family and data, and a network to train, ready weights, or a folder of images.
+    """A model: its family and data, and a network to train, ready weights, or images.
 
-    The images of a folder were made elsewhere, for example by a GAN, and are only evaluated.
+    The images were made elsewhere, for example by a GAN, and are only evaluated.
     """
 
     family: _Family = Field(description="The name in the tables, as DDPM, NCSN, Flow or EDM")
@@ -184,14 +185,22 @@ class Model(StrictModel):
         default=None, description="Ready weights, instead of network and training"
     )
     images: UserPath | None = Field(
-        default=None, description="Folder of images made elsewhere, instead of a network"
+        default=None,
+        description="Folder of images made elsewhere, or a file of many (zip, tar, parquet, …), "
+        "instead of a network",
+    )
+    image: UserText | None = Field(
+        default=None,
+        min_length=1,
+        description="Which of several images in each sample of a tar (an extension) or of parquet "
+        "and Arrow (a column) are the images made elsewhere",
     )
     labels: UserText | None = Field(
         default=None,
         min_length=1,
         description="Of which classes of the data the images made elsewhere are. folders: each "
         "folder directly in `images` is one; or a CSV file whose two columns are the path of an "
-        "image in `images`, and its class",
+        "image in `images`, and its class; in a file of many, what is the `label` of its source",
     )
     clip: bool | None = Field(
         default=None,
@@ -205,11 +214,22 @@ class Model(StrictModel):
         given = [[getattr(self, key) is not None for key in keys] for keys in origins]
         if sum(map(any, given)) != 1 or sum(map(all, given)) != 1:
             raise ValueError("give either network and training, or weights, or images")
-        if self.labels is not None and self.images is None:
-            raise ValueError("labels: only images made elsewhere are given labels: leave it out")
+        if self.images is None:
+            for key in ("image", "labels"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: only images made elsewhere have it: leave it out")
         if self.images and self.clip is not None:
             raise ValueError("clip: images made elsewhere are not sampled: leave it out")
         return self
+
+    def made(self, key: str) -> Elsewhere:
+        """Return the images made elsewhere.
+
+        Args:
+            key: config key of the model.
+        """
+        assert self.images is not None
+        return Elsewhere(key, self.images, self.labels, self.image)
 
 
 class Entry(StrictModel):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict_model import nearest_names, shown
+from benchmark.core.strict_model import shown
 from benchmark.data.listing import SUFFIXES, folder_kind
 
 FOLDERS = "folders"
@@ -113,15 +113,8 @@ def labels_of(files: Sequence[str], folder: Path, labels: str, at: str = "") -> 
     Raises:
         BenchmarkError: a file has no class, or a class has no file; see `names_of` too.
     """
-    return _numbers(files, folder, labels, names_of(folder, labels, at), at)
-
-
-def _numbers(
-    files: Sequence[str], folder: Path, labels: str, names: Sequence[str], at: str
-) -> list[int]:
-    """Return the number of the class of each file among the `names` of all classes of the files."""
     where = f"{at}.labels: " if at else "labels: "
-    numbers = {name: number for number, name in enumerate(names)}
+    numbers = {name: number for number, name in enumerate(names_of(folder, labels, at))}
     if labels == FOLDERS:
         told = {file: file.partition("/")[0] for file in files if "/" in file}
         remedy = f"put it into the folder of its class, directly in {folder}"
@@ -134,29 +127,6 @@ def _numbers(
     for name in sorted(numbers.keys() - {told[file] for file in files}):
         raise BenchmarkError(f"{where}class {shown(name)} has no image: leave it out")
     return [numbers[told[file]] for file in files]
-
-
-def labels_among(
-    files: Sequence[str], folder: Path, labels: str, classes: Sequence[str], at: str
-) -> list[int]:
-    """Return the number of the class of each file among the classes of a data set.
-
-    Args:
-        files: paths of the images relative to the folder, with forward slashes.
-        folder: folder of the images.
-        labels: `folders`, or the path of a CSV file.
-        classes: names of the classes of the data set.
-        at: config key of what has the images, with which messages begin.
-
-    Raises:
-        BenchmarkError: the data set lacks a class; see `labels_of` too.
-    """
-    own = names_of(folder, labels, at)
-    if unknown := sorted(set(own) - set(classes)):
-        remedy = nearest_names(unknown[0], classes)
-        raise BenchmarkError(f"{at}.labels: {shown(unknown[0])} is no class of the data: {remedy}")
-    place = [classes.index(name) for name in own]
-    return [place[number] for number in _numbers(files, folder, labels, own, at)]
 
 
 def _folders(folder: Path, where: str) -> list[str]:

@@ -72,9 +72,14 @@ class Packed(Photographs, abc.ABC):
         """
 
     @classmethod
-    def at(cls, path: Path) -> Self:
-        """Return the source of all images at a path, for those who need an album alone."""
-        return cls.model_validate({"path": path, "resolution": 8, "train": 1, "held_out": 1})
+    def at(cls, path: Path, **options: str) -> Self:
+        """Return the source of all images at a path, for those who need an album alone.
+
+        Raises:
+            ValidationError: the format has no such options.
+        """
+        sizes = {"resolution": 8, "train": 1, "held_out": 1}
+        return cls.model_validate({"path": path, **sizes, **options})
 
     def album(self) -> Album:
         """Return what the files hold; they are looked at again only when they have changed."""

@@ -8,6 +8,9 @@ from benchmark.data.listing import SUFFIXES, list_files
 from benchmark.data.packed import Packed
 from benchmark.data.sources import SOURCES
 
+# What `recognised` and a listing of a folder read.
+IMAGES = "a folder of images, or a file of them: .npy, .npz, .zip, .tar, .parquet or .arrow"
+
 
 def recognised(path: Path) -> Packed | None:
     """Return the source that reads a path; None: no format, or a folder with image files.

@@ -94,7 +94,7 @@ class AskedClasses(StrictModel):
 class Gathered(StrictModel):
     """Images that were made elsewhere."""
 
-    folder: str = Field(description="Name of the folder, without its path")
+    folder: str = Field(description="Name of the folder or file, without its path")
     images_in_folder: Count
     ignored_files: list[str] = Field(
         default=[], description="Numbers of files that are no images, by kind"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import mmap
 import sys
 from collections.abc import Iterable, Iterator
@@ -47,6 +48,29 @@ def write_blocks(
         hashing = _Hashing(file)
         write_into(hashing, blocks, shape, dtype)
         file.write(MARK + hashing.sha256.digest())
+
+
+def write_placed(
+    path: Path, rows: Iterable[tuple[int, NDArray[Any]]], shape: tuple[int, ...], dtype: DTypeLike
+) -> None:
+    """Write an array, whose rows come in any order, as `write_blocks` does.
+
+    Args:
+        path: the file.
+        rows: the place of each row along the first axis, and the row.
+        shape: shape of the whole array.
+        dtype: type of the whole array and of each row.
+    """
+    size = math.prod(shape[1:]) * np.dtype(dtype).itemsize
+    with atomic_path(path) as temporary, temporary.open("w+b") as file:
+        write_into(file, (), shape, dtype)
+        start = file.tell()
+        for place, row in rows:
+            file.seek(start + place * size)
+            file.write(row.tobytes())
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").digest()  # leaves the file at its end
+        file.write(MARK + digest)
 
 
 def write_into(

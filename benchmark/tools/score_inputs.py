@@ -22,7 +22,7 @@ from benchmark.data.image_files import open_file
 from benchmark.data.listing import image_files, samples_of_cell
 from benchmark.data.packed import Packed
 from benchmark.data.pixels import Background
-from benchmark.data.recognising import recognised
+from benchmark.data.recognising import IMAGES, recognised
 from benchmark.metrics.base import LARGEST, Features
 from benchmark.metrics.frechet import GaussianStats
 from benchmark.storage.atomic import atomic_path
@@ -111,10 +111,7 @@ def open_input(
         if source := recognised(path):
             return _packed(path, source, background)
         if path.is_file():
-            raise BenchmarkError(
-                f"{path}: give a folder of images, or a file of them: .npy, .npz, .zip, .tar, "
-                ".parquet or .arrow"
-            )
+            raise BenchmarkError(f"{path}: give {IMAGES}")
         return _folder(path, library, background)
     try:
         check_kind(path)

@@ -237,6 +237,62 @@ def test_the_shards_of_webdataset_have_images_and_classes(images: Path, tmp_path
     )
 
 
+@pytest.mark.parametrize("name", [None, "number", "text"])
+def test_classes_of_webdataset_in_json(name: str | None, images: Path, tmp_path: Path) -> None:
+    wds = pytest.importorskip("webdataset")
+    path = tmp_path / "a.tar"
+    with wds.TarWriter(str(path)) as archive:
+        for number, image in enumerate(paths(images)):
+            is_b = image.parent.name == "b"
+            told: Any = {"number": int(is_b), "text": "dog" if is_b else "cat", "caption": "x"}
+            sample = {"png": image.read_bytes(), "json": told if name else int(is_b)}
+            archive.write({"__key__": f"{number:04d}", **sample})
+    label = f"json:{name}" if name else "json"
+    manifest = prepared(images, "tar", path, label=label)
+    assert manifest.labels
+    assert manifest.labels.classes == (("cat", "dog") if name == "text" else ("0", "1"))
+    assert manifest.ignored_files == {}
+    if name:
+        assert "'0000.json' names no class: a key is needed: json:caption, json:n" in refusal(
+            "tar", path, label="json"
+        )
+        assert "no key 'numbers': json:caption, json:number, json:text would do" in refusal(
+            "tar", path, label="json:numbers"
+        )
+    else:
+        assert "it is 0 and has no keys: label: json would be right" in refusal(
+            "tar", path, label="json:number"
+        )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"{", "names no class: Expecting property name"),
+        (b"\xff", "names no class: 'utf-8' codec"),
+        (b"[" * 60_000, "names no class: maximum recursion depth"),
+        (b" " * 70_000, "names no class: has 70,000 bytes"),
+        (b'{"class": null}', "image 0 has the class None: a whole number or a text would be"),
+        (b'{"class": 1.5}', "image 0 has the class 1.5: a whole number or a text would be right"),
+        (b'{"class": {"a": [1]}}', "image 0 has the class {'a': [1]}: a whole number"),
+        (b'{"class": -1}', "image 0 has the class -1: 0 to 65535 would be right"),
+        (b"{}", "no key 'class': an object with some would do"),
+        (b'{"class": ' + b"9" * 5000 + b"}", "Exceeds the limit (4300 digits)"),
+    ],
+)
+def test_json_that_names_no_class_is_refused(
+    content: bytes, expected: str, images: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(paths(images)[0], "a.png")
+        archive.add(tmp_path / "a.json", "a.json")
+    said = refusal("tar", path, label="json:class", train=1, held_out=1)
+    assert expected in said
+    assert "\n" not in said
+
+
 def test_tars_that_are_refused(images: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from stages import do
@@ -224,3 +228,136 @@ def test_labels_without_images_or_without_classes_of_the_data_are_refused(
     content["models"]["DDPM"]["labels"] = "folders"
     with pytest.raises(BenchmarkError, match=r"labels: only images made elsewhere"):
         parse_config(content)
+
+
+def packed(folder: Path, kind: str) -> Path:
+    """Pack the images of a folder, in the order of their paths."""
+    files = sorted(folder.rglob("*.png"))
+    path = folder.with_suffix(f".{kind}")
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in files:
+                archive.write(file, file.relative_to(folder))
+    elif kind == "tar":
+        with tarfile.open(path, "w") as tar:
+            for file in files:
+                tar.add(file, file.relative_to(folder))
+    elif kind == "parquet":
+        rows = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+        names = [file.parent.name for file in files]
+        pq.write_table(pa.table({"image": rows, "other": rows, "hair": names}), path)
+    elif kind == "npz":
+        pixels = np.stack([np.asarray(Image.open(file)) for file in files])
+        classes = sorted({file.parent.name for file in files})
+        np.savez(path, pixels, np.array([classes.index(file.parent.name) for file in files]))
+    else:
+        lmdb = pytest.importorskip("lmdb")
+        with lmdb.open(str(path)) as environment, environment.begin(write=True) as transaction:
+            for file in files:
+                transaction.put(str(file.relative_to(folder)).encode(), file.read_bytes())
+    return path
+
+
+def of_packed(smoke: Config, images: Path, samples: int = 6, **keys: Any) -> Config:
+    content = of_classes(smoke, images, None, samples).model_dump(mode="json")
+    content["models"]["GAN"] |= keys
+    return parse_config(content)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "parquet", "npz", "lmdb"])
+def test_packed_images_made_elsewhere_are_those_of_the_folder(
+    kind: str, smoke: Config, hair: Path, run: Run
+) -> None:
+    keys = {"image": "image"} if kind == "parquet" else {}
+    config = of_packed(smoke, packed(hair, kind), **keys)
+    check_folders(config, run)
+    record = do("gather", config, "GAN-s0", run)
+    found = np.load(run.samples("GAN-s0"))
+    do("gather", with_images(smoke, hair, samples=6), "GAN-s0", run)
+    assert np.array_equal(found, np.load(run.samples("GAN-s0")))
+    assert record.gathered.folder == f"hair.{kind}"
+    assert record.gathered.images_in_folder == 6
+    assert len(set(record.gathered.files)) == 6
+    files = config.job("gather", "GAN-s0").files()
+    assert files
+    assert len(files[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [("zip", {"labels": "folders"}), ("parquet", {"labels": "hair", "image": "other"})],
+)
+def test_packed_images_made_elsewhere_have_the_classes_of_the_data(
+    kind: str, keys: dict[str, str], smoke: Config, hair: Path, run: Run
+) -> None:
+    config = of_packed(smoke, packed(hair, kind), **keys)
+    check_folders(config, run)
+    record = do("gather", config, "GAN-s0", run)
+    assert record.asked
+    assert record.asked.classes == [*config.classes_of("tiny")]
+    assert record.asked.labels == [3 if grey == 50 else 1 for grey in greys(run, "GAN-s0")]
+
+
+def test_classes_that_packed_images_tell_as_numbers_are_those_of_the_data(
+    smoke: Config, hair: Path, run: Run
+) -> None:
+    config = of_packed(smoke, packed(hair, "npz"), labels="arr_1")
+    check_folders(config, run)
+    record = do("gather", config, "GAN-s0", run)
+    assert record.asked
+    first = sorted(path.name for path in hair.iterdir())[0]
+    of_first = 50 if first == config.classes_of("tiny")[3] else 200
+    assert record.asked.labels == [int(grey != of_first) for grey in greys(run, "GAN-s0")]
+
+
+def test_what_tells_packed_images_apart_is_in_the_specification(smoke: Config, hair: Path) -> None:
+    path = packed(hair, "parquet")
+    job = of_packed(smoke, path, labels="hair", image="other").job("gather", "GAN-s0")
+    other = of_packed(smoke, path, labels="hair", image="image").job("gather", "GAN-s0")
+    assert job.spec() != other.spec()
+    assert "benchmark.data.sources.hugging_face" in job.modules()
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "expected"),
+    [
+        ("zip", {"samples": 7}, r"images: 6 images in .*hair\.zip: 7 are asked for"),
+        ("zip", {"labels": "x.csv"}, r"labels: 'dataset.json' or 'folders' is needed, not 'x.csv'"),
+        ("zip", {"labels": "dataset.json"}, r"labels: .*: no dataset\.json with `labels` in it"),
+        ("zip", {"image": "png"}, r"image: .*hair\.zip: only a tar, parquet and Arrow have sever"),
+        ("tar", {"image": "jpg"}, r"images: .*: no images in it; 6 ignored: 6 × \.png"),
+        ("tar", {"labels": "cls"}, r"labels: .*hair\.tar: '.*' has no class: a member"),
+        ("parquet", {}, r"image: .*: several columns of images: give one of image, other"),
+        ("parquet", {"image": "x"}, r"image: .*: no column 'x', only image, other"),
+        ("parquet", {"image": "image", "labels": "y"}, r"labels: .*: no column 'y', only"),
+        ("npz", {"labels": "arr_2"}, r"labels: .*: no array 'arr_2', only arr_0, arr_1"),
+    ],
+)
+def test_packed_images_that_will_not_do_are_refused_before_a_run(
+    kind: str, keys: dict[str, Any], expected: str, smoke: Config, hair: Path, run: Run
+) -> None:
+    config = of_packed(smoke, packed(hair, kind), **keys)
+    with pytest.raises(BenchmarkError, match=rf"^models\.GAN\.{expected}") as caught:
+        check_folders(config, run)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_files_and_choices_are_refused(smoke: Config, hair: Path, run: Run) -> None:
+    with pytest.raises(BenchmarkError, match=r"^models\.GAN\.image: files in a folder are images"):
+        check_folders(of_packed(smoke, hair, image="png"), run)
+    text = hair / "notes.txt"
+    text.write_text("no images")
+    with pytest.raises(BenchmarkError, match=r"^models\.GAN\.images: .*notes\.txt: a folder of im"):
+        check_folders(of_packed(smoke, text), run)
+    path = packed(hair, "npz")
+    with np.load(path) as content:
+        np.savez(path, content["arr_0"], np.array([0, 1, 2, 3, 4, 99]))
+    with pytest.raises(
+        BenchmarkError, match=r"^models\.GAN\.labels: 99 is no class of the data: 0"
+    ):
+        check_folders(of_packed(smoke, path, labels="arr_1"), run)
+    path.with_suffix(".zip").write_bytes(b"PK\3\4 no zip")
+    with pytest.raises(
+        BenchmarkError, match=r"^models\.GAN\.images: .*hair\.zip: a folder of imag"
+    ):
+        check_folders(of_packed(smoke, path.with_suffix(".zip")), run)

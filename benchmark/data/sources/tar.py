@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import IO, Literal, NamedTuple
 
 from pydantic import Field
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import UserPath, UserText, shown
 from benchmark.data.image_files import open_bytes, printable
 from benchmark.data.labels import numbered
@@ -22,6 +23,7 @@ from benchmark.data.sources.base import Item
 TAR = frozenset({".tar"})
 BLOCK = 512  # bytes; a tar begins with the header of its first member, which is one block
 MOST_LABEL = 2**16  # bytes of a member that names a class
+MOST_KEYS = 12  # of JSON that a message names
 
 
 class Member(NamedTuple):
@@ -65,7 +67,7 @@ class Tar(Packed):
         default=None,
         min_length=1,
         description="Extension of the member that names the class of a sample: cls, whose content "
-        "is a number, or txt",
+        "is a number, or txt; json:KEY is what a member of JSON says of KEY",
     )
 
     @classmethod
@@ -88,8 +90,9 @@ class Tar(Packed):
         paths = [folder / file for file in files]
         members = [member for shard, path in enumerate(paths) for member in _members(path, shard)]
         images, ignored = [], Counter[str]()
+        told = None if self.label is None else self.label.partition(":")[0]
         for member in members:
-            if member.extension == self.label:
+            if member.extension == told:
                 continue
             kind = entry_kind(member.name)
             if kind or self.image not in (None, member.extension):
@@ -111,7 +114,8 @@ class Tar(Packed):
     ) -> tuple[tuple[str, ...], Sequence[int | None]]:
         if self.label is None:
             return (), [None] * len(images)
-        at = {(m.shard, m.key): m for m in members if m.extension == self.label}
+        extension, _, key = self.label.partition(":")
+        at = {(m.shard, m.key): m for m in members if m.extension == extension}
         told: list[object] = []
         with _Shards(paths) as shards:
             for image in images:
@@ -119,9 +123,9 @@ class Tar(Packed):
                 if member is None:
                     raise BenchmarkError(
                         f"label: {paths[image.shard]}: {shown(image.name)} has no class: a member "
-                        f"{shown(f'{image.key}.{self.label}')} would be right"
+                        f"{shown(f'{image.key}.{extension}')} would be right"
                     )
-                told.append(_class(paths[member.shard], member, shards.content(member)))
+                told.append(_class(paths[member.shard], member, shards.content(member), key))
         return numbered(told, self.path)
 
 
@@ -187,17 +191,41 @@ def _refuse_several(paths: Sequence[Path], images: Sequence[Member]) -> None:
             )
 
 
-def _class(path: Path, member: Member, content: bytes) -> int | str:
-    """Return what a member says of a class: a number, or a text."""
+def _class(path: Path, member: Member, content: bytes, key: str) -> object:
+    """Return what a member says of a class: a number, or a text.
+
+    Args:
+        path: the tar file.
+        member: the member.
+        content: its bytes.
+        key: key of the class in an object of JSON; empty: the content is the class.
+    """
     try:
         if len(content) > MOST_LABEL:
             raise ValueError(f"has {len(content):,} bytes")
         text = content.decode().strip()
-    except ValueError as error:
+        if not key and member.extension != "json":
+            return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
+        return _value(json.loads(text), key)
+    except (ValueError, RecursionError) as error:
         raise BenchmarkError(
-            f"label: {path}: {shown(member.name)} names no class: {error}"
+            f"label: {path}: {shown(member.name)} names no class: {one_line(error)}"
         ) from None
-    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
+
+
+def _value(told: object, key: str) -> object:
+    """Return the class of a sample from its JSON; raise ValueError if there is none."""
+    if not isinstance(told, dict):
+        if key:
+            raise ValueError(f"it is {shown(told)} and has no keys: label: json would be right")
+        return told
+    if key not in told:
+        keys = sorted(name for name in told if name.isprintable())
+        right = ", ".join(f"json:{name}" for name in keys[:MOST_KEYS]) or "an object with some"
+        raise ValueError(
+            f"{f'no key {shown(key)}' if key else 'a key is needed'}: {right} would do"
+        )
+    return told[key]
 
 
 def _read(
