@@ -17,10 +17,10 @@ from benchmark.metrics.uncertainty import (
     difference,
     proportion,
 )
-from benchmark.records.published import Key
 from benchmark.report.measures import (
     Lookup,
     Measurement,
+    Reported,
     ShareMeasurement,
     UndecidedError,
     Verdict,
@@ -86,21 +86,6 @@ class Claim(StrictModel):
 
     text: str
     tests: list[Test] = Field(min_length=1)
-
-
-class Reported(StrictModel):
-    """A row of the report's tables."""
-
-    weights: Literal["from-scratch", "pretrained"]
-    family: str
-    schedule: str
-    sampler: str
-    steps: int
-
-    @property
-    def key(self) -> Key:
-        """The key by which the cells that repeat this row are found."""
-        return (self.family, self.schedule, self.sampler, str(self.steps), self.weights)
 
 
 class _TwoCells(StrictModel):

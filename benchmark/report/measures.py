@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
+from benchmark.core.strict_model import Name, StrictModel
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import (
     Z95,
@@ -37,17 +39,51 @@ class UndecidedError(Exception):
         self.verdict = verdict
 
 
+class Reported(StrictModel):
+    """A row of the report's tables, or a setting that a claim is about.
+
+    Attributes:
+        weights: where they are from.
+        family: the family of the model.
+        schedule: name of the schedule in the grid.
+        sampler: name of the sampler in the grid.
+        steps: number of its steps.
+        model: name of the model, where models of one family differ; None: any.
+    """
+
+    weights: Literal["from-scratch", "pretrained"]
+    family: str
+    schedule: str
+    sampler: str
+    steps: int
+    model: Name | None = None
+
+    @property
+    def key(self) -> Key:
+        """The key by which the cells that repeat this row are found."""
+        return (self.family, self.schedule, self.sampler, str(self.steps), self.weights)
+
+    def fits(self, row: Row) -> bool:
+        """Tell whether a row is of a cell that repeats this one."""
+        cell = row.cell
+        return bool(cell and key_of(cell) == self.key and self.model in (None, cell.model))
+
+    def __str__(self) -> str:
+        ready = "pretrained " if self.weights == "pretrained" else ""
+        return f"{ready}{self.model or self.family} {self.schedule} {self.steps}"
+
+
 @dataclass(frozen=True)
 class Lookup:
     """Finds the rows of a run to which a test refers.
 
     Attributes:
         rows: all rows of the run.
-        keys: keys of the report's rows, by their names in tests.
+        reported: the cells that tests name.
     """
 
     rows: Sequence[Row]
-    keys: dict[str, Key]
+    reported: Mapping[str, Reported]
 
     def cells(self, name: str) -> list[Row]:
         """Return the rows of the cells that repeat a row of the report, one for each seed.
@@ -55,7 +91,7 @@ class Lookup:
         Raises:
             UndecidedError: no cell repeats it, or cells of several models do.
         """
-        found = [row for row in self.rows if row.cell and key_of(row.cell) == self.keys[name]]
+        found = [row for row in self.rows if self.reported[name].fits(row)]
         if not found:
             raise UndecidedError(f"{self.text(name)} was not run", Verdict.NOT_RUN)
         kinds = {f"{row.cell.model} on {row.cell.dataset}" for row in found if row.cell}
@@ -91,9 +127,7 @@ class Lookup:
 
     def text(self, name: str) -> str:
         """Return the name of a row of the report for readers."""
-        family, schedule, _, steps, weights = self.keys[name]
-        ready = "pretrained " if weights == "pretrained" else ""
-        return f"{ready}{family} {schedule} {steps}"
+        return str(self.reported[name])
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class ClaimVerdict:
 
 def judge(claims: Claims, rows: Sequence[Row]) -> list[ClaimVerdict]:
     """Judge every claim by the rows of a run."""
-    lookup = Lookup(rows, {name: cell.key for name, cell in claims.cells.items()})
+    lookup = Lookup(rows, claims.cells)
     return [
         ClaimVerdict(
             number, claim.text, tuple(run(t, lookup, len(claim.tests)) for t in claim.tests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,23 @@ def test_a_part_that_some_faces_lack_has_a_class_for_them() -> None:
     assert some.classes() == ("bow", "wide")
 
 
+def test_two_parts_of_a_face_make_a_class_together() -> None:
+    parts = [Avatars(**SIZES, label=name) for name in ("hair", "skin")]
+    both = Avatars(**SIZES, label="hair+skin")
+    names = both.classes()
+    assert len(names) == math.prod(len(part.classes()) for part in parts) == len(set(names))
+    for i in range(5):
+        found = [part.classes()[part._label(i)] for part in parts]
+        assert names[both._label(i)] == "+".join(found)
+
+
 @pytest.mark.parametrize(
     ("label", "expected"),
     [
         ("hat", "label: style toon-head has no 'hat': "),
+        ("hair+hat", "label: style toon-head has no 'hat': "),
+        ("hair+", "label: style toon-head has no '': "),
+        ("hair+hair", "label: hair+hair names one twice: keep one of the two"),
         ("hairs", "did you mean 'hair'?"),
         ("head", "label: all faces have the same head, head: choose another part"),
     ],

@@ -299,6 +299,18 @@ def test_several_models_of_a_cell_are_not_mixed() -> None:
     assert found.findings[1].why == ("several fit DDIM linear 50: ddim on faces, larger on faces")
 
 
+def test_a_claim_may_name_the_model_of_a_cell() -> None:
+    rows = report_rows()
+    twin = next(row for row in rows if row.cell and row.cell.id == "ddim-linear-ddim-50-s0")
+    assert twin.cell
+    other = twin.cell.model_copy(update={"model": "larger", "id": "larger"})
+    both = [*rows, Row(**{**vars(twin), "cell": other})]
+    reported = read_claims(CLAIMS).cells["ddim"].model_copy(update={"model": "larger"})
+    lookup = Lookup(both, {"larger": reported})
+    assert [row.cell for row in lookup.cells("larger")] == [other]
+    assert lookup.text("larger") == "larger linear 50"
+
+
 def test_a_better_rival_that_is_slow_does_not_end_the_best_trade_off_but_a_quick_one_does() -> None:
     good = is_("ncsn", 0.6)  # 66 against the 81 of DDIM
     assert claim(8, report_rows(fid=good)).verdict is Verdict.CONTRADICTED
@@ -450,6 +462,5 @@ def test_claims_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
 
 
 def test_a_lookup_names_a_cell_that_was_not_run() -> None:
-    claims = read_claims(CLAIMS)
-    lookup = Lookup([], {name: cell.key for name, cell in claims.cells.items()})
+    lookup = Lookup([], read_claims(CLAIMS).cells)
     assert lookup.text("ready-ddpm-50") == "pretrained DDPM linear 50"

@@ -33,6 +33,7 @@ SMALLER = [
     ("config/fashion.yaml", "smoke.yaml"),
     ("config/steer.yaml", "smoke.yaml"),
     ("config/likelihood.yaml", "smoke.yaml"),
+    ("config/claims.yaml", "smoke.yaml"),
     ("mine.yaml", "smoke.yaml"),
     ("config FILE", "config smoke.yaml"),
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Colour = Annotated[str, text("^[0-9a-f]{6}$", "a colour of 6 hexadecimal digits in small letters")]
 
+JOINT = "+"  # between parts that make up a class together
 TRIES = 5  # candidates for each wanted image, after which the style has too few different images
 
 
@@ -47,7 +49,7 @@ class Avatars(Source):
     label: str | None = Field(
         default=None,
         description="What of a drawn face is its class: a part or a colour of the style, as hair "
-        "or skin; where some faces go without the part, `none` is a class too",
+        "or skin, or several, as hair+skin; where some faces go without a part, `none` counts too",
     )
 
     @model_validator(mode="after")
@@ -63,42 +65,61 @@ class Avatars(Source):
 
     def _check_label(self, label: str) -> None:
         known = {*_parts(self.style), *_definition(self.style)["colors"], "background"}
-        if label not in known:
-            raise ValueError(
-                f"label: style {self.style} has no {shown(label)}: {nearest_names(label, known)}"
-            )
-        if len(found := self.classes()) < 2:
-            raise ValueError(
-                f"label: all faces have the same {label}, {', '.join(found)}: choose another part"
-            )
+        names = label.split(JOINT)
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f"label: style {self.style} has no {shown(name)}: {nearest_names(name, known)}"
+                )
+            if len(found := self._drawn_of(name)) < 2:
+                raise ValueError(
+                    f"label: all faces have the same {name}, {', '.join(found)}: choose another "
+                    "part"
+                )
+        if len(set(names)) < len(names):
+            raise ValueError(f"label: {label} names one twice: keep one of the two")
 
     def classes(self) -> tuple[str, ...]:
-        """Return the names of the variants or colours that may be drawn, sorted; `none` is last."""
+        """Return the names of the classes: variants or colours that may be drawn, or their pairs.
+
+        Those of a part are sorted, and `none` is last.
+        """
         if self.label is None:
             return ()
-        key, options, definition = self._label_key(), self.all_options(), _definition(self.style)
+        each = (self._drawn_of(name) for name in self.label.split(JOINT))
+        return tuple(map(JOINT.join, itertools.product(*each)))
+
+    def _drawn_of(self, name: str) -> tuple[str, ...]:
+        """Return the variants or colours of one part or colour that may be drawn."""
+        key, options, definition = self._key_of(name), self.all_options(), _definition(self.style)
         stated = options.get(key)
         if key.endswith("Color"):
-            palette = definition["colors"].get(self.label, {}).get("values", ())
+            palette = definition["colors"].get(name, {}).get("values", ())
             found = {c.lstrip("#").lower() for c in _listed(stated) or palette}
             return tuple(sorted(found))
-        part = _parts(self.style)[self.label]
+        part = _parts(self.style)[name]
         variants = sorted(_listed(stated) or part["variants"])
-        chance = options.get(f"{self.label}Probability", part.get("probability"))
-        always = (chance is None or chance >= 100) and self.label in _named(definition["canvas"])
+        chance = options.get(f"{name}Probability", part.get("probability"))
+        always = (chance is None or chance >= 100) and name in _named(definition["canvas"])
         return (*variants, *([] if always else ["none"]))
 
-    def _label_key(self) -> str:
-        """Return DiceBear's name of the option that is the class."""
-        return f"{self.label}{'Variant' if self.label in _parts(self.style) else 'Color'}"
+    def _key_of(self, name: str) -> str:
+        """Return DiceBear's name of the option that decides a part or a colour."""
+        return f"{name}{'Variant' if name in _parts(self.style) else 'Color'}"
 
     def _label(self, index: int) -> int:
         """Return the number of the class of image `index`."""
-        drawn = self._avatar(index).to_json()["options"].get(self._label_key())
-        name = (drawn[0].lstrip("#").lower() if isinstance(drawn, list) else drawn) or "none"
-        if name not in (classes := self.classes()):
-            raise ValueError(f"it is drawn with {self.label} {name}: choose another label")
-        return classes.index(name)
+        assert self.label is not None
+        drawn = self._avatar(index).to_json()["options"]
+        names = []
+        for name in self.label.split(JOINT):
+            found = drawn.get(self._key_of(name))
+            names.append(
+                (found[0].lstrip("#").lower() if isinstance(found, list) else found) or "none"
+            )
+            if names[-1] not in self._drawn_of(name):
+                raise ValueError(f"it is drawn with {name} {names[-1]}: choose another label")
+        return self.classes().index(JOINT.join(names))
 
     def all_options(self) -> dict[str, Any]:
         """Return the options by DiceBear's own names, without the seed."""
