@@ -115,10 +115,10 @@ def unapplied(image: Image.Image, stated: Declared) -> list[str]:
         if primaries not in _SRGB_PRIMARIES or transfer not in _SRGB_TRANSFERS:
             names.append(f"colour codes {primaries}/{transfer} not applied")
     elif "srgb" not in info:
-        primaries = info.get("chromaticity", PNG_PRIMARIES)
+        stated_primaries = info.get("chromaticity")
         if abs(info.get("gamma", PNG_GAMMA) - PNG_GAMMA) > 0.01:
             names.append(f"gamma {info['gamma']:.3g} not applied")
-        if not np.allclose(primaries, PNG_PRIMARIES, atol=0.01):
+        if stated_primaries and not np.allclose(stated_primaries, PNG_PRIMARIES, atol=0.01):
             names.append("primaries not applied")
     exif = image.getexif()
     # Pillow 11.0 raises KeyError if the tag is missing

@@ -166,7 +166,9 @@ def _values(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[int,
 
 def _parts(parquet: Any, group: int, column: str) -> Iterator[Any]:
     """Yield a column of a group of rows in parts, since some writers have only one group."""
-    for batch in parquet.iter_batches(ROWS, row_groups=[group], columns=[column]):
+    # Without threads, which would take the cores from those who open the images.
+    columns = {"columns": [column], "use_threads": False}
+    for batch in parquet.iter_batches(ROWS, row_groups=[group], **columns):
         yield batch.column(0)
 
 

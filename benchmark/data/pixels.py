@@ -91,6 +91,8 @@ def fit_square(
     Raises:
         ValueError: the image is smaller than the crop.
     """
+    if image.size == (resolution, resolution) and crop in ("centre", "none", resolution):
+        return image
     side = min(image.size) if crop == "centre" else crop
     if isinstance(side, int):
         if side > min(image.size):

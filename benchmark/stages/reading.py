@@ -9,7 +9,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple, TypeAlias
 
@@ -64,7 +65,7 @@ def reading(images: int, workers: int) -> Iterator[Reader]:
         yield lambda source, items: map(functools.partial(_read, source), items)
         return
     with pool:
-        yield functools.partial(_read_in, pool, 8 * CHUNK * workers)
+        yield functools.partial(_read_in, pool, 4 * CHUNK * workers)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor | None:
@@ -93,10 +94,22 @@ def _wait_for_parent() -> None:
 def _read_in(
     pool: ProcessPoolExecutor, window: int, source: Source, items: Iterable[Item]
 ) -> Iterator[ReadImage]:
-    """Read `window` items at a time, as the pool would take all of them into memory at once."""
+    """Read items in a pool, `window` of which are on their way while others are taken.
+
+    More would be in memory all at once.
+    """
     remaining = iter(items)
-    while batch := list(itertools.islice(remaining, window)):
-        yield from pool.map(functools.partial(_read, source), batch, chunksize=CHUNK)
+    chunks = iter(lambda: list(itertools.islice(remaining, CHUNK)), [])
+    read = functools.partial(_read_all, source)
+    running = deque(pool.submit(read, chunk) for chunk in itertools.islice(chunks, window // CHUNK))
+    while running:
+        done = running.popleft().result()
+        running.extend(pool.submit(read, chunk) for chunk in itertools.islice(chunks, 1))
+        yield from done
+
+
+def _read_all(source: Source, items: Sequence[Item]) -> list[ReadImage]:
+    return [_read(source, item) for item in items]
 
 
 def _read(source: Source, item: Item) -> ReadImage:

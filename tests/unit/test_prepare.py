@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +153,22 @@ def test_as_many_processes_read_as_the_job_has_threads_or_cores(
     record = do("prepare", smoke, "tiny", Run(tmp_path), threads=threads)
     assert asked == [expected]
     assert record.provenance.threads == expected
+
+
+def test_few_images_are_on_their_way_in_the_order_of_their_items() -> None:
+    source = avatars(train=1, held_out=1)
+    taken: list[int] = []
+
+    def items() -> Iterator[Item]:
+        for number in range(100):
+            taken.append(number)
+            yield Item(str(number), functools.partial(Image.new, "RGB", (16, 16)))
+
+    with ThreadPoolExecutor(2) as pool:
+        for number, picture in enumerate(reading._read_in(pool, 32, source, items())):
+            assert picture.name == str(number)
+            assert len(taken) <= number + 32 + reading.CHUNK
+    assert taken == list(range(100))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /dev/shm")

@@ -109,6 +109,8 @@ ELSEWHERE = {
     "uv run --group peers python -m benchmark speed score": "smaller, by test_speed_score.py",
     "uv run --group peers python -m benchmark speed score --images 200 --rounds 3": "smaller, by "
     "test_speed_score.py",
+    "uv run python -m benchmark speed prepare": "smaller, by test_speed_prepare.py",
+    "uv run python -m benchmark speed prepare --edm FILE": "smaller, by test_speed_prepare.py",
     "uv export -q --no-default-groups --group gpu --no-hashes --no-emit-project --prune torch "
     "--prune torchvision -o requirements.txt": WHEELS,
     "python -m venv --system-site-packages .venv": WHEELS,
