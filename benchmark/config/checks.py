@@ -34,18 +34,32 @@ def check_data(at: str, source: Source) -> None:
             raise ValueError(f"{at}.{split}: a distance needs at least {LEAST_IMAGES} images")
 
 
-def check_loss(at: str, training: Training, schedule: str, process: Process) -> None:
-    """Refuse a prediction and options of a training that do not suit its process."""
+def check_loss(
+    at: str, training: Training, schedule: str, process: Process, compiled: bool
+) -> None:
+    """Refuse a loss, a prediction and options of a training that do not suit its process."""
     try:
         check_prediction(training.prediction or process.prediction, process)
     except ValueError as error:
         raise ValueError(f"{at}.prediction: {error}") from None
+    loss = LOSSES.get(training.loss or process.loss)
+    if not loss.is_defined_for(process):
+        families = ", ".join(loss.families) or f"{loss.trains} alone"
+        raise ValueError(
+            f"{at}.loss: {training.loss} is not defined for {schedule}, a {process.family} "
+            f"process: it is for {families}"
+        )
+    if loss.is_sliced and compiled:
+        raise ValueError(
+            f"{at}.loss: torch.compile has no second derivatives, which {training.loss} takes: "
+            "compile: false would do"
+        )
     options = training.loss_options()
-    for option in options.keys() - LOSSES.get(process.loss).model_fields:
+    for option in options.keys() - loss.model_fields:
         owners = [loss.trains for loss in LOSSES.classes.values() if option in loss.model_fields]
         raise ValueError(f"{at}.{option}: only {' and '.join(owners)} have it, not {schedule}")
     try:
-        LOSSES.make(process.loss, **options)
+        loss(**options)
     except ValidationError as error:  # the message begins with the option
         raise ValueError(f"{at}.{explain(error, options)}") from None
 

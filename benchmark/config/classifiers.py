@@ -29,8 +29,8 @@ def check_classifier(config: Grid, name: str) -> None:
         raise ValueError(f"{at}.data: data.{spec.data} has no labels: choose data that have")
     _check_network(config, at, name)
     training = config.training[spec.training]
-    options = {"prediction": training.prediction} if training.prediction else {}
-    for option in training.loss_options() | options:
+    stated = training.model_dump(include={"prediction", "loss"}, exclude_none=True)
+    for option in training.loss_options() | stated:
         raise ValueError(
             f"training.{spec.training}.{option}: a classifier has no such option: give it a "
             "training of its own"

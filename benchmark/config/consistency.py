@@ -165,7 +165,7 @@ def _check_model(config: Grid, model: str, schedule: str) -> None:
         f"training.{config.models[model].training}",
     )
     network.check_process(named, schedule, process)
-    check_loss(at, training, schedule, process)
+    check_loss(at, training, schedule, process, config.compile)
     check_learned(at, training, named, network)
 
 

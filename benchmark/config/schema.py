@@ -25,7 +25,7 @@ from benchmark.core.strict_model import (
 from benchmark.data.controls import CONTROLS
 from benchmark.data.elsewhere import Elsewhere
 from benchmark.data.sources import SOURCES
-from benchmark.diffusion.losses import loss_options
+from benchmark.diffusion.losses import LOSSES, loss_options
 from benchmark.diffusion.processes.base import Prediction
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
@@ -130,6 +130,9 @@ else:
 class Training(_Learning):
     """How a network is trained from scratch, with AdamW on the loss of its process."""
 
+    loss: str | None = Field(
+        default=None, description="What is minimised; null: the loss of the process"
+    )
     log_every: int = Field(
         default=10, ge=1, le=10**9, description="Steps between two points of the curve"
     )
@@ -146,6 +149,12 @@ class Training(_Learning):
     def _steps_or_epochs(self) -> Training:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> Training:
+        if self.loss is not None:
+            known("loss", self.loss, LOSSES.classes)
         return self
 
     def loss_options(self) -> dict[str, Any]:

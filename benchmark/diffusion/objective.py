@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmark.diffusion.denoiser import Estimate, estimate_from
 from benchmark.diffusion.losses import LOSSES, Loss
-from benchmark.diffusion.losses.base import Levels
+from benchmark.diffusion.losses.base import Example, Levels
 from benchmark.diffusion.processes.base import Prediction, Process
 
 EVERY = slice(None)
@@ -24,18 +24,24 @@ Predictor: TypeAlias = Callable[[Tensor, Tensor], Any]
 Objective: TypeAlias = Callable[[Predictor, Tensor, torch.Generator, slice], Tensor]
 
 
-def objective(process: Process, prediction: Prediction | None = None, **options: Any) -> Objective:
+def objective(
+    process: Process,
+    prediction: Prediction | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> Objective:
     """Return the objective of a process; it draws its own times and noise from the generator.
 
     It draws them for the whole batch, of which the network sees the given rows only: the losses of
     its parts, weighted by their lengths, add up to that of the batch.
 
     Args:
-        process: decides the loss.
+        process: decides the loss, unless a name does.
         prediction: what the network's output means; None: what networks of the process predict.
+        name: the kind of the loss; None: that of the process.
         options: of the loss, in place of its defaults.
     """
-    loss = LOSSES.make(process.loss, **options)
+    loss = LOSSES.make(name or process.loss, **options)
 
     def drawn(
         network: Predictor, images: Tensor, generator: torch.Generator, rows: slice = EVERY
@@ -43,7 +49,8 @@ def objective(process: Process, prediction: Prediction | None = None, **options:
         x_0 = process.encode(images[rows])
         t = loss.draw_times(process, len(images), generator)[rows]
         eps = torch.randn(images.shape, generator=generator, device=generator.device)[rows]
-        return loss_at(loss, network, process, x_0, t, eps, prediction)
+        directions = _signs(images, generator)[rows] if loss.is_sliced else None
+        return loss_at(loss, network, process, x_0, t, eps, prediction, directions)
 
     return drawn
 
@@ -56,31 +63,30 @@ def loss_at(
     t: Tensor,
     eps: Tensor,
     prediction: Prediction | None = None,
+    directions: Tensor | None = None,
 ) -> Tensor:
     """Return the loss of a network at given times and noise, a scalar.
 
     Args:
-        loss: weighs the errors.
+        loss: says what is minimised.
         network: predicts what `prediction` says from (x_t, `process.condition(t)`: B).
         process: gives α and σ.
         x_0: images, B×C×H×W in the process's range.
         t: times, B; of a process in discrete time integers from 0, for the smallest noise.
         eps: standard normal noise, shaped like x_0.
         prediction: what the network's output means; None: what networks of the process predict.
+        directions: of a sliced loss, -1 or 1, shaped like x_0.
     """
     noisy = noised(process, x_0, t, eps)
-    output = network(noisy.given, noisy.condition)
-    prediction = prediction or process.prediction
+    means = prediction or process.prediction
     a, s = noisy.alpha, noisy.sigma
-    estimate = estimate_from(prediction, output, noisy.x_t, a, s, process.sigma_data)
-    truth = Estimate(x_0, eps, a, s)
-    space = loss.space(process, prediction)
-    difference = getattr(estimate, space) - getattr(truth, space)
-    error = difference.square().flatten(1)  # (B, CHW)
-    weighed = loss.weigh(error, space, process, noisy.levels)
-    if estimate.variance is None:
-        return weighed
-    return weighed + loss.of_variance(process, x_0, estimate, noisy.levels.t)
+
+    def model(x_t: Tensor) -> Estimate:
+        output = network(noisy.scale * x_t, noisy.condition)
+        return estimate_from(means, output, x_t, a, s, process.sigma_data)
+
+    example = Example(noisy.x_t, Estimate(x_0, eps, a, s), noisy.levels, directions)
+    return loss.of_model(model, example, process, means)
 
 
 class Noised(NamedTuple):
@@ -90,7 +96,7 @@ class Noised(NamedTuple):
         x_t: α x_0 + σ ε, B×C×H×W.
         alpha: α of each image, B×1×1×1, in the precision of the images.
         sigma: σ of each image, likewise.
-        given: what the network sees, x_t times the factor of the process, B×C×H×W.
+        scale: the factor of x_t with which the network is given it, likewise.
         condition: what it is told of the time, B.
         levels: the times and their noise, B each, in float64.
     """
@@ -98,9 +104,14 @@ class Noised(NamedTuple):
     x_t: Tensor
     alpha: Tensor
     sigma: Tensor
-    given: Tensor
+    scale: Tensor
     condition: Tensor
     levels: Levels
+
+    @property
+    def given(self) -> Tensor:
+        """What the network sees, x_t times the factor of the process, B×C×H×W."""
+        return self.scale * self.x_t
 
 
 def noised(process: Process, x_0: Tensor, t: Tensor, eps: Tensor) -> Noised:
@@ -124,7 +135,13 @@ def noised(process: Process, x_0: Tensor, t: Tensor, eps: Tensor) -> Noised:
     condition = process.condition(t)
     if condition.is_floating_point():
         condition = condition.to(x_0.dtype)
-    return Noised(x_t, a, s, scale * x_t, condition, Levels(t, alpha, sigma))
+    return Noised(x_t, a, s, scale, condition, Levels(t, alpha, sigma))
+
+
+def _signs(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return -1 or 1 for each pixel, each with probability ½, B×C×H×W."""
+    drawn = torch.randint(2, images.shape, generator=generator, device=generator.device)
+    return (2 * drawn - 1).to(images.dtype)
 
 
 @lru_cache(maxsize=8)

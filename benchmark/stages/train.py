@@ -116,7 +116,9 @@ def _trainer(job: TrainJob, run: Run, group: ProcessGroup, device: torch.device)
         network.compile()
     return Trainer(
         network=network,
-        loss=objective(job.schedule.process(), settings.prediction, **settings.loss_options()),
+        loss=objective(
+            job.schedule.process(), settings.prediction, settings.loss, **settings.loss_options()
+        ),
         data=_training_set(job, dataset, device),
         settings=settings,
         seed=stream_seed(job.seed, name, "batches"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.core.parts import Parts
+from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.methods import METHODS
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
@@ -101,6 +102,7 @@ def _texts(record: Record) -> Iterator[Cited]:
         if isinstance(part, dict):
             yield from _of_part(SCHEDULES, part.get("schedule"))
             yield from _of_part(NETWORKS, part.get("network"))
+            yield from _of_part(LOSSES, {"kind": part.get("training", {}).get("loss")})
     if record.kind == "metrics":
         for name, options in spec.get("evaluation", {}).get("metrics", {}).items():
             yield from _of_part(METRICS, {"kind": name, **options})

@@ -215,7 +215,7 @@ class Meter:
         network, process = self._build(architecture)
         channels = architecture.channels
         count = flops(network, resolution, process, True, channels)
-        loss = objective(process, settings.prediction, **settings.loss_options())
+        loss = objective(process, settings.prediction, settings.loss, **settings.loss_options())
         images = self._images(settings.batch, resolution, channels)
         return self._steps(network, loss, TrainingSet(images), settings, count)
 

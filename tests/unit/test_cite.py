@@ -8,6 +8,7 @@ import pytest
 from records_fixture import write_run
 
 from benchmark.core.parts import Parts
+from benchmark.diffusion.losses import LOSSES
 from benchmark.diffusion.methods import METHODS
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
@@ -58,6 +59,7 @@ def test_a_paper_that_is_not_listed_is_cited_in_the_words_of_its_part() -> None:
         (EXTRACTORS, "inception-v3-fid", ["szegedy2016rethinking"]),
         (NETWORKS, "dit", ["peebles2023scalable"]),
         (NETWORKS, "unet", ["ho2020denoising"]),
+        (LOSSES, "sliced-score-matching", ["song2019sliced", "song2019generative"]),
     ],
 )
 def test_a_part_is_of_its_own_papers(parts: Parts[object], kind: str, expected: list[str]) -> None:

@@ -364,6 +364,13 @@ def test_weights_of_another_classifier_are_refused(steered: Config, drawn: Run) 
             "training.odd.prediction: a classifier has no such option: give it a training of its "
             "own",
         ),
+        (
+            [
+                ("training.odd", {"steps": 2, "loss": "sliced-score-matching"}),
+                ("classifiers.guide.training", "odd"),
+            ],
+            "training.odd.loss: a classifier has no such option: give it a training of its own",
+        ),
         ([("classifiers.guide.data", "tina")], "classifiers.guide.data: no 'tina'"),
         ([("grid.1.classifier", "guode")], "grid.1.classifier: no 'guode'"),
         (

@@ -105,6 +105,10 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
         ("networks.net.time_embedding", "fourier", "networks.net.time_embedding: fourier cannot"),
         ("grid.0.schedule", "ve", "networks.net.time_embedding: positional cannot embed the times"),
         ("training.short.anneal_power", 2, "training.short.anneal_power: only geometric schedules"),
+        ("training.short.loss", "sliced-score-machting",
+         "training.short: loss: no 'sliced-score-machting': did you mean 'sliced-score-matching'"),
+        ("training.short.loss", "edm", "training.short.loss: edm is not defined for linear, a "
+         "vp-discrete process: it is for edm schedules alone"),
         ("training.short.likelihood_weighting", True, "likelihood_weighting: only SDEs have it"),
         ("training.short.min_snr_gamma", 3, "short.min_snr_gamma: is of the weight min-snr"),
         ("schedules", {"ve": {"kind": "ve", "sigma_min": 5, "sigma_max": 1}},
@@ -655,3 +659,14 @@ def test_a_number_far_beyond_what_can_be_run_is_refused_by_its_key(
     with pytest.raises(BenchmarkError, match=rf"^config: {path}.*: Input should be ") as caught:
         parse_config(smoke)
     assert "\n" not in str(caught.value)
+
+
+def test_sliced_score_matching_is_for_networks_that_learn_a_score(smoke: dict[str, Any]) -> None:
+    smoke["training"]["short"]["loss"] = "sliced-score-matching"
+    parse_config(smoke)
+    with pytest.raises(BenchmarkError, match=r"short\.loss: torch\.compile has no second deriv"):
+        parse_config({**smoke, "compile": True})
+    smoke["grid"][0]["schedule"] = "flow"
+    refused = r"short\.loss: sliced-score-matching is not defined for flow, a flow process: it is"
+    with pytest.raises(BenchmarkError, match=refused):
+        parse_config(smoke)

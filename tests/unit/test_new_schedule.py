@@ -105,10 +105,10 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from benchmark.diffusion.losses.base import Loss
+from benchmark.diffusion.losses.base import Regression
 
 
-class StraightLoss(Loss):
+class StraightLoss(Regression):
     """E ‖u_θ(x_t, t) - (ε - x_0)‖², with times that are drawn logit-normal."""
 
     trains = "straight paths"

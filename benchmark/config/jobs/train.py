@@ -63,7 +63,7 @@ class TrainJob(RecordedJob):
         """Return the stage, the loss, the network and the schedule."""
         return [
             "benchmark.stages.train",
-            LOSSES.get(self.schedule.process().loss).__module__,
+            LOSSES.get(self.settings.loss or self.schedule.process().loss).__module__,
             *self.network.modules(self.key),
             type(self.schedule).__module__,
         ]

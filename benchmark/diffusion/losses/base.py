@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from benchmark.core.errors import BenchmarkError
@@ -32,22 +33,41 @@ class Levels(NamedTuple):
     sigma: Tensor
 
 
-class Loss(StrictModel):
-    """E[w(t) ‖ŷ(x_t, t) - y‖²] with x_t = α(t) x_0 + σ(t) ε, where y is ε or what `space` says.
+class Example(NamedTuple):
+    """Images with noise, and what is true of them.
 
-    A network that predicts something else than y is judged by the ŷ that follows from it, as
-    ε̂ = -σ s from a score s. On a process that ends at α = 0, y is what the network predicts.
+    Attributes:
+        x_t: α x_0 + σ ε, B×C×H×W.
+        truth: x_0 and ε.
+        levels: the noise of the images.
+        directions: of a sliced loss a vector of -1 and 1 for each image, B×C×H×W.
+    """
+
+    x_t: Tensor
+    truth: Estimate
+    levels: Levels
+    directions: Tensor | None = None
+
+
+class Loss(StrictModel):
+    """What a training minimises.
 
     Attributes:
         trains: what it is the loss of, in messages.
+        families: the processes for which it can be chosen in place of their own loss.
+        is_sliced: whether it wants random directions.
     """
 
     trains: ClassVar[str]
+    families: ClassVar[tuple[str, ...]] = ()
+    is_sliced: ClassVar[bool] = False
     kind: str
 
-    def space(self, process: Process, prediction: Prediction) -> Space:
-        """Return what y is for networks of this prediction."""
-        return _space_of(prediction) if ends_in_noise(process) else "eps"
+    @classmethod
+    def is_defined_for(cls, process: Process) -> bool:
+        """Return whether networks of a process can be trained by it."""
+        own: bool = process.loss == cls.model_fields["kind"].default
+        return own or process.family in cls.families
 
     def draw_times(self, process: Process, count: int, generator: torch.Generator) -> Tensor:
         """Draw times uniformly, shape (count,): integers, or float64 in continuous time."""
@@ -58,6 +78,52 @@ class Loss(StrictModel):
             return torch.randint(process.length, (count,), generator=generator, device=device)
         even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
         return process.t_learnt + (process.t_max - process.t_learnt) * even
+
+    @abstractmethod
+    def of_model(
+        self,
+        model: Callable[[Tensor], Estimate],
+        example: Example,
+        process: Process,
+        prediction: Prediction,
+    ) -> Tensor:
+        """Return the loss of a model at given times and noise, a scalar.
+
+        Args:
+            model: evaluates the network once on x_t: B×C×H×W, at the times of the example.
+            example: a batch.
+            process: the process that is learnt.
+            prediction: what the network's output means.
+        """
+
+
+class Regression(Loss):
+    """E[w(t) ‖ŷ(x_t, t) - y‖²] with x_t = α(t) x_0 + σ(t) ε, where y is ε or what `space` says.
+
+    A network that predicts something else than y is judged by the ŷ that follows from it, as
+    ε̂ = -σ s from a score s. On a process that ends at α = 0, y is what the network predicts.
+    """
+
+    def of_model(
+        self,
+        model: Callable[[Tensor], Estimate],
+        example: Example,
+        process: Process,
+        prediction: Prediction,
+    ) -> Tensor:
+        """Return the weighted error of one evaluation on x_t: B×C×H×W; see `Loss.of_model`."""
+        estimate = model(example.x_t)
+        space = self.space(process, prediction)
+        difference = getattr(estimate, space) - getattr(example.truth, space)
+        error: Tensor = difference.square().flatten(1)  # (B, CHW)
+        weighed = self.weigh(error, space, process, example.levels)
+        if estimate.variance is None:
+            return weighed
+        return weighed + self.of_variance(process, example.truth.x0, estimate, example.levels.t)
+
+    def space(self, process: Process, prediction: Prediction) -> Space:
+        """Return what y is for networks of this prediction."""
+        return _space_of(prediction) if ends_in_noise(process) else "eps"
 
     @abstractmethod
     def weigh(self, error: Tensor, space: Space, process: Process, levels: Levels) -> Tensor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from benchmark.diffusion.losses.base import Levels, Loss, Space
+from benchmark.diffusion.losses.base import Levels, Regression, Space
 from benchmark.diffusion.processes.base import Prediction, Process
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Weight = Literal["uniform", "min-snr", "edm"]
 
 
-class Weighted(Loss):
+class Weighted(Regression):
     """E[w(t) ‖ŷ(x_t, t) - y‖²], the mean over pixels, with y and w of the config's choice.
 
     As x_t is known, the error of every y is a multiple of that of x_0: ε̂ - ε = -(α/σ) (x̂_0 - x_0),
