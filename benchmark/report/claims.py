@@ -13,10 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel, explain, nearest_names
 from benchmark.core.yaml_text import read_yaml
-from benchmark.metrics.uncertainty import (
-    difference,
-    proportion,
-)
+from benchmark.metrics.uncertainty import proportion
 from benchmark.report.measures import (
     Lookup,
     Measurement,
@@ -25,10 +22,12 @@ from benchmark.report.measures import (
     UndecidedError,
     Verdict,
     accused_copies,
+    measured_difference,
     measured_distance_ratio,
     measured_time_ratio,
-    shared_distances,
 )
+from benchmark.report.ranges import Range, TwoCells
+from benchmark.report.theory import ApartTest, EquallyTrainedTest, EvaluationsTest, TrainingTest
 
 
 class Claims(StrictModel):
@@ -88,35 +87,7 @@ class Claim(StrictModel):
     tests: list[Test] = Field(min_length=1)
 
 
-class _TwoCells(StrictModel):
-    """A test that compares two rows of the report, by their names in `cells` of the claims."""
-
-    cell: str
-    other: str
-
-
-class Range(StrictModel):
-    """The range in which a claim wants a ratio."""
-
-    at_least: float | None = Field(default=None, gt=0)
-    at_most: float | None = Field(default=None, gt=0)
-
-    @property
-    def wanted(self) -> str:
-        """The words for the range that the claim wants."""
-        low, high = (x and f"{x:.3g}" for x in (self.at_least, self.at_most))
-        return (
-            f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
-        )
-
-    @model_validator(mode="after")
-    def _check(self) -> Range:
-        if self.at_least is None and self.at_most is None:
-            raise ValueError("at_least: one of at_least and at_most is needed")
-        return self
-
-
-class CloserTest(_TwoCells):
+class CloserTest(TwoCells):
     """The distance of `cell` is below that of `other`, at equal numbers of images."""
 
     test: Literal["closer"]
@@ -128,12 +99,10 @@ class CloserTest(_TwoCells):
 
     def measured(self, lookup: Lookup) -> Measurement:
         """Measure the difference."""
-        rows = lookup.cells(self.cell), lookup.cells(self.other)
-        n, a, b = shared_distances(*rows)
-        return Measurement(difference(a, b), None, 0.0, (*rows[0], *rows[1]), n, n)
+        return measured_difference(lookup.cells(self.cell), lookup.cells(self.other))
 
 
-class DistanceTest(_TwoCells, Range):
+class DistanceTest(TwoCells, Range):
     """The ratio of the distance of `cell` to that of `other`, at equal numbers of images."""
 
     test: Literal["distance"]
@@ -165,7 +134,7 @@ class NoiseTest(Range):
         return measured_distance_ratio(rows, [noise], self.at_least, self.at_most)
 
 
-class TimeTest(_TwoCells, Range):
+class TimeTest(TwoCells, Range):
     """The ratio of the time for an image of `cell` to that for an image of `other`."""
 
     test: Literal["time"]
@@ -180,7 +149,7 @@ class TimeTest(_TwoCells, Range):
         return measured_time_ratio(*rows, self.at_least, self.at_most)
 
 
-class SizeTest(_TwoCells):
+class SizeTest(TwoCells):
     """An image of `cell` takes less time than one of `other`, mostly because it is smaller.
 
     The logarithm of the ratio of pixels is at least the share `explains` of that of the times.
@@ -258,7 +227,18 @@ class Either(StrictModel):
     either: list[list[Plain]] = Field(min_length=1)
 
 
-_Plain = CloserTest | DistanceTest | NoiseTest | TimeTest | SizeTest | CopiesTest
+_Plain = (
+    CloserTest
+    | DistanceTest
+    | NoiseTest
+    | TimeTest
+    | SizeTest
+    | CopiesTest
+    | TrainingTest
+    | EquallyTrainedTest
+    | EvaluationsTest
+    | ApartTest
+)
 Plain = Annotated[_Plain, Field(discriminator="test")]
 Test = Annotated[_Plain | Either, Field(discriminator="test")]
 

@@ -13,6 +13,7 @@ from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import (
     Z95,
     across_seeds,
+    difference,
     quotient,
     widening,
 )
@@ -212,16 +213,26 @@ def shared_distances(a: Sequence[Row], b: Sequence[Row]) -> tuple[int, Value, Va
     """
     rows = [*a, *b]
     if missing := [row for row in rows if not row.distances]:
-        what, why = f"{_name(missing[0])} has no distance", missing[0].no_distance
+        what, why = f"{name_of_row(missing[0])} has no distance", missing[0].no_distance
         verdict = Verdict.CANNOT_TELL if why else Verdict.NOT_RUN
         raise UndecidedError(f"{what}: {why}" if why else what, verdict)
-    _check_alike([row.protocol.model_dump(exclude={"n_fake"}) for row in rows if row.protocol])
+    check_alike([row.protocol.model_dump(exclude={"n_fake"}) for row in rows if row.protocol])
     known = [{n for n, v in row.distances.items() if v.low is not None} for row in rows]
     n = max(set.intersection(*known), default=None)
     if n is None:
         raise UndecidedError("no number of images in common: name one in evaluation.sizes")
     first, second = (across_seeds([row.distances[n] for row in side]) for side in (a, b))
     return n, first, second
+
+
+def measured_difference(a: Sequence[Row], b: Sequence[Row]) -> Measurement:
+    """Return the difference of two distances at equal numbers of images, which should be below 0.
+
+    Raises:
+        UndecidedError: the distances cannot be compared.
+    """
+    n, first, second = shared_distances(a, b)
+    return Measurement(difference(first, second), None, 0.0, (*a, *b), n, n)
 
 
 def measured_distance_ratio(
@@ -249,10 +260,10 @@ def measured_time_ratio(
     """
     rows = [*a, *b]
     if missing := [row for row in rows if not (row.sample and row.sample.timing)]:
-        raise UndecidedError(f"{_name(missing[0])} was not timed", Verdict.NOT_RUN)
-    _check_alike([timed_alike(row) for row in rows])
+        raise UndecidedError(f"{name_of_row(missing[0])} was not timed", Verdict.NOT_RUN)
+    check_alike([timed_alike(row) for row in rows])
     if busy := [row for row in rows if row.busy]:
-        why = f"machine was busy: {busy[0].busy} (sampling {_name(busy[0])})"
+        why = f"machine was busy: {busy[0].busy} (sampling {name_of_row(busy[0])})"
         raise UndecidedError(f"not comparable: {why}")
     first, second = _seconds(a), _seconds(b)
     if first.low is None or second.low is None:
@@ -282,7 +293,7 @@ def _ends(value: Value) -> tuple[float, float, float]:
     return value.value, value.low, value.high
 
 
-def _check_alike(found: Sequence[dict[str, object]]) -> None:
+def check_alike(found: Sequence[dict[str, object]]) -> None:
     """Raise UndecidedError if a field differs; it names the first one."""
     for name, first in found[0].items():
         if other := [fields[name] for fields in found if fields[name] != first]:
@@ -297,5 +308,6 @@ def _short(value: object) -> str:
     return text[:12] if len(text) == _SHA256 else text
 
 
-def _name(row: Row) -> str:
+def name_of_row(row: Row) -> str:
+    """Return the id of a cell, or what control it is."""
     return row.cell.id if row.cell else f"the control {row.control.kind}" if row.control else ""

@@ -142,9 +142,14 @@ def plot(folder: Path) -> list[Path]:
             [(curve, *measure(curve, variance_error, sub_vp, gaussians)) for curve in STOCHASTIC],
         )
         panels[1, 1].set_ylabel("Relative error of the variance")
-        paths = [folder / f"orders.{kind}" for kind in ("png", "svg")]
-        for path in paths:
-            figure.savefig(path, dpi="figure", metadata=METADATA[path.suffix[1:]])
+        return save(figure, folder, "orders")
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as PNG of few colours and as SVG; return their paths."""
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    for path in paths:
+        figure.savefig(path, dpi="figure", metadata=METADATA[path.suffix[1:]])
     with Image.open(paths[0]) as picture:
         few = picture.convert("RGB").quantize(COLOURS)
     few.save(paths[0], optimize=True)

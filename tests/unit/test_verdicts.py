@@ -15,7 +15,7 @@ from benchmark.records.published import key_of, read_published
 from benchmark.records.record import Cell, Control, Protocol, Record, read_records
 from benchmark.records.rows import Row, collect
 from benchmark.records.timing import Timing
-from benchmark.report.claims import read_claims
+from benchmark.report.claims import _flat, read_claims
 from benchmark.report.measures import (
     Lookup,
     Measurement,
@@ -115,7 +115,7 @@ def is_(name: str, factor: float) -> Change:
 
 
 def test_the_reports_own_figures_reproduce_every_claim_when_intervals_are_narrow() -> None:
-    assert verdicts(report_rows()) == [Verdict.REPRODUCED] * 9
+    assert verdicts(report_rows())[:9] == [Verdict.REPRODUCED] * 9
 
 
 def test_intervals_of_a_hundred_samples_settle_little() -> None:
@@ -125,7 +125,7 @@ def test_intervals_of_a_hundred_samples_settle_little() -> None:
 
 
 def test_a_run_without_the_reports_cells_has_run_no_claim() -> None:
-    assert verdicts([]) == [Verdict.NOT_RUN] * 9
+    assert set(verdicts([])) == {Verdict.NOT_RUN}
 
 
 @pytest.mark.parametrize(
@@ -420,15 +420,21 @@ def _in_laps(row: Row) -> Row:
     return Row(**{**vars(row), "sample": row.sample.model_copy(update={"timing": timing})})
 
 
-def test_every_cell_of_the_claims_is_a_row_of_the_report() -> None:
-    assert {cell.key for cell in read_claims(CLAIMS).cells.values()} == set(
-        read_published(REFERENCE)
-    )
+def test_every_cell_of_the_first_claims_is_a_row_of_the_report() -> None:
+    claims = read_claims(CLAIMS)
+    named = {
+        name
+        for claim in claims.claims[:9]
+        for test in _flat(claim.tests)
+        for name in (getattr(test, "cell", None), getattr(test, "other", None))
+        if name
+    }
+    assert {claims.cells[name].key for name in named} == set(read_published(REFERENCE))
 
 
 def test_every_claim_has_the_words_of_no_other_and_tests() -> None:
     claims = read_claims(CLAIMS).claims
-    assert len({c.text for c in claims}) == 9
+    assert len({c.text for c in claims}) == len(claims)
     assert all(c.tests for c in claims)
 
 
@@ -436,6 +442,7 @@ def test_every_claim_has_the_words_of_no_other_and_tests() -> None:
     ("change", "said"),
     [
         (lambda c: c["claims"][0]["tests"][0].update(cell="dppm"), "did you mean 'ddpm'"),
+        (lambda c: c["claims"][0]["tests"][0].pop("cell"), r"claims\.0\.tests\.0.*cell: .*missing"),
         (lambda c: c["claims"][0]["tests"][0].update(test="closest"), "claims"),
         (lambda c: c["claims"][1]["tests"][0].pop("at_least") and None, None),
         (lambda c: c["claims"].clear(), "claims"),

@@ -44,6 +44,7 @@ SMALLER = [
     ("interval_coverage.py 200", "interval_coverage.py 2"),
     ("interval_coverage.py 100", "interval_coverage.py 2"),
     ("plot_orders.py docs", "plot_orders.py ."),
+    ("plot_discretisation.py docs", "plot_discretisation.py ."),
     ("init mine --data /data/faces", "init mine --data real"),
     ("samples RUN CELL", "samples results/quickstart DDIM-linear-ddim-5-s0"),
     ("plots RUN", "plots results/quickstart"),

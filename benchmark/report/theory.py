@@ -1,0 +1,199 @@
+"""The tests of claims about trainings, solvers and randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from benchmark.core.values import Value
+from benchmark.metrics.uncertainty import quotient
+from benchmark.records.record import Record
+from benchmark.records.rows import (
+    Row,
+    seconds_of_training,
+    seconds_per_step,
+    trained_alike,
+)
+from benchmark.records.sketch import levels_apart
+from benchmark.report.measures import (
+    Lookup,
+    Measurement,
+    UndecidedError,
+    Verdict,
+    check_alike,
+    measured_difference,
+    name_of_row,
+)
+from benchmark.report.ranges import Range, TwoCells
+
+_SKETCH_ERROR = 0.08  # of what sketches tell: two standard errors, see `levels_apart`
+
+
+class TrainingTest(TwoCells, Range):
+    """The ratio of the time of a training step of `cell` to that of `other`, on equal networks."""
+
+    test: Literal["training"]
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return the words for what is measured."""
+        return f"seconds a training step: {lookup.text(self.cell)} / {lookup.text(self.other)}"
+
+    def measured(self, lookup: Lookup) -> Measurement:
+        """Measure the ratio.
+
+        Raises:
+            UndecidedError: the times cannot be compared, or have no interval.
+        """
+        rows = lookup.cells(self.cell)[:1] + lookup.cells(self.other)[:1]
+        found = [_training_of(row) for row in rows]
+        check_alike([{**trained_alike(each), "parameters": _parameters(each)} for each in found])
+        for row, each in zip(rows, found, strict=True):
+            if each.busy:
+                why = f"machine was busy: {each.busy} (training {name_of_row(row)})"
+                raise UndecidedError(f"not comparable: {why}")
+        first, second = (seconds_per_step(each) for each in found)
+        if first is None or second is None or not (first.low and second.low):
+            raise UndecidedError("a training has too few laps for an interval of its time")
+        ratio = quotient(first, second)
+        steps = min(each.trained.steps for each in found if each.trained)
+        return Measurement(ratio, self.at_least, self.at_most, rows, steps, relative=True)
+
+
+class EquallyTrainedTest(TwoCells):
+    """The distance of `cell` is below that of `other`, at equal parameters and training time.
+
+    Their numbers of parameters and seconds of training differ by the shares `parameters` and
+    `seconds` at most.
+    """
+
+    test: Literal["equally-trained"]
+    parameters: float = Field(gt=0, lt=1)
+    seconds: float = Field(gt=0, lt=1)
+
+    @property
+    def wanted(self) -> str:
+        """The words for the range that the claim wants."""
+        return (
+            f"below 0, with parameters equal to {self.parameters:.0%} and seconds of training to "
+            f"{self.seconds:.0%}"
+        )
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return the words for what is measured."""
+        return f"distance: {lookup.text(self.cell)} − {lookup.text(self.other)}"
+
+    def measured(self, lookup: Lookup) -> Measurement:
+        """Measure the difference.
+
+        Raises:
+            UndecidedError: the trainings were not equal, or the distances cannot be compared.
+        """
+        rows = lookup.cells(self.cell), lookup.cells(self.other)
+        firsts = [side[0] for side in rows]
+        parameters = [_parameters(_training_of(row)) for row in firsts]
+        _check_equal("parameters", [*map(float, parameters)], self.parameters)
+        seconds = [seconds_of_training(row) or 0.0 for row in firsts]
+        _check_equal("seconds of training", seconds, self.seconds)
+        return measured_difference(*rows)
+
+
+class EvaluationsTest(TwoCells, Range):
+    """The ratio of the network evaluations for an image of `cell` to those of `other`."""
+
+    test: Literal["evaluations"]
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return the words for what is measured."""
+        return f"evaluations an image: {lookup.text(self.cell)} / {lookup.text(self.other)}"
+
+    def measured(self, lookup: Lookup) -> Measurement:
+        """Measure the ratio, which was counted and has no error.
+
+        Raises:
+            UndecidedError: a cell has none.
+        """
+        rows = lookup.cells(self.cell)[:1] + lookup.cells(self.other)[:1]
+        counts = [_evaluations(row) for row in rows]
+        ratio = counts[0] / counts[1]
+        exact = Value(value=ratio, low=ratio, high=ratio)
+        return Measurement(exact, self.at_least, self.at_most, rows, _samples(rows), relative=True)
+
+
+class ApartTest(TwoCells):
+    """How many grey levels the images of two cells differ by in a pixel, from the same noise."""
+
+    test: Literal["apart"]
+    at_least: float | None = Field(default=None, gt=0, le=255)
+    at_most: float | None = Field(default=None, ge=0, le=255)
+
+    @model_validator(mode="after")
+    def _check(self) -> ApartTest:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("at_least: one of at_least and at_most is needed")
+        return self
+
+    @property
+    def wanted(self) -> str:
+        """The words for the range that the claim wants."""
+        low, high = (x is not None and f"{x:g}" for x in (self.at_least, self.at_most))
+        return " and ".join(
+            text for text in (low and f"at least {low}", high and f"at most {high}") if text
+        )
+
+    def measure(self, lookup: Lookup) -> str:
+        """Return the words for what is measured."""
+        return (
+            f"grey levels between the images of {lookup.text(self.cell)} and "
+            f"{lookup.text(self.other)} from the same noise"
+        )
+
+    def measured(self, lookup: Lookup) -> Measurement:
+        """Measure the difference, by sketches of the first images.
+
+        Raises:
+            UndecidedError: the images have no sketches, or are not of the same noise.
+        """
+        rows = lookup.cells(self.cell)[:1] + lookup.cells(self.other)[:1]
+        sketches = []
+        for row in rows:
+            if row.sample is None or row.sample.sketch is None:
+                raise UndecidedError(f"{name_of_row(row)} has no sketch", Verdict.NOT_RUN)
+            sketches.append(row.sample.sketch)
+        cells = [row.cell for row in rows if row.cell]
+        check_alike([{"seed": cell.seed, "model": cell.model} for cell in cells])
+        check_alike([{"images": each.images, "values": each.values} for each in sketches])
+        apart = float(levels_apart(sketches)[0, 1])
+        value = Value(
+            value=apart, low=apart * (1 - _SKETCH_ERROR), high=apart * (1 + _SKETCH_ERROR)
+        )
+        return Measurement(value, self.at_least, self.at_most, rows, _samples(rows))
+
+
+def _training_of(row: Row) -> Record:
+    if row.training is None or row.training.trained is None:
+        raise UndecidedError(f"{name_of_row(row)} was not trained", Verdict.NOT_RUN)
+    return row.training
+
+
+def _parameters(training: Record) -> int:
+    assert training.trained
+    return training.trained.parameters
+
+
+def _check_equal(what: str, numbers: Sequence[float], share: float) -> None:
+    """Raise UndecidedError if the larger of two numbers is above the other by more than a share."""
+    low, high = sorted(numbers)
+    if high > low * (1 + share):
+        raise UndecidedError(f"not comparable: {what} are {low:.4g} and {high:.4g}")
+
+
+def _evaluations(row: Row) -> float:
+    if row.sample is None or row.sample.timing is None:
+        raise UndecidedError(f"{name_of_row(row)} was not timed", Verdict.NOT_RUN)
+    return row.sample.timing.network_evaluations
+
+
+def _samples(rows: Sequence[Row]) -> int:
+    return min(row.cell.samples for row in rows if row.cell)
