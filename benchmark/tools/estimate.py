@@ -41,6 +41,7 @@ from benchmark.runtime.workers import workers_for
 from benchmark.stages.denoising import IMAGES
 from benchmark.stages.trainer import DRAWS
 from benchmark.storage.paths import CACHE, Run
+from benchmark.tools.kept import kept_images
 from benchmark.tools.network_cost import (
     Cost,
     Meter,
@@ -70,6 +71,7 @@ class CostRow:
         flops: FLOPs for all images, two for each multiplication with an addition; None: unknown.
         seconds: seconds for all images on this machine; None: unknown.
         batch: size of the batch whose time was measured.
+        kept: images besides that were drawn before, when the cell had fewer.
         origin: where the architecture is described.
         unknown: why figures are missing.
     """
@@ -83,6 +85,7 @@ class CostRow:
     flops: float | None = None
     seconds: float | None = None
     batch: int | None = None
+    kept: int = 0
     origin: str = ""
     unknown: str = ""
 
@@ -252,7 +255,8 @@ def _classifier(config: Config, name: str, meter: Meter) -> CostRow:
 def _sample(config: Config, cell: Cell, run: Run, meter: Meter) -> CostRow:
     schedule, name, steps = cell.sampling
     sampler = config.sampler(name)
-    row = CostRow(stage="sample", name=cell.id, images=cell.samples, evaluations=0)
+    kept = kept_images(config, cell, run, meter.device.type)
+    row = CostRow("sample", cell.id, images=cell.samples - kept, evaluations=0, kept=kept)
     each = passes(cell.guidance, cell.guide is not None)
     channels, side = config.data[cell.dataset].channels, cell.resolution
     asked = (config.task(cell.id), (channels, side, side)) if cell.task else ()

@@ -34,6 +34,12 @@ def show(found: RunEstimate, console: Console | None = None) -> None:
     for row in found.rows:
         if row.unknown:
             console.print(f"Unknown: {row.stage} {row.name}: {row.unknown}.")
+    for row in found.rows:
+        if row.kept:
+            total = row.images + row.kept
+            console.print(
+                f"{row.name}: {row.images} of {total} images: the others were drawn before."
+            )
     published = dict.fromkeys(row.origin for row in found.rows if "published" in row.origin)
     for origin in published:
         console.print(f"Not on this machine, architecture as {origin}.")
@@ -41,7 +47,7 @@ def show(found: RunEstimate, console: Console | None = None) -> None:
         "Evals are network evaluations for an image; a training's FLOPs and time have the backward "
         "pass too. Measured with random weights in the batch shown; a small batch gives a little "
         "too much. Left out: downloads, data preparation, the samplers' own arithmetic, metrics, "
-        "retrieval, plots."
+        "retrieval, plots. Results that are there are counted, but for those of cells that grow."
     )
 
 

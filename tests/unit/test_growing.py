@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from stages import do
 from test_shards import CELL, sharded
 
@@ -19,6 +21,8 @@ from benchmark.records.timing import Timing
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.stages import sample
 from benchmark.storage.paths import Run
+from benchmark.tools.estimate import CostRow, estimate
+from benchmark.tools.estimate_text import show
 
 PICTURES: list[Callable[[Run, str], Path]] = [Run.samples, Run.grid, Run.chain, Run.movie]
 
@@ -182,3 +186,28 @@ def test_shards_take_what_was_drawn_before(smoke: Config, weighted: Run, drawn: 
     drawn.clear()
     of(smoke, weighted, 38)
     assert drawn == list(range(30, 38))
+
+
+def test_an_estimate_counts_what_is_lacking(
+    smoke: Config, weighted: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("estimate.PROBE_SECONDS", 0.001), ("network_cost.LEAST_SECONDS", 0.001)):
+        monkeypatch.setattr(f"benchmark.tools.{name}", seconds)
+
+    def row(samples: int) -> CostRow:
+        found = estimate(sharded(smoke, None, samples), weighted, threads=1)
+        console = Console(width=200, record=True, file=io.StringIO())
+        show(found, console)
+        kept = next(row for row in found.rows if row.name == CELL)
+        line = f"{CELL}: {kept.images} of {samples} images: the others were drawn before"
+        assert (line in console.export_text()) == bool(kept.kept)
+        return kept
+
+    whole = row(20)
+    assert (whole.images, whole.kept) == (20, 0)
+    of(smoke, weighted, 14)
+    left = row(20)
+    assert (left.images, left.kept) == (8, 12)
+    assert left.flops == pytest.approx(whole.flops * 8 / 20)
+    weighted.weights("DDPM-linear").unlink()
+    assert row(20).kept == 0
