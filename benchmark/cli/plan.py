@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from benchmark.cli.options import (
     load_checked,
     print_resolved,
 )
+from benchmark.core.closure import HOME
 from benchmark.storage.paths import RESULTS, Run
 
 
@@ -54,10 +56,19 @@ def init(
     path = write_config(folder, data, this_machine())
     print(path)
     print(
-        f"next: snakemake --cores all --resources gpu=1 --configfile {path}\n"
+        f"next: snakemake {_workflow()}--cores all --resources gpu=1 --configfile {path}\n"
         f"what it will cost: python -m benchmark estimate {path}",
         file=sys.stderr,
     )
+
+
+def _workflow() -> str:
+    """Return how Snakemake is told where the workflow is; empty where it finds it by itself."""
+    if Path("Snakefile").is_file():
+        return ""
+    workflow = HOME / "Snakefile"  # the package alone, as pip installs it, has none
+    place = workflow if workflow.is_file() else "THE-CLONE/Snakefile"
+    return f"--snakefile {shlex.quote(str(place))} "
 
 
 @app.command(epilog=examples("fetch config/report.yaml"))

@@ -6,6 +6,7 @@ Nothing is downloaded here, and no code of the user is run.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import shutil
 import ssl
 import threading
@@ -53,6 +54,7 @@ def lacking(config: Config, run: Run) -> list[str]:
         *config.missing_files(),
         *_modules(config, run),
         *_ffmpeg(config),
+        *_faiss(),
         *_unfetched(config, run),
         *_disk(config, run),
     ]
@@ -106,6 +108,14 @@ def _ffmpeg(config: Config) -> Iterator[str]:
         imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError:
         yield "ffmpeg: none is found, of which the page's video is made: install imageio-ffmpeg"
+
+
+def _faiss() -> Iterator[str]:
+    if importlib.util.find_spec("faiss") is None:  # an extra, of which there are two for pip
+        yield (
+            "faiss: is not installed, which finds the nearest images: pip install faiss-cpu, or "
+            "faiss-gpu on a machine with an NVIDIA GPU"
+        )
 
 
 def _unfetched(config: Config, run: Run) -> Iterator[str]:

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from benchmark.cli import plan
+from benchmark.cli.app import app
 from benchmark.config.loading import load_config
 from benchmark.config.needs import check_folders
 from benchmark.core.errors import BenchmarkError
@@ -69,3 +72,23 @@ def test_images_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         (tmp_path / "data" / f"{number}.png").write_text("no image")
     with pytest.raises(BenchmarkError, match="no image of it can be read"):
         write_config(tmp_path / "mine", tmp_path / "data", CPU)
+
+
+@pytest.mark.parametrize("place", ["clone", "elsewhere", "installed"])
+def test_the_next_command_finds_the_workflow(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = images(tmp_path / "data", LEAST, 16)
+    clone = tmp_path / "my clone"
+    clone.mkdir()
+    if place != "installed":
+        (clone / "Snakefile").touch()
+    monkeypatch.setattr(plan, "HOME", clone)
+    monkeypatch.chdir(clone if place == "clone" else tmp_path)
+    done = CliRunner().invoke(app, ["init", "mine", "--data", str(data)])
+    told = {
+        "clone": "next: snakemake --cores all ",
+        "elsewhere": f"next: snakemake --snakefile '{clone}/Snakefile' --cores all ",
+        "installed": "next: snakemake --snakefile THE-CLONE/Snakefile --cores all ",
+    }
+    assert told[place] in done.stderr, done.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import socket
 import ssl
@@ -334,3 +335,13 @@ def test_the_command_line_names_the_key_of_a_missing_folder(
     assert found.returncode == 2
     [line] = found.stderr.splitlines()
     assert line.startswith("error: models.DDPM.images: ")
+
+
+def test_a_missing_library_of_neighbours_is_told_before_a_run(
+    smoke: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    hidden = lambda name, *more: None if name == "faiss" else find(name, *more)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", hidden)
+    [line] = lacking(parse_config(smoke), Run(tmp_path / "smoke"))
+    assert line.startswith("faiss: is not installed, which finds the nearest images: pip install")
