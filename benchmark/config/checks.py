@@ -49,9 +49,10 @@ def check_loss(
             f"{at}.loss: {training.loss} is not defined for {schedule}, a {process.family} "
             f"process: it is for {families}"
         )
-    if loss.is_sliced and compiled:
+    if loss.differentiates_twice and compiled:
         raise ValueError(
-            f"{at}.loss: torch.compile has no second derivatives, which {training.loss} takes: "
+            f"{at}.loss: torch.compile has no second derivatives, which "
+            f"{training.loss or process.loss} takes: "
             "compile: false would do"
         )
     options = training.loss_options()
@@ -76,6 +77,28 @@ def check_learned(at: str, training: Training, named: str, network: Network) -> 
         raise ValueError(
             f"{named}.learned_variance: nothing trains the variance: {at}.learned_variance: true "
             "would do"
+        )
+
+
+def check_adversary(
+    at: str, training: Training, named: str, network: Network, schedule: str, process: Process
+) -> None:
+    """Refuse a generator where none is trained, another network where one is, and what it lacks."""
+    is_adversarial = LOSSES.get(training.loss or process.loss).is_adversarial
+    if network.is_adversarial and not is_adversarial:
+        raise ValueError(
+            f"{named}: a {network.kind} makes images at once, and {schedule} is a path of noise: "
+            "the schedule latent would do, or a unet"
+        )
+    if is_adversarial and not network.is_adversarial:
+        raise ValueError(
+            f"{named}: {schedule} trains a generator and its critic, and a {network.kind} has no "
+            "critic: a dcgan would do"
+        )
+    if is_adversarial and training.held_out_points:
+        raise ValueError(
+            f"{at}.held_out_points: the loss of a generator and its critic tells nothing of "
+            "held-out images: leave it out"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmark.config.checks import (
     LEAST_IMAGES,
+    check_adversary,
     check_classes,
     check_data,
     check_guidance,
@@ -103,6 +104,12 @@ def _check_tasks(config: Grid, at: str, entry: Entry) -> None:
             source = config.data[config.models[model].data]
             check_task(key, task, source.resolution, source.channels)
             check_counts(at, task, entry.samples, source.held_out)
+        for schedule in entry.schedule:
+            if not config.schedule(schedule).process().has_path:
+                raise ValueError(
+                    f"{key}: on the schedule {schedule} an image is made at once, with no score "
+                    "that a task could steer: leave it out"
+                )
         for sampler, steps in itertools.product(entry.sampler, entry.steps):
             check_method(key, task, config.sampler(sampler), steps)
 
@@ -166,6 +173,7 @@ def _check_model(config: Grid, model: str, schedule: str) -> None:
     )
     network.check_process(named, schedule, process)
     check_loss(at, training, schedule, process, config.compile)
+    check_adversary(at, training, named, network, schedule, process)
     check_learned(at, training, named, network)
 
 

@@ -86,7 +86,7 @@ def loss_at(
         return estimate_from(means, output, x_t, a, s, process.sigma_data)
 
     example = Example(noisy.x_t, Estimate(x_0, eps, a, s), noisy.levels, directions)
-    return loss.of_model(model, example, process, means)
+    return loss.of_network(network, model, example, process, means)
 
 
 class Noised(NamedTuple):

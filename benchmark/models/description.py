@@ -140,6 +140,7 @@ class Architecture:
 
     Attributes:
         build: function that builds it.
+        trained: function that builds what a training changes: see `Network.trained`.
         schedule: schedule of its process.
         resolution: height and width of its images.
         key: text that is equal for networks of equal cost.
@@ -149,6 +150,7 @@ class Architecture:
     """
 
     build: Callable[[], nn.Module]
+    trained: Callable[[], nn.Module]
     schedule: Schedule
     resolution: int
     key: str
@@ -169,6 +171,7 @@ class Architecture:
         key = canonical_json(network.model_dump(mode="json"))
         return cls(
             lambda: network.build(resolution),
+            lambda: network.trained(resolution),
             schedule,
             resolution,
             key,

@@ -197,11 +197,18 @@ class Curve(StrictModel):
     held_out: list[tuple[Count, float]] = Field(
         default=[], description="Step and loss of the held-out images with the averaged weights"
     )
+    gradient: list[float] = Field(
+        default=[],
+        description="Norm of the gradient of the network that makes samples, before clipping, the "
+        "mean of the steps before each point; empty: not told",
+    )
 
     @model_validator(mode="after")
     def _has_points(self) -> Self:
         if not len(self.steps) == len(self.loss) == len(self.lr) > 0:
             raise ValueError("steps, loss and lr need equally many numbers, at least one")
+        if self.gradient and len(self.gradient) != len(self.steps):
+            raise ValueError("gradient: as many numbers as steps are needed, or none")
         return self
 
 

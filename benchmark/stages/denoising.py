@@ -30,6 +30,8 @@ def errors_by_level(
 ) -> list[ErrorAtLevel]:
     """Return the errors of a network at each level of noise, from little noise to much.
 
+    Of a network that makes images at once there are none.
+
     Args:
         job: training that made the network.
         network: the network, on the device, ready to be evaluated.
@@ -37,6 +39,8 @@ def errors_by_level(
         device: where it computes.
     """
     process = job.schedule.process()
+    if not process.has_path:
+        return []
     prediction = job.settings.prediction or process.prediction
     sets = (
         (dataset.train, dataset.train_labels),

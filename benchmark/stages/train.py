@@ -111,7 +111,7 @@ def _trainer(job: TrainJob, run: Run, group: ProcessGroup, device: torch.device)
     if group.rank == 0:  # the others read the state only after this process
         drop_states_of_other_code(state, code_by_module(job), f"train {name}")
     with seeded(stream_seed(job.seed, name, "weights")):
-        network = job.network.build(job.cell.resolution).to(device)
+        network = job.network.trained(job.cell.resolution).to(device)
     if job.computing.compile:
         network.compile()
     return Trainer(
@@ -160,14 +160,14 @@ def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: in
     name, group = job.name, trainer.group
     errors = []
     if group.rank == 0:
-        save_weights(run.weights(name), trainer.averaged, draft.spec)
+        save_weights(run.weights(name), trainer.sampled_weights(), draft.spec)
         for steps in job.kept:
             place = run.kept_weights(name, steps)
             place.parent.mkdir(parents=True, exist_ok=True)
             _kept(trainer.state, steps).replace(place)
         trainer.network.load_state_dict(trainer.averaged)
         dataset = load_dataset(run.data(job.cell.dataset))
-        network = trainer.network.eval()
+        network = trainer.sampled.eval()
         errors = errors_by_level(job, network, dataset, trainer.images.device)
     record = draft.record(
         Work(
@@ -182,7 +182,7 @@ def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: in
             models=list(job.models),
             schedule=job.cell.schedule,
             dataset=job.cell.dataset,
-            parameters=sum(p.numel() for p in trainer.network.parameters()),
+            parameters=sum(p.numel() for p in trainer.sampled.parameters()),
             images=len(trainer.images),
             batch=trainer.settings.batch,
             steps=trainer.total,

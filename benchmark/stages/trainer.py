@@ -19,6 +19,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.progress import track
 from benchmark.core.seeds import stream_seed
 from benchmark.core.values import Value
+from benchmark.diffusion.adversarial import sampled_part
 from benchmark.diffusion.guidance import Told
 from benchmark.diffusion.objective import EVERY, Objective
 from benchmark.metrics.uncertainty import median_rate
@@ -53,6 +54,8 @@ class TrainingProgress:
         seconds: time of these steps.
         losses: mean loss of each `log_every` steps.
         window: losses of the steps since the last mean.
+        gradients: mean norm of the gradient of each `log_every` steps: see `Step`.
+        norms: the norms of the steps since the last mean.
         lap_seconds: seconds of each lap; a lap ends where losses are logged.
         lap_steps: steps of each lap.
         held_out: the steps done and the loss of the held-out images, each time it was measured.
@@ -63,6 +66,8 @@ class TrainingProgress:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     window: list[float] = field(default_factory=list)
+    gradients: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
     lap_seconds: list[float] = field(default_factory=list)
     lap_steps: list[int] = field(default_factory=list)
     held_out: list[tuple[int, float]] = field(default_factory=list)
@@ -101,6 +106,18 @@ class TrainingSet:
     none: int = 0
 
 
+class Step(NamedTuple):
+    """What one step of the optimiser tells: scalars on the device.
+
+    Attributes:
+        loss: its loss; with several processes, the sum of theirs is the loss.
+        gradient: norm of the gradient, before it is clipped, of the network that makes samples.
+    """
+
+    loss: Tensor
+    gradient: Tensor
+
+
 class Keep(NamedTuple):
     """What keeps the averaged weights of a training on the way.
 
@@ -121,7 +138,7 @@ class Trainer:
     the same bits as one that was not.
 
     Args:
-        network: predicts from (x_t: B×C×H×W, condition: B).
+        network: predicts from (x_t: B×C×H×W, condition: B); or a generator and its critic.
         loss: the loss of the network's process.
         data: the images, and their classes.
         settings: the settings of the training in the config.
@@ -146,6 +163,7 @@ class Trainer:
         keep: Keep | None = None,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
+        self.sampled = sampled_part(self.network)
         self.loss = loss
         self.data = data
         self.images = data.images
@@ -191,7 +209,7 @@ class Trainer:
         before = list(self.progress.contention)
         self.network.train()
         monitor.begin()
-        window: list[Tensor] = []
+        window: list[Step] = []
         clock = saved = time.monotonic()
         with deferred_signals() as signalled:
             for step in self._steps(name):
@@ -213,7 +231,7 @@ class Trainer:
                     self._measure(done)
                     clock = time.monotonic()  # neither is measuring
                 if done in self.keep.steps and self.group.rank == 0:
-                    self.keep.write(done, self.averaged)
+                    self.keep.write(done, self.sampled_weights())
                     clock = time.monotonic()
                 if stop or now - saved >= self.settings.save_seconds or done == self.total:
                     self.progress.contention = [*before, monitor.found().model_dump()]
@@ -224,10 +242,8 @@ class Trainer:
                     self._stop(name, stop)
         synchronise(self.images.device)
 
-    def step(self, step: int) -> Tensor:
-        """Take one step of the optimiser and return its loss: a scalar, shape (), on the device.
-
-        With several processes, the sum of what they return is the loss.
+    def step(self, step: int) -> Step:
+        """Take one step of the optimiser.
 
         Args:
             step: number of the step, from 0.
@@ -251,11 +267,16 @@ class Trainer:
             told = self.parallel if labels is None else Told(self.parallel, labels[rows])
             loss = self.loss(told, x_0, generator, rows)
         (loss * (weight * self.group.size)).backward()  # type: ignore[no-untyped-call]
-        if self.settings.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip, foreach=True)
+        gradient = self._clipped()
         self.optimiser.step()
         self._average(step)
-        return weight * loss.detach()
+        return Step(weight * loss.detach(), gradient)
+
+    def sampled_weights(self) -> dict[str, Tensor]:
+        """Return averaged weights, of any shapes, of what makes samples, by their names in it."""
+        whole = self.averaged
+        [at] = [name for name, part in self.network.named_modules() if part is self.sampled]
+        return {name: whole[f"{at}.{name}" if at else name] for name in self.sampled.state_dict()}
 
     def values(self) -> dict[str, Value]:
         """Return the time, the last loss, and the median seconds per step with its interval."""
@@ -276,7 +297,21 @@ class Trainer:
         steps = [min((i + 1) * every, self.total) for i in range(len(self.progress.losses))]
         rates = [learning_rate(self.settings, step - 1, self.total) for step in steps]
         held_out = self.progress.held_out
-        return Curve(steps=steps, loss=self.progress.losses, lr=rates, held_out=held_out)
+        gradient = self.progress.gradients
+        return Curve(
+            steps=steps, loss=self.progress.losses, lr=rates, held_out=held_out, gradient=gradient
+        )
+
+    def _clipped(self) -> Tensor:
+        """Clip the gradient; return its norm before, of the network that makes samples."""
+        clip, weights = self.settings.clip, self.network.parameters()
+        if clip is not None and self.sampled is self.network:
+            return nn.utils.clip_grad_norm_(weights, clip, foreach=True)
+        gradients = [p.grad for p in self.sampled.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients, foreach=True)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(weights, clip, foreach=True)
+        return norm
 
     def _batch(self, step: int) -> Tensor:
         """Return the row numbers of the images of a step (B), fewer at the end of an epoch."""
@@ -349,17 +384,17 @@ class Trainer:
         """Return the newest logged loss for readers; empty before the first."""
         return f"loss {self.progress.losses[-1]:.4g}" if self.progress.losses else ""
 
-    def _log(self, window: list[Tensor], step: int) -> None:
-        """Log losses.
+    def _log(self, window: list[Step], step: int) -> None:
+        """Log losses and norms of gradients.
 
         Args:
-            window: losses of the steps since the last call, a scalar each.
+            window: what the steps since the last call have told.
             step: the last of these steps.
 
         Raises:
             BenchmarkError: a loss is NaN or infinite.
         """
-        losses = self.group.sum(torch.stack(window).double()).cpu()
+        losses = self.group.sum(torch.stack([each.loss for each in window]).double()).cpu()
         wrong = (~losses.isfinite()).nonzero()
         if len(wrong):
             at = step + 1 - len(window) + int(wrong[0])
@@ -368,11 +403,16 @@ class Trainer:
                 f"learning rate {learning_rate(self.settings, at, self.total):.3g}; the last good "
                 f"state is {last_state(self.state)}: lower training.lr or training.clip"
             )
-        self.progress.window += losses.tolist()
+        progress = self.progress
+        progress.window += losses.tolist()
+        progress.norms += torch.stack([each.gradient for each in window]).tolist()
         if (step + 1) % self.settings.log_every == 0 or step + 1 == self.total:
-            mean = torch.tensor(self.progress.window, dtype=torch.float64).mean().item()
-            self.progress.losses.append(mean)
-            self.progress.window.clear()
+            for means, values in (
+                (progress.losses, progress.window),
+                (progress.gradients, progress.norms),
+            ):
+                means.append(torch.tensor(values, dtype=torch.float64).mean().item())
+                values.clear()
 
     def _save(self) -> None:
         # Only the first process saves, even if by its own clock only; the others wait at their next

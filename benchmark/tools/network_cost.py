@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.classifier import cross_entropy
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.likelihood import log_density
-from benchmark.diffusion.objective import Objective, objective
+from benchmark.diffusion.objective import EVERY, Objective, objective
 from benchmark.diffusion.processes.base import Prediction, Process
 from benchmark.diffusion.question import Question
 from benchmark.diffusion.samplers import Sampler
@@ -84,14 +84,8 @@ def likelihood_evaluations(
     return count, False
 
 
-def flops(
-    network: nn.Module,
-    resolution: int,
-    process: Process,
-    backward: bool = False,
-    channels: int = 3,
-) -> int:
-    """Return the FLOPs for one image: of the forward pass, or also of the backward pass.
+def flops(network: nn.Module, resolution: int, process: Process, channels: int = 3) -> int:
+    """Return the FLOPs for one image of a forward pass.
 
     Convolutions and matrix products are counted, two FLOPs for each multiplication with an
     addition. All other operations take few in comparison.
@@ -100,15 +94,28 @@ def flops(
         network: the network.
         resolution: height and width of the image in pixels.
         process: the process that the network was made for.
-        backward: whether the backward pass is counted too.
         channels: number of channels of the image.
     """
     on_meta = copy.deepcopy(network).to("meta")
     x, condition = _inputs(process, 1, channels, resolution, torch.device("meta"))
     with FlopCounterMode(display=False) as counter:
-        output = on_meta(x, condition)
-        if backward:
-            _tensor(output).sum().backward()  # type: ignore[no-untyped-call]
+        on_meta(x, condition)
+    return int(counter.get_total_flops())
+
+
+def training_flops(network: nn.Module, loss: Objective, resolution: int, channels: int = 3) -> int:
+    """Return the FLOPs for one image of a training step, forwards and backwards; see `flops`.
+
+    Args:
+        network: what is trained, on the CPU.
+        loss: what is minimised.
+        resolution: height and width of the image in pixels.
+        channels: number of channels of the image.
+    """
+    image, generator = torch.zeros(1, channels, resolution, resolution), torch.Generator()
+    with FlopCounterMode(display=False) as counter:
+        found = loss(copy.deepcopy(network), image, generator.manual_seed(0), EVERY)
+        found.backward()  # type: ignore[no-untyped-call]
     return int(counter.get_total_flops())
 
 
@@ -212,10 +219,11 @@ class Meter:
         return Cost(_size(network), count, seconds / self.workers, batch)
 
     def _training(self, architecture: Architecture, resolution: int, settings: Training) -> Cost:
-        network, process = self._build(architecture)
-        channels = architecture.channels
-        count = flops(network, resolution, process, True, channels)
+        process, channels = architecture.schedule.process(), architecture.channels
+        with seeded(0):
+            network = architecture.trained()
         loss = objective(process, settings.prediction, settings.loss, **settings.loss_options())
+        count = training_flops(network, loss, resolution, channels)
         images = self._images(settings.batch, resolution, channels)
         return self._steps(network, loss, TrainingSet(images), settings, count)
 
@@ -315,11 +323,6 @@ def _inputs(
     x = torch.randn((batch, channels, resolution, resolution), device=device)
     condition = torch.full((batch,), process.condition(float(process.t_max)), device=device)
     return x, condition
-
-
-def _tensor(output: Any) -> Tensor:
-    """Return the output of a network as a tensor; networks of diffusers wrap it."""
-    return output if isinstance(output, Tensor) else output.sample
 
 
 def _size(network: nn.Module) -> int:

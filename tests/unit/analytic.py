@@ -21,6 +21,7 @@ from benchmark.diffusion.processes.sub_vp import SubVP
 from benchmark.diffusion.processes.ve import VE
 from benchmark.diffusion.processes.vp import VP
 from benchmark.diffusion.samplers import SAMPLERS
+from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.diffusion.schedules.cosine import Cosine
 from benchmark.diffusion.schedules.linear import Linear
 
@@ -42,6 +43,14 @@ PROCESSES: dict[str, Process] = {
     "edm": EDM(0.002, 10.0),
     "flow": Flow(),
 }
+
+# Schedules and samplers with states between noise and image, of which a generator has none.
+PATHS = [name for name in SCHEDULES.names() if SCHEDULES.make(name).process().has_path]
+ON_PATHS = [
+    name
+    for name, part in SAMPLERS.classes.items()
+    if any(part.is_defined_for(SCHEDULES.make(path).process()) for path in PATHS)
+]
 
 torch.set_num_threads(1)  # the tensors are small
 

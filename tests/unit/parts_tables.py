@@ -48,6 +48,8 @@ def calls_of(sampler: str) -> str:
         return "as many as the solver needs"
     known = [SCHEDULES.make(name).process() for name in SCHEDULES.names()]
     process = next(process for process in known if part.is_defined_for(process))
+    if process.length == 1:
+        return "1"
     ten, twenty = (evaluations(process, part, steps)[0] for steps in (10, 20))
     each = (twenty - ten) // 10
     more = ten - 10 * each

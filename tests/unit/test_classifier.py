@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from analytic import PROCESSES
+from analytic import ON_PATHS, PROCESSES
 from mixtures import MEANS, SHAPE, STDS, WEIGHTS, Mixture, ToldTimes, models, noises
 from stages import do
 from test_guidance import refusal
@@ -108,7 +108,7 @@ def test_where_nothing_is_left_of_the_image_the_classifier_is_not_asked() -> Non
     assert steered.evaluations == 3
 
 
-@pytest.mark.parametrize("name", SAMPLERS.names())
+@pytest.mark.parametrize("name", ON_PATHS)
 def test_every_sampler_draws_as_with_the_network_of_the_classes(name: str) -> None:
     known = [SCHEDULES.make(kind).process() for kind in ("linear", "vp", "ve", "geometric", "edm")]
     sampler = SAMPLERS.make(name)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from analytic import ON_PATHS
 from rich.console import Console
 from test_contention import seen
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ from benchmark.tools.estimate import (
     trained_images,
 )
 from benchmark.tools.estimate_text import prefixed, show
-from benchmark.tools.network_cost import evaluations, flops, seconds_an_image
+from benchmark.tools.network_cost import evaluations, flops, seconds_an_image, training_flops
 
 torch.set_num_threads(1)
 
@@ -150,7 +151,11 @@ def test_flops_of_a_convolution_are_two_for_each_multiplication() -> None:
     forward = 2 * 3 * 5 * 9 * 16 * 16
     assert flops(Convolution(), 16, process) == forward
     # The gradient of the weights costs as much, that of the images is not needed.
-    assert flops(Convolution(), 16, process, backward=True) == 2 * forward
+
+    def total(network: Any, images: Tensor, *unused: Any) -> Tensor:
+        return network(images, torch.zeros(1)).sum()
+
+    assert training_flops(Convolution(), total, 16) == 2 * forward
 
 
 def test_flops_count_the_products_inside_attention() -> None:
@@ -190,7 +195,7 @@ def test_as_many_evaluations_as_sampling_counts(
     assert found == (sampling.model.evaluations / 3, True)
 
 
-@pytest.mark.parametrize("name", SAMPLERS.names())
+@pytest.mark.parametrize("name", ON_PATHS)
 def test_only_the_adaptive_solver_depends_on_the_network(name: str) -> None:
     sampler = SAMPLERS.make(name)
     processes = [SCHEDULES.make(kind).process() for kind in ("linear", "ve", "geometric")]
@@ -314,7 +319,7 @@ def test_rows_of_a_grid_multiply_what_was_measured(smoke: Config, quick: None) -
     assert sampled.flops == once * 10 * 8
     assert rows["DDIM-linear-ddim-5-s0"].flops == once * 5 * 8
     assert trained.images == 12 * 8
-    full = flops(network, 16, process, backward=True)
+    full = training_flops(network, objective(process), 16)
     assert trained.flops == pytest.approx(full * (96 + by_level(process) / 3))
     # One network, one measurement.
     assert sampled.seconds == pytest.approx(2 * rows["DDIM-linear-ddim-5-s0"].seconds)  # type: ignore[operator]
@@ -340,7 +345,7 @@ def test_a_training_counts_the_held_out_losses_that_it_measures(smoke: Config, q
     found = estimate(config, Run(Path("none") / smoke.run), threads=1)
     [trained] = [row for row in found.rows if row.name == "DDPM-linear"]
     process = smoke.schedule("linear").process()
-    full = flops(smoke.networks["net"].build(16), 16, process, backward=True)
+    full = training_flops(smoke.networks["net"].build(16), objective(process), 16)
     held_out = smoke.data["tiny"].held_out
     # Four draws of noise each time; a pass without its backward pass has a third of the arithmetic.
     passes = 3 * 4 * held_out + by_level(process)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from analytic import PATHS
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -131,7 +132,7 @@ class Score(Recorder):
         return -x / 2
 
 
-@pytest.mark.parametrize("kind", SCHEDULES.names())
+@pytest.mark.parametrize("kind", PATHS)
 def test_loss_is_the_same_for_the_same_generator(kind: str) -> None:
     loss = objective(SCHEDULES.make(kind).process())
     images, _ = batch(4, 3, 8, 8)
@@ -142,7 +143,7 @@ def test_loss_is_the_same_for_the_same_generator(kind: str) -> None:
     assert first == again != other
 
 
-@pytest.mark.parametrize("kind", SCHEDULES.names())
+@pytest.mark.parametrize("kind", PATHS)
 def test_exact_score_has_the_least_loss(kind: str) -> None:
     """For images of one grey, whose score is known, against the same score made a little larger."""
     process = SCHEDULES.make(kind).process()
@@ -189,7 +190,7 @@ def test_times_of_an_sde_are_drawn_evenly_down_to_those_of_the_authors() -> None
     assert times.min() >= 1e-5
 
 
-@pytest.mark.parametrize("kind", SCHEDULES.names())
+@pytest.mark.parametrize("kind", PATHS)
 @pytest.mark.parametrize("prediction", ["eps", "x0", "v", "score", "velocity", "edm"])
 def test_whatever_an_exact_network_predicts_its_loss_is_the_same(
     kind: str, prediction: Prediction

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from analytic import PROCESSES
+from analytic import ON_PATHS, PROCESSES
 from posteriors import (
     SHAPE,
     Exact,
@@ -37,7 +37,7 @@ OPERATORS_ASKED: dict[str, Operator] = {
 INDEPENDENT, CORRELATED = Gaussian.of(0.0), Gaussian.of(0.9)
 PIGDM = METHODS.make("pigdm", data_std=0.5)
 SOME = ["linear", "ve", "sub-vp", "edm", "flow"]
-GUIDED = [name for name, sampler in SAMPLERS.classes.items() if not sampler.adaptive]
+GUIDED = [name for name in ON_PATHS if not SAMPLERS.get(name).adaptive]
 
 
 @pytest.mark.parametrize("key", PROCESSES)

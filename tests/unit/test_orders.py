@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from analytic import PROCESSES, gaussian, order
+from analytic import ON_PATHS, PROCESSES, gaussian, order
 from plot_orders import (
     DETERMINISTIC,
     ONE_STEP,
@@ -18,8 +18,6 @@ from plot_orders import (
     plot,
     variance_error,
 )
-
-from benchmark.diffusion.samplers import SAMPLERS
 
 KEYS = ["linear", "vp", "sub-vp", "ve"]
 ORDERS = {
@@ -150,6 +148,4 @@ def test_does_the_plot_show_every_solver_and_what_it_costs(tmp_path: Path) -> No
 
 def test_does_the_plot_show_every_sampler_that_can_have_an_order() -> None:
     others = {"annealed-langevin", "probability-flow"}  # of a fixed step size, and of a tolerance
-    assert {curve.sampler for curve in (*DETERMINISTIC, *STOCHASTIC)} == {
-        *SAMPLERS.names()
-    } - others
+    assert {curve.sampler for curve in (*DETERMINISTIC, *STOCHASTIC)} == {*ON_PATHS} - others

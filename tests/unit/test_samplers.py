@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from analytic import PROCESSES, gaussian
+from analytic import ON_PATHS, PATHS, PROCESSES, gaussian
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -22,8 +22,8 @@ from benchmark.diffusion.schedules.linear import Linear
 SHAPE = (3, 4, 4)
 PAIRS = [
     (name, kind)
-    for name in SAMPLERS.names()
-    for kind in SCHEDULES.names()
+    for name in ON_PATHS
+    for kind in PATHS
     if SAMPLERS.get(name).is_defined_for(SCHEDULES.make(kind).process())
 ]
 
@@ -104,7 +104,7 @@ def test_adaptive_solver_takes_more_evaluations_to_be_more_exact() -> None:
     assert 2 * 14 <= counts[0] < counts[1] < counts[2]
 
 
-@pytest.mark.parametrize("name", SAMPLERS.names())
+@pytest.mark.parametrize("name", ON_PATHS)
 def test_does_the_callback_see_every_step(name: str) -> None:
     process = PROCESSES[{"annealed-langevin": "levels"}.get(name, "vp")]
     sampler = SAMPLERS.make(name)
@@ -121,7 +121,7 @@ def test_does_the_callback_see_every_step(name: str) -> None:
     assert seen == (expected[-1:] if name == "probability-flow" else expected)
 
 
-@pytest.mark.parametrize("name", SAMPLERS.names())
+@pytest.mark.parametrize("name", ON_PATHS)
 def test_does_a_sampler_leave_its_start_alone(name: str) -> None:
     process = PROCESSES[{"annealed-langevin": "levels"}.get(name, "vp")]
     x_T = torch.ones(2, 3, dtype=torch.float64)
@@ -142,8 +142,8 @@ def matrix_process(name: str, kind: str) -> Process:
     return SCHEDULES.make(kind, **options).process()
 
 
-@pytest.mark.parametrize("name", SAMPLERS.names())
-@pytest.mark.parametrize("kind", SCHEDULES.names())
+@pytest.mark.parametrize("name", ON_PATHS)
+@pytest.mark.parametrize("kind", PATHS)
 def test_does_every_sampler_end_at_the_data_or_refuse_in_one_line(name: str, kind: str) -> None:
     process = matrix_process(name, kind)
     sampler = SAMPLERS.make(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from analytic import ON_PATHS
 from parts_tables import PAGE
 from parts_tables import options as options_of
 from test_samplers import sample
@@ -35,7 +36,7 @@ def test_does_the_page_say_of_a_sampler_what_the_code_does(name: str) -> None:
     assert row["options"] == options_of(sampler)
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS.names() if name != "probability-flow"])
+@pytest.mark.parametrize("name", [name for name in ON_PATHS if name != "probability-flow"])
 def test_does_a_sampler_take_the_evaluations_that_the_page_says(name: str) -> None:
     schedule = "geometric" if name == "annealed-langevin" else "vp"
     _, model = sample(name, SCHEDULES.make(schedule).process(), 10, range(2))

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from analytic import PATHS
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -148,7 +149,7 @@ def test_are_noise_levels_refused_unless_they_rise(
     )
 
 
-@pytest.mark.parametrize("name", SCHEDULES.names())
+@pytest.mark.parametrize("name", PATHS)
 def test_every_schedule_has_a_process_by_its_defaults(name: str) -> None:
     process = SCHEDULES.make(name).process()
     assert process.snr(process.t_max) < 2 < 90 < process.snr(process.t_min)

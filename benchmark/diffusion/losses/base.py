@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel
@@ -56,11 +56,15 @@ class Loss(StrictModel):
         trains: what it is the loss of, in messages.
         families: the processes for which it can be chosen in place of their own loss.
         is_sliced: whether it wants random directions.
+        is_adversarial: whether it is of a generator and its critic.
+        differentiates_twice: whether its gradient takes second derivatives of a network.
     """
 
     trains: ClassVar[str]
     families: ClassVar[tuple[str, ...]] = ()
     is_sliced: ClassVar[bool] = False
+    is_adversarial: ClassVar[bool] = False
+    differentiates_twice: ClassVar[bool] = False
     kind: str
 
     @classmethod
@@ -79,7 +83,25 @@ class Loss(StrictModel):
         even = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
         return process.t_learnt + (process.t_max - process.t_learnt) * even
 
-    @abstractmethod
+    def of_network(
+        self,
+        network: Callable[..., Any],
+        model: Callable[[Tensor], Estimate],
+        example: Example,
+        process: Process,
+        prediction: Prediction,
+    ) -> Tensor:
+        """Return the loss of a network at given times and noise, a scalar.
+
+        Args:
+            network: what is trained.
+            model: evaluates the network once on x_t: B×C×H×W, at the times of the example.
+            example: a batch.
+            process: the process that is learnt.
+            prediction: what the network's output means.
+        """
+        return self.of_model(model, example, process, prediction)
+
     def of_model(
         self,
         model: Callable[[Tensor], Estimate],
@@ -87,14 +109,8 @@ class Loss(StrictModel):
         process: Process,
         prediction: Prediction,
     ) -> Tensor:
-        """Return the loss of a model at given times and noise, a scalar.
-
-        Args:
-            model: evaluates the network once on x_t: B×C×H×W, at the times of the example.
-            example: a batch.
-            process: the process that is learnt.
-            prediction: what the network's output means.
-        """
+        """Return the loss of a network that is only evaluated, of shape (); see `of_network`."""
+        raise NotImplementedError
 
 
 class Regression(Loss):

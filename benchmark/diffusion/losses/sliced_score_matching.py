@@ -27,6 +27,7 @@ class SlicedScoreMatching(ScoreMatching):
     trains = "sliced score matching"
     families = ("ve-discrete", "ve", "vp-discrete", "vp", "sub-vp")
     is_sliced = True
+    differentiates_twice = True
     kind: Literal["sliced-score-matching"] = "sliced-score-matching"
 
     def of_model(

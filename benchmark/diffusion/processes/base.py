@@ -35,6 +35,8 @@ class Process(ABC):
             noise; `sigma`: the standard deviation of the noise.
         clips: whether the sampler of its paper confines x_0 to the range of images.
         data_range: the range of pixel values in which σ is stated.
+        has_path: whether there are states between noise and image; if not, there is one time, of
+            noise alone, at which a network makes the image.
     """
 
     family: ClassVar[str]
@@ -44,6 +46,7 @@ class Process(ABC):
     conditioned_on: ClassVar[Condition] = "time"
     clips: ClassVar[bool] = False
     data_range: tuple[float, float] = (-1.0, 1.0)
+    has_path: ClassVar[bool] = True
 
     @property
     def length(self) -> int | None:
@@ -143,8 +146,11 @@ def check_prediction(prediction: Prediction, process: Process) -> None:
         process: whose times it is told.
 
     Raises:
-        ValueError: it predicts the noise, of which no image follows where α = 0.
+        ValueError: it predicts the noise, of which no image follows where α = 0; or something else
+            than the image where that is made at once.
     """
+    if not process.has_path and prediction != "x0":
+        raise ValueError(f"{prediction} is of a path of noise: a generator makes the image, x0")
     if prediction in ("eps", "score") and ends_in_noise(process):
         raise ValueError(
             f"{prediction} says nothing of the image at the last time of the schedule, where x_t "

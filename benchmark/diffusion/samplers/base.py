@@ -33,7 +33,8 @@ class Sampler(StrictModel):
 
     Attributes:
         paper: the paper that defines it, in Markdown.
-        families: the processes for which it is defined; None: all.
+        families: the processes for which it is defined; None: all that have a path from noise to
+            image.
         usual_spacing: how its times are spaced if nothing is said, on processes that have this
             spacing; None: as is usual for the process.
         drop_last: whether its last step starts before the first time; see `timesteps`.
@@ -100,7 +101,7 @@ class Sampler(StrictModel):
     @classmethod
     def is_defined_for(cls, process: Process) -> bool:
         """Return whether the sampler can be used on a process."""
-        return cls.families is None or process.family in cls.families
+        return process.has_path if cls.families is None else process.family in cls.families
 
     def spacing_on(self, process: Process) -> Spacing:
         """Return how the times of a process are spaced: as the config says, or else as is usual."""
@@ -114,10 +115,11 @@ class Sampler(StrictModel):
         Raises:
             BenchmarkError: the sampler is not defined for the process, or not with these times.
         """
-        if self.families is not None and not self.is_defined_for(process):
+        if not self.is_defined_for(process):
+            families = ", ".join(self.families or ["all with a path from noise to image"])
             raise BenchmarkError(
-                f"sampler: {self.kind} is not defined for a {process.family} process: "
-                f"it is for {', '.join(self.families)}"
+                f"sampler: {self.kind} is not defined for a {process.family} process: it is for "
+                f"{families}"
             )
         spacing = self.spacing_on(process)
         is_even = spacing == "linspace" or "linspace" not in process.spacings

@@ -136,7 +136,14 @@ class DiffusersCheckpoint(Hashed):
 
         key = canonical_json(pipeline.network)
         return Architecture(
-            build, found.schedule, found.resolution, key, origin, found.channels, found.embeddings
+            build,
+            build,
+            found.schedule,
+            found.resolution,
+            key,
+            origin,
+            found.channels,
+            found.embeddings,
         )
 
     def _known(self, cache: Path) -> tuple[Pipeline, str]:

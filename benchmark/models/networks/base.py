@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 class Network(StrictModel):
     """The options of a network, as in a config; `kind` is its name.
 
-    Configs are read without torch, so only `build` may import it.
+    Configs are read without torch, so only `build` and `trained` may import it.
+
+    Attributes:
+        is_adversarial: whether it is a generator, which is trained against a critic.
     """
 
+    is_adversarial: ClassVar[bool] = False
     kind: str
     classes: int | None = Field(
         default=None,
@@ -52,6 +56,13 @@ class Network(StrictModel):
         Raises:
             BenchmarkError: the network cannot have this resolution, or cannot be built.
         """
+
+    def trained(self, resolution: int) -> nn.Module:
+        """Return what a training changes, with random weights; see `build`.
+
+        It is the network; of a generator it and its critic: see `benchmark.diffusion.adversarial`.
+        """
+        return self.build(resolution)
 
     @property
     def learns_variance(self) -> bool:

@@ -36,7 +36,13 @@ QUICKSTART = HOME / "config" / "config.yaml"
 _USUAL = ("linear", "vp")  # the schedules that are tried first for samplers without a peer
 TOLERANCE = 0.1  # of adaptive samplers, which choose the steps of each image by itself
 ADAPTIVE = [name for name, sampler in SAMPLERS.classes.items() if sampler.adaptive]
-ONE_BATCH = [name for name in SAMPLERS.names() if name not in ADAPTIVE]
+PATHS = [name for name in SCHEDULES.names() if SCHEDULES.make(name).process().has_path]
+TIMED = [  # all but those that evaluate a generator once
+    name
+    for name, part in SAMPLERS.classes.items()
+    if any(part.is_defined_for(SCHEDULES.make(path).process()) for path in PATHS)
+]
+ONE_BATCH = [name for name in TIMED if name not in ADAPTIVE]
 
 
 class Peer(NamedTuple):
@@ -68,7 +74,7 @@ def schedule_of(sampler: str) -> str:
     if sampler in PEERS:
         return PEERS[sampler].schedule
     part = SAMPLERS.get(sampler)
-    names = dict.fromkeys((*_USUAL, *SCHEDULES.names()))
+    names = dict.fromkeys((*_USUAL, *PATHS))
     return next(name for name in names if part.is_defined_for(SCHEDULES.make(name).process()))
 
 
@@ -211,7 +217,7 @@ class RandomRun:
 def _config(spec: UNet, sizes: SamplingSizes, setting: SpeedSetting) -> Config:
     network = spec.model_dump(mode="json")
     model = {"family": "-", "data": "made", "training": "none"}
-    schedules = {sampler: schedule_of(sampler) for sampler in SAMPLERS.names()}
+    schedules = {sampler: schedule_of(sampler) for sampler in TIMED}
     return parse_config(
         {
             "run": "speed",

@@ -135,7 +135,7 @@ def own(
     counter = itertools.count()
 
     def train(steps: int) -> None:
-        torch.stack([trainer.step(next(counter)) for _ in range(steps)]).cpu()
+        torch.stack([trainer.step(next(counter)).loss for _ in range(steps)]).cpu()
 
     return train
 
