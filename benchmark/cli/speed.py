@@ -136,6 +136,23 @@ def speed_growth(
     grow(QUICK if quick else GrowthSizes(), output, figure)
 
 
+@speed_app.command("scale", epilog=examples("speed scale", "speed scale --images 20000 --faiss"))
+def speed_scale(
+    images: Annotated[int, typer.Option(min=60, help="Training images of 32×32.")] = 200_000,
+    faiss: Annotated[
+        bool, typer.Option("--faiss", help="Make the searches of retrieve by Faiss alone, too.")
+    ] = False,
+    output: FiguresFile = None,
+) -> None:
+    """Time and memory of prepare, features, evaluate and retrieve on many images.
+
+    With 200,000 images it takes hours on two cores, and 3 GB of disk.
+    """
+    from benchmark.tools.speed.scale import ScaleSizes, scale
+
+    scale(ScaleSizes(images=images), output, with_faiss=faiss)
+
+
 @speed_app.command(
     "build",
     epilog=examples("speed build --against HEAD~1", "speed build sampling --against 976d20f"),

@@ -103,6 +103,7 @@ ELSEWHERE = {
     "python -m benchmark reference --minutes 10": "in chunks, by test_workflow.py",
     "python -m benchmark speed growth --output growth.json --figure growth.png": "smaller, "
     "by test_growth.py",
+    "python -m benchmark speed scale --faiss": "smaller, by test_scale.py",
     "uv run python -m benchmark speed build --against 976d20f": "by "
     "test_speed_build.py, in a clone",
     "uv run python -m benchmark speed build sampling --against HEAD~1 --rounds 7 --images 32": "by "

@@ -1,0 +1,231 @@
+"""Runs the stages on many real images, each in a process of its own, and prints time and memory.
+
+The images are crops, of random place and size, of embedded faces: all are different, and they look
+alike as photographs of one kind do, which random pixels do not.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.core.cores import available_cores
+from benchmark.core.progress import track
+from benchmark.records.contention import ContentionMonitor
+from benchmark.records.provenance import Stopwatch, Work, provenance
+from benchmark.runtime.memory import peak_of_process
+from benchmark.storage.atomic import write_text
+from benchmark.storage.paths import Run
+from benchmark.tools.speed.growth import CELL, DATA, Case, content_of
+
+if TYPE_CHECKING:
+    from benchmark.config.config import Config
+
+_FACES = 200  # whole faces, of which crops are taken
+_WHOLE = 128  # their height and width in pixels
+_LEAST = 0.3  # the smallest crop, as a share of the height
+_GAP = 2  # neighbours that are asked for among training images: the first is the image itself
+_NEAR = 50  # neighbours by which the distance of a copy is calibrated
+_SHOWN = 5  # neighbours that are shown beside a sample
+
+
+@dataclass(frozen=True)
+class ScaleSizes:
+    """How many images there are, all of 32×32 pixels.
+
+    Attributes:
+        images: training images.
+        held_out: held-out images.
+        samples: samples of the cell.
+    """
+
+    images: int = 200_000
+    held_out: int = 2000
+    samples: int = 1000
+
+
+QUICK = ScaleSizes(images=60, held_out=20, samples=8)
+
+
+class StageUse(NamedTuple):
+    """What a stage took.
+
+    Attributes:
+        stage: name of the stage, and of what it works on.
+        seconds: time by the clock.
+        processor: processor time of its process and of those that it started, in seconds.
+        megabytes: peak memory of its process, without those that it started.
+    """
+
+    stage: str
+    seconds: float
+    processor: float
+    megabytes: float
+
+    def text(self) -> str:
+        """Return the figures as a line."""
+        return (
+            f"{self.stage}: {self.seconds:.4g} s, {self.processor:.4g} s of processor time, "
+            f"{self.megabytes:.0f} MB"
+        )
+
+
+def scale(
+    sizes: ScaleSizes, output: Path | None = None, *, with_faiss: bool = False
+) -> list[StageUse]:
+    """Run prepare, features, evaluate and retrieve once, and print what each took.
+
+    Args:
+        sizes: how many images there are.
+        output: file to write all figures to, JSON.
+        with_faiss: also make the searches of `retrieve` by Faiss alone.
+    """
+    watch = Stopwatch()
+    here = provenance(watch, Work(threads=available_cores()))
+    print(f"{sizes.images} images, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
+    others = ContentionMonitor()
+    others.begin()
+    uses = []
+    for use in measured(sizes, with_faiss):
+        print(use.text(), flush=True)
+        uses.append(use)
+    contention = others.found()
+    if contention.busy:
+        print(f"the machine was busy: {contention.busy}: times say little", flush=True)
+    if output is not None:
+        content = {
+            "title": "scale",
+            **asdict(sizes),
+            "contention": contention.model_dump(),
+            "provenance": provenance(watch, Work(threads=here.threads)).model_dump(),
+            "stages": [use._asdict() for use in uses],
+        }
+        write_text(output, json.dumps(content, indent=1) + "\n")
+    return uses
+
+
+def measured(sizes: ScaleSizes, with_faiss: bool) -> Iterator[StageUse]:
+    """Measure and yield one stage after the other."""
+    cell = CELL.format(steps=Case().steps)
+    with tempfile.TemporaryDirectory(prefix="scale-") as place:
+        folder = Path(place)
+        write_crops(sizes.images + sizes.held_out, folder / "images.npy", seed=0)
+        yield _apart("prepare", _stage, sizes, folder, "prepare", DATA)
+        drawn = folder / "growth" / "samples" / cell / "samples.npy"
+        drawn.parent.mkdir(parents=True)
+        write_crops(sizes.samples, drawn, seed=1)
+        yield _apart("features of the data", _stage, sizes, folder, "features", DATA)
+        yield _apart("features of the samples", _stage, sizes, folder, "features", cell)
+        yield _apart("evaluate", _stage, sizes, folder, "evaluate", cell)
+        yield _apart("retrieve, first cell", _stage, sizes, folder, "retrieve", cell)
+        yield _apart("retrieve, further cells", _stage, sizes, folder, "retrieve", cell)
+        if with_faiss:
+            yield _apart("the searches of the first cell by Faiss alone", _bare, sizes, folder)
+
+
+def write_crops(count: int, path: Path, seed: int) -> None:
+    """Write random crops of embedded faces as an array, uint8 N×32×32×3.
+
+    Args:
+        count: N.
+        path: the file, .npy.
+        seed: crops of another seed are of other places.
+    """
+    from PIL import Image
+
+    from benchmark.data.sources.avatars import Avatars
+
+    avatars = Avatars(train=_FACES, held_out=1, resolution=_WHOLE)
+    faces = [avatars.render(number) for number in range(_FACES)]
+    rng = np.random.default_rng(seed)
+    side = Case().resolution
+    crops = np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3))
+    for number in track(range(count), count, "crops"):
+        face = faces[rng.integers(_FACES)]
+        size = rng.uniform(_LEAST, 1) * _WHOLE
+        left, top = rng.uniform(0, _WHOLE - size, 2)
+        box = (left, top, left + size, top + size)
+        crops[number] = face.resize((side, side), Image.Resampling.BICUBIC, box)
+    crops.flush()
+
+
+def _apart(name: str, work: Callable[..., float], *arguments: object) -> StageUse:
+    """Do some work in a new process."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(_use, name, work, *arguments).result()
+
+
+def _use(name: str, work: Callable[..., float], *arguments: object) -> StageUse:
+    seconds = work(*arguments)
+    return StageUse(name, seconds, sum(os.times()[:4]), peak_of_process() / 1e6)
+
+
+def _config(sizes: ScaleSizes, folder: Path) -> Config:
+    from benchmark.config.loading import parse_config
+
+    content = content_of(Case(images=sizes.images), folder)
+    content["data"][DATA] |= {
+        "source": "arrays",
+        "path": str(folder / "images.npy"),
+        "held_out": sizes.held_out,
+    }
+    content["grid"][0]["samples"] = sizes.samples
+    return parse_config(content)
+
+
+def _stage(sizes: ScaleSizes, folder: Path, stage: str, name: str) -> float:
+    """Run a stage, and return the seconds that it took."""
+    job, run = _config(sizes, folder).job(stage, name), Run(folder / "growth")
+    module = import_module(f"benchmark.stages.{stage}")
+    options = {"threads": available_cores()} if stage in ("prepare", "features") else {}
+    start = time.perf_counter()
+    module.stage(job, run, **options)
+    return time.perf_counter() - start
+
+
+def _bare(sizes: ScaleSizes, folder: Path) -> float:
+    """Make the searches of `retrieve` by Faiss alone, and return the seconds that they took.
+
+    By features: the training images among themselves, and the nearest to each sample and to each
+    held-out image. By pixels: the same, the samples and held-out images mirrored too.
+    """
+    from benchmark.metrics.memorisation import pixels
+
+    config, run = _config(sizes, folder), Run(folder / "growth")
+    kind, cell = config.evaluation.extractor, config.cells[0].id
+    train, held_out = slice(0, sizes.images), slice(sizes.images, None)
+    features = np.load(run.features(kind, DATA))
+    samples = np.load(run.features(kind, cell))
+    start = time.perf_counter()
+    _search(features[train], (features[train], _GAP), (samples, _SHOWN), (features[held_out], 1))
+    seconds = time.perf_counter() - start
+    del features
+    all_images, drawn = np.load(run.images(DATA)), np.load(run.samples(cell))
+    small = pixels(all_images[train])
+    asked = np.concatenate([drawn, all_images[held_out]])
+    straight, mirrored = pixels(asked), pixels(asked[:, :, ::-1])
+    start = time.perf_counter()
+    _search(small, (small, _GAP), (straight, _NEAR), (mirrored, _NEAR))
+    return seconds + time.perf_counter() - start
+
+
+def _search(bank: NDArray[np.float32], *asked: tuple[NDArray[np.float32], int]) -> None:
+    import faiss
+
+    index = faiss.IndexFlatL2(bank.shape[1])
+    index.add(bank)
+    for queries, count in asked:
+        index.search(queries, count)
