@@ -185,6 +185,7 @@ def test_a_metric_that_no_row_has_keeps_its_column_and_its_place(tmp_path: Path)
     assert [c.strip() for c in markdown(run, "trained").splitlines()[2].split("|")] == names
 
 
+@pytest.mark.usefixtures("svg_alone")
 @pytest.mark.parametrize("names", [[DDIM], [DDIM, DDPM, "held-out-faces"], None])
 def test_all_that_is_made_of_records_is_made_without_a_distance(
     tmp_path: Path, names: list[str] | None

@@ -6,6 +6,7 @@ alike as photographs of one kind do, which random pixels do not.
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
@@ -31,9 +32,11 @@ from benchmark.storage.paths import Run
 from benchmark.tools.speed.growth import CELL, DATA, Case, content_of
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from benchmark.config.config import Config
 
-_FACES = 200  # whole faces, of which crops are taken
+_FACES = 100  # whole faces, of which crops are taken
 _WHOLE = 128  # their height and width in pixels
 _LEAST = 0.3  # the smallest crop, as a share of the height
 _GAP = 2  # neighbours that are asked for among training images: the first is the image itself
@@ -143,12 +146,9 @@ def write_crops(count: int, path: Path, seed: int) -> None:
         path: the file, .npy.
         seed: crops of another seed are of other places.
     """
-    from PIL import Image
+    from PIL.Image import Resampling
 
-    from benchmark.data.sources.avatars import Avatars
-
-    avatars = Avatars(train=_FACES, held_out=1, resolution=_WHOLE)
-    faces = [avatars.render(number) for number in range(_FACES)]
+    faces = _faces()
     rng = np.random.default_rng(seed)
     side = Case().resolution
     crops = np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3))
@@ -157,8 +157,16 @@ def write_crops(count: int, path: Path, seed: int) -> None:
         size = rng.uniform(_LEAST, 1) * _WHOLE
         left, top = rng.uniform(0, _WHOLE - size, 2)
         box = (left, top, left + size, top + size)
-        crops[number] = face.resize((side, side), Image.Resampling.BICUBIC, box)
+        crops[number] = face.resize((side, side), Resampling.BICUBIC, box)
     crops.flush()
+
+
+@functools.cache
+def _faces() -> list[Image]:
+    from benchmark.data.sources.avatars import Avatars
+
+    avatars = Avatars(train=_FACES, held_out=1, resolution=_WHOLE)
+    return [avatars.render(number) for number in range(_FACES)]
 
 
 def _apart(name: str, work: Callable[..., float], *arguments: object) -> StageUse:
