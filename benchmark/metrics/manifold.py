@@ -127,6 +127,16 @@ def open_balls(radii: Float64, dimension: int) -> Float64:
     return radii * (1 - 2 * rounding(dimension))
 
 
+def closed_balls(radii: Float64, dimension: int) -> Float64:
+    """Return squared radii as `squared_radii` gives them (n), so that balls have their borders.
+
+    Args:
+        radii: squared radii of n balls (n).
+        dimension: dimension of the features.
+    """
+    return radii * (1 + 4 * rounding(dimension))
+
+
 def refuse_empty(radii: Float64, k: int, name: str) -> None:
     """Refuse a set of balls that all have the radius 0.
 

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.metrics.base import Metric
+from benchmark.metrics.clipped_coverage import ClippedCoverage
+from benchmark.metrics.clipped_density import ClippedDensity
 from benchmark.metrics.frechet import Frechet, statistics
 from benchmark.metrics.monge import Monge
 from benchmark.metrics.renyi import RenyiEntropy
@@ -50,6 +52,8 @@ def outliers(n: int, d: int, rng: np.random.Generator) -> Array:
 
 
 METRICS: dict[str, Metric] = {
+    "clipped-coverage": ClippedCoverage(),
+    "clipped-density": ClippedDensity(),
     "frechet": Frechet(),
     "monge": Monge(projections=100),
     "renyi-entropy": RenyiEntropy(),
