@@ -101,6 +101,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         write_table(faults, page)
 
 
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # else libraries that look for leaks as Python ends find all of it
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
