@@ -67,7 +67,7 @@ class ClippedCoverage(AmongReal):
 
 
 def expected(samples: int, real: int, k: int) -> Float64:
-    """Return the mean over balls of min(1, c/k) on average, if 0, 1, … N samples are real (N + 1).
+    """Return what the mean over balls of min(1, c/k) is on average, if m of N samples are real.
 
     Of m such samples, c lie in a ball that reaches to the k-th nearest of the M − 1 other real
     images. The mass of the ball has the beta distribution of k and M − k whatever the distribution
@@ -77,6 +77,9 @@ def expected(samples: int, real: int, k: int) -> Float64:
         samples: N.
         real: M.
         k: number of the neighbour, below M.
+
+    Returns:
+        The mean for m = 0, 1, … N: an array of shape (N + 1).
     """
     few = np.arange(k)[:, None]  # counts that are not clipped
     chances = betabinom.pmf(few, np.arange(samples + 1), k, real - k)
