@@ -171,6 +171,41 @@ def samples(
     print(file)
 
 
+@app.command(epilog=examples("invert results/quickstart DDIM-zoo-linear-ddim-50-s0 inverted"))
+def invert(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder, as results/quickstart.", show_default=False)
+    ],
+    cell: Annotated[
+        str, typer.Argument(help="Id of a cell of ddim without noise.", show_default=False)
+    ],
+    folder: Annotated[
+        Path, typer.Argument(help="Gets tables, a figure and a picture.", show_default=False)
+    ],
+    steps: Annotated[str, typer.Option(help="Numbers of steps each way.")] = "10,20,50,100,200",
+    images: Annotated[int, typer.Option(min=3, help="Images that are led back.")] = 32,
+) -> None:
+    """Lead samples of DDIM back to their noise, and draw what lies between two noises.
+
+    Writes the error of the noise by the number of steps, how far noise on the way, η, moves the
+    images, and images of noise on arcs between pairs.
+    """
+    from benchmark.config.loading import load_config, newest_config
+    from benchmark.tools.inversion import inverted, table, write
+
+    try:
+        counts = [int(count) for count in steps.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise BenchmarkError(f"--steps: {steps!r}: give numbers above 0, as 10,50,200")
+    found = Run(run)
+    made = inverted(load_config(newest_config(found)), found, cell, counts, images)
+    print(table(made.trips).to_string(index=False, float_format="{:.4g}".format))
+    print(table(made.spreads).to_string(index=False, float_format="{:.4g}".format))
+    print(*write(made, folder), sep="\n")
+
+
 @app.command(
     epilog=examples("reference", "reference --minutes 30 --config config/config.yaml --no-speed")
 )

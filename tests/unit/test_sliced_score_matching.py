@@ -91,6 +91,16 @@ def test_gradients_of_both_losses_are_that_of_the_fisher_divergence(t: int, powe
             assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("t", [0, 4, 9])
+def test_both_losses_have_the_same_expectation(t: int) -> None:
+    process, (x_0, eps, directions) = Geometric(sigma_min=0.1).process(), whole()
+    times = torch.full((len(x_0),), t)
+    given = (Linear(), process, x_0, times, eps, None, directions)
+    sliced = loss_at(SlicedScoreMatching(), *given)
+    denoising = loss_at(DenoisingScoreMatching(), *given)
+    assert float(sliced.detach()) == pytest.approx(float(denoising.detach()), rel=1e-10)
+
+
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
 def test_the_gradient_is_right_on_chains_that_preserve_variance(kind: str) -> None:
     process, given = SCHEDULES.make(kind).process(), whole()
@@ -124,7 +134,7 @@ def test_the_loss_is_what_an_independent_jacobian_says() -> None:
         x = (x_0[i] + sigma * eps[i]).flatten()
         jacobian = torch.func.jacrev(curved)(x)
         value = signs[i] @ jacobian @ signs[i] + curved(x).square().sum() / 2
-        expected += sigma**2 * float(value) / 3
+        expected += (sigma**2 * float(value) + 1) / 3
     assert float(found) == pytest.approx(expected, rel=1e-10)
 
 

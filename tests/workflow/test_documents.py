@@ -46,6 +46,10 @@ SMALLER = [
     ("plot_orders.py docs", "plot_orders.py ."),
     ("plot_discretisation.py docs", "plot_discretisation.py ."),
     ("init mine --data /data/faces", "init mine --data real"),
+    (
+        "invert results/quickstart DDIM-zoo-linear-ddim-50-s0",
+        "invert results/quickstart DDIM-linear-ddim-5-s0 --steps 2,3 --images 3",
+    ),
     ("samples RUN CELL", "samples results/quickstart DDIM-linear-ddim-5-s0"),
     ("plots RUN", "plots results/quickstart"),
     ("cite RUN", "cite results/quickstart"),

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class SlicedScoreMatching(ScoreMatching):
-    """λ(σ) (vᵀ ∇s_θ(x_t, σ) v + ½ ‖s_θ(x_t, σ)‖²), with v of random signs, for noisy images.
+    """λ(σ) (vᵀ ∇s_θ(x_t, σ) v + ½ ‖s_θ(x_t, σ)‖² + ½ D/σ²), with v of random signs.
 
     It is the variance-reduced objective of Song et al. 2019, with λ(σ) = σ^p and levels of noise as
-    in Song and Ermon 2019, equations 3 and 6. It never looks at the noise that was added: but for a
-    constant its expectation is that of denoising score matching. Its gradient takes a second
-    derivative of the network.
+    in Song and Ermon 2019, equations 3 and 6. It never looks at the noise that was added. With the
+    last term, a constant of the D dimensions of x_t, its expectation is that of denoising score
+    matching. Its gradient takes a second derivative of the network.
     """
 
     trains = "sliced score matching"
@@ -49,5 +49,7 @@ class SlicedScoreMatching(ScoreMatching):
             score = model(x).score
             [slope] = torch.autograd.grad((v * score).sum(), x, create_graph=learns)
         each = (v * slope + 0.5 * score.square()).flatten(1).sum(1)
-        loss = (example.levels.sigma**self.power * each).mean()
+        sigma = example.levels.sigma
+        each = sigma**2 * each + 0.5 * x[0].numel()
+        loss = (sigma ** (self.power - 2) * each).mean()
         return loss if learns else loss.detach()
