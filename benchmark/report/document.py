@@ -8,7 +8,8 @@ A table stands between two comments, and a picture below one:
     <!-- results/steer: picture plots/guidance.png as guidance.png -->
     ![Distance against the scale](guidance.png)
 
-A PNG has fewer bytes with few colours: `as guidance.png, 64 colours`.
+In place of `where`, `without` leaves such rows out. A PNG has fewer bytes with few colours:
+`as guidance.png, 64 colours`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ MOST_COLOURS = 256  # of a PNG with a palette
 _KEYS = r"[\w.+-]+"
 _TABLE = re.compile(
     rf"table (?P<name>{_KEYS})(?:, columns (?P<columns>{_KEYS}(?: {_KEYS})*))?"
-    rf"(?:, where (?P<key>{_KEYS}) (?P<value>[^,]+))?(?:, first (?P<first>\d+))?"
+    rf"(?:, (?P<rule>where|without) (?P<key>{_KEYS}) (?P<value>[^,]+))?"
+    r"(?:, first (?P<first>\d+))?"
 )
 _PICTURE = re.compile(
     r"picture (?P<path>[\w./+=-]+) as (?P<name>[\w.+=-]+)(?:, (?P<colours>\d+) colours)?"
@@ -98,7 +100,8 @@ def write_documents(run: Run, files: Sequence[Path], reference: Path | None) -> 
             else:
                 raise BenchmarkError(
                     f"{mark.where}: {shown(mark.what)} is no request: 'table NAME', 'table NAME, "
-                    "columns KEY KEY, where KEY VALUE, first 8', 'picture PATH as FILE' or "
+                    "columns KEY KEY, where KEY VALUE, first 8' (or without in place of where), "
+                    "'picture PATH as FILE' or "
                     "'picture PATH as FILE, 64 colours' would be one"
                 )
         texts[file] = text
@@ -145,12 +148,13 @@ def _table(where: str, tables: Mapping[str, Table], asked: re.Match[str]) -> lis
         if key not in by_key:
             raise BenchmarkError(f"{where}: no column {key}: {nearest_names(key, by_key)}")
     if asked["key"]:
-        rows = [row for row in table.rows if str(row.get(asked["key"])) == asked["value"]]
-        if not rows:
-            values = {str(row.get(asked["key"])) for row in table.rows}
-            nearest = nearest_names(asked["value"], values)
+        entries = [str(row.get(asked["key"])) for row in table.rows]
+        if asked["value"] not in entries:
+            nearest = nearest_names(asked["value"], set(entries))
             raise BenchmarkError(f"{where}: no {asked['key']} is {asked['value']}: {nearest}")
-        table = replace(table, rows=rows)
+        wanted = asked["rule"] == "where"
+        both = zip(table.rows, entries, strict=True)
+        table = replace(table, rows=[r for r, e in both if (e == asked["value"]) == wanted])
     if asked["first"]:
         table = replace(table, rows=table.rows[: int(asked["first"])])
     if chosen:

@@ -63,6 +63,17 @@ def test_several_tables_have_the_columns_and_rows_that_they_ask_for(
     assert len(tables) - 1 == sum(row[0] == "ddim" for row in whole)
 
 
+def test_rows_are_left_out(run: Run, tmp_path: Path) -> None:
+    mark = "<!-- results/run: table summary, columns model, {} model ddim -->"
+    kept, left_out = (
+        cells_of(written(run, tmp_path / "page.md", f"{mark.format(rule)}\n{END}\n"))[1:]
+        for rule in ("where", "without")
+    )
+    assert {row[0] for row in kept} == {"ddim"}
+    assert "ddim" not in {row[0] for row in left_out}
+    assert len(kept) + len(left_out) == len(CELLS)
+
+
 def test_a_mark_that_a_document_shows_as_code_is_none(run: Run, tmp_path: Path) -> None:
     shown = f"```markdown\n{MARK}\n{END}\n```\n"
     lines = written(run, tmp_path / "page.md", f"{shown}{MARK}\n{END}\n{shown}")
