@@ -267,6 +267,13 @@ def _check_subjects(config: Grid) -> None:
 
 def _check_metrics(config: Grid) -> None:
     """Refuse a metric for which a cell or a control has too few images."""
+    for name, metric in config.evaluation.metrics.items():
+        for data in sorted({cell.dataset for cell in config.cells}):
+            if metric.takes == "classes" and not config.classes_of(data):
+                raise ValueError(
+                    f"evaluation.metrics.{name}: data.{data} has no labels, which are the modes: "
+                    "choose data that have, or leave the metric out"
+                )
     dimension = EXTRACTORS.make(config.evaluation.extractor).dimension
     seen: set[Sizes] = set()
     for subject in config.subjects.values():

@@ -76,8 +76,9 @@ class Metric(StrictModel):
         kind: its name in a config.
         paper: the paper that defines it.
         higher_is_better: whether higher values are better.
-        takes: its input: features of images, or logits, which are the logarithms of the
-            probabilities of classes that some extractors compute from features.
+        takes: its input: features of images; logits, which are the logarithms of the
+            probabilities of classes that some extractors compute from features; or classes, which
+            a judge tells of samples and labels of the data, as rows that are 1 at the class.
         is_distance: whether it is a Fréchet distance. Each run has exactly one, which the plots
             show. It needs only the mean and covariance of each set.
         short: its short name for `score --metrics`; empty: it has none.
@@ -86,7 +87,7 @@ class Metric(StrictModel):
     kind: str
     paper: ClassVar[str] = "–"
     higher_is_better: ClassVar[bool] = False
-    takes: ClassVar[Literal["features", "logits"]] = "features"
+    takes: ClassVar[Literal["features", "logits", "classes"]] = "features"
     is_distance: ClassVar[bool] = False
     short: ClassVar[str] = ""
 

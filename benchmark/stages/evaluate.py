@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Figures, Metric
 from benchmark.metrics.classes import Judge, trained_judge, with_labels
@@ -13,7 +16,7 @@ from benchmark.metrics.uncertainty import proportion
 from benchmark.records.draft import Draft
 from benchmark.records.record import Record, distance_at
 from benchmark.records.sections import ClassFigures, JudgedAgainst
-from benchmark.stages.image_sets import load_features, load_labels, protocol
+from benchmark.stages.image_sets import load_features, load_labels, protocol, train_labels
 from benchmark.storage.cache import cached
 from benchmark.storage.paths import CACHE, Run
 
@@ -45,15 +48,20 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
     metrics, extractor, sizes = job.metrics, job.extractor, job.sizes[subject.name]
     own, train = load_features(extractor, subject, run)
 
+    cache = functools.partial(cached, folder=run.cached)
+
     @functools.cache
     def reference(metric: Metric) -> Any:
-        return metric.reference(train, functools.partial(cached, folder=run.cached))
+        return metric.reference(train, cache)
 
     def measure(metric: Metric, fake: Features) -> Value:
         return metric.compute(fake, reference(metric))
 
     found, sized = Figures({}, {}), Figures({}, {})
     for name, metric in metrics.items():
+        if metric.takes == "classes":
+            found.add(name, functools.partial(metric.compute, *_classes(subject, run, own, train)))
+            continue
         fake = own
         if metric.takes == "logits":
             fake = extractor.logits(own, run.root.parent / CACHE / "weights")
@@ -77,6 +85,22 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
     )
 
 
+def _classes(
+    subject: Subject, run: Run, own: Features, train: Features
+) -> tuple[Features, Features]:
+    """Return the judge's verdicts on images, N×classes, and the labels of the data, M×classes."""
+    known = train_labels(subject, run)
+    assert known is not None  # the config was checked
+    names, labels = known
+    each: Features = np.eye(len(names))
+    return each[_judge(run, train, labels).classify(own)], each[labels]
+
+
+def _judge(run: Run, train: Features, labels: NDArray[np.integer]) -> Judge:
+    """Return the judge that has seen the training images."""
+    return cached(trained_judge, with_labels(train, labels), kind=Judge, folder=run.cached)
+
+
 def _by_class(
     subject: Subject, run: Run, own: Features, train: Features, distance: Metric
 ) -> dict[str, ClassFigures] | None:
@@ -90,8 +114,7 @@ def _by_class(
     def measure(fake: Features, real: Features) -> Value:
         return distance.compute(fake, distance.reference(real, cache))
 
-    judge = cache(trained_judge, with_labels(train, of_train), kind=Judge)
-    right = judge.classify(own) == labels
+    right = _judge(run, train, of_train).classify(own) == labels
     figures = {}
     for number, name in enumerate(names):
         mine = labels == number

@@ -30,6 +30,15 @@ def load_features(
     return own, real[splits.train.start : splits.train.stop]
 
 
+def train_labels(subject: Subject, run: Run) -> tuple[list[str], NDArray[np.integer]] | None:
+    """Return names of classes, and the labels of the training images (m); None: there are none."""
+    data = load_dataset(run.data(subject.dataset))
+    if data.manifest.labels is None:
+        return None
+    assert data.train_labels is not None
+    return list(data.manifest.labels.classes), data.train_labels
+
+
 def load_labels(
     subject: Subject, run: Run
 ) -> tuple[list[str], NDArray[np.integer], NDArray[np.integer]] | None:
@@ -37,16 +46,16 @@ def load_labels(
 
     Samples have those of which they were asked.
     """
-    data = load_dataset(run.data(subject.dataset))
-    if data.manifest.labels is None:
+    known = train_labels(subject, run)
+    if known is None:
         return None
-    assert data.train_labels is not None
-    names = list(data.manifest.labels.classes)
+    names, of_train = known
     if subject.is_held_out:
-        assert data.held_out_labels is not None
-        return names, data.held_out_labels, data.train_labels
+        own = load_dataset(run.data(subject.dataset)).held_out_labels
+        assert own is not None
+        return names, own, of_train
     asked = read_record(run.record("sample", subject.name)).asked if subject.cell else None
-    return None if asked is None else (names, np.array(asked.labels), data.train_labels)
+    return None if asked is None else (names, np.array(asked.labels), of_train)
 
 
 def load_images(subject: Subject, run: Run) -> NDArray[np.uint8]:

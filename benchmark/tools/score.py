@@ -168,6 +168,11 @@ def _metric(name: str) -> str:
     known |= {full: full for full in METRICS.classes}
     if name not in known:
         raise BenchmarkError(f"metrics: no metric {name!r}: {nearest_names(name, known)}")
+    if METRICS.get(known[name]).takes == "classes":
+        raise BenchmarkError(
+            f"metrics: {name} needs the classes of real images, which a run's data have and score "
+            "is not told: ask for it in a config"
+        )
     return known[name]
 
 

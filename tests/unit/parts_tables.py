@@ -76,7 +76,7 @@ def metrics() -> str:
     rows += [("---",) * 6]
     for name, part in METRICS.classes.items():
         better = "higher" if part.higher_is_better else "lower"
-        short = f"`{part.short or name}`"
+        short = "–" if part.takes == "classes" else f"`{part.short or name}`"
         rows.append((f"`{name}`", short, better, options(part), part.paper, told(part)))
     return markdown(rows)
 
