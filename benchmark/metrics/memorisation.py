@@ -114,7 +114,8 @@ def distance_ratio(own: Float64, held_out: Float64, rng: np.random.Generator) ->
             f"held-out: {np.count_nonzero(held_out == 0)} of {len(held_out)} images are in the "
             "training set too, so many of so few that the ratio has no interval: keep them apart"
         )
-    return percentile_interval(value, above / below)
+    found = percentile_interval(value, above / below)  # is shifted, and may then begin below 0
+    return found.model_copy(update={"low": max(0.0, found.low or 0.0)})
 
 
 def closer_share(own: Float64, held_out: Float64) -> Value:

@@ -87,7 +87,8 @@ def _column(column: Column, texts: list[str]) -> list[str]:
 
 
 def _verdicts(judged: Counter[Verdict], run: Run) -> Iterator[str]:
-    """Yield how many of the report's claims have which verdict, if any was tried."""
-    counts = [f"{judged[verdict]} {verdict}" for verdict in Verdict if judged[verdict]]
-    if judged.total() > judged[Verdict.NOT_RUN]:
+    """Yield how many of the report's claims have which verdict, of those that were tried."""
+    tried = [verdict for verdict in Verdict if judged[verdict] and verdict is not Verdict.NOT_RUN]
+    counts = [f"{judged[verdict]} {verdict}" for verdict in tried]
+    if counts:
         yield f"The report's claims: {', '.join(counts)}: {run.tables('verdicts')[1]}"

@@ -45,7 +45,9 @@ def _accused(row: Row) -> dict[str, TableEntry]:
 
 def _legend(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
     """Return how to read the figures of memorisation, and why some are missing."""
-    judged = [(label(row), row.retrieval.retrieved or Retrieved()) for row in rows if row.retrieval]
+    judged = [
+        (row.retrieval, row.retrieval.retrieved or Retrieved()) for row in rows if row.retrieval
+    ]
     lines = [
         "Nearest: Euclidean distance in feature space from each image to the nearest training "
         "image. It says something only beside that of held-out images, which are real and were "
@@ -62,14 +64,15 @@ def _legend(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
         for rate in dict.fromkeys(found.false_discovery_rate for _, found in judged)
         if rate is not None
     ]
-    blind: dict[
-        int | None, list[str]
-    ] = {}  # names of rows, by the number of copies below which none is accused
-    for name, found in judged:
-        blind.setdefault(found.least_accused, []).append(name)
-    least = [f"{n} in {', '.join(names)}" for n, names in blind.items() if n not in (None, 1)]
-    if least:
-        lines.append(f"Fewer copies than these in a row are not accused: {'; '.join(least)}.")
+    blind: dict[int, set[int]] = {}  # numbers of images of rows, by that of the copies
+    for record, found in judged:
+        if record.protocol and found.least_accused not in (None, 1):
+            blind.setdefault(found.least_accused, set()).add(record.protocol.n_fake)
+    if blind:
+        least = "; ".join(
+            f"{n} of {' or '.join(map(str, sorted(blind[n])))}" for n in sorted(blind)
+        )
+        lines.append(f"Fewer copies than these in a row are not accused: {least} images.")
     if any(found.closest is not None for _, found in judged):
         lines.append(
             "Closest: how many have a smaller calibrated distance than every held-out image; p: "

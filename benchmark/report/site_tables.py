@@ -81,6 +81,11 @@ class Shown:
         """Whether some columns are shown on demand only."""
         return any(head.more for head in self.heads)
 
+    @property
+    def has_published(self) -> bool:
+        """Whether some columns are the report's own figures."""
+        return any(head.published for head in self.heads)
+
 
 @dataclass(frozen=True)
 class StatedTest:

@@ -182,6 +182,12 @@ def test_authenticity_counts_samples_farther_than_their_neighbours_neighbour() -
     assert 0 < found.low < 40
 
 
+def test_a_distance_ratio_is_never_below_0() -> None:
+    own = np.array([0.0] * 13 + [6.0] * 11)
+    found = distance_ratio(own, rng(8).uniform(8, 12, 108), rng())
+    assert found.value == found.low == 0 < found.high
+
+
 def test_distance_ratio_is_that_of_medians() -> None:
     own, held_out = rng(7).uniform(1, 2, 101), rng(8).uniform(2, 4, 301)
     found = distance_ratio(own, held_out, rng())

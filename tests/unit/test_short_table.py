@@ -142,6 +142,7 @@ def test_a_run_ends_with_its_words_its_table_and_where_to_look(run: Run) -> None
     assert lines[0].startswith("On faces at 32×32, sde-zoo")
     assert [line for line in lines if line.startswith(f"and {len(CELLS) - 3} more:")]
     assert lines[-2].startswith("The report's claims: ")
+    assert "not run" not in lines[-2]
     assert lines[-1].endswith("report/index.html")
     assert len(lines) <= 12
 

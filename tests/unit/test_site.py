@@ -619,3 +619,14 @@ def test_every_text_stands_out_from_its_ground(scheme: str, golden: Run, tmp_pat
 def test_the_page_is_as_wide_as_the_window(width: int, shown: Page) -> None:
     shown.size(width)
     assert shown.run("document.documentElement.scrollWidth") <= width
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "is_cut"), [(390, True), (1400, False)])
+def test_a_chart_that_is_cut_off_has_a_sign(width: int, is_cut: bool, shown: Page) -> None:
+    shown.size(width)
+    shown.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    cut = "[...document.querySelectorAll('.chart')].map((c) => c.classList.contains('cut'))"
+    found = shown.run(cut)
+    assert found
+    assert all(found) if is_cut else not any(found)

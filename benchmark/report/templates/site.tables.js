@@ -47,11 +47,7 @@
       area.remove();
     }
   };
-  for (const tools of document.querySelectorAll(".tools")) {
-    const scroll = tools.nextElementSibling;
-    const table = scroll.querySelector("table");
-    const rows = [...table.tBodies[0].rows];
-    const heads = [...table.tHead.rows[0].cells];
+  const marked = (scroll) => {  // with a sign where something is out of sight
     const hint = () => {
       const rest = scroll.scrollWidth - scroll.clientWidth;
       scroll.classList.toggle("cut", rest - scroll.scrollLeft > 2);
@@ -59,6 +55,15 @@
     };
     scroll.addEventListener("scroll", hint, { passive: true });
     new ResizeObserver(hint).observe(scroll);
+    return hint;
+  };
+  document.querySelectorAll(".chart").forEach(marked);
+  for (const tools of document.querySelectorAll(".tools")) {
+    const scroll = tools.nextElementSibling;
+    const table = scroll.querySelector("table");
+    const rows = [...table.tBodies[0].rows];
+    const heads = [...table.tHead.rows[0].cells];
+    const hint = marked(scroll);
     tools.querySelector("input[type=search]").addEventListener("input", (event) => {
       const words = event.target.value.toLowerCase().split(/\s+/);
       for (const row of rows) {
