@@ -62,8 +62,9 @@ class ClippedCoverage(AmongReal):
             _share(np.minimum((count - held[:, one]) / self.k, 1), shorter)
             for one in range(n // size)
         ]
-        value = _share(np.minimum(count / self.k, 1), curve)
-        return within_bounds(jackknife_value(value, left_out, n, size), min(n, len(real) / self.k))
+        found = jackknife_value(_share(np.minimum(count / self.k, 1), curve), left_out, n, size)
+        found = found.model_copy(update={"value": min(1.0, found.value)})
+        return within_bounds(found, min(n, len(real) / self.k))
 
 
 def expected(samples: int, real: int, k: int) -> Float64:
@@ -88,5 +89,12 @@ def expected(samples: int, real: int, k: int) -> Float64:
 
 
 def _share(counted: Float64, curve: Float64) -> float:
-    """Return the share of samples with which `curve` (N + 1) reaches the mean of some counts."""
-    return float(np.interp(counted.mean(), curve, np.linspace(0, 1, len(curve))))
+    """Return the share of samples with which `curve` (N + 1) reaches the mean of some counts.
+
+    By chance the mean is above the end of the curve. Then the last piece of it is continued: cut at
+    1, shares would spread less than they do.
+    """
+    mean, samples = counted.mean(), len(curve) - 1
+    if mean > curve[-1]:
+        return float(1 + (mean - curve[-1]) / (curve[-1] - curve[-2]) / samples)
+    return float(np.interp(mean, curve, np.linspace(0, 1, len(curve))))

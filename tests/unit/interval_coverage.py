@@ -17,6 +17,7 @@ from benchmark.metrics.base import Metric
 from benchmark.metrics.clipped_coverage import ClippedCoverage
 from benchmark.metrics.clipped_density import ClippedDensity
 from benchmark.metrics.frechet import Frechet, statistics
+from benchmark.metrics.gaussian_kernel import GaussianKernel
 from benchmark.metrics.monge import Monge
 from benchmark.metrics.renyi import RenyiEntropy
 
@@ -55,6 +56,7 @@ METRICS: dict[str, Metric] = {
     "clipped-coverage": ClippedCoverage(),
     "clipped-density": ClippedDensity(),
     "frechet": Frechet(),
+    "gaussian-kernel": GaussianKernel(),
     "monge": Monge(projections=100),
     "renyi-entropy": RenyiEntropy(),
 }

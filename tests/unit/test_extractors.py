@@ -63,7 +63,7 @@ def test_weights_have_the_hash_in_their_name(name: str) -> None:
     weights = EXTRACTORS.make(name).weights
     assert len(bytes.fromhex(weights.sha256)) == 32
     stated = Path(weights.file).stem.rpartition("-")[2]
-    assert weights.sha256.startswith(stated) or name.startswith("dinov2")  # which state none
+    assert weights.sha256.startswith(stated) or name.startswith("dinov2")  # which states none
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.metrics import kernel as module
+from benchmark.metrics import kernel_sums as module
 from benchmark.metrics.kernel import Kernel
 
 Array = NDArray[np.float64]

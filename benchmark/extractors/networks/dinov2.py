@@ -7,27 +7,19 @@ images is the default of their program dgm-eval.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import (
-    conv2d,
-    gelu,
-    interpolate,
-    layer_norm,
-    linear,
-    scaled_dot_product_attention,
-)
+from torch.nn.functional import conv2d, gelu, interpolate, layer_norm
 
 from benchmark.extractors.networks.folding import State, read_state_dict
 from benchmark.extractors.networks.resizing import antialiased, pillow
+from benchmark.extractors.networks.transformer import Block, affine, normalised
 
 _SIDE = 224
 PATCH = 14
 GRID = _SIDE // PATCH
-HEAD = 64  # width of an attention head in all published sizes
 _EPS = 1e-6
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
@@ -40,7 +32,7 @@ def load_dinov2(file: Path, device: torch.device) -> Dinov2:
 
 def preprocess_dinov2(images: Tensor) -> Tensor:
     """Resize uint8 B×3×H×W to 224×224 with Pillow's bicubic filter, normalise as for ImageNet."""
-    return _normalised(pillow(images, _SIDE, _SIDE, Image.Resampling.BICUBIC))
+    return normalised(pillow(images, _SIDE, _SIDE, Image.Resampling.BICUBIC), MEAN, DEVIATION)
 
 
 def preprocess_edm2(images: Tensor) -> Tensor:
@@ -48,44 +40,7 @@ def preprocess_edm2(images: Tensor) -> Tensor:
 
     The filter is that of Pillow, but nothing is rounded, and what overshoots 0 and 255 stays.
     """
-    return _normalised(antialiased(images, _SIDE, "bicubic"))
-
-
-def _normalised(images: Tensor) -> Tensor:
-    """Return images in [0, 255], B×3×H×W, normalised as for ImageNet, in float32."""
-    x = images / 255
-    mean, deviation = (torch.tensor(v, device=x.device)[:, None, None] for v in (MEAN, DEVIATION))
-    return (x - mean) / deviation
-
-
-class Affine(NamedTuple):
-    """The parameters of a linear layer, a convolution or a layer normalisation."""
-
-    weight: Tensor
-    bias: Tensor
-
-
-class _Block(NamedTuple):
-    """A transformer block, normalised before each half. The weights contain the layer scales."""
-
-    norm1: Affine
-    qkv: Affine
-    project: Affine
-    norm2: Affine
-    expand: Affine
-    contract: Affine
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Map tokens B×N×d to B×N×d."""
-        x = x + self._attend(layer_norm(x, x.shape[-1:], *self.norm1, _EPS))
-        y = linear(layer_norm(x, x.shape[-1:], *self.norm2, _EPS), *self.expand)
-        return x + linear(gelu(y), *self.contract)
-
-    def _attend(self, x: Tensor) -> Tensor:
-        heads = linear(x, *self.qkv).reshape(*x.shape[:2], 3, -1, HEAD)  # B×N×3×heads×64
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
-        attended = scaled_dot_product_attention(query, key, value)  # B×heads×N×64
-        return linear(attended.transpose(1, 2).flatten(2), *self.project)
+    return normalised(antialiased(images, _SIDE, "bicubic"), MEAN, DEVIATION)
 
 
 class Dinov2:
@@ -93,11 +48,11 @@ class Dinov2:
 
     def __init__(self, state: State) -> None:
         depth = sum(key.endswith("norm1.weight") for key in state)
-        self.patches = _affine(state, "patch_embed.proj")
+        self.patches = affine(state, "patch_embed.proj")
         self.class_token = state["cls_token"]
         self.positions = resampled_positions(state["pos_embed"])
         self.blocks = [_block(state, f"blocks.{i}") for i in range(depth)]
-        self.norm = _affine(state, "norm")
+        self.norm = affine(state, "norm")
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map normalised images, B×3×224×224, to features, B×d."""
@@ -122,20 +77,15 @@ def resampled_positions(embedding: Tensor) -> Tensor:
     return torch.cat([first, grid.flatten(2).transpose(1, 2)], 1)
 
 
-def _block(state: State, name: str) -> _Block:
-    return _Block(
-        norm1=_affine(state, f"{name}.norm1"),
-        qkv=_affine(state, f"{name}.attn.qkv"),
-        project=_affine(state, f"{name}.attn.proj", f"{name}.ls1.gamma"),
-        norm2=_affine(state, f"{name}.norm2"),
-        expand=_affine(state, f"{name}.mlp.fc1"),
-        contract=_affine(state, f"{name}.mlp.fc2", f"{name}.ls2.gamma"),
+def _block(state: State, name: str) -> Block:
+    """Return a block, whose weights contain the layer scales."""
+    return Block(
+        norm1=affine(state, f"{name}.norm1"),
+        qkv=affine(state, f"{name}.attn.qkv"),
+        project=affine(state, f"{name}.attn.proj", f"{name}.ls1.gamma"),
+        norm2=affine(state, f"{name}.norm2"),
+        expand=affine(state, f"{name}.mlp.fc1"),
+        contract=affine(state, f"{name}.mlp.fc2", f"{name}.ls2.gamma"),
+        activation=gelu,
+        eps=_EPS,
     )
-
-
-def _affine(state: State, name: str, scale: str | None = None) -> Affine:
-    """Return a layer's parameters, multiplied by the layer scale if one is named."""
-    weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
-    if scale is None:
-        return Affine(weight, bias)
-    return Affine(weight * state[scale][:, None], bias * state[scale])
