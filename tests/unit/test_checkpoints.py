@@ -709,6 +709,10 @@ def test_times_between_are_refused_when_the_config_is_read(smoke: Config, folder
     content["grid"] = [entry | {"sampler": "heun"}]  # whose usual spacing is that of Karras et al.
     with pytest.raises(BenchmarkError, match=r"grid\.0\.sampler: its times lie between those that"):
         parse_config(content)
+    content["grid"] = [entry | {"sampler": "ddpm"}]
+    content["likelihood"] = {"model": "M", "images": 4}
+    with pytest.raises(BenchmarkError, match=r"models\.M\.weights has learnt whole times alone"):
+        parse_config(content)
 
 
 def test_a_learned_time_embedding_of_too_few_times_is_refused(folder: Path) -> None:
