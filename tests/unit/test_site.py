@@ -206,7 +206,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 
 def test_a_run_without_pictures_has_no_empty_sections(tmp_path: Path) -> None:
-    run = write_run(tmp_path, cells=10)
+    run = write_run(tmp_path, cells=4)
     reader = Reader(page(run))
     sections = [attributes["id"] for attributes in reader.named("section")]
     assert {"samples", "generation"}.isdisjoint(sections)
@@ -253,7 +253,7 @@ def test_the_video_shows_every_step_and_rests_at_the_end(golden: Run) -> None:
 def test_an_encoder_that_fails_in_the_middle_leaves_page_and_film_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = with_pictures(write_run(tmp_path / "run"))
+    run = with_pictures(write_run(tmp_path / "run", cells=1))
     whole = page(run)
     film = run.video.with_suffix(".mp4")
     before = {path: path.read_bytes() for path in (run.site, run.video, film)}
