@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -97,11 +98,16 @@ class Screen:
     def show(self, lines: Sequence[str]) -> None:
         """Show these lines in place of those before."""
         if self._is_live:
-            self.clear()
             # that of standard output may be of a file
             here = os.get_terminal_size(self._stream.fileno())
             width = shutil.get_terminal_size((here.columns or 80, here.lines)).columns
-            self._write([line[: width - 1] for line in lines])
+            lines = [part for line in lines for part in _wrapped(line, width - 1)]
+            lines = lines[-max(1, here.lines - 1) :] if here.lines else lines
+            # Line by line, since a terminal may keep a screen that is cleared at once.
+            self._stream.write(self._back())
+            self._write([f"{line}\x1b[K" for line in lines])
+            self._stream.write("\x1b[J")
+            self._stream.flush()
         else:
             self._write([line for line in lines if line not in self._shown])
         self._shown = list(lines)
@@ -109,13 +115,24 @@ class Screen:
     def clear(self) -> None:
         """Take the lines from a terminal, so that others can be written."""
         if self._is_live and self._shown:
-            self._stream.write(f"\x1b[{len(self._shown)}F\x1b[J")
+            self._stream.write(f"{self._back()}\x1b[J")
             self._stream.flush()
             self._shown = []
+
+    def _back(self) -> str:
+        """Return what moves the cursor of a terminal to the first line that is shown."""
+        return f"\x1b[{len(self._shown)}F" if self._shown else ""
 
     def _write(self, lines: Sequence[str]) -> None:
         self._stream.writelines(f"{line}\n" for line in lines)
         self._stream.flush()
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return a line in parts that are no wider than a terminal."""
+    return textwrap.wrap(line, max(width, 20), subsequent_indent="  ", break_on_hyphens=False) or [
+        ""
+    ]
 
 
 def watch(run: Run, reference: Path | None, seconds: float) -> None:
