@@ -14,6 +14,12 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import StrictModel, explain, nearest_names
 from benchmark.core.yaml_text import read_yaml
 from benchmark.metrics.uncertainty import proportion
+from benchmark.report.adversaries import (
+    FrequenciesTest,
+    GradientTest,
+    ModesTest,
+    SensitivityTest,
+)
 from benchmark.report.measures import (
     Lookup,
     Measurement,
@@ -238,6 +244,10 @@ _Plain = (
     | EquallyTrainedTest
     | EvaluationsTest
     | ApartTest
+    | ModesTest
+    | FrequenciesTest
+    | GradientTest
+    | SensitivityTest
 )
 Plain = Annotated[_Plain, Field(discriminator="test")]
 Test = Annotated[_Plain | Either, Field(discriminator="test")]

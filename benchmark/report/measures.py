@@ -100,6 +100,19 @@ class Lookup:
             raise UndecidedError(f"several fit {self.text(name)}: {', '.join(sorted(kinds))}")
         return found
 
+    def every(self, name: str) -> list[Row]:
+        """Return the rows of all models that fit a cell of the claims.
+
+        Raises:
+            UndecidedError: there are none, or they are of several data sets.
+        """
+        found = [row for row in self.rows if self.reported[name].fits(row)]
+        if not found:
+            raise UndecidedError(f"{self.text(name)} was not run", Verdict.NOT_RUN)
+        if len(data := sorted({row.dataset for row in found})) > 1:
+            raise UndecidedError(f"{self.text(name)} is of several data: {', '.join(data)}")
+        return found
+
     def family(self, name: str) -> list[Row]:
         """Return the rows of all cells of a family in which copies were searched for.
 
