@@ -74,6 +74,7 @@ class Kept:
             self._store.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self._store.parent, prefix=".parsed-")
             try:
+                os.fchmod(handle, 0o644)  # for all users of a shared installation
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
                     file.write(text)
                 Path(temporary).replace(self._store)

@@ -49,6 +49,7 @@ def test_a_later_process_finds_what_was_parsed(
     assert found == parse(SOURCE, "lab.net", is_package=False)
     assert found.imports == ["json", "lab", "lab.near"]
     assert found.texts == ["page.html"]
+    assert store.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize(
