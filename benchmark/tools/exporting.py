@@ -103,9 +103,11 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
         experiment = found.experiment_id if found else client.create_experiment(name)
     except (MlflowException, ImportError, OSError, ValueError) as error:
         line = one_line(error)
+        # The small package of MLflow, which is an extra here, speaks to a server alone.
+        more = "pip install mlflow, or " if isinstance(error, ImportError) else ""
         raise BenchmarkError(
-            f"{place}: MLflow cannot use it: {line}: an address as sqlite:///mlflow.db or "
-            "http://localhost:5000 would be right"
+            f"{place}: MLflow cannot use it: {line}: {more}an address as "
+            f"{'' if more else 'sqlite:///mlflow.db or '}http://localhost:5000 would be right"
         ) from None
 
     def write(

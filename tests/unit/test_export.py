@@ -134,3 +134,12 @@ def test_the_card_of_a_network_of_the_zoo_is_of_this_file_and_names_it_so(file: 
     card = file.with_suffix(".md").read_text()
     assert hashlib.sha256(file.read_bytes()).hexdigest() in card
     assert f"weights: {{kind: zoo, name: {file.stem}}}" in card
+
+
+@pytest.mark.parametrize("card", sorted(ZOO.glob("*.md")), ids=lambda card: card.stem)
+def test_the_hub_reads_the_cards_of_the_networks_that_come_along(card: Path) -> None:
+    data = ModelCard.load(card).data
+    assert data.model_name == card.stem
+    figures = {f"{result.metric_value:g}" for result in data.eval_results}
+    assert figures
+    assert all(figure in card.read_text().split("## Metrics")[1] for figure in figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,9 @@ def test_mlflow_has_each_cell_and_training(
     assert artifact.path == "samples.png"
     with pytest.raises(BenchmarkError, match="MLflow cannot use it"):
         export_run(run.root, "mlflow", "nothing://here")
+    if importlib.util.find_spec("alembic") is None:  # as with mlflow-skinny
+        with pytest.raises(BenchmarkError, match=r"No module .*: pip install mlflow, or an"):
+            export_run(run.root, "mlflow", f"sqlite:///{run.root}/mlflow.db")
 
 
 def test_tensorboard_has_each_cell_and_training(run: Run, tmp_path: Path) -> None:
