@@ -279,7 +279,12 @@ def setting_name(cell: Cell) -> str:
         return cell.model
     schedule, sampler, steps = cell.sampling
     scale = f", {cell.scale}" if cell.scale else ""
-    return f"{cell.model} ({schedule}, {sampler}, {steps} steps{scale})"
+    return f"{cell.model} ({schedule}, {sampler}, {steps_text(steps)}{scale})"
+
+
+def steps_text(steps: int) -> str:
+    """Return a number of steps in words, as 1 step or 50 steps."""
+    return "1 step" if steps == 1 else f"{steps} steps"
 
 
 def title_of(cell: Cell) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.core.values import Value
 from benchmark.records.record import Cell
-from benchmark.records.rows import Row, common_size, metric_options
+from benchmark.records.rows import Row, common_size, metric_options, steps_text
 from benchmark.report import style
 from benchmark.report.classes_table import accuracy_of
 from benchmark.report.saving import tell
@@ -82,7 +82,7 @@ def _lines(points: Iterable[_Point]) -> dict[str, list[_Point]]:
 
 def line_of(cell: Cell) -> str:
     """Name what cells have in common that differ in the scale of their guidance alone."""
-    name = f"{cell.model}, {cell.schedule}, {cell.sampler}, {cell.steps} steps"
+    name = f"{cell.model}, {cell.schedule}, {cell.sampler}, {steps_text(cell.sampling.steps)}"
     name = f"{name}, by {cell.classifier}" if cell.classifier else name
     name = f"{name}, {cell.task.label}" if cell.task else name
     return f"{name}, seed {cell.seed}" if cell.seed else name
