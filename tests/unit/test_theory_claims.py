@@ -227,14 +227,14 @@ def test_a_test_without_a_bound_is_refused(test: str) -> None:
         verdict([], test=test)
 
 
-def test_are_the_cells_of_all_new_claims_run_by_the_config_of_the_claims() -> None:
+THEORY = ("levels", "ve-", "vp-", "first-unet", "improved-unet", "implicit")  # names begin so
+
+
+@pytest.mark.parametrize("config", ["claims.yaml", "claims-report.yaml"])
+def test_does_each_config_of_the_claims_run_all_their_cells(config: str) -> None:
     """A claim would not be judged if the config named its cells otherwise."""
-    claims = read_claims(CLAIMS)
-    keys = {
-        (cell.family, *cell.sampling[:2], str(cell.steps), cell.weights, cell.model)
-        for cell in load_config(PROJECT / "config" / "claims.yaml").cells
-        if cell.schedule
-    }
-    for name, cell in claims.cells.items():
-        if cell.model is not None:
-            assert (*cell.key, cell.model) in keys, name
+    found = load_config(PROJECT / "config" / config).cells
+    rows = [Row(dataset=cell.dataset, cell=cell) for cell in found]
+    named = {n: c for n, c in read_claims(CLAIMS).cells.items() if n.startswith(THEORY)}
+    assert len(named) > 10
+    assert [name for name, cell in named.items() if not any(map(cell.fits, rows))] == []

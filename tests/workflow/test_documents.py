@@ -34,6 +34,7 @@ SMALLER = [
     ("config/steer.yaml", "smoke.yaml"),
     ("config/likelihood.yaml", "smoke.yaml"),
     ("config/claims.yaml", "smoke.yaml"),
+    ("config/claims-report.yaml", "smoke.yaml"),
     ("mine.yaml", "smoke.yaml"),
     ("config FILE", "config smoke.yaml"),
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),
@@ -89,6 +90,7 @@ ELSEWHERE = {
     **dict.fromkeys(
         (
             "uv run python -m benchmark document results/samplers docs/samplers.md",
+            "uv run python -m benchmark document results/claims docs/claims.md",
             "uv run python -m benchmark document results/steer docs/steering.md",
             "uv run python -m benchmark document results/fashion docs/steering.md",
         ),
