@@ -31,6 +31,14 @@ from benchmark.report.ranges import Range, TwoCells
 _SKETCH_ERROR = 0.08  # of what sketches tell: two standard errors, see `levels_apart`
 
 
+class SettledMeasurement(Measurement):
+    """A measured number whose interval more samples do not shrink."""
+
+    def settle(self, tests: int) -> float | None:
+        """Return None: no number of samples would decide it."""
+        return None
+
+
 class TrainingTest(TwoCells, Range):
     """The ratio of the time of a training step of `cell` to that of `other`, on equal networks."""
 
@@ -57,8 +65,9 @@ class TrainingTest(TwoCells, Range):
         if first is None or second is None or not (first.low and second.low):
             raise UndecidedError("a training has too few laps for an interval of its time")
         ratio = quotient(first, second)
-        steps = min(each.trained.steps for each in found if each.trained)
-        return Measurement(ratio, self.at_least, self.at_most, rows, steps, relative=True)
+        return SettledMeasurement(
+            ratio, self.at_least, self.at_most, rows, _samples(rows), relative=True
+        )
 
 
 class EquallyTrainedTest(TwoCells):
@@ -118,7 +127,9 @@ class EvaluationsTest(TwoCells, Range):
         counts = [_evaluations(row) for row in rows]
         ratio = counts[0] / counts[1]
         exact = Value(value=ratio, low=ratio, high=ratio)
-        return Measurement(exact, self.at_least, self.at_most, rows, _samples(rows), relative=True)
+        return SettledMeasurement(
+            exact, self.at_least, self.at_most, rows, _samples(rows), relative=True
+        )
 
 
 class ApartTest(TwoCells):
@@ -168,7 +179,7 @@ class ApartTest(TwoCells):
         value = Value(
             value=apart, low=apart * (1 - _SKETCH_ERROR), high=apart * (1 + _SKETCH_ERROR)
         )
-        return Measurement(value, self.at_least, self.at_most, rows, _samples(rows))
+        return SettledMeasurement(value, self.at_least, self.at_most, rows, _samples(rows))
 
 
 def _training_of(row: Row) -> Record:

@@ -111,6 +111,14 @@ def test_is_a_training_slower(seconds: tuple[float, float], expected: Verdict) -
     assert verdict(rows, test="training", at_least=1)[0] is expected
 
 
+def test_more_samples_do_not_settle_a_time_of_training() -> None:
+    cells = {name: reported(name).model_dump() for name in "ab"}
+    test = {"test": "training", "cell": "a", "other": "b", "at_least": 1}
+    content = {"cells": cells, "claims": [{"text": "a", "tests": [test]}]}
+    [claim] = judge(Claims.model_validate(content), [trained("a"), trained("b")])
+    assert (claim.verdict, claim.settle) == (T, None)
+
+
 def test_trainings_of_unequal_networks_are_not_compared_in_time() -> None:
     rows = [trained("a", 3.0), trained("b", parameters=2000)]
     found, why = verdict(rows, test="training", at_least=1)
