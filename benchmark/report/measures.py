@@ -71,7 +71,8 @@ class Reported(StrictModel):
 
     def __str__(self) -> str:
         ready = "pretrained " if self.weights == "pretrained" else ""
-        return f"{ready}{self.model or self.family} {self.schedule} {self.steps}"
+        named = "" if self.sampler.lower() == self.family.lower() else f" {self.sampler}"
+        return f"{ready}{self.model or self.family} {self.schedule}{named} {self.steps}"
 
 
 @dataclass(frozen=True)
