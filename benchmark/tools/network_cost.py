@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from benchmark.config.schema import Likelihood, Training
 from benchmark.core.errors import BenchmarkError
@@ -113,10 +114,28 @@ def training_flops(network: nn.Module, loss: Objective, resolution: int, channel
         channels: number of channels of the image.
     """
     image, generator = torch.zeros(1, channels, resolution, resolution), torch.Generator()
-    with FlopCounterMode(display=False) as counter:
+    with _Operations() as counter:
         found = loss(copy.deepcopy(network), image, generator.manual_seed(0), EVERY)
         found.backward()  # type: ignore[no-untyped-call]
-    return int(counter.get_total_flops())
+    return int(counter.flops)
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts FLOPs as torch does, without its hooks of modules, which break second derivatives."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Do an operation, and add its FLOPs."""
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.flops += int(count(*args, **(kwargs or {}), out_val=out))
+        return out
 
 
 def seconds_an_image(

@@ -29,6 +29,8 @@ from benchmark.records.record import read_record
 from benchmark.stages.trainer import Trainer, TrainingSet
 from benchmark.storage.arrays import open_array
 from benchmark.storage.paths import Run
+from benchmark.tools.estimate import estimate
+from benchmark.tools.network_cost import flops, training_flops
 
 PROCESS = Latent()
 SMALL = DCGAN(latent=3, channels=(16,))
@@ -244,6 +246,17 @@ def test_an_image_depends_on_its_own_noise_alone() -> None:
     changed = noise.clone()
     changed.flatten(1)[:, SMALL.latent :] = 0  # not of the latent
     assert torch.equal(generator(changed, torch.zeros(6)), generator(noise, torch.zeros(6)))
+
+
+def test_a_step_of_a_gan_is_counted_with_its_penalties(gan: Config) -> None:
+    """The gradient of a penalty takes each product of the critic again, more than once."""
+    network, loss = gan.networks["gan"], objective(PROCESS, gradient_penalty=0.1)
+    made = flops(network.build(16), 16, PROCESS)
+    counted = training_flops(network.trained(16), loss, 16)
+    assert counted > 3 * made + 2 * 3 * 0.9 * made  # a critic takes about as much
+    rows = {row.name: row for row in estimate(gan, Run(Path("none") / gan.run), threads=1).rows}
+    assert rows["GAN-latent"].flops == counted * 12 * 8
+    assert rows["GAN-latent-generator-1-s0"].flops == made * 8
 
 
 def content_of(smoke: Config) -> dict[str, Any]:
