@@ -147,7 +147,8 @@ def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
     start_up, idle = shares(bars)
     minutes, seconds = divmod(round(max(bar.end for bar in bars) - zero), 60)
     axes.set_title(
-        f"{minutes} min {seconds:02} s on {lanes} cores\nstart-up {start_up:.1%} of the time of "
+        f"{minutes} min {seconds:02} s on {lanes} core{'s' * (lanes > 1)}\n"
+        f"start-up {start_up:.1%} of the time of "
         f"jobs, no job on {idle:.1%} of the cores' time"
     )
     axes.set_yticks(range(lanes), [f"core {lane + 1}" for lane in range(lanes)])
