@@ -24,6 +24,7 @@ from benchmark.report.measures import (
 from benchmark.report.ranges import Range, TwoCells
 
 _LEAST_POINTS = 8  # of a curve, of which the first and the last quarter are compared
+_DIVERGED = 100  # times the first norm of a gradient: such a training has left what it learnt
 _LEAST_RUNS = 2  # at each of so many learning rates at least
 
 
@@ -86,7 +87,8 @@ class GradientTest(Range):
         """Measure the ratio.
 
         Raises:
-            UndecidedError: there is one training alone, one has told too few norms, or a norm is 0.
+            UndecidedError: there is one training alone, one has told too few norms, one diverged, or
+                a norm is 0.
         """
         rows = lookup.every(self.cell)
         ratios = [_late_to_early(row) for row in rows]
@@ -183,6 +185,11 @@ def _late_to_early(row: Row) -> float:
             f"the training of {name_of_row(row)} has {len(norms)} norms of its gradient, and "
             f"{_LEAST_POINTS} are needed",
             Verdict.CANNOT_TELL if norms else Verdict.NOT_RUN,
+        )
+    if max(norms) > _DIVERGED * norms[0]:
+        raise UndecidedError(
+            f"the training of {name_of_row(row)} diverged: its gradient grew by more than "
+            f"{_DIVERGED} times, and what is small after that has not vanished"
         )
     count = len(norms) // 4
     early = math.fsum(norms[:count])

@@ -130,6 +130,14 @@ def test_a_training_without_norms_says_nothing() -> None:
     )
 
 
+def test_a_gradient_that_exploded_has_not_vanished() -> None:
+    test = {"test": "gradient", "cell": "a", "at_most": 0.1}
+    exploded = [1.0, 5e5, 1e3, 10.0, *[1e-3] * 12]
+    found, why = judged(trainings(falling(0.9), exploded), ANY, **test)
+    assert found is T
+    assert why.startswith("the training of a1 diverged: its gradient grew by more than 100 times")
+
+
 def trainings(*norms: Sequence[float]) -> list[Row]:
     """Return a row of family a for each series of norms."""
     rows = []
