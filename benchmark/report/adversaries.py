@@ -87,8 +87,8 @@ class GradientTest(Range):
         """Measure the ratio.
 
         Raises:
-            UndecidedError: there is one training alone, one has told too few norms, one diverged, or
-                a norm is 0.
+            UndecidedError: there is one training alone, one has told too few norms, one diverged,
+                or a norm is 0.
         """
         rows = lookup.every(self.cell)
         ratios = [_late_to_early(row) for row in rows]
