@@ -81,7 +81,8 @@ def test_each_peer_has_rows_and_a_missing_one_a_note(
 
 
 @pytest.mark.slow
-def test_all_peers_find_the_same_distance() -> None:
+def test_all_peers_find_the_same_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "multiplies_bf16", lambda: False)  # tested above
     for package in ("pytorch_fid", "cleanfid", "torch_fidelity"):
         pytest.importorskip(package)
     rows = [row for row in score.rows(QUICK) if row.target]
