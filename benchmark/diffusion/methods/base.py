@@ -61,6 +61,11 @@ class Method(StrictModel):
         Raises:
             BenchmarkError: one of them is; the message begins with the key.
         """
+        if not sampler.takes_steps:
+            raise BenchmarkError(
+                f"sampler: {sampler.kind} makes an image at once, and {self.kind} leads the steps "
+                "from noise to image: choose a sampler of steps, such as ddim"
+            )
         if sampler.adaptive:
             raise BenchmarkError(
                 f"sampler: {sampler.kind} solves each image by itself, and {self.kind} asks about "

@@ -44,6 +44,7 @@ class Sampler(StrictModel):
         diffusers: the scheduler of diffusers that takes the same steps and has the same options.
         adaptive: whether it chooses its steps itself, for each image, to the tolerances `atol` and
             `rtol` that are among its options; then its evaluations depend on the network.
+        takes_steps: whether it goes from noise to the image by steps; a generator does not.
         takes_state: whether each step starts from the state `x_t` of the estimate there, and from
             nothing earlier, so that a method can put another state into its place.
         stays_at_times: whether it evaluates the network more than once at a time.
@@ -57,6 +58,7 @@ class Sampler(StrictModel):
     divides_by_alpha: ClassVar[bool] = False
     diffusers: ClassVar[str] = ""
     adaptive: ClassVar[bool] = False
+    takes_steps: ClassVar[bool] = True
     takes_state: ClassVar[bool] = False
     stays_at_times: ClassVar[bool] = False
     kind: str

@@ -18,6 +18,7 @@ class Generator(Sampler):
 
     paper = "[Goodfellow et al. 2014](https://arxiv.org/abs/1406.2661), section 3"
     families = ("latent",)
+    takes_steps = False
     kind: Literal["generator"] = "generator"
 
     def sample(
