@@ -42,7 +42,7 @@ def check_loss(
         check_prediction(training.prediction or process.prediction, process)
     except ValueError as error:
         raise ValueError(f"{at}.prediction: {error}") from None
-    loss = LOSSES.get(training.loss or process.loss)
+    loss = training.loss_of(process)
     if not loss.is_defined_for(process):
         families = ", ".join(loss.families) or f"{loss.trains} alone"
         raise ValueError(
@@ -52,8 +52,7 @@ def check_loss(
     if loss.differentiates_twice and compiled:
         raise ValueError(
             f"{at}.loss: torch.compile has no second derivatives, which "
-            f"{training.loss or process.loss} takes: "
-            "compile: false would do"
+            f"{training.loss or process.loss} takes: compile: false would do"
         )
     options = training.loss_options()
     for option in options.keys() - loss.model_fields:
@@ -84,7 +83,7 @@ def check_adversary(
     at: str, training: Training, named: str, network: Network, schedule: str, process: Process
 ) -> None:
     """Refuse a generator where none is trained, another network where one is, and what it lacks."""
-    is_adversarial = LOSSES.get(training.loss or process.loss).is_adversarial
+    is_adversarial = training.loss_of(process).is_adversarial
     if network.is_adversarial and not is_adversarial:
         raise ValueError(
             f"{named}: a {network.kind} makes images at once, and {schedule} is a path of noise: "

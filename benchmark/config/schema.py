@@ -59,6 +59,8 @@ Several = Annotated[Listed[_V], Field(min_length=1)]
 
 if TYPE_CHECKING:
     from benchmark.data.sources.base import Source as Source
+    from benchmark.diffusion.losses.base import Loss
+    from benchmark.diffusion.processes.base import Process
     from benchmark.diffusion.samplers import Sampler as Sampler
     from benchmark.diffusion.schedules import Schedule as Schedule
     from benchmark.metrics import Metric
@@ -156,6 +158,10 @@ class Training(_Learning):
         if self.loss is not None:
             known("loss", self.loss, LOSSES.classes)
         return self
+
+    def loss_of(self, process: Process) -> type[Loss]:
+        """Return the class of the loss by which networks of a process are trained."""
+        return LOSSES.get(self.loss or process.loss)
 
     def loss_options(self) -> dict[str, Any]:
         """Return the options of the loss that are not its defaults."""

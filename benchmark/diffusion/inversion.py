@@ -57,6 +57,6 @@ def between(a: Tensor, b: Tensor, share: float) -> Tensor:
     # Where both are the same the arc is a point, and the straight line is right.
     near = arc.abs() < 1e-6
     safe = torch.where(near, torch.ones_like(arc), arc)
-    first = torch.where(near, 1 - share + 0 * arc, ((1 - share) * angle).sin() / safe)
-    second = torch.where(near, share + 0 * arc, (share * angle).sin() / safe)
+    first = torch.where(near, torch.full_like(arc, 1 - share), ((1 - share) * angle).sin() / safe)
+    second = torch.where(near, torch.full_like(arc, share), (share * angle).sin() / safe)
     return (first * one + second * other).reshape(a.shape)

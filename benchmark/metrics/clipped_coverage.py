@@ -11,13 +11,14 @@ from scipy.stats import betabinom
 from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, check_pair
-from benchmark.metrics.distances import (
-    Float64,
-    column_medians,
-    row_slices,
-    squared_distances,
+from benchmark.metrics.distances import Float64
+from benchmark.metrics.manifold import (
+    AmongReal,
+    closed_balls,
+    held_by_group,
+    squared_radii,
+    within_bounds,
 )
-from benchmark.metrics.manifold import AmongReal, closed_balls, squared_radii, within_bounds
 from benchmark.metrics.uncertainty import deal_into_groups, jackknife_value
 
 
@@ -47,15 +48,10 @@ class ClippedCoverage(AmongReal):
         """
         check_pair(fake, real)
         radii = closed_balls(squared_radii(real, self.k, "real"), real.shape[1])
-        centre, n = column_medians(real), len(fake)
+        n = len(fake)
         order, size = deal_into_groups(n, self.groups, np.random.default_rng(self.seed))
-        fake, group = fake[order], np.arange(n) // size  # the remainder, if any, is the last group
-        held = np.zeros((len(real), group[-1] + 1), np.int32)  # samples of a group in a ball
-        for rows in row_slices(len(real)):
-            for columns in row_slices(n):
-                inside = squared_distances(real[rows], fake[columns], centre) <= radii[rows, None]
-                groups_here, first = np.unique(group[columns], return_index=True)
-                held[rows, groups_here] += np.add.reduceat(inside, first, axis=1, dtype=np.int32)
+        group = np.arange(n) // size  # the remainder, if any, is the last group
+        held = held_by_group(fake[order], real, radii, group)
         count = held.sum(axis=1)
         curve, shorter = (expected(number, len(real), self.k) for number in (n, n - size))
         left_out = [

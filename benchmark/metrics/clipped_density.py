@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, check_pair
-from benchmark.metrics.distances import Float64, column_medians, row_slices, squared_distances
-from benchmark.metrics.manifold import AmongReal, closed_balls, squared_radii, within_bounds
+from benchmark.metrics.manifold import (
+    AmongReal,
+    balls_round,
+    closed_balls,
+    squared_radii,
+    within_bounds,
+)
 from benchmark.metrics.uncertainty import with_error
 
 
@@ -39,21 +43,12 @@ class ClippedDensity(AmongReal):
         radii = squared_radii(real, self.k, "real")
         half = np.median(np.sqrt(radii)) ** 2  # no median of squares, if M is even
         radii = closed_balls(np.minimum(radii, half), real.shape[1])
-        own = np.minimum((_balls(real, real, radii) - 1) / self.k, 1)  # each lies in its own ball
-        counted = np.minimum(_balls(fake, real, radii) / self.k, 1) / own.mean()
+        others = balls_round(real, real, radii) - 1  # each lies in its own ball
+        own = np.minimum(others / self.k, 1)
+        counted = np.minimum(balls_round(fake, real, radii) / self.k, 1) / own.mean()
         found = with_error(
             min(1.0, float(counted.mean())),
             float(counted.std(ddof=1) / np.sqrt(len(counted))),
             len(counted) - 1,
         )
         return within_bounds(found, len(fake))
-
-
-def _balls(x: Features, real: Features, radii: Float64) -> NDArray[np.int64]:
-    """Return in how many closed balls of real images, M×d, each row of x, N×d, lies (N)."""
-    centre, counts = column_medians(real), np.zeros(len(x), np.int64)
-    for rows in row_slices(len(real)):
-        for columns in row_slices(len(x)):
-            inside = squared_distances(real[rows], x[columns], centre) <= radii[rows, None]
-            counts[columns] += inside.sum(axis=0)
-    return counts

@@ -10,8 +10,7 @@ from pydantic import Field
 from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, check_pair
-from benchmark.metrics.distances import column_medians, row_slices, squared_distances
-from benchmark.metrics.manifold import AmongReal, squared_radii, within_bounds
+from benchmark.metrics.manifold import AmongReal, held_by_group, squared_radii, within_bounds
 from benchmark.metrics.uncertainty import deal_into_groups, jackknife_value
 
 
@@ -35,16 +34,11 @@ class Coverage(AmongReal):
             BenchmarkError: unusable features, or k ≥ M.
         """
         check_pair(fake, real)
-        radii, centre, n = squared_radii(real, self.k, "real"), column_medians(real), len(fake)
+        radii, n = squared_radii(real, self.k, "real"), len(fake)
         order, size = deal_into_groups(n, self.groups, np.random.default_rng(self.seed))
-        fake, group = fake[order], np.arange(n) // size  # the remainder, if any, is the last group
-        hits = np.zeros((len(real), group[-1] + 1), bool)  # whether a ball holds one of a group
-        for rows in row_slices(len(real)):
-            for columns in row_slices(n):
-                inside = squared_distances(real[rows], fake[columns], centre) < radii[rows, None]
-                groups_here, first = np.unique(group[columns], return_index=True)
-                hits[rows, groups_here] |= np.logical_or.reduceat(inside, first, axis=1)
-        count = np.count_nonzero(hits, axis=1)
-        left_out = [float(np.mean(count > hits[:, group])) for group in range(n // size)]
+        group = np.arange(n) // size  # the remainder, if any, is the last group
+        held = held_by_group(fake[order], real, radii, group)
+        count = held.sum(axis=1)
+        left_out = [float(np.mean(count > held[:, one])) for one in range(n // size)]
         found = jackknife_value(float(np.mean(count > 0)), left_out, n, size)
         return within_bounds(found, min(n, len(real) / self.k))

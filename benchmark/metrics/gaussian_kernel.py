@@ -9,7 +9,7 @@ from pydantic import Field
 
 from benchmark.core.values import Value
 from benchmark.metrics.base import Features, Metric, check_pair
-from benchmark.metrics.distances import Float64
+from benchmark.metrics.distances import Float64, column_medians, squared_distances
 from benchmark.metrics.kernel_sums import KernelSums
 from benchmark.metrics.uncertainty import with_error
 
@@ -45,6 +45,6 @@ class GaussianKernel(Metric):
 
     def kernel(self, x: Float64, y: Float64) -> Float64:
         """Return exp(−|x − y|²/2σ²) of the rows of x (n×d) and y (m×d), n×m."""
-        squares = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1) - 2 * (x @ y.T)
-        found: Float64 = np.exp(-np.maximum(squares, 0) / (2 * self.sigma**2))
+        squares = squared_distances(x, y, column_medians(y))
+        found: Float64 = np.exp(squares / (-2 * self.sigma**2))
         return found

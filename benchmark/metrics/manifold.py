@@ -128,13 +128,13 @@ def open_balls(radii: Float64, dimension: int) -> Float64:
 
 
 def closed_balls(radii: Float64, dimension: int) -> Float64:
-    """Return squared radii as `squared_radii` gives them (n), so that balls have their borders.
+    """Return squared radii (n) of open balls that hold the borders of those of `squared_radii`.
 
     Args:
-        radii: squared radii of n balls (n).
+        radii: squared radii of n balls (n); of one of radius 0 the border is its centre.
         dimension: dimension of the features.
     """
-    return radii * (1 + 4 * rounding(dimension))
+    return np.nextafter(radii * (1 + 4 * rounding(dimension)), np.inf)
 
 
 def refuse_empty(radii: Float64, k: int, name: str) -> None:
@@ -158,13 +158,44 @@ def refuse_empty(radii: Float64, k: int, name: str) -> None:
 def real_balls(fake: Features, real: Features, k: int) -> NDArray[np.int64]:
     """Return in how many balls of real images (M×d) each fake one (N×d) lies (N)."""
     check_pair(fake, real)
-    radii, centre = squared_radii(real, k, "real"), column_medians(real)
-    counts = np.zeros(len(fake), np.int64)
+    return balls_round(fake, real, squared_radii(real, k, "real"))
+
+
+def balls_round(x: Features, real: Features, radii: Float64) -> NDArray[np.int64]:
+    """Return in how many open balls of real images, M×d, each row of x, N×d, lies (N).
+
+    Args:
+        x: images.
+        real: the centres.
+        radii: squared radii of the balls (M).
+    """
+    centre, counts = column_medians(real), np.zeros(len(x), np.int64)
+    for rows in row_slices(len(real)):
+        for columns in row_slices(len(x)):
+            inside = squared_distances(real[rows], x[columns], centre) < radii[rows, None]
+            counts[columns] += inside.sum(axis=0)
+    return counts
+
+
+def held_by_group(
+    fake: Features, real: Features, radii: Float64, group: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Return how many images of each of G groups the open ball of each real image holds, M×G.
+
+    Args:
+        fake: images in the order of their groups, N×d.
+        real: the centres, M×d.
+        radii: squared radii of the balls (M).
+        group: the group of each image, from 0 and ascending (N).
+    """
+    centre = column_medians(real)
+    held = np.zeros((len(real), group[-1] + 1), np.int32)
     for rows in row_slices(len(real)):
         for columns in row_slices(len(fake)):
             inside = squared_distances(real[rows], fake[columns], centre) < radii[rows, None]
-            counts[columns] += inside.sum(axis=0)
-    return counts
+            groups_here, first = np.unique(group[columns], return_index=True)
+            held[rows, groups_here] += np.add.reduceat(inside, first, axis=1, dtype=np.int32)
+    return held
 
 
 def realism(fake: Features, real: Features, k: int) -> Float64:

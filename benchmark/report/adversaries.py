@@ -18,6 +18,7 @@ from benchmark.report.measures import (
     UndecidedError,
     Verdict,
     check_alike,
+    fewest,
     name_of_row,
     shared_distances,
 )
@@ -42,7 +43,7 @@ class ModesTest(Range):
         """Measure the share."""
         rows = lookup.cells(self.cell)
         share = across_seeds([_of_kind(row, "mode-coverage") for row in rows])
-        n = _count(rows)
+        n = fewest(rows)
         return Measurement(share, self.at_least, self.at_most, rows, n, n)
 
 
@@ -65,7 +66,7 @@ class FrequenciesTest(TwoCells):
         values = [[_of_kind(row, "mode-distance") for row in side] for side in sides]
         check_alike([row.protocol.model_dump() for row in rows if row.protocol])
         found = difference(*map(across_seeds, values))
-        n = _count(rows)
+        n = fewest(rows)
         return Measurement(found, None, 0.0, rows, n, n)
 
 
@@ -102,7 +103,7 @@ class GradientTest(Range):
         value = Value(
             value=math.exp(found.value), low=math.exp(found.low), high=math.exp(found.high)
         )
-        return Measurement(value, self.at_least, self.at_most, rows, _count(rows), relative=True)
+        return Measurement(value, self.at_least, self.at_most, rows, fewest(rows), relative=True)
 
 
 class SensitivityTest(TwoCells, Range):
@@ -152,7 +153,7 @@ class SensitivityTest(TwoCells, Range):
             high=ratio * math.sqrt(float(fdtri(b, a, 0.975))),
         )
         rows = [*sides[0], *sides[1]]
-        return Measurement(value, self.at_least, self.at_most, rows, _count(rows), n, relative=True)
+        return Measurement(value, self.at_least, self.at_most, rows, fewest(rows), n, relative=True)
 
 
 def _of_kind(row: Row, kind: str) -> Value:
@@ -215,7 +216,3 @@ def _rates(rows: Sequence[Row], least: int) -> list[float]:
         ]
     )
     return rates
-
-
-def _count(rows: Sequence[Row]) -> int:
-    return min(row.cell.samples for row in rows if row.cell)

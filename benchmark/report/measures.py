@@ -285,8 +285,7 @@ def measured_time_ratio(
     if min(first.low, second.low) <= 0:
         raise UndecidedError("the interval of a time reaches 0")
     spread = quotient(first, second)
-    samples = min(row.cell.samples for row in rows if row.cell)
-    return Measurement(spread, low, high, rows, samples, relative=True)
+    return Measurement(spread, low, high, rows, fewest(rows), relative=True)
 
 
 def _seconds(rows: Iterable[Row]) -> Value:
@@ -320,6 +319,11 @@ def _short(value: object) -> str:
     """Return a value as a sentence shows it: of a hash only the start."""
     text = str(value)
     return text[:12] if len(text) == _SHA256 else text
+
+
+def fewest(rows: Iterable[Row]) -> int:
+    """Return the number of samples of that cell which has the fewest."""
+    return min(row.cell.samples for row in rows if row.cell)
 
 
 def name_of_row(row: Row) -> str:

@@ -23,7 +23,7 @@ class Range(StrictModel):
     @property
     def wanted(self) -> str:
         """The words for the range that the claim wants."""
-        low, high = (x and f"{x:.3g}" for x in (self.at_least, self.at_most))
+        low, high = (x is not None and f"{x:.3g}" for x in (self.at_least, self.at_most))
         return (
             f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
         )

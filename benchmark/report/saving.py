@@ -66,6 +66,13 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
     return paths
 
 
+def save_as_drawn(figure: Figure, path: Path) -> None:
+    """Write a figure to one file of the format that its suffix names, without marks to hover."""
+    kind = path.suffix.lower().removeprefix(".")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=kind, metadata=METADATA[kind])
+
+
 def page_svg(figure: Figure, name: str) -> str:
     """Return a figure as SVG for a page, with its font and colours; its ids begin with `name`."""
     _freeze(figure)

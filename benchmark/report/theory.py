@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import quotient
@@ -23,6 +23,7 @@ from benchmark.report.measures import (
     UndecidedError,
     Verdict,
     check_alike,
+    fewest,
     measured_difference,
     name_of_row,
 )
@@ -66,7 +67,7 @@ class TrainingTest(TwoCells, Range):
             raise UndecidedError("a training has too few laps for an interval of its time")
         ratio = quotient(first, second)
         return SettledMeasurement(
-            ratio, self.at_least, self.at_most, rows, _samples(rows), relative=True
+            ratio, self.at_least, self.at_most, rows, fewest(rows), relative=True
         )
 
 
@@ -128,30 +129,16 @@ class EvaluationsTest(TwoCells, Range):
         ratio = counts[0] / counts[1]
         exact = Value(value=ratio, low=ratio, high=ratio)
         return SettledMeasurement(
-            exact, self.at_least, self.at_most, rows, _samples(rows), relative=True
+            exact, self.at_least, self.at_most, rows, fewest(rows), relative=True
         )
 
 
-class ApartTest(TwoCells):
+class ApartTest(TwoCells, Range):
     """How many grey levels the images of two cells differ by in a pixel, from the same noise."""
 
     test: Literal["apart"]
     at_least: float | None = Field(default=None, gt=0, le=255)
     at_most: float | None = Field(default=None, ge=0, le=255)
-
-    @model_validator(mode="after")
-    def _check(self) -> ApartTest:
-        if self.at_least is None and self.at_most is None:
-            raise ValueError("at_least: one of at_least and at_most is needed")
-        return self
-
-    @property
-    def wanted(self) -> str:
-        """The words for the range that the claim wants."""
-        low, high = (x is not None and f"{x:g}" for x in (self.at_least, self.at_most))
-        return " and ".join(
-            text for text in (low and f"at least {low}", high and f"at most {high}") if text
-        )
 
     def measure(self, lookup: Lookup) -> str:
         """Return the words for what is measured."""
@@ -179,7 +166,7 @@ class ApartTest(TwoCells):
         value = Value(
             value=apart, low=apart * (1 - _SKETCH_ERROR), high=apart * (1 + _SKETCH_ERROR)
         )
-        return SettledMeasurement(value, self.at_least, self.at_most, rows, _samples(rows))
+        return SettledMeasurement(value, self.at_least, self.at_most, rows, fewest(rows))
 
 
 def _training_of(row: Row) -> Record:
@@ -204,7 +191,3 @@ def _evaluations(row: Row) -> float:
     if row.sample is None or row.sample.timing is None:
         raise UndecidedError(f"{name_of_row(row)} was not timed", Verdict.NOT_RUN)
     return row.sample.timing.network_evaluations
-
-
-def _samples(rows: Sequence[Row]) -> int:
-    return min(row.cell.samples for row in rows if row.cell)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.values import Value
-from benchmark.metrics.base import Features, Figures, Metric
+from benchmark.metrics.base import Features, Figures, Metric, check_pair
 from benchmark.metrics.classes import Judge, trained_judge, with_labels
 from benchmark.metrics.frechet import few
 from benchmark.metrics.uncertainty import proportion
@@ -57,10 +58,18 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
     def measure(metric: Metric, fake: Features) -> Value:
         return metric.compute(fake, reference(metric))
 
+    @functools.cache
+    def judged() -> NDArray[np.integer]:
+        return _judged(subject, run, own, train)
+
+    def measure_modes(metric: Metric) -> Value:
+        check_pair(own, train)
+        return metric.compute(*_classes(subject, run, judged()))
+
     found, sized = Figures({}, {}), Figures({}, {})
     for name, metric in metrics.items():
         if metric.takes == "classes":
-            found.add(name, functools.partial(metric.compute, *_classes(subject, run, own, train)))
+            found.add(name, functools.partial(measure_modes, metric))
             continue
         fake = own
         if metric.takes == "logits":
@@ -77,7 +86,7 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
             if distance_at(size) in sized.values
         },
         missing=found.missing | sized.missing,
-        by_class=_by_class(subject, run, own, train, distance),
+        by_class=_by_class(subject, run, own, train, distance, judged),
         cell=subject.cell,
         control=subject.control,
         protocol=protocol(extractor, subject, run, n_fake=len(own)),
@@ -85,24 +94,30 @@ def _evaluate(job: EvaluateJob, subject: Subject, run: Run) -> Record:
     )
 
 
-def _classes(
-    subject: Subject, run: Run, own: Features, train: Features
-) -> tuple[Features, Features]:
+def _judged(subject: Subject, run: Run, own: Features, train: Features) -> NDArray[np.integer]:
+    """Return the classes of images, N, by the judge that has seen the training images."""
+    known = train_labels(subject, run)
+    assert known is not None
+    labelled = with_labels(train, known[1])
+    return cached(trained_judge, labelled, kind=Judge, folder=run.cached).classify(own)
+
+
+def _classes(subject: Subject, run: Run, judged: NDArray[np.integer]) -> tuple[Features, Features]:
     """Return the judge's verdicts on images, N×classes, and the labels of the data, M×classes."""
     known = train_labels(subject, run)
     assert known is not None  # the config was checked
     names, labels = known
     each: Features = np.eye(len(names))
-    return each[_judge(run, train, labels).classify(own)], each[labels]
-
-
-def _judge(run: Run, train: Features, labels: NDArray[np.integer]) -> Judge:
-    """Return the judge that has seen the training images."""
-    return cached(trained_judge, with_labels(train, labels), kind=Judge, folder=run.cached)
+    return each[judged], each[labels]
 
 
 def _by_class(
-    subject: Subject, run: Run, own: Features, train: Features, distance: Metric
+    subject: Subject,
+    run: Run,
+    own: Features,
+    train: Features,
+    distance: Metric,
+    judged: Callable[[], NDArray[np.integer]],
 ) -> dict[str, ClassFigures] | None:
     """Return the figures of each class that has images, by its name; None: there are no labels."""
     found = load_labels(subject, run)
@@ -114,7 +129,7 @@ def _by_class(
     def measure(fake: Features, real: Features) -> Value:
         return distance.compute(fake, distance.reference(real, cache))
 
-    right = _judge(run, train, of_train).classify(own) == labels
+    right = judged() == labels
     figures = {}
     for number, name in enumerate(names):
         mine = labels == number

@@ -14,8 +14,7 @@ from matplotlib.ticker import NullLocator
 
 from benchmark.core.values import Value
 from benchmark.report import style
-from benchmark.report.saving import METADATA
-from benchmark.storage.atomic import atomic_path
+from benchmark.report.saving import save_as_drawn
 
 if TYPE_CHECKING:
     from benchmark.tools.inversion import Inverted, RoundTrip
@@ -29,9 +28,7 @@ def save_plot(found: Inverted, path: Path) -> list[Path]:
         figure = chart(found)
         paths = [path.with_suffix(f".{kind}") for kind in ("png", "svg")]
         for target in paths:
-            kind = target.suffix[1:]
-            with atomic_path(target) as temporary:
-                figure.savefig(temporary, format=kind, metadata=METADATA[kind])
+            save_as_drawn(figure, target)
     return paths
 
 

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.report import style
-from benchmark.report.saving import METADATA
-from benchmark.storage.atomic import atomic_path
+from benchmark.report.saving import METADATA, save_as_drawn
 from benchmark.tools.why_result import Why
 
 MOST = 25  # options that are drawn
@@ -29,11 +28,8 @@ def check_plot(path: Path) -> None:
 
 def save_plot(why: Why, path: Path) -> None:
     """Draw the options that move the figure most, and write the chart to a file."""
-    kind = path.suffix.lower().removeprefix(".")
     with style.applied():
-        figure = chart(why)
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=kind, metadata=METADATA[kind])
+        save_as_drawn(chart(why), path)
 
 
 def chart(why: Why) -> Figure:

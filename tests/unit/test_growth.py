@@ -17,8 +17,8 @@ from benchmark.tools.speed.growth import (
     ResourceUse,
     curve,
     grow,
-    in_new_process,
     sample,
+    use_of,
 )
 
 MEGABYTE = 1e6
@@ -41,9 +41,7 @@ def test_what_is_small_beside_a_constant_does_not_count() -> None:
 
 def test_memory_of_sampling_does_not_grow_with_the_samples() -> None:
     """4032 more images of 64×64 pixels are 50 MB; with them 200 MB of float32 would be held."""
-    few, many = (
-        in_new_process(sample, Case(samples=n, resolution=64, steps=1)) for n in (64, 4096)
-    )
+    few, many = (use_of(sample, Case(samples=n, resolution=64, steps=1)) for n in (64, 4096))
     images = (4096 - 64) * 64 * 64 * 3 / MEGABYTE
     assert many.megabytes - few.megabytes < images
 

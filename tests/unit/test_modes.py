@@ -16,6 +16,7 @@ from benchmark.config.loading import filled_in, parse_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics import METRICS
 from benchmark.metrics.base import Features
+from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import Run
 from benchmark.tools.score import score
 
@@ -111,6 +112,14 @@ def test_a_collapsed_control_reaches_fewer_modes_than_held_out_images(
     assert values["held-out-tiny"] > 0.5
     for record in found.values():
         assert 0 <= record.values["apart"].value <= 1
+    path = run.features(config.evaluation.extractor, "controls-tiny")
+    broken = np.load(path)
+    broken[:] = np.nan
+    write_blocks(path, [broken], broken.shape, broken.dtype)
+    for record in do("evaluate", config, "controls-tiny", run):
+        known = record.id == "held-out-tiny"  # whose features are with those of the data
+        assert ("reached" in record.values) == known
+        assert known or "hold NaN or infinity" in record.missing["reached"]
 
 
 def test_modes_of_data_without_labels_are_refused(smoke: Config) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config.jobs.base import Computing, RecordedJob, data_spec
-from benchmark.diffusion.losses import LOSSES
 
 if TYPE_CHECKING:
     from benchmark.config.schema import Training
@@ -63,7 +62,7 @@ class TrainJob(RecordedJob):
         """Return the stage, the loss, the network and the schedule."""
         return [
             "benchmark.stages.train",
-            LOSSES.get(self.settings.loss or self.schedule.process().loss).__module__,
+            self.settings.loss_of(self.schedule.process()).__module__,
             *self.network.modules(self.key),
             type(self.schedule).__module__,
         ]

@@ -7,12 +7,9 @@ does not import torch: the memory of a process counts in the peak of those that 
 from __future__ import annotations
 
 import hashlib
-import json
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.cores import available_cores
-from benchmark.records.contention import ContentionMonitor
-from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.memory import peak_of_process
 from benchmark.storage.arrays import read_blocks, write_blocks
 from benchmark.storage.atomic import write_text
+from benchmark.tools.speed.alone import in_new_process
+from benchmark.tools.speed.telling import Told, tell
 
 if TYPE_CHECKING:
     from benchmark.storage.paths import Run
@@ -127,28 +124,14 @@ def grow(
         output: file to write all figures to, JSON.
         figure: file to write the picture to, PNG; SVG and PDF are written beside it.
     """
-    watch = Stopwatch()
-    here = provenance(watch, Work(threads=available_cores()))
-    print(f"growth, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
-    others = ContentionMonitor()
-    others.begin()
     curves = []
-    for curve in measured(sizes):
-        print(curve.text(), flush=True)
-        curves.append(curve)
-    contention = others.found()
-    if contention.busy:
-        print(f"the machine was busy: {contention.busy}: do not quote these figures", flush=True)
-    if output is not None:
-        rows = [{**curve._asdict(), "exponent": curve.exponent} for curve in curves]
-        machine = provenance(watch, Work(threads=here.threads)).model_dump()
-        content = {
-            "title": "growth",
-            "contention": contention.model_dump(),
-            "provenance": machine,
-            "curves": rows,
-        }
-        write_text(output, json.dumps(content, indent=1) + "\n")
+
+    def rows() -> Iterator[Told]:
+        for curve in measured(sizes):
+            curves.append(curve)
+            yield Told(curve.text(), {**curve._asdict(), "exponent": curve.exponent})
+
+    tell("growth", "curves", rows(), output)
     if figure is not None:
         from benchmark.tools.speed.growth_figure import draw
 
@@ -173,18 +156,14 @@ _Work = Callable[[Case, Path], float]
 
 def curve(stage: str, work: _Work, against: str, sizes: Sequence[int]) -> GrowthCurve:
     """Measure a stage at each size, everything else being equal."""
-    uses = [in_new_process(work, Case(**{against: size})) for size in sizes]
+    uses = [use_of(work, Case(**{against: size})) for size in sizes]
     return GrowthCurve(stage, against, list(sizes), uses)
 
 
-def in_new_process(work: _Work, case: Case) -> ResourceUse:
+def use_of(work: _Work, case: Case) -> ResourceUse:
     """Measure one case in a new process, and in a temporary folder."""
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        tempfile.TemporaryDirectory(prefix="growth-") as folder,
-        ProcessPoolExecutor(1, mp_context=spawn) as pool,
-    ):
-        return pool.submit(_use, work, case, Path(folder)).result()
+    with tempfile.TemporaryDirectory(prefix="growth-") as folder:
+        return in_new_process(_use, work, case, Path(folder))
 
 
 def sample(case: Case, folder: Path) -> float:

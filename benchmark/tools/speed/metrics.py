@@ -24,8 +24,9 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.frechet import Frechet, frechet_distance, statistics
 from benchmark.tools.score_embedding import Embedding, embed_images
 from benchmark.tools.score_inputs import ImageInput, open_input
+from benchmark.tools.speed.alone import in_new_process
 from benchmark.tools.speed.limits import product_rate
-from benchmark.tools.speed.neighbourhoods import measure_alone, ours_of, theirs_of
+from benchmark.tools.speed.neighbourhoods import ours_of, theirs_of
 from benchmark.tools.speed.older_scipy import sqrtm_with_disp
 from benchmark.tools.speed.timing import CPU, SpeedRow, interleave, missing, seconds, version
 
@@ -185,8 +186,8 @@ def neighbourhoods(sizes: MetricSizes) -> Iterator[SpeedRow]:
     n, d = sizes.neighbours, sizes.dimension
     name = f"precision, recall, density and coverage, {n} and {n} images, d = {d}"
     absent = missing("prdc", "prdc") or _too_large(n)
-    ours = partial(measure_alone, ours_of, n, d)
-    theirs = None if absent else partial(measure_alone, theirs_of, n, d)
+    ours = partial(in_new_process, ours_of, n, d)
+    theirs = None if absent else partial(in_new_process, theirs_of, n, d)
     own, other = interleave(ours, theirs, 1, 1)
     peer, note = ("", absent) if absent else (version("prdc"), "")
     if other:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import multiprocessing
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -28,13 +25,6 @@ class _Measured(NamedTuple):
     seconds: float
     megabytes: float
     found: dict[str, float]
-
-
-def measure_alone(work: Callable[[int, int], _Measured], n: int, d: int) -> _Measured:
-    """Return what `work(n, d)` returns in a new process, whose peak of memory is its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(work, n, d).result()
 
 
 def ours_of(n: int, d: int) -> _Measured:

@@ -7,13 +7,10 @@ alike as photographs of one kind do, which random pixels do not.
 from __future__ import annotations
 
 import functools
-import json
-import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -24,12 +21,11 @@ from numpy.typing import NDArray
 
 from benchmark.core.cores import available_cores
 from benchmark.core.progress import track
-from benchmark.records.contention import ContentionMonitor
-from benchmark.records.provenance import Stopwatch, Work, provenance
 from benchmark.runtime.memory import peak_of_process
-from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import Run
+from benchmark.tools.speed.alone import in_new_process
 from benchmark.tools.speed.growth import CELL, DATA, Case, content_of
+from benchmark.tools.speed.telling import Told, tell
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -85,9 +81,7 @@ class StageUse(NamedTuple):
         )
 
 
-def scale(
-    sizes: ScaleSizes, output: Path | None = None, *, with_faiss: bool = False
-) -> list[StageUse]:
+def scale(sizes: ScaleSizes, output: Path | None = None, *, with_faiss: bool = False) -> None:
     """Run prepare, features, evaluate and retrieve once, and print what each took.
 
     Args:
@@ -95,47 +89,27 @@ def scale(
         output: file to write all figures to, JSON.
         with_faiss: also make the searches of `retrieve` by Faiss alone.
     """
-    watch = Stopwatch()
-    here = provenance(watch, Work(threads=available_cores()))
-    print(f"{sizes.images} images, {watch.started}: {here.cpu}, {here.cores} cores", flush=True)
-    others = ContentionMonitor()
-    others.begin()
-    uses = []
-    for use in measured(sizes, with_faiss):
-        print(use.text(), flush=True)
-        uses.append(use)
-    contention = others.found()
-    if contention.busy:
-        print(f"the machine was busy: {contention.busy}: times say little", flush=True)
-    if output is not None:
-        content = {
-            "title": "scale",
-            **asdict(sizes),
-            "contention": contention.model_dump(),
-            "provenance": provenance(watch, Work(threads=here.threads)).model_dump(),
-            "stages": [use._asdict() for use in uses],
-        }
-        write_text(output, json.dumps(content, indent=1) + "\n")
-    return uses
+    lines = (Told(use.text(), use._asdict()) for use in measured(sizes, with_faiss))
+    tell(f"scale, {sizes.images} images", "stages", lines, output, **asdict(sizes))
 
 
 def measured(sizes: ScaleSizes, with_faiss: bool) -> Iterator[StageUse]:
     """Measure and yield one stage after the other."""
-    cell = CELL.format(steps=Case().steps)
+    cell, apart = CELL.format(steps=Case().steps), functools.partial(in_new_process, _use)
     with tempfile.TemporaryDirectory(prefix="scale-") as place:
         folder = Path(place)
         write_crops(sizes.images + sizes.held_out, folder / "images.npy", seed=0)
-        yield _apart("prepare", _stage, sizes, folder, "prepare", DATA)
+        yield apart("prepare", _stage, sizes, folder, "prepare", DATA)
         drawn = folder / "growth" / "samples" / cell / "samples.npy"
         drawn.parent.mkdir(parents=True)
         write_crops(sizes.samples, drawn, seed=1)
-        yield _apart("features of the data", _stage, sizes, folder, "features", DATA)
-        yield _apart("features of the samples", _stage, sizes, folder, "features", cell)
-        yield _apart("evaluate", _stage, sizes, folder, "evaluate", cell)
-        yield _apart("retrieve, first cell", _stage, sizes, folder, "retrieve", cell)
-        yield _apart("retrieve, further cells", _stage, sizes, folder, "retrieve", cell)
+        yield apart("features of the data", _stage, sizes, folder, "features", DATA)
+        yield apart("features of the samples", _stage, sizes, folder, "features", cell)
+        yield apart("evaluate", _stage, sizes, folder, "evaluate", cell)
+        yield apart("retrieve, first cell", _stage, sizes, folder, "retrieve", cell)
+        yield apart("retrieve, further cells", _stage, sizes, folder, "retrieve", cell)
         if with_faiss:
-            yield _apart("the searches of the first cell by Faiss alone", _bare, sizes, folder)
+            yield apart("the searches of the first cell by Faiss alone", _bare, sizes, folder)
 
 
 def write_crops(count: int, path: Path, seed: int) -> None:
@@ -167,13 +141,6 @@ def _faces() -> list[Image]:
 
     avatars = Avatars(train=_FACES, held_out=1, resolution=_WHOLE)
     return [avatars.render(number) for number in range(_FACES)]
-
-
-def _apart(name: str, work: Callable[..., float], *arguments: object) -> StageUse:
-    """Do some work in a new process."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(_use, name, work, *arguments).result()
 
 
 def _use(name: str, work: Callable[..., float], *arguments: object) -> StageUse:
