@@ -128,3 +128,29 @@ def test_clip_is_the_large_one() -> None:
     extractor = EXTRACTORS.make("clip-vit-l14-336")
     assert extractor.dimension == 768
     assert extractor.weights.mirrors[0].endswith("pytorch_model.bin")
+
+
+@torch.inference_mode()
+def test_clip_is_that_of_transformers(tmp_path: Path) -> None:
+    """It is no dependency: docs/fid-dialects.md says how this is run."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    options = transformers.CLIPVisionConfig(
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        projection_dim=OUT,
+        num_hidden_layers=DEPTH,
+        num_attention_heads=WIDTH // 64,
+        image_size=336,
+        patch_size=14,
+    )
+    network = transformers.CLIPVisionModelWithProjection(options).eval()
+    for weight in network.parameters():
+        weight += 0.1 * torch.randn_like(weight)
+    file = tmp_path / "weights.bin"
+    torch.save(network.state_dict(), file)
+    x = images(2, 50, 70)
+    extractor = EXTRACTORS.make("clip-vit-l14-336")
+    found = with_weights(extractor, file).load(CPU, tmp_path, file)(x)
+    expected = network(pixel_values=preprocess_cmmd(x)).image_embeds
+    assert relative_error(found, nn.functional.normalize(expected, dim=1)) < 1e-6
