@@ -1,9 +1,10 @@
-"""Which records a run has once all of its jobs are done."""
+"""Which records and plots a run has once all of its jobs are done."""
 
 from __future__ import annotations
 
 from benchmark.config.grid import Grid
 from benchmark.records.record import Kind
+from benchmark.storage.paths import PLOTS
 
 
 def expected_records(config: Grid) -> list[tuple[Kind, str]]:
@@ -25,3 +26,26 @@ def expected_records(config: Grid) -> list[tuple[Kind, str]]:
         "answers": [cell.id for cell in config.cells if cell.task],
     }
     return [(kind, name) for kind, found in names.items() for name in found]
+
+
+def expected_plots(config: Grid) -> list[str]:
+    """Return the names of the plots that can be drawn of all records, in the order of PLOTS.
+
+    Those of losses need a training; by level of noise, of a network that tells noise, which a
+    generator does not. Times need cells that are sampled here, those along a training its states.
+    """
+    trained = config.trainings.values()
+    processes = (config.schedule(cell.sampling.schedule).process() for cell in trained)
+    sampled = any(cell.sampler for cell in config.cells)
+    drawn = {
+        "loss-curves": bool(trained),
+        "denoising-loss": any(process.has_path for process in processes),
+        "guidance": any(cell.guidance is not None for cell in config.cells),
+        "distance-against-training": any(
+            cell.trained_steps and not cell.task for cell in config.cells
+        ),
+        "time-by-model": sampled,
+        "distance-against-evaluations": sampled,
+        "distance-against-time": sampled,
+    }
+    return [name for name in PLOTS if drawn.get(name, True)]

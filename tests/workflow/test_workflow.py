@@ -199,6 +199,57 @@ def test_ready_weights_alone_go_through_every_stage(tmp_path: Path) -> None:
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+GENERATOR = {
+    "networks": {"net": {"kind": "dcgan", "latent": 8, "channels": [8, 16], "patch": 2}},
+    "training": {"short": {"steps": 4, "batch": 8, "warmup": 2, "log_every": 2, "clip": None}},
+    "models": {"GAN": {"family": "GAN", "data": "tiny", "network": "net", "training": "short"}},
+    "grid": [
+        {
+            "table": "trained",
+            "model": "GAN",
+            "schedule": "latent",
+            "sampler": "generator",
+            "steps": 1,
+            "samples": 8,
+        }
+    ],
+}
+QUESTIONS = {
+    "grid": [
+        {
+            "table": "answers",
+            "model": "DDIM",
+            "schedule": "linear",
+            "sampler": "ddim",
+            "steps": 5,
+            "samples": 8,
+            "evaluate_every": 6,
+            "task": {"kind": "inpaint", "mask": "box", "answers": 1, "method": "replacement"},
+        }
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [(GENERATOR, "denoising-loss"), (QUESTIONS, "distance-against-training")],
+    ids=["generators alone", "answers alone"],
+)
+def test_a_plot_of_what_a_run_does_not_have_is_not_asked_for(
+    tmp_path: Path, content: dict[str, object], missing: str
+) -> None:
+    folder = lay_out(tmp_path)
+    odd = yaml.safe_load(SMOKE.read_text()) | content | {"run": "odd"}
+    odd["evaluation"]["neighbours"] = 0
+    (folder / "odd.yaml").write_text(yaml.safe_dump(odd))
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", config="odd.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = Run(folder / "results" / "odd")
+    assert not run.plot(missing).exists()
+    assert run.plot("loss-curves").exists()
+
+
 @pytest.mark.parametrize(
     ("weights", "expected"),
     [

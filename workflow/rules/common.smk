@@ -24,7 +24,7 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
     )
 
 from benchmark.config.dependencies import compared, hashed
-from benchmark.config.expected import expected_records
+from benchmark.config.expected import expected_plots, expected_records
 from benchmark.config.loading import (
     check_writable,
     merged,
@@ -52,7 +52,6 @@ from benchmark.storage.paths import (
     CLAIMS,
     ALL_CONTROLS,
     HELD_OUT,
-    PLOTS as PLOT_NAMES,
     REFERENCE,
     RESULTS,
     Run,

@@ -23,14 +23,7 @@ NAMES = [
 ]
 TABLES = [path for name in NAMES for path in RUN.tables(name)]
 MOST_SETTINGS = 5  # of those that are named at the end of a run
-AGAINST_COST = ["distance-against-evaluations", "distance-against-time"]
-LEFT_OUT = {
-    *([] if CONFIG.trainings else ["loss-curves", "denoising-loss"]),
-    *([] if any(cell.guidance is not None for cell in CONFIG.cells) else ["guidance"]),
-    *([] if KEPT else ["distance-against-training"]),
-    *([] if SAMPLED else ["time-by-model", *AGAINST_COST]),
-}
-DRAWN = [name for name in PLOT_NAMES if name not in LEFT_OUT]
+DRAWN = expected_plots(CONFIG)
 PLOTS = [RUN.plot(name) for name in DRAWN]
 VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]
 PANELS = [RUN.neighbours(name) for name in RETRIEVED]
