@@ -77,6 +77,10 @@ class ImageTable:
                 label = None if labels is None else labels[shard.start + row]
                 yield Item(f"{shard.path.name}#{row}", _loader(shard.path, value), label)
 
+    def columns(self) -> list[str]:
+        """Return the names of the columns."""
+        return list(_schema(self.shards[0].path).names)
+
     def labels(self, column: str) -> list[Any]:
         """Return a value for each row: a name of `datasets`' ClassLabel, or what the column holds.
 

@@ -41,7 +41,13 @@ class SettledMeasurement(Measurement):
 
 
 class TrainingTest(TwoCells, Range):
-    """The ratio of the time of a training step of `cell` to that of `other`, on equal networks."""
+    """The ratio of the time of a training step of `cell` to that of `other`, on equal networks.
+
+    Trainings may run side by side. While others leave each of its threads a core of its own, they
+    take at most an equal part of what cores share, as memory and caches. So a time t beside others
+    that used c cores is between t / (1 + c) and t without them, and the interval of the ratio is
+    widened so far.
+    """
 
     test: Literal["training"]
 
@@ -58,14 +64,15 @@ class TrainingTest(TwoCells, Range):
         rows = lookup.cells(self.cell)[:1] + lookup.cells(self.other)[:1]
         found = [_training_of(row) for row in rows]
         check_alike([{**trained_alike(each), "parameters": _parameters(each)} for each in found])
-        for row, each in zip(rows, found, strict=True):
-            if each.busy:
-                why = f"machine was busy: {each.busy} (training {name_of_row(row)})"
-                raise UndecidedError(f"not comparable: {why}")
+        slower = [_slowed_down(row, each) for row, each in zip(rows, found, strict=True)]
         first, second = (seconds_per_step(each) for each in found)
         if first is None or second is None or not (first.low and second.low):
             raise UndecidedError("a training has too few laps for an interval of its time")
         ratio = quotient(first, second)
+        assert ratio.low is not None
+        assert ratio.high is not None
+        widened = {"low": ratio.low / slower[0], "high": ratio.high * slower[1]}
+        ratio = ratio.model_copy(update=widened)
         return SettledMeasurement(
             ratio, self.at_least, self.at_most, rows, fewest(rows), relative=True
         )
@@ -191,3 +198,23 @@ def _evaluations(row: Row) -> float:
     if row.sample is None or row.sample.timing is None:
         raise UndecidedError(f"{name_of_row(row)} was not timed", Verdict.NOT_RUN)
     return row.sample.timing.network_evaluations
+
+
+def _slowed_down(row: Row, training: Record) -> float:
+    """Return how many times as long a training took at most as it would have without others.
+
+    Raises:
+        UndecidedError: others took cores that its threads needed.
+    """
+    if not training.busy:
+        return 1.0
+    work = training.provenance
+    own = work.threads * work.processes
+    alone = [
+        each.model_copy(update={"needed": min(own, each.cores)}) for each in training.contention
+    ]
+    left = training.model_copy(update={"contention": alone})
+    if work.device != "cpu" or left.busy:
+        why = f"machine was busy: {training.busy} (training {name_of_row(row)})"
+        raise UndecidedError(f"not comparable: {why}")
+    return 1 + max(each.taken for each in alone)

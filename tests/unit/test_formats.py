@@ -431,6 +431,31 @@ def test_tables_that_are_refused(tmp_path: Path) -> None:
     assert "1 of the 2 files like train-00000-of-00002" in refusal("hugging-face", tmp_path)
 
 
+def test_columns_make_up_a_class_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [{"bytes": b"x", "path": None}] * 3
+    columns = {"Male": [True, False, True], "age": ["old", "old", "young"], "n": [1, 1, 2]}
+    table(path, image=rows, empty=[None, 1, 2], **columns)
+    assert source("hugging-face", path, label="Male+age").classes() == (
+        *("Male+old", "Male+young", "no Male+old"),
+    )
+    assert source("hugging-face", path, label="n+Male").classes() == (
+        *("1+Male", "1+no Male", "2+Male"),
+    )
+    said = refusal("hugging-face", path, label="Male+empty")
+    assert "row 0 has None in column empty" in said
+    assert "no column 'Female', only image" in refusal("hugging-face", path, label="Male+Female")
+    table(path, image=rows, **columns, **{"Male+age": ["a", "b", "b"]})
+    assert source("hugging-face", path, label="Male+age").classes() == ("a", "b")
+
+
+def test_names_that_datasets_keeps_make_up_a_class_together(hugging: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    embedded(hugging.add_column("Male", [True, False] * 4)).to_parquet(path)
+    found = source("hugging-face", path, label="label+Male")
+    assert found.classes() == ("a+Male", "a+no Male", "b+Male", "b+no Male")
+
+
 @pytest.mark.parametrize("options", [{}, {"repository": "a/b"}, {"path": "x", "revision": HEAD}])
 def test_a_data_set_of_the_hub_needs_a_commit(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="needed"):

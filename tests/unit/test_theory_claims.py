@@ -12,7 +12,7 @@ from records_fixture import record
 
 from benchmark.config.loading import load_config
 from benchmark.core.values import Value
-from benchmark.records.contention import Contention
+from benchmark.records.contention import Activity, Contention
 from benchmark.records.record import Cell, Protocol
 from benchmark.records.rows import Row
 from benchmark.records.sections import Trained
@@ -92,7 +92,15 @@ def trained(
         trained=section,
         step_laps=laps,
         values={"train_seconds": Value(value=seconds * steps)},
-        contention=[Contention(seconds=10.0, cpu_share=busy, others=[])] if busy else [],
+        contention=[
+            Contention(
+                cores=4,
+                needed=4,
+                load=0.0,
+                before=Activity(seconds=1.0, others=0.0),
+                during=Activity(seconds=60.0, others=busy),
+            )
+        ],
     )
     if distance is None:
         return row(model, training=training)
@@ -109,6 +117,30 @@ def trained(
 def test_is_a_training_slower(seconds: tuple[float, float], expected: Verdict) -> None:
     rows = [trained("a", seconds[0]), trained("b", seconds[1])]
     assert verdict(rows, test="training", at_least=1)[0] is expected
+
+
+@pytest.mark.parametrize(
+    ("ratio", "busy", "expected"),
+    [
+        (2.2, (1.0, 1.0), R),  # 2.2 / (1 + 1) is above 1
+        (1.8, (1.0, 0.0), T),
+        (1.8, (0.0, 1.0), R),  # the other one alone would be faster still
+        (0.6, (0.0, 1.0), T),  # 0.6 (1 + 1) is above 1
+        (0.4, (0.0, 1.0), C),
+    ],
+)
+def test_what_ran_beside_a_training_widens_the_interval(
+    ratio: float, busy: tuple[float, float], expected: Verdict
+) -> None:
+    rows = [trained("a", ratio, busy=busy[0]), trained("b", busy=busy[1])]
+    assert verdict(rows, test="training", at_least=1)[0] is expected
+
+
+def test_a_training_whose_cores_others_took_is_not_compared_in_time() -> None:
+    rows = [trained("a", 9.0, busy=3.5), trained("b")]
+    found, why = verdict(rows, test="training", at_least=1)
+    assert found is T
+    assert why.startswith("not comparable: machine was busy: 3.5 cores by others (training")
 
 
 def test_more_samples_do_not_settle_a_time_of_training() -> None:
@@ -235,14 +267,25 @@ def test_a_test_without_a_bound_is_refused(test: str) -> None:
         verdict([], test=test)
 
 
-THEORY = ("levels", "ve-", "vp-", "first-unet", "improved-unet", "implicit")  # names begin so
+# How the names of cells begin.
+THEORY = ("levels", "ve-", "vp-", "first-unet", "improved-unet", "implicit")
+GANS = ("diffusion", "gan")
 
 
-@pytest.mark.parametrize("config", ["claims.yaml", "claims-report.yaml"])
-def test_does_each_config_of_the_claims_run_all_their_cells(config: str) -> None:
+@pytest.mark.parametrize(
+    ("config", "begins", "count"),
+    [
+        ("claims.yaml", (*THEORY, *GANS), 20),
+        ("claims-report.yaml", THEORY, 16),
+        ("claims-gans-report.yaml", GANS, 4),
+    ],
+)
+def test_does_each_config_of_the_claims_run_all_their_cells(
+    config: str, begins: tuple[str, ...], count: int
+) -> None:
     """A claim would not be judged if the config named its cells otherwise."""
     found = load_config(PROJECT / "config" / config).cells
     rows = [Row(dataset=cell.dataset, cell=cell) for cell in found]
-    named = {n: c for n, c in read_claims(CLAIMS).cells.items() if n.startswith(THEORY)}
-    assert len(named) > 10
+    named = {n: c for n, c in read_claims(CLAIMS).cells.items() if n.startswith(begins)}
+    assert len(named) == count
     assert [name for name, cell in named.items() if not any(map(cell.fits, rows))] == []

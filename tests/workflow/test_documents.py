@@ -35,6 +35,7 @@ SMALLER = [
     ("config/likelihood.yaml", "smoke.yaml"),
     ("config/claims.yaml", "smoke.yaml"),
     ("config/claims-report.yaml", "smoke.yaml"),
+    ("config/claims-gans-report.yaml", "smoke.yaml"),
     ("mine.yaml", "smoke.yaml"),
     ("config FILE", "config smoke.yaml"),
     ("score REAL FAKE", "score real fake --extractor efficientnet-lite0 --device cpu"),

@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from benchmark.core.strict_model import nearest_names, shown, text
+from benchmark.data.labels import JOINT
 from benchmark.data.sources.base import Candidates, Item, Offer, Source
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Colour = Annotated[str, text("^[0-9a-f]{6}$", "a colour of 6 hexadecimal digits in small letters")]
 
-JOINT = "+"  # between parts that make up a class together
 TRIES = 5  # candidates for each wanted image, after which the style has too few different images
 
 

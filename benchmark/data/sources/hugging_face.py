@@ -14,7 +14,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import Commit, UserPath, UserText, shown, text
 from benchmark.data.hub_files import downloaded, missing
 from benchmark.data.image_tables import SUFFIXES, ImageTable, check_complete
-from benchmark.data.labels import check_names, numbered
+from benchmark.data.labels import JOINT, check_names, numbered
 from benchmark.data.listing import image_files, list_files
 from benchmark.data.packed import Album, Packed, files_at
 from benchmark.storage.downloads import Download
@@ -47,7 +47,10 @@ class HuggingFace(Packed):
         default=None, min_length=1, description="Column of the images; null: the only one"
     )
     label: UserText | None = Field(
-        default=None, min_length=1, description="Column of the classes: numbers or texts"
+        default=None,
+        min_length=1,
+        description="Column of the classes: numbers or texts; or columns that make up a class "
+        "together, as Male+Smiling",
     )
 
     @model_validator(mode="after")
@@ -137,17 +140,36 @@ class HuggingFace(Packed):
     def _labels(self, table: ImageTable) -> tuple[tuple[str, ...], list[int] | None]:
         if self.label is None:
             return (), None
+        if JOINT in self.label and self.label not in table.columns():
+            each = [self._texts(table, column) for column in self.label.split(JOINT)]
+            return numbered(list(map(JOINT.join, zip(*each, strict=True))), self.origin())
         told, names = table.labels(self.label), table.class_names(self.label)
         if not names:
             return numbered(told, self.origin())
         check_names(names, "label: ", self.origin())
-        for row, number in enumerate(told):
-            if not isinstance(number, int) or not 0 <= number < len(names):
+        return names, [self._number(names, row, value) for row, value in enumerate(told)]
+
+    def _texts(self, table: ImageTable, column: str) -> list[str]:
+        """Return what a column of several says of each image, as a part of the name of a class."""
+        told, names = table.labels(column), table.class_names(column)
+        if names:
+            return [names[self._number(names, row, value)] for row, value in enumerate(told)]
+        for row, value in enumerate(told):
+            if not isinstance(value, int | str):
                 raise BenchmarkError(
-                    f"label: {self.origin()}: row {row} has the class {shown(number)}: 0 to "
-                    f"{len(names) - 1} would be right"
+                    f"label: {self.origin()}: row {row} has {shown(value)} in column {column}: a "
+                    "truth value, a whole number or a text would be right"
                 )
-        return names, told
+        words = {True: column, False: f"no {column}"}
+        return [words[v] if isinstance(v, bool) else str(v) for v in told]
+
+    def _number(self, names: Sequence[str], row: int, value: object) -> int:
+        if not isinstance(value, int) or not 0 <= value < len(names):
+            raise BenchmarkError(
+                f"label: {self.origin()}: row {row} has the class {shown(value)}: 0 to "
+                f"{len(names) - 1} would be right"
+            )
+        return value
 
 
 def _images_beside(folder: Path) -> list[str]:
