@@ -11,7 +11,6 @@ from benchmark.core.strict_model import shown
 from benchmark.data.listing import SUFFIXES, folder_kind
 
 FOLDERS = "folders"
-JOINT = "+"  # between what makes up a class together
 LONGEST = 80  # characters of the name of a class
 MOST = 2**16  # classes, which a number of 16 bits can tell apart
 

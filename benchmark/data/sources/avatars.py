@@ -14,8 +14,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from benchmark.core.strict_model import nearest_names, shown, text
-from benchmark.data.labels import JOINT
-from benchmark.data.sources.base import Candidates, Item, Offer, Source
+from benchmark.data.sources.base import JOINT, Candidates, Item, Offer, Source
 
 if TYPE_CHECKING:
     from dicebear import Avatar, Style

@@ -17,6 +17,8 @@ from benchmark.core.strict_model import MOST_IMAGES, Seed, StrictModel
 from benchmark.data.pixels import Filter, fit_square
 from benchmark.storage.downloads import Download
 
+JOINT = "+"  # between what makes up a class together
+
 
 class Item(NamedTuple):
     """An image that has not been read yet; `load` reads it in a worker process.

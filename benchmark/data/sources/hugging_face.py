@@ -14,9 +14,10 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import Commit, UserPath, UserText, shown, text
 from benchmark.data.hub_files import downloaded, missing
 from benchmark.data.image_tables import SUFFIXES, ImageTable, check_complete
-from benchmark.data.labels import JOINT, check_names, numbered
+from benchmark.data.labels import check_names, numbered
 from benchmark.data.listing import image_files, list_files
 from benchmark.data.packed import Album, Packed, files_at
+from benchmark.data.sources.base import JOINT
 from benchmark.storage.downloads import Download
 
 Repository = Annotated[str, text(r"^[\w.-]{1,96}(/[\w.-]{1,96})?$", "an id as owner/name", 200)]
