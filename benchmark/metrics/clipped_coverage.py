@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import betabinom
 
 from benchmark.core.strict_model import Groups, Seed
 from benchmark.core.values import Value
@@ -79,6 +78,8 @@ def expected(samples: int, real: int, k: int) -> Float64:
         The mean for m = 0, 1, … N: an array of shape (N + 1).
     """
     few = np.arange(k)[:, None]  # counts that are not clipped
+    from scipy.stats import betabinom  # takes longer to import than reading a config
+
     chances = betabinom.pmf(few, np.arange(samples + 1), k, real - k)
     curve: Float64 = 1 - ((1 - few / k) * chances).sum(axis=0)
     return curve
