@@ -217,7 +217,7 @@ GENERATOR = {
 QUESTIONS = {
     "grid": [
         {
-            "table": "answers",
+            "table": "questions",
             "model": "DDIM",
             "schedule": "linear",
             "sampler": "ddim",
