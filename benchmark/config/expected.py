@@ -1,8 +1,10 @@
-"""Which records and plots a run has once all of its jobs are done."""
+"""Which records, tables and plots a run has once all of its jobs are done."""
 
 from __future__ import annotations
 
 from benchmark.config.grid import Grid
+from benchmark.core.reserved import TABLES
+from benchmark.records.networks import compares_samplers
 from benchmark.records.record import Kind
 from benchmark.storage.paths import PLOTS
 
@@ -26,6 +28,24 @@ def expected_records(config: Grid) -> list[tuple[Kind, str]]:
         "answers": [cell.id for cell in config.cells if cell.task],
     }
     return [(kind, name) for kind, found in names.items() for name in found]
+
+
+def expected_tables(config: Grid) -> list[str]:
+    """Return the names of the tables: those of the grid, and those that every such run has."""
+    told = any(
+        cell.classifier or config.is_told(cell.model) or config.models[cell.model].labels
+        for cell in config.cells
+    )
+    made = {
+        "neighbours": bool(config.evaluation.neighbours),
+        "answers": any(cell.task for cell in config.cells),
+        "best-by-budget": compares_samplers(config.cells),
+        "classifiers": bool(config.guides),
+        "likelihood": bool(config.likelihoods),
+        "classes": told,
+    }
+    own = sorted({cell.table for cell in config.cells})
+    return [*own, *(name for name in TABLES if made.get(name, True))]
 
 
 def expected_plots(config: Grid) -> list[str]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.metrics.uncertainty import differs
-from benchmark.records.record import Cell
+from benchmark.records.networks import network_of
 from benchmark.records.rows import Row, name_of
 from benchmark.report.captions import few_lines, protocol_line
 from benchmark.report.columns import IDENTITY, row_labels
 from benchmark.report.formats import Column, Table, TableEntry
-from benchmark.report.planes import CostLine, CostPoint, Plane, evaluations, network_of, planes
+from benchmark.report.planes import CostLine, CostPoint, Plane, evaluations, planes
 from benchmark.report.results_table import EVALUATIONS, FLOOR, marked
 
 NAME = "best-by-budget"
@@ -41,17 +41,6 @@ class Choice:
     best: CostPoint
     alike: list[CostPoint]
     compared: int
-
-
-def compares_samplers(cells: Iterable[Cell]) -> bool:
-    """Tell whether two samplers run on one network, each at two numbers of steps or more.
-
-    Only such a run has the table. The schedule counts as a part of the sampler.
-    """
-    settings = {(network_of(c), (c.schedule, c.sampler), c.steps) for c in cells if c.sampler}
-    steps = Counter((network, sampler) for network, sampler, _ in settings)
-    samplers = Counter(network for (network, _), count in steps.items() if count > 1)
-    return any(count > 1 for count in samplers.values())
 
 
 def choices(lines: Sequence[CostLine]) -> list[Choice]:

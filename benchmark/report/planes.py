@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import across_seeds
+from benchmark.records.networks import network_of
 from benchmark.records.record import Cell
 from benchmark.records.rows import (
     Row,
@@ -104,11 +105,6 @@ def evaluations(seeds: Sequence[Row]) -> Value:
     """Return the network evaluations per image; those of an adaptive solver differ by seed."""
     timings = [row.sample.timing for row in seeds if row.sample and row.sample.timing]
     return Value(value=sum(timing.network_evaluations for timing in timings) / len(timings))
-
-
-def network_of(cell: Cell) -> tuple[object, ...]:
-    """Return what the cells of one network, guided alike, have in common."""
-    return cell.family, cell.model, cell.weights, cell.trained_as, cell.scale
 
 
 def planes(rows: Sequence[Row], cost: Cost) -> list[Plane]:

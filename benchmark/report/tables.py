@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.records.networks import compares_samplers
 from benchmark.records.published import Key, Published, read_published
-from benchmark.records.record import (
-    Record,
-    read_records,
-)
+from benchmark.records.record import Record, read_records
 from benchmark.records.rows import collect, plain, table_names
 from benchmark.report.answers_table import answers_table
-from benchmark.report.best_by_budget import best_by_budget_table, compares_samplers
+from benchmark.report.best_by_budget import best_by_budget_table
 from benchmark.report.claims import Claims, read_claims
 from benchmark.report.classes_table import classes_table, has_classes
 from benchmark.report.classifiers_table import classifiers_table

@@ -14,10 +14,11 @@ from benchmark.config.loading import load_config
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics.uncertainty import across_seeds
+from benchmark.records.networks import compares_samplers
 from benchmark.records.record import Cell, Protocol, Record, read_record
 from benchmark.records.rows import Row, collect, table_names
 from benchmark.report import site
-from benchmark.report.best_by_budget import Choice, best_by_budget_table, choices, compares_samplers
+from benchmark.report.best_by_budget import Choice, best_by_budget_table, choices
 from benchmark.report.planes import evaluations, planes
 from benchmark.report.tables import write_tables
 from benchmark.storage.paths import TABLE_FORMATS, Run

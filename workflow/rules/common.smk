@@ -24,7 +24,7 @@ if not (HOME / "benchmark" / "__init__.py").samefile(benchmark.__file__):
     )
 
 from benchmark.config.dependencies import compared, hashed
-from benchmark.config.expected import expected_plots, expected_records
+from benchmark.config.expected import expected_plots, expected_records, expected_tables
 from benchmark.config.loading import (
     check_writable,
     merged,
@@ -38,14 +38,7 @@ from benchmark.core.canonical import canonical_json
 from benchmark.core.closure import CHECKOUT, MODULES
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.reserved import TABLES as RESERVED
 from benchmark.records.record import read_records
-from benchmark.report.best_by_budget import NAME as BEST_BY_BUDGET, compares_samplers
-from benchmark.report.classes_table import NAME as CLASSES
-from benchmark.report.classifiers_table import NAME as CLASSIFIERS
-from benchmark.report.compare import labels
-from benchmark.report.ending import ending
-from benchmark.report.likelihood_table import NAME as LIKELIHOOD
 from benchmark.runtime.warm import start as start_warm_processes
 from benchmark.storage.atomic import write_text
 from benchmark.storage.paths import (
@@ -326,6 +319,8 @@ def other_run():
         sys.exit(
             "error: compare: with which run? add --config against=results/OTHER, or a bundle"
         )
+    from benchmark.report.compare import labels  # planning a run alone does not need it
+
     other = Path(CONFIG.against)
     with one_line():
         names = labels([other, RUN.root])
@@ -378,5 +373,7 @@ def print_ending():
     if VIEW:
         VIEW.end()
     if all(path.is_file() for path in TABLES):
+        from benchmark.report.ending import ending
+
         width = shutil.get_terminal_size().columns
         print("", *ending(RUN, REFERENCE, width, MOST_SETTINGS), sep="\n", flush=True)

@@ -1,27 +1,6 @@
 RETRIEVED = list(CONFIG.subjects) if CONFIG.evaluation.neighbours else []
 RECORDS = [RUN.record(kind, name) for kind, name in expected_records(CONFIG)]
-UNMADE = {
-    *([] if RETRIEVED else ["neighbours"]),
-    *([] if ASKED else ["answers"]),
-    *([] if compares_samplers(CONFIG.cells) else [BEST_BY_BUDGET]),
-    *([] if CONFIG.guides else [CLASSIFIERS]),
-    *([] if CONFIG.likelihoods else [LIKELIHOOD]),
-    *(
-        []
-        if any(
-            cell.classifier
-            or CONFIG.is_told(cell.model)
-            or CONFIG.models[cell.model].labels
-            for cell in CONFIG.cells
-        )
-        else [CLASSES]
-    ),
-}
-NAMES = [
-    *sorted({cell.table for cell in CONFIG.cells}),
-    *(name for name in RESERVED if name not in UNMADE),
-]
-TABLES = [path for name in NAMES for path in RUN.tables(name)]
+TABLES = [path for name in expected_tables(CONFIG) for path in RUN.tables(name)]
 MOST_SETTINGS = 5  # of those that are named at the end of a run
 DRAWN = expected_plots(CONFIG)
 PLOTS = [RUN.plot(name) for name in DRAWN]
