@@ -540,7 +540,7 @@ def test_nothing_is_cut_without_a_sign(width: int, shown: Page) -> None:
     shown.size(width)
     shown.run("new Promise((done) => setTimeout(done, 100))")
     silent = shown.run(
-        "[...document.querySelectorAll('.scroll')].filter((s) => "
+        "[...document.querySelectorAll('.scroll, .chart, .panels figure')].filter((s) => "
         "!s.closest('details:not([open])') && "
         "(s.scrollWidth - s.clientWidth > 2) !== s.classList.contains('cut')).length"
     )
@@ -619,6 +619,17 @@ def test_every_text_stands_out_from_its_ground(scheme: str, golden: Run, tmp_pat
 def test_the_page_is_as_wide_as_the_window(width: int, shown: Page) -> None:
     shown.size(width)
     assert shown.run("document.documentElement.scrollWidth") <= width
+
+
+@needs_browser
+def test_panels_of_neighbours_stay_legible_on_a_phone(shown: Page) -> None:
+    shown.size(390)
+    widths = shown.run(
+        "[...document.querySelectorAll('.panels img')].map((i) => i.getBoundingClientRect().width)"
+    )
+    assert widths
+    assert min(widths) > 500
+    shown.size(1200)
 
 
 @needs_browser
