@@ -160,7 +160,9 @@ def speed_scale(
 def speed_build(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(help="sampling, evaluate.", show_default="all", metavar="[PART]..."),
+        typer.Argument(
+            help="sampling, evaluate, planning.", show_default="all", metavar="[PART]..."
+        ),
     ] = None,
     against: Annotated[
         str, typer.Option(help="The other revision, as git names it.", show_default=False)

@@ -40,7 +40,7 @@ def program(folder: Path, content: str = PROGRAM) -> Checkout:
 
 
 def committed(folder: Path, content: str, message: str) -> None:
-    for name in checkouts.FOLDERS:
+    for name in checkouts.PARTS:
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "__init__.py").touch()
         (folder / name / "__main__.py").write_text(content)
@@ -90,7 +90,8 @@ def test_a_copy_of_this_program_has_all_that_a_command_needs(tmp_path: Path) -> 
     assert copy.root / "benchmark" != here
     for kept in ("__main__.py", "zoo/avatars-ddpm.safetensors", "tools/speed/build.py"):
         assert (copy.root / "benchmark" / kept).read_bytes() == (here / kept).read_bytes()
-    assert (copy.root / "config" / "config.yaml").is_file()
+    for needed in ("config/config.yaml", "workflow/rules/common.smk", "Snakefile"):
+        assert (copy.root / needed).is_file()
 
 
 def test_images_are_compared_value_by_value() -> None:
@@ -187,7 +188,7 @@ def test_this_revision_is_compared_with_itself(
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     rows = json.loads(file.read_text())["rows"]
-    assert len(rows) == 28
+    assert len(rows) == 30
     assert all(row["ratio"] for row in rows)
     assert "the same images" in done.output
     assert "the distances differ by 0e+00" in done.output

@@ -207,6 +207,26 @@ def evaluate(
         yield _row(what, unit, figure, (own, other), theirs, note)
 
 
+def planning(
+    ours: Checkout, theirs: Checkout, folder: Path, sizes: BuildSizes
+) -> Iterator[SpeedRow]:
+    """Compare the time in which Snakemake plans all rows of the report, of which none is done."""
+    one, two = (partial(_plan, side, folder) for side in (ours, theirs))
+    own, other = interleave(one, two, sizes.rounds, sizes.rounds)
+    name = "planning config/report.yaml"
+    for what, figure in (
+        (name, lambda use: use.seconds),
+        (f"{name}, processor time", lambda use: use.processor),
+    ):
+        yield _row(what, "s", figure, (own, other), theirs, "")
+
+
+def _plan(side: Checkout, folder: Path) -> CommandUse:
+    config = str(side.root / "config" / "report.yaml")
+    cores = ("--cores", str(available_cores()), "--directory", str(folder))
+    return side.run_module("snakemake", "--dry-run", "--quiet", *cores, "--configfile", config)
+
+
 def _evaluate(side: Checkout, config: Path, run: Run, case: Case) -> _Evaluated:
     cell = CELL.format(steps=case.steps)
     _fit_manifest(run.manifest(DATA), side)
@@ -238,4 +258,4 @@ def _row(
     return SpeedRow(name, unit, own, other, f"build of {theirs.name}", note=note)
 
 
-PARTS = {"sampling": sampling, "evaluate": evaluate}
+PARTS = {"sampling": sampling, "evaluate": evaluate, "planning": planning}

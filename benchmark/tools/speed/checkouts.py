@@ -21,7 +21,7 @@ import psutil
 from benchmark.core.closure import CHECKOUT, HOME, PACKAGE
 from benchmark.core.errors import BenchmarkError
 
-FOLDERS = (PACKAGE, "config")  # what the commands need of a checkout
+PARTS = (PACKAGE, "config", "workflow", "Snakefile")  # what the commands need of a checkout
 INTERVAL = 0.02  # seconds between two looks at the memory of a command
 
 
@@ -72,11 +72,18 @@ class Checkout:
         Raises:
             BenchmarkError: the command fails; the message has the end of what it printed.
         """
+        return self.run_module(PACKAGE, *arguments)
+
+    def run_module(self, name: str, *arguments: str) -> CommandUse:
+        """Run a module of Python in the folder of the code, and measure it.
+
+        Raises:
+            BenchmarkError: see `run`.
+        """
         environment = {key: value for key, value in os.environ.items() if key != CHECKOUT}
         environment["PYTHONPATH"] = str(self.root)
-        return measured(
-            [sys.executable, "-m", PACKAGE, *arguments], self.root, environment, self.name
-        )
+        command = [sys.executable, "-m", name, *arguments]
+        return measured(command, self.root, environment, self.name)
 
 
 def measured(
@@ -170,9 +177,12 @@ def copy_of_this(folder: Path) -> Checkout:
 
     Both sides then have their bytecode, and a file that is edited meanwhile changes nothing.
     """
-    for name in FOLDERS:
-        unwanted = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(HOME / name, folder / name, ignore=unwanted)
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for part in (HOME / name for name in PARTS):
+        if part.is_dir():
+            shutil.copytree(part, folder / part.name, ignore=unwanted)
+        else:
+            shutil.copy(part, folder)
     return _compiled("here", folder)
 
 
@@ -190,7 +200,7 @@ def copy_of_revision(revision: str, folder: Path, repository: Path = HOME) -> Ch
     named = f"{revision}^{{commit}}"
     verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", named)
     commit = _git(repository, revision, *verify).decode().strip()
-    archive = _git(repository, revision, "archive", "--format=tar", commit, *FOLDERS)
+    archive = _git(repository, revision, "archive", "--format=tar", commit, *PARTS)
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(folder, filter="data")
     return _compiled(revision, folder)
