@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark.config.schema import Source
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import explain
+from benchmark.data.hub_files import missing
 from benchmark.data.listing import ignored_line, image_files
 from benchmark.data.sources.base import drawn
 
@@ -324,6 +325,24 @@ def test_parquet_with_damaged_rows_is_named(tmp_path: Path) -> None:
     candidates = source(source="celeba_hq", path=tmp_path).offer().train
     with pytest.raises(BenchmarkError, match=r"train\.parquet: not a whole parquet file"):
         list(candidates.read([0]))
+
+
+def test_a_data_set_is_looked_for_where_the_client_of_the_hub_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants, snapshot_download
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    wanted = ("owner/faces", "0" * 40, ["data/train-*.parquet"])
+    assert missing(*wanted) is not None
+    folder = tmp_path / "datasets--owner--faces" / "snapshots" / ("0" * 40)
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "train-00000-of-00002.parquet").touch()
+    offline = {"repo_type": "dataset", "revision": "0" * 40, "local_files_only": True}
+    assert Path(snapshot_download("owner/faces", **offline)) == folder
+    assert missing(*wanted) is not None
+    (folder / "data" / "train-00001-of-00002.parquet").touch()
+    assert missing(*wanted) is None
 
 
 @pytest.mark.parametrize("kind", ["celeba", "celeba_hq"])

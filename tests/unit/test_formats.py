@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
 from benchmark.config.loading import load_config
@@ -465,27 +464,28 @@ def test_a_data_set_of_the_hub_needs_a_commit(options: dict[str, Any]) -> None:
 def test_a_data_set_of_the_hub_is_asked_for_by_id_and_commit(
     hugging: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedded(hugging).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
     asked: list[dict[str, Any]] = []
+    folder = tmp_path / "datasets--owner--name" / "snapshots" / HEAD
 
     def download(repository: str, **options: Any) -> str:
         asked.append({"repository": repository, **options})
-        if options.get("local_files_only") and len(asked) == 1:
-            raise LocalEntryNotFoundError("not here")
-        return str(tmp_path)
+        embedded(hugging).to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+        return str(folder)
 
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     options = {"repository": "owner/name", "revision": HEAD, "label": "label", **SIZES}
     found = SOURCES.make("hugging-face", files="data/*", **options)
     with pytest.raises(BenchmarkError, match="classes of owner/name are not known before it is d"):
         found.classes()
     assert found.local_files() is None
+    assert not asked
+    manifest = prepare(found, tmp_path / "prepared")
     assert found.classes() == ("a", "b")
     assert asked[-1]["repository"] == "owner/name"
     assert asked[-1]["revision"] == HEAD
     assert asked[-1]["repo_type"] == "dataset"
     assert asked[-1]["allow_patterns"] == ["data/*"]
-    manifest = prepare(found, tmp_path / "prepared")
     assert manifest.origin == f"owner/name, revision {HEAD}, from the Hugging Face hub"
 
 
