@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from benchmark.config.grid import Grid
 from benchmark.core.reserved import TABLES
 from benchmark.records.networks import compares_samplers
@@ -32,40 +34,55 @@ def expected_records(config: Grid) -> list[tuple[Kind, str]]:
 
 def expected_tables(config: Grid) -> list[str]:
     """Return the names of the tables: those of the grid, and those that every such run has."""
-    told = any(
-        cell.classifier or config.is_told(cell.model) or config.models[cell.model].labels
-        for cell in config.cells
-    )
-    made = {
-        "neighbours": bool(config.evaluation.neighbours),
-        "answers": any(cell.task for cell in config.cells),
-        "best-by-budget": compares_samplers(config.cells),
-        "classifiers": bool(config.guides),
-        "likelihood": bool(config.likelihoods),
-        "classes": told,
-    }
     own = sorted({cell.table for cell in config.cells})
-    return [*own, *(name for name in TABLES if made.get(name, True))]
+    return [*own, *(name for name in TABLES if _TABLES.get(name, _always)(config))]
 
 
 def expected_plots(config: Grid) -> list[str]:
-    """Return the names of the plots that can be drawn of all records, in the order of PLOTS.
+    """Return the names of the plots that are drawn of all records, in the order of PLOTS."""
+    return [name for name in PLOTS if _PLOTS.get(name, _always)(config)]
 
-    Those of losses need a training; by level of noise, of a network that tells noise, which a
-    generator does not. Times need cells that are sampled here, those along a training its states.
-    """
-    trained = config.trainings.values()
-    processes = (config.schedule(cell.sampling.schedule).process() for cell in trained)
-    sampled = any(cell.sampler for cell in config.cells)
-    drawn = {
-        "loss-curves": bool(trained),
-        "denoising-loss": any(process.has_path for process in processes),
-        "guidance": any(cell.guidance is not None for cell in config.cells),
-        "distance-against-training": any(
-            cell.trained_steps and not cell.task for cell in config.cells
-        ),
-        "time-by-model": sampled,
-        "distance-against-evaluations": sampled,
-        "distance-against-time": sampled,
-    }
-    return [name for name in PLOTS if drawn.get(name, True)]
+
+def _always(_: Grid) -> bool:
+    return True
+
+
+def _has_classes(config: Grid) -> bool:
+    """Tell whether samples of any cell are asked for by class."""
+    return any(
+        cell.classifier or config.is_told(cell.model) or config.models[cell.model].labels
+        for cell in config.cells
+    )
+
+
+def _trains_denoisers(config: Grid) -> bool:
+    """Tell whether a network that tells noise is trained, which a generator does not."""
+    schedules = (cell.sampling.schedule for cell in config.trainings.values())
+    return any(config.schedule(name).process().has_path for name in schedules)
+
+
+def _samples(config: Grid) -> bool:
+    """Tell whether any cell is sampled here, and timed."""
+    return any(cell.sampler for cell in config.cells)
+
+
+# What a run must have for a table or a plot. The others are made of every run.
+_TABLES: dict[str, Callable[[Grid], bool]] = {
+    "neighbours": lambda config: bool(config.evaluation.neighbours),
+    "answers": lambda config: any(cell.task for cell in config.cells),
+    "best-by-budget": lambda config: compares_samplers(config.cells),
+    "classifiers": lambda config: bool(config.guides),
+    "likelihood": lambda config: bool(config.likelihoods),
+    "classes": _has_classes,
+}
+_PLOTS: dict[str, Callable[[Grid], bool]] = {
+    "loss-curves": lambda config: bool(config.trainings),
+    "denoising-loss": _trains_denoisers,
+    "guidance": lambda config: any(cell.guidance is not None for cell in config.cells),
+    "distance-against-training": lambda config: any(
+        cell.trained_steps and not cell.task for cell in config.cells
+    ),
+    "time-by-model": _samples,
+    "distance-against-evaluations": _samples,
+    "distance-against-time": _samples,
+}

@@ -77,9 +77,9 @@ def expected(samples: int, real: int, k: int) -> Float64:
     Returns:
         The mean for m = 0, 1, … N: an array of shape (N + 1).
     """
-    few = np.arange(k)[:, None]  # counts that are not clipped
     from scipy.stats import betabinom  # takes longer to import than reading a config
 
+    few = np.arange(k)[:, None]  # counts that are not clipped
     chances = betabinom.pmf(few, np.arange(samples + 1), k, real - k)
     curve: Float64 = 1 - ((1 - few / k) * chances).sum(axis=0)
     return curve

@@ -13,6 +13,7 @@ from benchmark.records.record import Cell
 from benchmark.records.rows import Row, common_size, metric_options, steps_text
 from benchmark.report import style
 from benchmark.report.classes_table import accuracy_of
+from benchmark.report.panels import no_distance_note
 from benchmark.report.saving import tell
 
 HEIGHT = 2.3  # inches of a panel
@@ -37,7 +38,7 @@ def guidance_plot(rows: Sequence[Row]) -> Figure | None:
     points = [_Point(row.cell, _figures(row, n)) for row in guided if row.cell]
     panels = list(dict.fromkeys(name for point in points for name in point.figures))
     if not panels:
-        return None
+        return no_distance_note(guided)
     lines = _lines(points)
     columns = min(2, len(panels))
     height = -(-len(panels) // columns)

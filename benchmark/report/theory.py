@@ -213,8 +213,13 @@ def _slowed_down(row: Row, training: Record) -> float:
     alone = [
         each.model_copy(update={"needed": min(own, each.cores)}) for each in training.contention
     ]
-    left = training.model_copy(update={"contention": alone})
-    if work.device != "cpu" or left.busy:
+    # What a host or a quota withholds may all be taken from the cores of the training itself.
+    held = [
+        each.model_copy(update={"during": each.during.model_copy(update={"others": 0.0})})
+        for each in training.contention
+    ]
+    lost = (training.model_copy(update={"contention": each}).busy for each in (alone, held))
+    if work.device != "cpu" or any(lost):
         why = f"machine was busy: {training.busy} (training {name_of_row(row)})"
         raise UndecidedError(f"not comparable: {why}")
-    return 1 + max(each.taken for each in alone)
+    return 1 + max(each.during.others or 0.0 for each in alone)

@@ -13,7 +13,7 @@ from benchmark.records.record import Cell
 from benchmark.records.rows import Row, common_size, comparable, floor_of, seconds_of_training
 from benchmark.report import style
 from benchmark.report.guidance_plot import line_of
-from benchmark.report.panels import FLOOR, draw_interval, ends, scale
+from benchmark.report.panels import FLOOR, draw_interval, ends, no_distance_note, scale
 from benchmark.report.saving import tell
 
 HEIGHT = 2.6  # inches of a row of panels
@@ -39,7 +39,8 @@ def distance_against_training(rows: Sequence[Row]) -> Figure | None:
             groups.setdefault((*comparable(row), row.cell.resolution), []).append(row)
     found = [g for g in groups.values() if any(r.cell and r.cell.trained_steps for r in g)]
     if not found:
-        return None
+        kept = (row for row in rows if row.cell and row.cell.trained_steps and not row.cell.task)
+        return no_distance_note(kept)
     names = {name for group in found for name in _lines(group)}
     figure = Figure(figsize=(style.WIDTH, HEIGHT * len(found) + 0.2 * len(names) + 0.3))
     panels = figure.subplots(len(found), 2, squeeze=False, sharey="row")

@@ -8,10 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmark.config import expected
 from benchmark.config.config import Config
 from benchmark.config.expected import expected_plots, expected_tables
-from benchmark.config.loading import parse_config
+from benchmark.config.loading import load_config, parse_config
 from benchmark.core.reserved import TABLES
+from benchmark.report import (
+    best_by_budget as budget,
+)
+from benchmark.report import (
+    classes_table,
+    classifiers_table,
+    likelihood_table,
+)
 from benchmark.storage.paths import PLOTS
 
 PROJECT = Path(__file__).parents[2]
@@ -49,6 +58,34 @@ def test_a_table_is_made_where_there_is_something_to_tell(
     blocks: list[dict[str, Any]], table: str
 ) -> None:
     assert {*expected_tables(made(*blocks))} & {*TABLES} == ALWAYS | {table}
+
+
+def test_only_tables_and_plots_that_there_are_have_conditions() -> None:
+    assert expected._TABLES.keys() <= {*TABLES}
+    assert expected._PLOTS.keys() <= {*PLOTS}
+    names = {budget.NAME, classes_table.NAME, classifiers_table.NAME, likelihood_table.NAME}
+    assert names <= expected._TABLES.keys()
+
+
+@pytest.mark.parametrize(
+    ("config", "tables", "plots"),
+    [
+        ("config/fashion.yaml", {"classes", "classifiers"}, {"guidance"}),
+        ("config/steer.yaml", {"answers"}, set()),
+        ("config/likelihood.yaml", {"likelihood"}, set()),
+        ("config/samplers.yaml", {"best-by-budget"}, set()),
+        ("tests/workflow/ready.yaml", set(), set()),
+    ],
+)
+def test_the_configs_of_the_project_have_tables_and_plots_of_what_they_do(
+    config: str, tables: set[str], plots: set[str]
+) -> None:
+    found = load_config(PROJECT / config)
+    assert {*expected_tables(found)} >= ALWAYS | tables
+    assert ("guidance" in expected_plots(found)) == ("guidance" in plots)
+    assert ("loss-curves" in expected_plots(found)) == bool(found.trainings)
+    for name in ("answers", "classes", "classifiers", "likelihood", "best-by-budget"):
+        assert (name in expected_tables(found)) == (name in tables), name
 
 
 def test_neighbours_have_a_table_where_they_are_looked_for() -> None:

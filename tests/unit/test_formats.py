@@ -444,6 +444,9 @@ def test_columns_make_up_a_class_together(tmp_path: Path) -> None:
     said = refusal("hugging-face", path, label="Male+empty")
     assert "row 0 has None in column empty" in said
     assert "no column 'Female', only image" in refusal("hugging-face", path, label="Male+Female")
+    assert "Male+Male names one twice" in refusal("hugging-face", path, label="Male+Male")
+    table(path, image=rows, a=["x+y", "x", "z"], c=["z", "y+z", "z"])
+    assert "row 0 has 'x+y' in column a" in refusal("hugging-face", path, label="a+c")
     table(path, image=rows, **columns, **{"Male+age": ["a", "b", "b"]})
     assert source("hugging-face", path, label="Male+age").classes() == ("a", "b")
 

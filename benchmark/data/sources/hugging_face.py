@@ -142,7 +142,10 @@ class HuggingFace(Packed):
         if self.label is None:
             return (), None
         if JOINT in self.label and self.label not in table.columns():
-            each = [self._texts(table, column) for column in self.label.split(JOINT)]
+            columns = self.label.split(JOINT)
+            if len({*columns}) < len(columns):
+                raise BenchmarkError(f"label: {self.label} names one twice: keep one of the two")
+            each = [self._texts(table, column) for column in columns]
             return numbered(list(map(JOINT.join, zip(*each, strict=True))), self.origin())
         told, names = table.labels(self.label), table.class_names(self.label)
         if not names:
@@ -154,12 +157,12 @@ class HuggingFace(Packed):
         """Return what a column of several says of each image, as a part of the name of a class."""
         told, names = table.labels(column), table.class_names(column)
         if names:
-            return [names[self._number(names, row, value)] for row, value in enumerate(told)]
+            told = [names[self._number(names, row, value)] for row, value in enumerate(told)]
         for row, value in enumerate(told):
-            if not isinstance(value, int | str):
+            if not isinstance(value, int | str) or JOINT in str(value):
                 raise BenchmarkError(
                     f"label: {self.origin()}: row {row} has {shown(value)} in column {column}: a "
-                    "truth value, a whole number or a text would be right"
+                    f"truth value, a whole number or a text without {JOINT} would be right"
                 )
         words = {True: column, False: f"no {column}"}
         return [words[v] if isinstance(v, bool) else str(v) for v in told]

@@ -200,7 +200,9 @@ def copy_of_revision(revision: str, folder: Path, repository: Path = HOME) -> Ch
     named = f"{revision}^{{commit}}"
     verify = ("rev-parse", "--verify", "--quiet", "--end-of-options", named)
     commit = _git(repository, revision, *verify).decode().strip()
-    archive = _git(repository, revision, "archive", "--format=tar", commit, *PARTS)
+    there = _git(repository, revision, "ls-tree", "--name-only", commit).decode().splitlines()
+    parts = [part for part in PARTS if part in there]
+    archive = _git(repository, revision, "archive", "--format=tar", commit, *parts)
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(folder, filter="data")
     return _compiled(revision, folder)
