@@ -143,6 +143,31 @@ def test_grey_images_are_found(tmp_path: Path) -> None:
     assert first(explained(tmp_path, real, fake))[0] == "grey"
 
 
+def test_a_figure_of_few_images_is_found(tmp_path: Path) -> None:
+    real, fake = folder(tmp_path / "a", noisy(0, 600)), folder(tmp_path / "b", noisy(1, 60))
+    found = explained(tmp_path, real, fake)
+    assert first(found) == ("number", "infinitely many images like B, extrapolated")
+
+
+def test_another_preprocessing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = EXTRACTORS.make("spread")
+    facts: dict[str, Any] = {
+        "label": "FD-every-fourth",
+        "dimension": 6,
+        "preprocessing": "every fourth pixel",
+        "weights": known.weights,
+        "preprocess": lambda _, x: x[..., ::4, ::4].float(),
+        "network": lambda *_: spread,
+    }
+    register(monkeypatch, with_facts(known, "every-fourth", **facts))
+    large = noisy(0, 200, (32, 32))
+    small = [image.reshape(8, 4, 8, 4, 3).mean((1, 3)).round().astype(np.uint8) for image in large]
+    real = folder(tmp_path / "a", [image.repeat(4, 0).repeat(4, 1) for image in small])
+    fake = folder(tmp_path / "b", noisy(1, 200, (32, 32)))
+    embedding = Embedding("every-fourth", tmp_path, device="cpu", batch=64, threads=1)
+    assert first(why(real, fake, embedding)) == ("dialect", "spread: mean of pixels to 8x8")
+
+
 def test_the_baseline_is_the_score(tmp_path: Path) -> None:
     real, fake = folder(tmp_path / "a", noisy(0)), folder(tmp_path / "b", noisy(1))
     embedding = Embedding("spread", tmp_path, device="cpu", threads=1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from random_weights import with_random_weights
 from stages import do
-from test_why import explained, folder, noisy
+from test_why import explained, first, folder, noisy
 from test_why import extractor as extractor
 
 from benchmark.config.config import Config
@@ -16,7 +18,7 @@ from benchmark.config.loading import filled_in, parse_config
 from benchmark.models.weights import save_weights
 from benchmark.storage.paths import Run
 
-ENTRY = {"table": "t", "model": "DDIM", "schedule": "linear", "sampler": "ddim", "samples": 8}
+ENTRY = {"table": "t", "model": "DDIM", "schedule": "linear", "sampler": "ddim", "samples": 40}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,30 @@ def test_cells_that_differ_in_one_respect_are_scored_and_named(
     )
     [raw] = [scored for scored in found.scored if scored.option.text.startswith("raw")]
     assert raw.value.value == pytest.approx(alone.baseline.value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("planted", "text"),
+    [
+        ("raw-linear-ddim-5-s0", "weights raw, not averaged by 0.999"),
+        ("DDIM-linear-ddim-3-s0", "steps 3, not 5"),
+        ("DDIM-linear-heun-5-s0", "sampler heun, not ddim"),
+        ("DDIM-cosine-ddim-5-s0", "schedule cosine, not linear"),
+        ("DDIM-linear-ddim-5-at8-s0", "training of 8 steps, not to its end"),
+    ],
+)
+def test_the_cell_that_the_reference_was_made_of_is_found(
+    sampled: Run, tmp_path: Path, planted: str, text: str
+) -> None:
+    """The images are planted: those of one cell are like the reference, those of others darker."""
+    run = Run(tmp_path / "run")
+    shutil.copytree(sampled.root, run.root)
+    real = folder(tmp_path / "a", noisy(0, size=(16, 16)))
+    for seed, path in enumerate(sorted(run.root.glob("samples/*/samples.npy")), start=1):
+        images = np.stack(noisy(seed, size=(16, 16)))
+        np.save(path, images if path.parent.name == planted else images // 2)
+    found = explained(tmp_path, real, run.samples("DDIM-linear-ddim-5-s0").parent)
+    assert first(found) == ("cell", f"{planted}: {text}")
 
 
 def test_cells_whose_images_are_gone_or_too_few_are_named(sampled: Run, tmp_path: Path) -> None:
