@@ -22,11 +22,13 @@ from benchmark.metrics.base import Features, Figures
 from benchmark.metrics.distances import Float64, column_medians, row_slices, squared_distances
 from benchmark.metrics.neighbours import nearest
 from benchmark.metrics.uncertainty import Z95, bootstrap, percentile_interval, proportion
+from benchmark.storage.arrays import release_pages
 
 _SIDE = 16  # pixels; larger images are averaged down to it, which compression changes least
 DUPLICATE = 0.1  # images closer than this share of the median nearest distance count as one
 MEMORISATION = ("distance_ratio", "closer_share", "data_copying", "authenticity")
 _SLACK = 1e-6  # far above the relative error of a distance, whichever way it is computed
+CLUSTERED = 20_000  # training images of which k-means makes the cells of C_T, at most
 FEWEST_IN_CELL = 20  # samples; a cell of C_T with fewer is left out
 
 
@@ -176,16 +178,20 @@ def divide(
 ) -> list[NDArray[np.int64]]:
     """Divide space by k-means on `train` (L×d) and return the cell of each row of each set.
 
+    Of more than `CLUSTERED` training images every second, third … is taken.
+
     Raises:
         BenchmarkError: more cells than distinct training images.
     """
     from scipy.cluster.vq import kmeans2
 
-    most = len(np.unique(train, axis=0))
+    taken = train[:: -(-len(train) // CLUSTERED)].copy()
+    release_pages(train)
+    most = len(np.unique(taken, axis=0))
     if not 1 <= cells <= most:
         raise BenchmarkError(f"cells: {cells} of {most} distinct training images: 1 to {most}")
-    centre = column_medians(train)
-    centroids = centre + kmeans2(train - centre, cells, minit="++", rng=rng)[0]
+    centre = column_medians(taken)
+    centroids = centre + kmeans2(taken - centre, cells, minit="++", rng=rng)[0]
     return [squared_distances(rows, centroids, centre).argmin(axis=1) for rows in sets]
 
 
@@ -204,7 +210,7 @@ def authenticity(generated: Features, train: Features, bank: Bank) -> Value:
     """
     if len(bank.rows) < 2:
         raise BenchmarkError("authenticity: all training images are alike")
-    distances, index = nearest(generated, train[bank.rows], 1)
+    distances, index = nearest(generated, train, 1, bank.rows)
     share = proportion(bank.gaps[index[:, 0]] < distances[:, 0])
     return Value(**{key: 100 * value for key, value in share.model_dump().items()})
 
@@ -227,7 +233,7 @@ class Copies(NamedTuple):
 
 def copies(
     queries: NDArray[np.uint8],
-    train: NDArray[np.uint8],
+    originals: NDArray[np.float32],
     bank: Bank,
     *,
     neighbours: int = 50,
@@ -242,24 +248,18 @@ def copies(
 
     Args:
         queries: uint8, N×H×W×C.
-        train: uint8, L×H×W×C, of the same size.
-        bank: `distinct(pixels(train))`.
+        originals: `pixels` of the training images, which are of the same size: L×D.
+        bank: `distinct(originals)`.
         neighbours: number of nearest training images in the mean, at most the distinct ones.
         alpha: the factor α.
 
     Raises:
-        BenchmarkError: sizes differ, or fewer distinct training images than `neighbours`.
+        BenchmarkError: fewer distinct training images than `neighbours`, or another D.
 
     Source: Carlini et al. 2023, section 5.1, with α = 0.5 and 50 neighbours.
     """
-    if queries.shape[1:] != train.shape[1:]:
-        raise BenchmarkError(
-            f"copies: images of shape {queries.shape[1:]} and {train.shape[1:]} cannot be "
-            "compared: use one resolution"
-        )
-    originals = pixels(train[bank.rows])
-    straight = nearest(pixels(queries), originals, neighbours)
-    flipped = nearest(pixels(queries[:, :, ::-1]), originals, neighbours)
+    straight = nearest(pixels(queries), originals, neighbours, bank.rows)
+    flipped = nearest(pixels(queries[:, :, ::-1]), originals, neighbours, bank.rows)
     distances, index = _merge(straight, flipped)
     mean = distances[:, :neighbours].mean(axis=1)
     score = np.divide(distances[:, 0], alpha * mean, out=np.zeros(len(queries)), where=mean > 0)
@@ -357,7 +357,7 @@ def distinct(features: Features) -> Bank:
     again = np.flatnonzero(dropped[found[kept]].any(axis=1))
     left = gaps[kept]
     if again.size:
-        left[again] = nearest(features[kept[again]], features[kept], 2)[0][:, 1]
+        left[again] = nearest(features[kept[again]], features, 2, kept)[0][:, 1]
     return Bank(kept, left)
 
 
@@ -393,12 +393,19 @@ def pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Images with more than 16 rows or columns are averaged down to 16×16. Values are in [0, 1]/√D.
     """
-    if max(images.shape[1:3]) > _SIDE:
-        plain = images if images.shape[3] > 1 else images[..., 0]  # Pillow's grey has no channel
-        small = [Image.fromarray(i).resize((_SIDE, _SIDE), Image.Resampling.BOX) for i in plain]
-        images = np.stack([np.asarray(image) for image in small])
-    rows = images.reshape(len(images), -1)
-    return rows.astype(np.float32) / np.float32(255 * np.sqrt(rows.shape[1]))
+    height, width, channels = images.shape[1:]
+    is_large = max(height, width) > _SIDE
+    found = np.empty((len(images), (_SIDE**2 if is_large else height * width) * channels), "f4")
+    for rows in row_slices(len(images)):
+        block = images[rows]
+        if is_large:
+            plain = block if channels > 1 else block[..., 0]  # Pillow's grey has no channel
+            small = [Image.fromarray(i).resize((_SIDE, _SIDE), Image.Resampling.BOX) for i in plain]
+            block = np.stack([np.asarray(image) for image in small])
+        found[rows] = block.reshape(len(block), -1)
+        release_pages(images)
+    found /= np.float32(255 * np.sqrt(found.shape[1]))
+    return found
 
 
 def _mann_whitney(a: Float64, b: Float64) -> float:

@@ -20,6 +20,7 @@ Index = NDArray[np.int64]
 
 SPARE = 8  # candidates beyond k whose distances are computed again, exactly
 QUERY_BLOCK = 256  # queries whose candidates are in memory at a time
+BANK_PART = 2**15  # rows of the bank that Faiss searches at a time, of which it holds a copy
 ROUNDOFF = 2.0**-24  # of one operation in float32
 TINY = float(np.finfo(np.float32).tiny)  # smaller numbers lose digits in float32, or become 0
 
@@ -38,7 +39,28 @@ class _Candidates(NamedTuple):
     lengths: Float64
 
 
-def nearest(query: Features, bank: Features, k: int) -> tuple[Float64, Index]:
+class _Bank(NamedTuple):
+    """Some rows of an array, without a copy of them.
+
+    Attributes:
+        array: M×d.
+        among: the numbers of the m rows, ascending (m); None: all, m = M.
+    """
+
+    array: Features
+    among: Index | None
+
+    def __len__(self) -> int:
+        return len(self.array if self.among is None else self.among)
+
+    def take(self, key: slice | Index) -> Features:
+        """Return those of the m rows that a slice or row numbers of any shape select."""
+        return self.array[key if self.among is None else self.among[key]]
+
+
+def nearest(
+    query: Features, bank: Features, k: int, among: Index | None = None
+) -> tuple[Float64, Index]:
     """Find the `k` nearest rows of `bank` for every row of `query`.
 
     Faiss searches exhaustively (on a GPU where its build finds one), but in float32 and by
@@ -49,54 +71,74 @@ def nearest(query: Features, bank: Features, k: int) -> tuple[Float64, Index]:
 
     Args:
         query: n×d.
-        bank: m×d.
+        bank: M×d.
         k: between 1 and m.
+        among: the only rows of the bank that are searched, ascending (m); None: all, m = M.
 
     Returns:
-        Euclidean distances (n×k, ascending, not squared) and row numbers in `bank` (n×k). Equal
-        distances are in the order of the rows.
+        Euclidean distances (n×k, ascending, not squared) and row numbers in `bank`, or in
+        `bank[among]` (n×k). Equal distances are in the order of the rows.
 
     Raises:
         BenchmarkError: k is out of range, the dimensions differ, or a feature is not finite.
     """
     check_pair(query, bank, least=1)
-    if not 1 <= k <= len(bank):
-        raise BenchmarkError(f"neighbours: {k} cannot be found among {len(bank)} images")
-    found = _search(query, bank, min(k + SPARE, len(bank)))
+    rows_of = _Bank(bank, among)
+    size = len(rows_of)
+    if not 1 <= k <= size:
+        raise BenchmarkError(f"neighbours: {k} cannot be found among {size} images")
+    found = _search(query, rows_of, min(k + SPARE, size))
     distances = np.empty((len(query), k))
     indices = np.empty((len(query), k), np.int64)
     for start in range(0, len(query), QUERY_BLOCK):
         rows = slice(start, start + QUERY_BLOCK)
-        distances[rows], indices[rows] = _exact(query[rows], bank, found.rows[rows], k)
+        distances[rows], indices[rows] = _exact(query[rows], rows_of, found.rows[rows], k)
         release_pages(bank)
-    unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], *bank.shape))
+    unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], size, bank.shape[1]))
     for start in range(0, len(unproven), QUERY_BLOCK):
         again = unproven[start : start + QUERY_BLOCK]
-        distances[again], indices[again] = _among_all(query[again], bank, k)
+        distances[again], indices[again] = _among_all(query[again], rows_of, k)
     return distances, indices
 
 
-def _search(query: Features, bank: Features, count: int) -> _Candidates:
-    """Return the rows of `bank` that Faiss finds nearest."""
+def _search(query: Features, bank: _Bank, count: int) -> _Candidates:
+    """Return the rows of `bank` that Faiss finds nearest, of one part of the bank after another."""
     import faiss
 
-    centre = column_medians(bank)
-    index: faiss.Index = faiss.IndexFlatL2(bank.shape[1])
-    if faiss.get_num_gpus() > 0:
-        resources = faiss.StandardGpuResources()
-        index = faiss.index_cpu_to_gpu(resources, 0, index)
-    for rows in row_slices(len(bank)):
-        index.add((bank[rows] - centre).astype(np.float32))
-        release_pages(bank)
-    found = np.empty((len(query), count), np.int64)
-    farthest, lengths = np.empty(len(query)), np.empty(len(query))
-    for rows in row_slices(len(query)):  # of a large set, no copy is made but the index
-        moved = (query[rows] - centre).astype(np.float32)
-        release_pages(query)
-        squares, found[rows] = index.search(moved, count)
-        farthest[rows] = squares[:, -1]
-        lengths[rows] = np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
-    return _Candidates(found, farthest, lengths)
+    centre = column_medians(bank.array)
+    resources = faiss.StandardGpuResources() if faiss.get_num_gpus() > 0 else None
+    found = np.full((len(query), count), -1)
+    squares, lengths = np.full((len(query), count), np.inf), np.empty(len(query))
+    for start in range(0, len(bank), BANK_PART):
+        part = slice(start, min(start + BANK_PART, len(bank)))
+        index: faiss.Index = faiss.IndexFlatL2(len(centre))
+        if resources is not None:
+            index = faiss.index_cpu_to_gpu(resources, 0, index)
+        for rows in row_slices(part.stop - part.start):
+            block = bank.take(slice(start + rows.start, start + rows.stop))
+            index.add((block - centre).astype(np.float32))
+            release_pages(bank.array)
+        for rows in row_slices(len(query)):  # of a large set, no copy is made but the index
+            moved = (query[rows] - centre).astype(np.float32)
+            release_pages(query)
+            new = index.search(moved, min(count, index.ntotal))
+            squares[rows], found[rows] = _nearer(squares[rows], found[rows], *new, start)
+            lengths[rows] = np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
+    return _Candidates(found, squares[:, -1], lengths)
+
+
+def _nearer(
+    squares: Float64, rows: Index, new_squares: Features, new_rows: Index, start: int
+) -> tuple[Float64, Index]:
+    """Join candidates (n×count) with those of a part that begins at row `start` (n×any number).
+
+    Returns:
+        The `count` nearest of both, ascending: squared distances and rows, each n×count.
+    """
+    squares = np.concatenate([squares, new_squares], axis=1)
+    rows = np.concatenate([rows, np.where(new_rows < 0, -1, new_rows + start)], axis=1)
+    order = np.argsort(squares, axis=1, kind="stable")[:, : rows.shape[1] - new_rows.shape[1]]
+    return np.take_along_axis(squares, order, 1), np.take_along_axis(rows, order, 1)
 
 
 def _is_proven(found: _Candidates, radii: Float64, size: int, dimension: int) -> NDArray[np.bool_]:
@@ -124,16 +166,16 @@ def _is_proven(found: _Candidates, radii: Float64, size: int, dimension: int) ->
     return proven
 
 
-def _exact(query: Features, bank: Features, candidates: Index, k: int) -> tuple[Float64, Index]:
+def _exact(query: Features, bank: _Bank, candidates: Index, k: int) -> tuple[Float64, Index]:
     """Return distances and rows of the `k` nearest of the candidates, computed in float64."""
     candidates = np.sort(candidates, axis=1)
-    difference = bank[candidates].astype(np.float64) - query[:, None]
+    difference = bank.take(candidates).astype(np.float64) - query[:, None]
     distances = np.sqrt(np.square(difference).sum(axis=2))
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(distances, order, 1), np.take_along_axis(candidates, order, 1)
 
 
-def _among_all(query: Features, bank: Features, k: int) -> tuple[Float64, Index]:
+def _among_all(query: Features, bank: _Bank, k: int) -> tuple[Float64, Index]:
     """Return distances and rows of the `k` nearest of all rows, computed in float64."""
     from scipy.spatial.distance import cdist
 
@@ -141,7 +183,7 @@ def _among_all(query: Features, bank: Features, k: int) -> tuple[Float64, Index]
     indices = np.zeros((len(query), k), np.int64)
     for rows in row_slices(len(bank)):
         numbers = np.tile(np.arange(rows.start, rows.stop), (len(query), 1))
-        distances = np.concatenate([distances, cdist(query, bank[rows])], axis=1)
+        distances = np.concatenate([distances, cdist(query, bank.take(rows))], axis=1)
         indices = np.concatenate([indices, numbers], axis=1)
         order = np.argsort(distances, axis=1, kind="stable")[:, :k]
         distances = np.take_along_axis(distances, order, 1)

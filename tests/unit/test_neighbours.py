@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -73,8 +74,25 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     query, bank = rng.normal(size=(23, 5)), rng.normal(size=(40, 5))
     whole = nearest(query, bank, 4)
     monkeypatch.setattr(neighbours, "QUERY_BLOCK", 5)
+    monkeypatch.setattr(neighbours, "BANK_PART", 7)  # fewer than the candidates that are kept
     for a, b in zip(nearest(query, bank, 4), whole, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("part", [3, 20, 1000])
+def test_only_the_rows_that_are_asked_for_are_searched(
+    part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "BANK_PART", part)
+    rng = np.random.default_rng(4)
+    query, bank = rng.normal(size=(23, 5)), rng.normal(size=(90, 5))
+    bank[50:60] = query[:10]  # none of these is asked for
+    among = np.flatnonzero((rng.random(90) < 0.5) & ~((np.arange(90) >= 50) & (np.arange(90) < 60)))
+    found = nearest(query, bank, 4, among)
+    for a, b in zip(found, directly(query, bank[among], 4), strict=True):
+        np.testing.assert_allclose(a, b)
+    with pytest.raises(BenchmarkError, match="neighbours: 3 cannot be found among 2 images"):
+        nearest(query, bank, 3, among[:2])
 
 
 @pytest.mark.parametrize("k", [0, 4])
@@ -130,7 +148,8 @@ def test_nearest_is_exact_at_every_scale(
     chosen = bank[rng.integers(0, m, n)]
     step = rng.choice([0, 1e-9, 1e-3, 10]) * rng.normal(size=(n, d))
     query = np.where(rng.random((n, 1)) < 0.5, chosen, chosen + step).astype(dtype)
-    distances, indices = nearest(query, bank, k)
+    with mock.patch.object(neighbours, "BANK_PART", data.draw(st.sampled_from([7, 60, 2**15]))):
+        distances, indices = nearest(query, bank, k)
     expected, order = directly(query, bank, k)
     np.testing.assert_allclose(distances, expected, rtol=1e-13, atol=0)
     gaps = np.diff(directly(query, bank, m)[0], prepend=-np.inf, append=np.inf, axis=1)
