@@ -15,8 +15,8 @@ def missing(repository: str, revision: str, patterns: Sequence[str]) -> Download
     """Return the download of the files that match patterns; None: the hub's cache has them."""
     from huggingface_hub import constants
 
-    # Where the hub's client keeps a commit. To ask the client itself imports all of it, which takes
-    # a sixth as long as to plan a whole run.
+    # Where the hub's client keeps a commit. To ask the client itself imports all of it, for which
+    # every plan would wait.
     kept = Path(constants.HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}", "snapshots")
     if _are_there(kept / revision, patterns):
         return None

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import Sha256, StrictModel, explain
-from benchmark.storage.arrays import release_pages
+from benchmark.storage.arrays import add_rows
 from benchmark.storage.atomic import write_text
 from benchmark.storage.locks import lock
 
@@ -25,7 +25,6 @@ LABELS = "labels.npy"
 LABEL = np.dtype("<u2")  # the type of the number of a class
 MANIFEST = "manifest.json"
 CHECKED = ".checked.json"
-_HASHED = 1024  # images whose bytes are in memory at a time
 LISTED = 20  # the most names of each kind that a manifest lists, whose counts are complete
 
 Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, C)
@@ -187,9 +186,7 @@ def _verify(path: Path, sets: Mapping[str, Images], splits: Splits) -> None:
             return
         for name, split in splits:
             digest = hashlib.sha256()
-            for start in range(0, len(sets[name]), _HASHED):
-                digest.update(sets[name][start : start + _HASHED].data)
-                release_pages(sets[name])
+            add_rows(digest, sets[name])
             if digest.hexdigest() != split.sha256:
                 raise BenchmarkError(
                     f"{path}: the {name} images are not the ones of the manifest; "

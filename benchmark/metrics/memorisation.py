@@ -233,7 +233,7 @@ class Copies(NamedTuple):
 
 def copies(
     queries: NDArray[np.uint8],
-    originals: NDArray[np.float32],
+    train: NDArray[np.uint8],
     bank: Bank,
     *,
     neighbours: int = 50,
@@ -248,16 +248,22 @@ def copies(
 
     Args:
         queries: uint8, N×H×W×C.
-        originals: `pixels` of the training images, which are of the same size: L×D.
-        bank: `distinct(originals)`.
+        train: uint8, L×H×W×C, of the same size.
+        bank: `distinct(pixels(train))`.
         neighbours: number of nearest training images in the mean, at most the distinct ones.
         alpha: the factor α.
 
     Raises:
-        BenchmarkError: fewer distinct training images than `neighbours`, or another D.
+        BenchmarkError: sizes differ, or fewer distinct training images than `neighbours`.
 
     Source: Carlini et al. 2023, section 5.1, with α = 0.5 and 50 neighbours.
     """
+    if queries.shape[1:] != train.shape[1:]:
+        raise BenchmarkError(
+            f"copies: images of shape {queries.shape[1:]} and {train.shape[1:]} cannot be "
+            "compared: use one resolution"
+        )
+    originals = pixels(train)
     straight = nearest(pixels(queries), originals, neighbours, bank.rows)
     flipped = nearest(pixels(queries[:, :, ::-1]), originals, neighbours, bank.rows)
     distances, index = _merge(straight, flipped)

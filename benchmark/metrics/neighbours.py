@@ -39,7 +39,7 @@ class _Candidates(NamedTuple):
     lengths: Float64
 
 
-class _Bank(NamedTuple):
+class _Rows(NamedTuple):
     """Some rows of an array, without a copy of them.
 
     Attributes:
@@ -83,25 +83,25 @@ def nearest(
         BenchmarkError: k is out of range, the dimensions differ, or a feature is not finite.
     """
     check_pair(query, bank, least=1)
-    rows_of = _Bank(bank, among)
-    size = len(rows_of)
+    searched = _Rows(bank, among)
+    size = len(searched)
     if not 1 <= k <= size:
         raise BenchmarkError(f"neighbours: {k} cannot be found among {size} images")
-    found = _search(query, rows_of, min(k + SPARE, size))
+    found = _search(query, searched, min(k + SPARE, size))
     distances = np.empty((len(query), k))
     indices = np.empty((len(query), k), np.int64)
     for start in range(0, len(query), QUERY_BLOCK):
         rows = slice(start, start + QUERY_BLOCK)
-        distances[rows], indices[rows] = _exact(query[rows], rows_of, found.rows[rows], k)
+        distances[rows], indices[rows] = _exact(query[rows], searched, found.rows[rows], k)
         release_pages(bank)
     unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], size, bank.shape[1]))
     for start in range(0, len(unproven), QUERY_BLOCK):
         again = unproven[start : start + QUERY_BLOCK]
-        distances[again], indices[again] = _among_all(query[again], rows_of, k)
+        distances[again], indices[again] = _among_all(query[again], searched, k)
     return distances, indices
 
 
-def _search(query: Features, bank: _Bank, count: int) -> _Candidates:
+def _search(query: Features, bank: _Rows, count: int) -> _Candidates:
     """Return the rows of `bank` that Faiss finds nearest, of one part of the bank after another."""
     import faiss
 
@@ -110,11 +110,11 @@ def _search(query: Features, bank: _Bank, count: int) -> _Candidates:
     found = np.full((len(query), count), -1)
     squares, lengths = np.full((len(query), count), np.inf), np.empty(len(query))
     for start in range(0, len(bank), BANK_PART):
-        part = slice(start, min(start + BANK_PART, len(bank)))
+        stop = min(start + BANK_PART, len(bank))
         index: faiss.Index = faiss.IndexFlatL2(len(centre))
         if resources is not None:
             index = faiss.index_cpu_to_gpu(resources, 0, index)
-        for rows in row_slices(part.stop - part.start):
+        for rows in row_slices(stop - start):
             block = bank.take(slice(start + rows.start, start + rows.stop))
             index.add((block - centre).astype(np.float32))
             release_pages(bank.array)
@@ -166,7 +166,7 @@ def _is_proven(found: _Candidates, radii: Float64, size: int, dimension: int) ->
     return proven
 
 
-def _exact(query: Features, bank: _Bank, candidates: Index, k: int) -> tuple[Float64, Index]:
+def _exact(query: Features, bank: _Rows, candidates: Index, k: int) -> tuple[Float64, Index]:
     """Return distances and rows of the `k` nearest of the candidates, computed in float64."""
     candidates = np.sort(candidates, axis=1)
     difference = bank.take(candidates).astype(np.float64) - query[:, None]
@@ -175,7 +175,7 @@ def _exact(query: Features, bank: _Bank, candidates: Index, k: int) -> tuple[Flo
     return np.take_along_axis(distances, order, 1), np.take_along_axis(candidates, order, 1)
 
 
-def _among_all(query: Features, bank: _Bank, k: int) -> tuple[Float64, Index]:
+def _among_all(query: Features, bank: _Rows, k: int) -> tuple[Float64, Index]:
     """Return distances and rows of the `k` nearest of all rows, computed in float64."""
     from scipy.spatial.distance import cdist
 

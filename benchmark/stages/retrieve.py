@@ -198,8 +198,8 @@ def find_copies(job: RetrieveJob, subject: Subject, run: Run) -> Suspects:
     found = Suspects(figures, np.full(len(own), np.inf), none, none.copy(), unknown, None)
     try:
         queries = np.concatenate([images[rows], other_images[others]])
-        originals = pixels(load_dataset(run.data(subject.dataset), verify=True).train)
-        bank = cached(distinct, originals, run.cached, Bank)
+        originals = load_dataset(run.data(subject.dataset), verify=True).train
+        bank = cached(distinct, pixels(originals), run.cached, Bank)
         judgement = copies(queries, originals, bank)
     except BenchmarkError as error:
         found.figures.missing["accused"] = str(error)

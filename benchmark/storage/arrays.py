@@ -24,6 +24,14 @@ from benchmark.storage.atomic import atomic_path
 MARK = b"\nSHA-256\n"  # before the digest
 TRAILER = len(MARK) + hashlib.sha256().digest_size
 PART = 2**20  # bytes that are hashed at a time
+HASHED = 4096  # rows that are hashed at a time
+
+
+class Digest(Protocol):
+    """A hash, as those of hashlib."""
+
+    def update(self, data: Any, /) -> object:
+        """Add bytes."""
 
 
 class SupportsWrite(Protocol):
@@ -185,6 +193,18 @@ def release_pages(array: NDArray[Any]) -> None:
     if isinstance(owner, np.memmap) and owner.mode == "r" and isinstance(owner.base, mmap.mmap):
         with contextlib.suppress(OSError, AttributeError):  # a system without this advice
             owner.base.madvise(mmap.MADV_DONTNEED)
+
+
+def add_rows(digest: Digest, array: NDArray[Any]) -> None:
+    """Add the bytes of an array, of any shape and type, to a hash, a few rows at a time.
+
+    Args:
+        digest: the hash.
+        array: the array; if it is mapped, its pages are released.
+    """
+    for start in range(0, len(array), HASHED):
+        digest.update(np.ascontiguousarray(array[start : start + HASHED]).data)
+        release_pages(array)
 
 
 def _is_whole(path: Path) -> bool:

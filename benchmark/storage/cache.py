@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from benchmark.core.closure import digest
 from benchmark.core.errors import one_line
 from benchmark.storage import locks
-from benchmark.storage.arrays import release_pages
+from benchmark.storage.arrays import add_rows
 from benchmark.storage.atomic import atomic_path
 
 _T = TypeVar("_T")
 
-HASHED = 4096  # rows that are hashed at a time
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -98,7 +97,5 @@ def _identity(compute: Callable[[NDArray[Any]], _T], features: NDArray[Any]) -> 
     identity = hashlib.sha256(digest([compute.__module__]).encode())
     kind = f"{features.dtype} {features.shape}"
     identity.update(f"{compute.__name__} {np.__version__} {kind}".encode())
-    for start in range(0, len(features), HASHED):
-        identity.update(np.ascontiguousarray(features[start : start + HASHED]).data)
-        release_pages(features)
+    add_rows(identity, features)
     return identity.hexdigest()

@@ -98,8 +98,8 @@ def test_copies_are_exact_mirrored_and_compressed_by_turns() -> None:
 def test_planted_copies_of_avatars_are_accused_and_held_out_ones_are_not(avatars: Images) -> None:
     train, held_out = avatars[::3], np.concatenate([avatars[1::3], avatars[2::3]])
     planted = make("copies", train, 90)
-    originals = pixels(train)
-    scores = copies(np.concatenate([planted, held_out]), originals, distinct(originals)).score
+    bank = distinct(pixels(train))
+    scores = copies(np.concatenate([planted, held_out]), train, bank).score
     own, unseen = scores[:90], scores[90:]
     found = accused(own, unseen, false_discovery_rate=0.1)
     shares = {part: found[i::3].mean() for i, part in enumerate(CONTROLS.get("copies").parts)}

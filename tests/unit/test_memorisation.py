@@ -67,7 +67,7 @@ PLANTED = {
 
 def copied(queries: Images, train: Images, **options: float) -> Copies:
     """The calibrated distances to these training images."""
-    return copies(queries, pixels(train), distinct(pixels(train)), **options)
+    return copies(queries, train, distinct(pixels(train)), **options)
 
 
 def convicted(scores: Array) -> NDArray[np.bool_]:
@@ -155,7 +155,9 @@ def test_larger_images_are_averaged_down() -> None:
     np.testing.assert_allclose(pixels(large) * np.sqrt(768), blocks, atol=1.01 / 255)
 
 
-def test_too_few_images_are_refused() -> None:
+def test_images_of_other_size_or_too_few_are_refused() -> None:
+    with pytest.raises(BenchmarkError, match=r"copies: images of shape \(8, 8, 3\) and \(16, 16"):
+        copied(pictures(0, 3, side=8), TRAIN)
     with pytest.raises(BenchmarkError, match="neighbours: 50 cannot be found among 40 images"):
         copied(INNOCENT, TRAIN[:40])
 
