@@ -35,6 +35,11 @@ settings.load_profile("unhurried")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# The hub's client reads these once, when it is first imported: a test that needs them otherwise
+# changes the client's constants, and what the user has set must not decide a test.
+for switch in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "TRANSFORMERS_OFFLINE"):
+    os.environ.pop(switch, None)
+
 # A process of tests holds millions of objects, which Python would look through again and again.
 gc.set_threshold(50_000, 20, 100)
 

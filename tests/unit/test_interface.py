@@ -151,7 +151,7 @@ WAY = {"sampler": "heun", "steps": 3}
 def test_what_cannot_be_sampled(
     changed: dict[str, object], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     arguments = {"weights": "avatars-flow", "n": 1, "device": "cpu", **WAY, **changed}
     with pytest.raises(BenchmarkError, match=expected) as caught:
         db.sample(**arguments)  # type: ignore[arg-type]
