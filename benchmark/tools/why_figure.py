@@ -25,11 +25,13 @@ from benchmark.metrics.frechet import (
     statistics,
 )
 from benchmark.metrics.frechet_infinity import FrechetInfinity
-from benchmark.metrics.uncertainty import deal_into_groups, jackknife_value, with_error
+from benchmark.metrics.uncertainty import jackknife_value, with_error
 from benchmark.tools.choices.base import Facts, Recipe, Side
 from benchmark.tools.why_features import FeatureStore
 
 GROUPS = 20
+FEWEST_GROUPS = 3  # of few units
+SHARES = 4  # into so many parts a group can be divided: see `Groups.rows`
 SEED = 0  # deals the images to the groups, and draws subsets
 
 
@@ -53,17 +55,18 @@ class Groups:
 
     @classmethod
     def of(cls, first: NDArray[np.intp]) -> Groups:
-        """Deal units into at most `GROUPS` groups, if possible of at least 4.
+        """Deal units into at most `GROUPS` groups, of a multiple of `SHARES` units if possible.
 
         Args:
             first: for each image the number of the first one that equals it, of shape (n,).
         """
         known = np.unique(first)
         units = len(known)
-        number = min(GROUPS, max(3, units // 4))
-        order, size = deal_into_groups(units, number, np.random.default_rng(SEED))
+        size = SHARES * -(-units // (GROUPS * SHARES))
+        if units // size < FEWEST_GROUPS:
+            size = -(-units // FEWEST_GROUPS)
         place = np.empty(units, np.intp)
-        place[order] = np.arange(units)
+        place[np.random.default_rng(SEED).permutation(units)] = np.arange(units)
         group, rank = np.divmod(place[np.searchsorted(known, first)], size)
         group[group >= units // size] = -1
         return cls(first, group, rank, size, units)
@@ -78,7 +81,9 @@ class Groups:
 
         A part of them has the same share of each group, so that it is a subset of larger parts.
         """
-        kept = self.rank < max(1, round(side.part * self.size))
+        rest = self.units % self.size
+        share = np.where(self.group < 0, round(side.part * rest), round(side.part * self.size))
+        kept = self.rank < share
         if side.distinct:
             kept &= self.first == np.arange(len(self.first))
         return np.flatnonzero(kept)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+import yaml
 from checkout import PROJECT
 from records_fixture import record
 from test_theory_claims import PROTOCOL, reported, row
@@ -17,7 +19,7 @@ from benchmark.core.values import Value
 from benchmark.records.record import Curve
 from benchmark.records.rows import Row
 from benchmark.records.sections import Trained
-from benchmark.report.claims import Claims, read_claims
+from benchmark.report.claims import Claims, Plain, read_claims
 from benchmark.report.measures import Verdict
 from benchmark.report.verdicts import judge
 from benchmark.storage.paths import CLAIMS
@@ -202,15 +204,54 @@ def test_runs_that_differ_in_more_than_learning_rate_and_seed_are_not_a_spread()
     assert why == "the learning rates of both are not the same multiples"
 
 
-def test_a_claim_that_names_no_cell_is_refused(tmp_path: Any) -> None:
-    claims = tmp_path / "claims.yaml"
-    for test in (
-        "{test: modes, cell: none, at_least: 1}",
-        "{test: gradient, cell: none, at_most: 1}",
-    ):
-        claims.write_text(f"cells: {{}}\nclaims:\n  - {{text: a, tests: [{test}]}}\n")
-        with pytest.raises(BenchmarkError, match="no cell 'none'"):
-            read_claims(claims)
+# What each test of claims needs beside the cells that it names.
+NAMING: dict[str, dict[str, Any]] = {
+    "apart": {"at_most": 1},
+    "closer": {},
+    "distance": {"at_most": 1},
+    "equally-trained": {"parameters": 0.1, "seconds": 0.1},
+    "evaluations": {"at_most": 1},
+    "frequencies": {},
+    "gradient": {"at_most": 1},
+    "modes": {"at_least": 1},
+    "noise": {"at_most": 1},
+    "sensitivity": {"at_most": 1, "rates": 3},
+    "size": {"explains": 0.5},
+    "time": {"at_most": 1},
+    "training": {"at_most": 1},
+}
+CLASSES = {
+    get_args(known.model_fields["test"].annotation)[0]: known
+    for known in get_args(get_args(Plain)[0])
+}
+NAMES = [(t, name) for t in NAMING for name in ("cell", "other") if name in CLASSES[t].model_fields]
+
+
+def test_is_every_test_that_names_a_cell_asked_for_one_that_is_there() -> None:
+    naming = {t for t, known in CLASSES.items() if {"cell", "other"} & set(known.model_fields)}
+    assert naming == set(NAMING)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(("kind", "name"), NAMES)
+def test_a_claim_that_names_no_cell_is_refused(
+    kind: str, name: str, nested: bool, tmp_path: Path
+) -> None:
+    cells = {each: "a" for each in ("cell", "other") if (kind, each) in NAMES}
+    right = {"test": kind, **NAMING[kind], **cells}
+    content = {"cells": {"a": reported("a").model_dump()}, "claims": [{"text": "a", "tests": []}]}
+
+    def written(test: dict[str, Any]) -> Path:
+        tests = [{"test": "either", "either": [[right], [test]]}] if nested else [test]
+        content["claims"] = [{"text": "a", "tests": tests}]
+        claims = tmp_path / "claims.yaml"
+        claims.write_text(yaml.safe_dump(content))
+        return claims
+
+    assert read_claims(written(right))
+    message = r"claims.yaml: claims: 1: no cell 'aa': did you mean 'a'"
+    with pytest.raises(BenchmarkError, match=message):
+        read_claims(written(right | {name: "aa"}))
 
 
 @pytest.mark.parametrize("name", ["claims.yaml", "claims-gans-report.yaml"])

@@ -64,6 +64,48 @@ def test_matches_prdc() -> None:
         assert getattr(found, name) == pytest.approx(expected[name], abs=1e-12)
 
 
+def by_closed_balls(fake: Array, real: Array, k: int) -> dict[str, float]:
+    """The four figures of balls that contain their borders."""
+    apart = cdist(real, fake)
+    in_real = apart <= np.sort(cdist(real, real), axis=1)[:, k, None]
+    in_fake = apart <= np.sort(cdist(fake, fake), axis=1)[:, k]
+    return {
+        "precision": float(in_real.any(axis=0).mean()),
+        "recall": float(in_fake.any(axis=1).mean()),
+        "density": float(in_real.sum() / (k * len(fake))),
+        "coverage": float(in_real.any(axis=1).mean()),
+    }
+
+
+def test_only_closed_balls_hold_images_that_all_stand_k_plus_1_times() -> None:
+    """The figures of docs/metrics.md, of 100 images and themselves."""
+    once = features(30, 100)
+    sixfold = np.repeat(once, 6, axis=0)
+    all_1 = dict.fromkeys(NAMES, 1.0)
+    assert {name: getattr(manifold(once, once, 5), name) for name in NAMES} == all_1
+    for x in (once, sixfold):
+        assert by_closed_balls(x, x, 5) == pytest.approx(all_1 | {"density": 1.2})
+    for name in NAMES:
+        with pytest.raises(BenchmarkError, match="every image has 5 equal ones"):
+            METRICS.make(name, k=5).compute(sixfold, sixfold)
+
+
+def test_closed_balls_of_samples_that_stand_k_plus_1_times_hold_no_other_image() -> None:
+    fake, real = features(31, 100), features(30, 100)
+    assert by_closed_balls(fake, real, 5)["recall"] == pytest.approx(0.95)
+    assert by_closed_balls(np.repeat(fake, 6, axis=0), real, 5)["recall"] == 0
+
+
+def test_prdc_says_0_where_all_images_stand_k_plus_1_times() -> None:
+    """Where its distances are exact, as of parts of 1024, else it finds some by rounding."""
+    prdc = pytest.importorskip("prdc")
+    for step, most in ((1 / 1024, 0.0), (1e-9, 0.5)):
+        once = np.round(features(30, 100) / step) * step
+        sixfold = np.repeat(once, 6, axis=0)
+        assert prdc.compute_prdc(once, once, nearest_k=5) == pytest.approx(dict.fromkeys(NAMES, 1))
+        assert all(x <= most for x in prdc.compute_prdc(sixfold, sixfold, nearest_k=5).values())
+
+
 def with_ties(kind: str, seed: int) -> tuple[Array, Array]:
     """Sets of few values, or in which images are there many times."""
     generator = np.random.default_rng(seed)

@@ -86,6 +86,16 @@ def test_error_covers_the_spread_of_repeated_draws() -> None:
     assert 0.85 * spread < stated < 1.5 * spread
 
 
+def test_its_bias_is_upwards_and_about_in_proportion_to_1_over_n() -> None:
+    """As docs/metrics.md says: of N and 4N samples of the distribution of the real images."""
+    real = features(10**6, 2000)
+    found = [
+        np.mean([Monge(projections=20).compute(features(i, n), real).value for i in range(30)])
+        for n in (20, 80)
+    ]
+    assert 2.5 < found[0] / found[1] < 5
+
+
 def test_unusable_features_are_refused() -> None:
     with pytest.raises(BenchmarkError, match="fake: 1 images are too few: at least 2"):
         Monge().compute(features(0, 1), features(1, 5))

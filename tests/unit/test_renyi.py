@@ -75,6 +75,17 @@ def test_images_that_repeat_count_once() -> None:
     assert once == pytest.approx(twice, rel=1e-12)
 
 
+def test_fewer_samples_seem_to_have_fewer_modes() -> None:
+    """In expectation 1/RKE is 1/N + (1 - 1/N) E k², each image being one pair with itself."""
+    metric, d = RenyiEntropy(sigma=0.7), 3
+    squared = (0.7**2 / (0.7**2 + 4)) ** (d / 2)  # E k² of two normals of deviation 1
+    for n in (20, 80):
+        inverse = [1 / metric.compute(normal(n, d, seed), REAL).value for seed in range(200)]
+        error = np.std(inverse) / np.sqrt(len(inverse))
+        assert np.mean(inverse) == pytest.approx(1 / n + (1 - 1 / n) * squared, abs=4 * error)
+    assert 1 / (1 / 20 + (1 - 1 / 20) * squared) < 0.7 / squared
+
+
 def test_real_images_without_distances_are_refused() -> None:
     with pytest.raises(BenchmarkError, match="equal features, from which no sigma follows"):
         RenyiEntropy().compute(normal(5, 3, 6), np.ones((20, 3)))

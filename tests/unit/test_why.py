@@ -23,7 +23,8 @@ from benchmark.cli.app import app
 from benchmark.core.errors import BenchmarkError
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics.uncertainty import difference
-from benchmark.tools.choices.base import Option
+from benchmark.tools.choices.base import Option, Side
+from benchmark.tools.choices.operations import FILTERS, Filter
 from benchmark.tools.score import score
 from benchmark.tools.score_embedding import Embedding
 from benchmark.tools.why import why
@@ -57,13 +58,27 @@ def spread(x: Tensor) -> Tensor:
     return torch.cat([x.mean((2, 3)), x.std((2, 3))], dim=1)
 
 
-def noisy(seed: int, count: int = 40, size: tuple[int, int] = (8, 8)) -> list[Pixels]:
+def noisy(
+    seed: int,
+    count: int = 40,
+    size: tuple[int, int] = (8, 8),
+    shades: tuple[int, int] = (40, 180),
+    noise: int = 70,
+) -> list[Pixels]:
     """Images of different shades with noise in each channel."""
     rng = np.random.default_rng(seed)
-    shades = rng.integers(40, 180, (count, 1, 1, 3))
+    of_each = rng.integers(*shades, (count, 1, 1, 3))
     return [
-        (shade + rng.integers(0, 70, (*size, 3))).clip(0, 255).astype(np.uint8) for shade in shades
+        (shade + rng.integers(0, noise, (*size, 3))).clip(0, 255).astype(np.uint8)
+        for shade in of_each
     ]
+
+
+def textured(
+    seed: int, count: int, size: tuple[int, int] = (8, 8), shade: int = 60
+) -> list[Pixels]:
+    """Images that differ by their noise alone, so that few of them say what was done to it."""
+    return noisy(seed, count, size, (shade, shade + 4), 130)
 
 
 def folder(path: Path, images: list[Pixels], suffix: str = "png", **options: Any) -> Path:
@@ -88,12 +103,12 @@ def first(found: Why) -> tuple[str, str]:
     return cause.choice, cause.option.text
 
 
-def test_files_of_jpeg_are_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quality", [75, 95])
+def test_files_of_jpeg_are_found(tmp_path: Path, quality: int) -> None:
     real = folder(tmp_path / "a", noisy(0, 300))
-    fake = folder(tmp_path / "b", noisy(1, 300), "jpg", quality=75)
-    choice, option = first(explained(tmp_path, real, fake))
-    assert choice == "format"
-    assert "JPEG of quality 75" in option
+    fake = folder(tmp_path / "b", noisy(1, 300), "jpg", quality=quality)
+    found = explained(tmp_path, real, fake)
+    assert first(found) == ("format", f"A as JPEG of quality {quality}")
 
 
 def test_the_other_half_of_the_reference_is_found(tmp_path: Path) -> None:
@@ -111,24 +126,74 @@ def test_copies_are_found(tmp_path: Path) -> None:
     assert (choice, option) == ("duplicates", "B without 76 copies of its own images")
 
 
-def test_transparent_pixels_on_black_are_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shade", "text"),
+    [
+        (lambda image: image // 2, "transparent pixels on black"),
+        (lambda image: image, "transparency dropped, as by convert('RGB') of Pillow"),
+    ],
+)
+def test_what_became_of_transparent_pixels_is_found(
+    tmp_path: Path, shade: Callable[[Pixels], Pixels], text: str
+) -> None:
     alpha = np.full((8, 8, 1), 128, np.uint8)
     fake = [np.concatenate([image, alpha], axis=2) for image in noisy(1)]
-    on_black = folder(tmp_path / "a", [image // 2 for image in noisy(0)])
-    found = explained(tmp_path, on_black, folder(tmp_path / "b", fake))
-    assert first(found) == ("alpha", "transparent pixels on black")
+    real = folder(tmp_path / "a", [shade(image) for image in noisy(0)])
+    found = explained(tmp_path, real, folder(tmp_path / "b", fake))
+    assert first(found) == ("alpha", text)
 
 
-def test_another_filter_is_found(tmp_path: Path) -> None:
-    """Stripes of one pixel are grey if images are made small by means, and stay stripes if not."""
-    stripes = np.indices((16, 16)).sum(axis=0)[:, :, None] % 2 * 2 - 1
-    shades = np.random.default_rng(0).integers(100, 150, (80, 1, 1, 3))
-    waves = [(shade + 60 * stripes).astype(np.uint8) for shade in shades[:40]]
-    flat = [np.full((8, 8, 3), shade - 60, np.uint8) for shade in shades[40:]]
-    real, fake = folder(tmp_path / "a", flat), folder(tmp_path / "b", waves)
-    choice, option = first(explained(tmp_path, real, fake))
-    assert choice in {"resize", "size"}
-    assert "nearest pixel" in option
+PILLOWS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "nearest pixel": Image.Resampling.NEAREST,
+}
+# Weights of the four pixels under one that takes their place, of filters that are not widened.
+TAPS = {"plain bilinear": (0, 0.5, 0.5, 0), "plain bicubic": (-3 / 32, 19 / 32, 19 / 32, -3 / 32)}
+
+
+def a_quarter_as_large(image: Pixels, name: Filter) -> Pixels:
+    """Return an image of a quarter of the width and height, by Pillow or by the weights."""
+    size = len(image) // 4
+    if name in PILLOWS:
+        return np.asarray(Image.fromarray(image).resize((size, size), PILLOWS[name]))
+    blocks, taps = image.reshape(size, 4, size, 4, 3), np.array(TAPS[name])
+    return np.einsum("iajbc,a,b->ijc", blocks, taps, taps).round().clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["bilinear", "bicubic", *TAPS])
+def test_the_filter_that_made_the_reference_small_is_found(tmp_path: Path, name: Filter) -> None:
+    """Filters leave more or less of the noise, those that widen where images shrink less."""
+    large = textured(0, 100, (64, 64))
+    real = folder(tmp_path / "a", [a_quarter_as_large(image, name) for image in large])
+    fake = folder(tmp_path / "b", textured(1, 100, (64, 64)))
+    found = explained(tmp_path, real, fake, choices=["size", "resize", "format", "number"])
+    assert first(found) == ("size", f"B to 16×16 first: {FILTERS[name]}")
+
+
+@pytest.mark.parametrize("name", ["bilinear", "nearest pixel", *TAPS])
+def test_the_filter_that_made_the_networks_input_is_found(tmp_path: Path, name: Filter) -> None:
+    """The reference has two sizes, so that nothing but the input has one size."""
+    small = [a_quarter_as_large(image, name) for image in textured(0, 100, (32, 32))]
+    twice = [np.kron(image, np.ones((2, 2, 1), np.uint8)) for image in small[:3]]
+    real = folder(tmp_path / "a", [*twice, *small[3:]])
+    fake = folder(tmp_path / "b", textured(1, 100, (32, 32)))
+    found = explained(tmp_path, real, fake, choices=["size", "resize", "format", "number"])
+    assert first(found) == ("resize", f"A and B to 8×8: {FILTERS[name]}")
+
+
+def test_stripes_that_the_nearest_pixel_left_out_are_found(tmp_path: Path) -> None:
+    """The reference has stripes of its own, which the same filter would take from it too."""
+
+    def striped(seed: int, size: int, shade: int, height: int) -> list[Pixels]:
+        stripes = np.indices((size, size)).sum(axis=0)[:, :, None] % 2 * 2 - 1
+        shades = np.random.default_rng(seed).integers(100, 150, (40, 1, 1, 3))
+        return [(each + shade + height * stripes).astype(np.uint8) for each in shades]
+
+    real = folder(tmp_path / "a", striped(0, 16, -60, 40))
+    fake = folder(tmp_path / "b", striped(1, 32, 0, 60))
+    found = explained(tmp_path, real, fake)
+    assert first(found) == ("size", "B to 16×16 first: nearest pixel")
 
 
 def test_a_crop_is_found(tmp_path: Path) -> None:
@@ -149,6 +214,43 @@ def test_a_figure_of_few_images_is_found(tmp_path: Path) -> None:
     assert first(found) == ("number", "infinitely many images like B, extrapolated")
 
 
+@pytest.mark.parametrize(("part", "share"), [("half", 2), ("a quarter", 4)])
+def test_a_published_figure_of_fewer_images_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, share: int
+) -> None:
+    """Those who published it drew other images, and fewer, of the same distribution."""
+    facts: dict[str, Any] = {
+        "dimension": 64,
+        "network": lambda *_: lambda x: x.mean(1).flatten(1),
+    }
+    register(monkeypatch, with_facts(EXTRACTORS.make("spread"), "grey-pixels", **facts))
+    real, fake = folder(tmp_path / "a", textured(0, 400)), folder(tmp_path / "b", textured(1, 120))
+    theirs = folder(tmp_path / "c", textured(2, 120 // share))
+    embedding = Embedding("grey-pixels", tmp_path, device="cpu", threads=1)
+    figure = score(real, theirs, embedding, ["fd"]).values["frechet"].value
+    found = why(real, fake, embedding, Published.parse(f"{figure:.4g}"))
+    [option] = found.combinations[0].options
+    assert option.option.text == f"{part} of B, about {120 // share} images"
+
+
+def test_two_causes_at_once_are_named_together(tmp_path: Path) -> None:
+    """The published figure is of files of JPEG on both sides, and of no copies."""
+    dark = textured(2, 60, shade=40)
+    real = folder(tmp_path / "a", textured(0, 240))
+    fake = folder(tmp_path / "b", [*textured(1, 240), *dark * 3], "jpg", quality=75)
+    theirs = folder(tmp_path / "c", textured(0, 240), "jpg", quality=75)
+    once = folder(tmp_path / "d", [*textured(3, 240), *dark], "jpg", quality=75)
+    embedding = Embedding("spread", tmp_path, device="cpu", threads=1)
+    figure = score(theirs, once, embedding, ["fd"]).values["frechet"].value
+    found = explained(tmp_path, real, fake, published=Published.parse(f"{figure:.4g}"))
+    pair = found.combinations[0]
+    assert (pair.is_scored, pair.reaches) == (True, True)
+    assert {(s.choice, s.option.text) for s in pair.options} == {
+        ("format", "A as JPEG of quality 75"),
+        ("duplicates", "B without 120 copies of its own images"),
+    }
+
+
 def test_another_preprocessing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = EXTRACTORS.make("spread")
     facts: dict[str, Any] = {
@@ -166,6 +268,20 @@ def test_another_preprocessing_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     fake = folder(tmp_path / "b", noisy(1, 200, (32, 32)))
     embedding = Embedding("every-fourth", tmp_path, device="cpu", batch=64, threads=1)
     assert first(why(real, fake, embedding)) == ("dialect", "spread: mean of pixels to 8x8")
+
+
+@pytest.mark.parametrize("count", [8, 12, 40, 81, 119, 128, 300, 2300])
+def test_a_part_of_the_images_has_as_many_as_it_is_said_to_have(count: int) -> None:
+    groups, side = Groups.of(np.arange(count)), Side((Path("b"),))
+    assert 2 <= groups.number <= 20
+    assert len(groups.rows(side)) == count
+    taken = []
+    for share in (4, 2) if groups.size % 4 == 0 else ():
+        rows = groups.rows(dataclasses.replace(side, part=1 / share))
+        assert abs(len(rows) - count / share) <= 1
+        assert len(set(np.bincount(groups.group[rows][groups.group[rows] >= 0]))) == 1
+        taken.append(set(rows))
+    assert not taken or taken[0] < taken[1]
 
 
 def test_the_baseline_is_the_score(tmp_path: Path) -> None:

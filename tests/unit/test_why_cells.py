@@ -23,8 +23,10 @@ ENTRY = {"table": "t", "model": "DDIM", "schedule": "linear", "sampler": "ddim",
 
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
-    """A run whose cells differ in their steps, sampler, schedule, weights and training."""
+    """A run whose cells differ in steps, sampler, schedule, guidance, weights and training."""
     content = filled_in(smoke)
+    content["data"]["tiny"]["label"] = "background"
+    content["networks"]["net"]["classes"] = 3
     content["models"]["raw"] = content["models"]["DDIM"] | {"training": "raw"}
     content["training"]["raw"] = content["training"]["short"] | {"ema": None}
     content["grid"] = [
@@ -32,6 +34,7 @@ def sampled(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
         ENTRY | {"steps": 3},
         ENTRY | {"steps": 5, "sampler": "heun"},
         ENTRY | {"steps": 5, "schedule": "cosine"},
+        ENTRY | {"steps": 5, "guidance": 2.5},
         ENTRY | {"steps": 5, "model": "raw"},
         ENTRY | {"steps": 3, "model": "raw"},
         ENTRY | {"steps": 5, "seed": 1},
@@ -57,8 +60,9 @@ def test_cells_that_differ_in_one_respect_are_scored_and_named(
     assert {scored.option.text for scored in found.scored} == {
         "DDIM-linear-ddim-3-s0: steps 3, not 5",
         "DDIM-linear-heun-5-s0: sampler heun, not ddim",
-        "DDIM-cosine-ddim-5-s0: schedule cosine, not linear",
-        "raw-linear-ddim-5-s0: weights raw, not averaged by 0.999",
+        "DDIM-cosine-ddim-5-s0: schedule cosine, not linear, and another training",
+        "DDIM-linear-ddim-5-g2.5-s0: guidance w = 2.5, not none",
+        "raw-linear-ddim-5-s0: weights raw, not averaged by 0.999, and another training",
         "DDIM-linear-ddim-5-at8-s0: training of 8 steps, not to its end",
     }
     assert all(abs(scored.moved.value) > 0 for scored in found.scored)
@@ -75,10 +79,11 @@ def test_cells_that_differ_in_one_respect_are_scored_and_named(
 @pytest.mark.parametrize(
     ("planted", "text"),
     [
-        ("raw-linear-ddim-5-s0", "weights raw, not averaged by 0.999"),
+        ("raw-linear-ddim-5-s0", "weights raw, not averaged by 0.999, and another training"),
         ("DDIM-linear-ddim-3-s0", "steps 3, not 5"),
         ("DDIM-linear-heun-5-s0", "sampler heun, not ddim"),
-        ("DDIM-cosine-ddim-5-s0", "schedule cosine, not linear"),
+        ("DDIM-cosine-ddim-5-s0", "schedule cosine, not linear, and another training"),
+        ("DDIM-linear-ddim-5-g2.5-s0", "guidance w = 2.5, not none"),
         ("DDIM-linear-ddim-5-at8-s0", "training of 8 steps, not to its end"),
     ],
 )

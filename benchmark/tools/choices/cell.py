@@ -18,7 +18,8 @@ from benchmark.tools.choices.base import Choice, Known, LeftOut, Option, Recipe
 class Cell(Choice):
     """How a run's cell was made: steps, sampler, schedule, guidance, weights averaged or raw.
 
-    Only cells of the same run are scored that differ from B in one of these.
+    Only cells of the same run are scored that differ from B in one of these. Where such a cell is
+    of another training, the seed of its weights and batches is another one too, which is told.
     """
 
     kind: Literal["cell"] = "cell"
@@ -46,7 +47,10 @@ def _option(own: Record, other: Record, run: Run, count: int) -> Iterator[Option
         return
     [name] = differing
     text = f"{other.id}: {name} {_told(after[name])}, not {_told(before[name])}"
+    assert own.cell is not None
     assert other.cell is not None
+    if own.cell.trained_as != other.cell.trained_as:
+        text += ", and another training"
     if other.cell.samples < count:
         yield LeftOut(f"{text}: its {other.cell.samples} images are fewer than {count}")
         return
@@ -76,7 +80,7 @@ def _respects(record: Record) -> dict[str, Any]:
         "steps": cell.steps,
         "sampler": cell.sampler,
         "schedule": cell.schedule,
-        "guidance": cell.guidance,
+        "guidance": cell.scale or None,
         "weights": "ready" if not training else f"averaged by {ema}" if ema else "raw",
         "training": f"of {cell.trained_steps} steps" if cell.trained_steps else "to its end",
         "seed": cell.seed,

@@ -21,10 +21,10 @@ class Number(Choice):
 
     def options(self, known: Known) -> Iterator[Option | LeftOut]:
         """Yield smaller numbers of images of either side, and the extrapolation where it holds."""
-        for name, part in (("half", 1 / 2), ("a quarter", 1 / 4)):
-            count = round(known.fake.distinct * part)
-            if count >= LEAST and known.group * part >= 1:
-                yield Option(f"{name} of B, about {count} images", _part_of_fake(part))
+        for name, share in (("half", 2), ("a quarter", 4)):
+            count = round(known.fake.distinct / share)
+            if count >= LEAST and known.group % share == 0:  # so many are in each group
+                yield Option(f"{name} of B, about {count} images", _part_of_fake(1 / share))
         if known.real.holds != "statistics" and known.real.count // 2 >= LEAST:
             yield Option(f"half of A, {known.real.count // 2} images", _half_of_real)
         try:
