@@ -114,7 +114,9 @@ def search(
     """Return the combinations that reach a published figure, else the nearest ones.
 
     A combination of which a part alone reaches the figure is left out, and so are options that
-    cannot be told from no change.
+    cannot be told from no change. If none reaches it, differences may not add up: the nearest
+    single option is then scored together with the largest option of each other choice, also with
+    those that alone change nothing.
 
     Args:
         published: the published figure.
@@ -134,8 +136,33 @@ def search(
         for combination in near[:SHOWN]
     ]
     if not any(c.reaches for c in checked):
+        pairs = _pairs(published, baseline, found, scored, groups)
+        known = {c.options for c in checked}
+        checked += [_checked(published, c, groups, score) for c in pairs if c.options not in known]
+    if not any(c.reaches for c in checked):
         return sorted(checked, key=_distance(published))[:NEAREST]
     return [c for c in checked if c.reaches]
+
+
+def _pairs(
+    published: Published,
+    baseline: Figure,
+    found: Sequence[Combination],
+    scored: Sequence[Scored],
+    groups: Groups,
+) -> Iterator[Combination]:
+    """Yield the nearest single option together with the largest one of each other choice."""
+    single = min((c for c in found if len(c.options) == 1), key=_distance(published), default=None)
+    if single is None:
+        return
+    [first] = single.options
+    largest: dict[str, Scored] = {}
+    for option in sorted(scored, key=lambda s: -abs(s.moved.value)):
+        if option.option.is_comparable and option.choice != first.choice:
+            largest.setdefault(option.choice, option)
+    for option in largest.values():
+        figure = first.figure + option.figure - baseline
+        yield Combination((first, option), figure.to_value(groups), False, False)
 
 
 def _predicted(

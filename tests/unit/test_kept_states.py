@@ -157,6 +157,44 @@ def test_the_distance_is_drawn_against_steps_and_seconds_with_the_floor(tmp_path
     assert distance_against_training(collect(read_records(tmp_path))) is None
 
 
+def measured(row: Row, model: str, **distances: float) -> Row:
+    """Return a row as of another model, measured at other numbers of images: `n64=90` and so on."""
+    assert row.cell
+    assert row.metrics
+    assert row.metrics.protocol
+    sizes = {int(name[1:]): Value(value=v, low=v - 1, high=v + 1) for name, v in distances.items()}
+    most = max(sizes)
+    changes = {
+        "protocol": row.metrics.protocol.model_copy(update={"n_fake": most}),
+        "values": {"fd": sizes.pop(most)},
+        "sized": sizes,
+    }
+    cell = {"id": f"{model}-{row.cell.id}", "model": model, "family": model, "samples": most}
+    return Row(
+        row.dataset,
+        cell=row.cell.model_copy(update=cell),
+        training=row.training,
+        metrics=row.metrics.model_copy(update=changes),
+    )
+
+
+def test_two_families_are_drawn_at_the_number_of_images_that_both_have(tmp_path: Path) -> None:
+    rows = trained_rows(tmp_path)
+    states = [row for row in rows if row.cell and row.cell.trained_steps] + [rows[0]]
+    first = [measured(row, "DDPM", n32=80.0 + i, n64=50.0) for i, row in enumerate(states)]
+    other = [measured(row, "NCSN", n32=90.0 - i) for i, row in enumerate(states)]
+    figure = distance_against_training([*first, *other, *(row for row in rows if row.control)])
+    assert figure
+    for axes in figure.axes:
+        lines = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 4]  # type: ignore[arg-type]
+        assert [list(y) for y in lines] == [[80, 81, 82, 83], [90, 89, 88, 87]]  # type: ignore[arg-type]
+        assert any(patch.get_label() == "floor: as many held-out images" for patch in axes.patches)
+    named = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert [name for name in named if name.startswith(("DDPM", "NCSN"))] == named[:2]
+    assert (named[0][:4], named[1][:4]) == ("DDPM", "NCSN")
+    assert "of 32 images" in figure.axes[0].get_ylabel()
+
+
 def test_the_table_says_how_long_a_state_was_trained(tmp_path: Path) -> None:
     rows = trained_rows(tmp_path)
     assert rows[0].cell

@@ -319,16 +319,26 @@ def scored(choice: str, moved: float, groups: Groups, spread: float = 0.01) -> S
     left_out = np.linspace(-spread, spread, groups.number)
     change, baseline = Figure(moved, moved + left_out), Figure(10.0, 10.0 + left_out)
     figure = baseline + change
-    option = Option(f"by {moved}", lambda recipe: recipe)
+    added: Any = lambda moves: (*moves, moved)  # noqa: E731
+    option = Option(f"by {moved}", added)
     return Scored(choice, option, figure, figure.to_value(groups), change.to_value(groups))
 
 
-def searched(published: str, together: float = 7.0) -> list[tuple[list[str], bool, bool]]:
+def searched(
+    published: str, together: float = 7.0, only: float | None = None
+) -> list[tuple[list[str], bool, bool]]:
+    """Search among four options, which together give one figure; `only`: those with this move."""
     groups = Groups.of(np.arange(40))
     baseline = Figure(10.0, 10.0 + np.linspace(-0.01, 0.01, groups.number))
-    options = [scored("a", -1, groups), scored("a", 4, groups), scored("b", -2, groups)]
-    exact = Figure(together, together + np.zeros(groups.number))
-    found = search(Published.parse(published), baseline, options, groups, lambda _: exact)
+    moves = {"a": (-1, 4), "b": (-2,), "c": (0.001,)}
+    options = [scored(choice, move, groups) for choice in moves for move in moves[choice]]
+
+    def score(change: Any) -> Figure:
+        moved = change(())
+        value = together if only in (None, *moved) else 10 + sum(moved)
+        return Figure(value, value + np.zeros(groups.number))
+
+    found = search(Published.parse(published), baseline, options, groups, score)
     return [([s.option.text for s in c.options], c.is_scored, c.reaches) for c in found]
 
 
@@ -338,6 +348,10 @@ def test_one_option_that_reaches_the_figure_is_told_alone() -> None:
 
 def test_options_add_up_and_are_scored_together() -> None:
     assert searched("7.0") == [(["by -1", "by -2"], True, True)]
+
+
+def test_an_option_that_alone_moves_nothing_is_scored_with_the_nearest_one() -> None:
+    assert searched("4.0", together=4.0, only=0.001) == [(["by -2", "by 0.001"], True, True)]
 
 
 def test_options_that_do_not_add_up_are_the_nearest_only() -> None:
