@@ -74,6 +74,7 @@ def test_only_tables_and_plots_that_there_are_have_conditions() -> None:
         ("config/steer.yaml", {"answers"}, set()),
         ("config/likelihood.yaml", {"likelihood"}, set()),
         ("config/samplers.yaml", {"best-by-budget"}, set()),
+        ("config/training.yaml", set(), {"distance-against-training"}),
         ("tests/workflow/ready.yaml", set(), set()),
     ],
 )
@@ -82,7 +83,8 @@ def test_the_configs_of_the_project_have_tables_and_plots_of_what_they_do(
 ) -> None:
     found = load_config(PROJECT / config)
     assert {*expected_tables(found)} >= ALWAYS | tables
-    assert ("guidance" in expected_plots(found)) == ("guidance" in plots)
+    for name in ("guidance", "distance-against-training"):
+        assert (name in expected_plots(found)) == (name in plots), name
     assert ("loss-curves" in expected_plots(found)) == bool(found.trainings)
     for name in ("answers", "classes", "classifiers", "likelihood", "best-by-budget"):
         assert (name in expected_tables(found)) == (name in tables), name

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from dialects import stylegan_resize
 from networks import images, inception_file, relative_error, seeded, with_weights
 from numpy.typing import NDArray
 from PIL import Image
@@ -222,6 +223,56 @@ def test_torchmetrics_input_is_torchs_bilinear_with_antialiasing() -> None:
         )
         found = EXTRACTORS.make("inception-v3-torchmetrics").preprocess(x)
         np.testing.assert_allclose(found, (resized - 128) / 128, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # of a package that torchmetrics imports
+def test_torchmetrics_features_are_those_of_its_own_network(weights: Path) -> None:
+    fid = pytest.importorskip("torchmetrics.image.fid")
+    metric = fid.FrechetInceptionDistance(feature_extractor_weights_path=str(weights))
+    extractor = with_weights(EXTRACTORS.make("inception-v3-torchmetrics"), weights)
+    embed = extractor.load(CPU, weights.parent, weights)
+    with torch.inference_mode():
+        for x in (images(3, 37, 51), images(2, 400, 333, seed=1)):
+            found = embed(x)
+            error = relative_error(found, metric.inception(x))
+            print(f"{extractor.kind}: features {error:.1e}")
+            assert error < 1e-5
+            assert relative_error(found[0], found[1]) > 1e-2
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("dtype", "least", "most"), [(None, 0, 1e-7), (torch.float32, 1e-4, 1e-2)])
+def test_torchmetrics_sums_in_float64_unless_it_is_told_another_precision(
+    dtype: torch.dtype | None, least: float, most: float
+) -> None:
+    """The figures of docs/fid-dialects.md, of fewer images than dimensions."""
+    fid = pytest.importorskip("torchmetrics.image.fid")
+
+    class Flat(nn.Module):
+        num_features = 64
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(1)
+
+    rng = np.random.default_rng(0)
+    sets = [np.abs(rng.normal(size=(20, 64)) * scale).astype(np.float32) for scale in (1.0, 1.1)]
+    metric = fid.FrechetInceptionDistance(feature=Flat())
+    if dtype:
+        metric.set_dtype(dtype)
+    for x, real in zip(sets, (True, False), strict=True):
+        metric.update(torch.from_numpy(x).reshape(20, 1, 8, 8), real=real)
+    error = abs(float(metric.compute()) / frechet_distance(*map(statistics, sets)) - 1)
+    print(f"torchmetrics, {dtype or 'as it is'}: distance of 20 images {error:.1e}")
+    assert least <= error < most
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("size", [(64, 64), (256, 178), (512, 512)])
+def test_edms_grid_is_the_resize_of_tensorflow_1(size: tuple[int, int]) -> None:
+    """Of white noise, where each part of a pixel shows; in grey levels."""
+    x = torch.randint(0, 256, (1, 3, *size), generator=torch.Generator().manual_seed(0))
+    x = x.to(torch.uint8)
+    assert (stylegan_resize(x) - bilinear_tf1(x, 299)).abs().max() < 0.02
 
 
 @torch.inference_mode()
