@@ -37,9 +37,13 @@ def _are_there(folder: Path, patterns: Sequence[str]) -> bool:
 
 
 def _matches(path: Path, folder: Path, pattern: str) -> bool:
-    """Tell whether a file of rows matches a pattern as the hub's client understands it."""
-    name = path.relative_to(folder).as_posix()
-    return path.suffix in SUFFIXES and fnmatch.fnmatch(name, pattern)
+    """Tell whether a file of rows matches a pattern."""
+    return path.suffix.lower() in SUFFIXES and _is_named(path, folder, pattern)
+
+
+def _is_named(path: Path, folder: Path, pattern: str) -> bool:
+    """Tell whether a file matches a pattern as the hub's client does, whose `*` takes `/` too."""
+    return fnmatch.fnmatch(path.relative_to(folder).as_posix(), pattern)
 
 
 def downloaded(repository: str, revision: str, patterns: Sequence[str]) -> Path:
@@ -66,7 +70,7 @@ def downloaded(repository: str, revision: str, patterns: Sequence[str]) -> Path:
             f"{repository} (revision {revision}) cannot be had from the Hugging Face "
             f"hub: {reason}; give a local copy with path: FOLDER (of parquet files or images)"
         ) from None
-    for pattern in patterns:
-        for file in Path(folder).glob(pattern):
+    for file in sorted(Path(folder).rglob("*")):
+        if file.is_file() and any(_is_named(file, Path(folder), pattern) for pattern in patterns):
             check_blob(file)
     return Path(folder)

@@ -15,6 +15,8 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.data.listing import image_files
 from benchmark.data.sources.base import Candidates, Item, drawn
 
+MOST_BYTES = 2**30  # of one image; Pillow's limit of pixels, in 16-bit colours, takes half as many
+
 
 def file_candidates(
     folder: Path, files: Sequence[str], seed: int, labels: Sequence[int] | None = None
@@ -51,6 +53,8 @@ def flaw(path: Path) -> str:
         return "a broken link, or not a regular file"
     if not stat.S_ISREG(found.st_mode):
         return "a broken link, or not a regular file"
+    if found.st_size > MOST_BYTES:
+        return f"has {found.st_size:,} bytes, more than any image"
     return "" if found.st_size else "an empty file"
 
 

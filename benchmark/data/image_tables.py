@@ -18,6 +18,12 @@ from benchmark.data.image_files import open_bytes, open_file
 from benchmark.data.sources.base import Item
 
 SUFFIXES = frozenset({".parquet", ".arrow"})
+SHARD = re.compile(r"(.*)-\d+-of-(\d+)\.\w+$")  # the name of one of several files of a set
+CACHE = re.compile(r"cache-\w+\.arrow$")
+# Names of splits, as `datasets` knows them.
+SPLIT = re.compile(
+    r"(?<![a-z])(train(ing)?|test(ing)?|valid(ation)?|val|dev|eval(uation)?)(?![a-z])", re.I
+)
 ROWS = 64  # that are in memory at a time
 EMBED = (
     "put that file beside, or write the images themselves: "
@@ -103,10 +109,20 @@ class ImageTable:
         return found
 
     def class_names(self, column: str) -> tuple[str, ...]:
-        """Return the names that `datasets` keeps for the numbers of a column; none: it has none."""
-        feature = _features(_schema(self.shards[0].path)).get(column, {})
-        names = feature.get("names") if isinstance(feature, dict) else None
-        return tuple(map(str, names)) if isinstance(names, list) else ()
+        """Return the names that `datasets` keeps for the numbers of a column; none: it has none.
+
+        Raises:
+            BenchmarkError: they are others in another file, where a number means another class.
+        """
+        first, *others = self.shards
+        names = _class_names(first.path, column)
+        for shard in others:
+            if (other := _class_names(shard.path, column)) != names:
+                raise BenchmarkError(
+                    f"label: {shard.path}: the classes of {column} are {shown(other)}, but "
+                    f"{shown(names)} in {first.path.name}: files of one data set would be right"
+                )
+        return names
 
 
 def check_complete(shards: Sequence[Path]) -> None:
@@ -117,7 +133,7 @@ def check_complete(shards: Sequence[Path]) -> None:
     """
     numbered: dict[tuple[Path, str, int], list[Path]] = {}
     for shard in shards:
-        if found := re.search(r"^(.*)-\d+-of-(\d+)\.\w+$", shard.name):
+        if found := SHARD.match(shard.name):
             numbered.setdefault((shard.parent, found[1], int(found[2])), []).append(shard)
     for (folder, _, count), files in numbered.items():
         if count != len(files):
@@ -125,6 +141,36 @@ def check_complete(shards: Sequence[Path]) -> None:
                 f"path: {folder}: {len(files)} of the {count} files like {files[0].name} are "
                 "there; fetch the others"
             )
+
+
+def without_caches(files: Sequence[str]) -> list[str]:
+    """Return the files without those that `Dataset.map` leaves beside what `save_to_disk` wrote.
+
+    These hold the same rows again; where there are no others, they are what is meant.
+    """
+    return [file for file in files if not CACHE.match(PurePosixPath(file).name)] or [*files]
+
+
+def sets_of(files: Iterable[str]) -> list[str]:
+    """Return a pattern for each set that files belong to, a split or a configuration, by its name.
+
+    Shards are named after their set, as `data/train-00000-of-00002.parquet`; other files or one of
+    their folders may have the name of a split. Of those that have neither, nothing is known.
+    """
+    found: dict[str, None] = {}
+    for file in files:
+        folder, slash, name = file.rpartition("/")
+        if shard := SHARD.match(name):
+            found[f"{folder}{slash}{shard[1]}-*"] = None
+            continue
+        if split := SPLIT.search(name):
+            found[f"{folder}{slash}{name[: split.end()]}*"] = None
+            continue
+        parts = folder.split("/")
+        named = [place for place, part in enumerate(parts, 1) if SPLIT.search(part)]
+        if named:
+            found["/".join([*parts[: named[-1]], "*"])] = None
+    return [*found]
 
 
 class _Chunk(NamedTuple):
@@ -138,7 +184,7 @@ class _Chunk(NamedTuple):
 def _chunks(path: Path, column: str) -> Iterator[_Chunk]:
     """Yield the chunks of a file, none of which is read yet."""
     start = 0
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         parquet = _parquet(path)
         for group in range(parquet.num_row_groups):
             stop = start + parquet.metadata.row_group(group).num_rows
@@ -203,13 +249,13 @@ def _open_beside(folder: Path, name: str) -> Image.Image:
 
 
 def _rows(path: Path) -> int:
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         return int(_parquet(path).metadata.num_rows)
     return sum(batch.num_rows for batch in _batches(path))
 
 
 def _schema(path: Path) -> Any:
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         return _parquet(path).schema_arrow
     return _reader(path).schema
 
@@ -252,6 +298,17 @@ def _is_image(kind: Any) -> bool:
         place = kind.get_field_index("bytes")
         return place >= 0 and _is_image(kind.field(place).type)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _class_names(path: Path, column: str) -> tuple[str, ...]:
+    feature = _features(_schema(path)).get(column, {})
+    names = feature.get("names") if isinstance(feature, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def is_parquet(path: Path) -> bool:
+    """Tell by its name whether a file is parquet; others are Arrow."""
+    return path.suffix.lower() == ".parquet"
 
 
 def _features(schema: Any) -> dict[str, Any]:
@@ -306,7 +363,6 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _damaged(path: Path, error: Exception) -> BenchmarkError:
-    kind = path.suffix.removeprefix(".")
-    kind = kind if kind == "parquet" else "Arrow"
+    kind = "parquet" if is_parquet(path) else "Arrow"
     reason = one_line(error)
     return BenchmarkError(f"path: {path}: not a whole {kind} file: {reason}; fetch it again")

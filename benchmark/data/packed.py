@@ -15,6 +15,10 @@ from benchmark.core.strict_model import UserText
 from benchmark.data.listing import ignored_line, list_files
 from benchmark.data.sources.base import Candidates, Item, Offer, Photographs, drawn
 
+# What of an archive is no image: one that was written again into the same archive, as by `tar -r`.
+# Other programs unpack the last one.
+EARLIER = "replaced by a later one"
+
 
 class Album(NamedTuple):
     """What packed files hold.

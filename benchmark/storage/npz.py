@@ -5,6 +5,7 @@ The layouts are those of the code of the programs that write them.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -26,8 +27,12 @@ ITS_EXTRACTOR = "inception-v3-torch-fidelity"
 
 
 NPY, NPZ = b"\x93NUMPY", b"PK"  # how the files begin
-# What NumPy and the standard library raise on damaged files.
-BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+# What NumPy and the standard library raise on damaged files, on encrypted ones (RuntimeError), and
+# on ways of compression that they do not know.
+BROKEN = (
+    *(OSError, ValueError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 class Header(NamedTuple):

@@ -156,7 +156,12 @@ def _packed(path: Path, source: Packed, background: Background) -> ImageInput:
     try:
         album = source.album()
     except BenchmarkError as error:  # begins with the key of a config
-        raise BenchmarkError(str(error).removeprefix("path: ")) from None
+        key, _, said = str(error).partition(": ")
+        if key != "path":
+            said += (
+                f"; score has no `{key}`: give it a file, or a folder of files, with these alone"
+            )
+        raise BenchmarkError(said) from None
 
     def items() -> Iterator[Loadable]:
         for item in album.read(range(album.size)):

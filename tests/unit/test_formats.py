@@ -5,7 +5,6 @@ The files are made by each format's own tools, where these are installed (group 
 
 from __future__ import annotations
 
-import json
 import pickle
 import sys
 import tarfile
@@ -18,6 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packed_images import (
+    SIZES,
+    database,
+    packed_zip,
+    paths,
+    plain_tar,
+    refusal,
+    scored,
+    source,
+    write_images,
+)
 from PIL import Image
 
 from benchmark.config.loading import load_config
@@ -28,31 +38,14 @@ from benchmark.data.prepared import Manifest
 from benchmark.data.sources import SOURCES
 from benchmark.stages.prepare import prepare
 from benchmark.tools.init import LEAST, Machine, write_config
-from benchmark.tools.score_inputs import ImageInput, open_input
 
 HEAD = "0123456789" * 4
-SIZES: dict[str, Any] = {"resolution": 8, "train": 5, "held_out": 3}
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of four images of class a and four of class b."""
-    root = tmp_path_factory.mktemp("formats") / "images"
-    for place in ("a", "b"):
-        (root / place).mkdir(parents=True)
-        for number in range(4):
-            pixels = np.random.default_rng([ord(place), number]).integers(0, 256, (12, 10, 3))
-            image = Image.fromarray(pixels.astype(np.uint8))
-            image.save(root / place / f"{place}{number}.png")
-    return root
-
-
-def paths(images: Path) -> list[Path]:
-    return sorted(images.rglob("*.png"))
-
-
-def source(kind: str, path: Path, **options: Any) -> Any:
-    return SOURCES.make(kind, path=path, **{**SIZES, **options})
+    return write_images(tmp_path_factory.mktemp("formats") / "images")
 
 
 def prepared(images: Path, kind: str, path: Path, **options: Any) -> Manifest:
@@ -74,36 +67,7 @@ def prepared(images: Path, kind: str, path: Path, **options: Any) -> Manifest:
     return manifest
 
 
-def scored(images: Path, path: Path) -> None:
-    """Open packed images as `score` does, and compare them with those of the folder."""
-    opened, expected = open_input(path), open_input(images)
-    assert isinstance(opened, ImageInput)
-    assert isinstance(expected, ImageInput)
-    assert opened.count == expected.count == 8
-    for one, other in zip(opened.pictures(2), expected.pictures(1), strict=True):
-        assert np.array_equal(one.pixels, other.pixels)
-
-
-def refusal(kind: str, path: Path, **options: Any) -> str:
-    with pytest.raises(BenchmarkError) as caught:
-        source(kind, path, **options).check_files("data.mine")
-    said = str(caught.value)
-    assert "\n" not in said
-    assert said.startswith("data.mine.")
-    return said
-
-
 # zip
-
-
-def packed_zip(path: Path, images: Path, table: object = None) -> Path:
-    """Write a zip as EDM's `dataset_tool.py` does: stored, with `dataset.json` at its end."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for image in paths(images):
-            archive.write(image, image.relative_to(images))
-        if table is not None:
-            archive.writestr("dataset.json", json.dumps(table))
-    return path
 
 
 def edm_labels(images: Path) -> dict[str, Any]:
@@ -202,13 +166,6 @@ def test_a_damaged_image_in_a_zip_is_named_or_skipped(images: Path, tmp_path: Pa
 
 
 # tar
-
-
-def plain_tar(path: Path, images: Path) -> Path:
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for image in paths(images):
-            archive.add(image, image.relative_to(images).as_posix())
-    return path
 
 
 def test_a_tar_has_the_images_of_its_folder(images: Path, tmp_path: Path) -> None:
@@ -529,16 +486,6 @@ def test_arrays_that_are_refused(tmp_path: Path) -> None:
 
 
 # LMDB
-
-
-def database(folder: Path, files: list[Path]) -> Path:
-    lmdb = pytest.importorskip("lmdb")
-    environment = lmdb.open(str(folder), map_size=2**20)
-    with environment.begin(write=True) as transaction:
-        for path in files:
-            transaction.put(path.name.encode(), path.read_bytes())
-    environment.close()
-    return folder
 
 
 def test_an_lmdb_has_the_images_in_the_order_of_their_keys(images: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import zipfile
@@ -97,25 +98,32 @@ class Arrays(Packed):
 
 def _batch(path: Path, start: int) -> Batch:
     """Return the array of images in a file, of which only the header is read."""
-    try:
+    with _whole(path), path.open("rb") as file:
         check_kind(path)
-        with path.open("rb") as file:
-            if file.read(len(NPZ)) == NPZ:
-                found = headers(path)
+        if file.read(len(NPZ)) == NPZ:
+            found = headers(path)
+            try:
                 member = layout(path, found).array
-                if member is None:
-                    raise ValueError(f"holds mu and sigma alone: {RIGHT}")
-                header = found[member]
-            else:
-                file.seek(0)
-                member, header = "", read_array_header(file)
+            except BenchmarkError as error:
+                raise BenchmarkError(f"path: {error}") from None
+            if member is None:
+                raise ValueError(f"holds mu and sigma alone: {RIGHT}")
+            header = found[member]
+        else:
+            file.seek(0)
+            member, header = "", read_array_header(file)
         _check(header)
+    return Batch(path, member, start, header.shape)
+
+
+@contextlib.contextmanager
+def _whole(path: Path, key: str = "path") -> Iterator[None]:
+    """Raise what is wrong with a file as BenchmarkError."""
+    try:
+        yield
     except BROKEN as error:
         reason = getattr(error, "strerror", None) or one_line(error)
-        raise BenchmarkError(f"path: {path}: {reason}") from None
-    except BenchmarkError as error:
-        raise BenchmarkError(f"path: {error}") from None
-    return Batch(path, member, start, header.shape)
+        raise BenchmarkError(f"{key}: {path}: {reason}") from None
 
 
 def _check(header: Header) -> None:
@@ -133,7 +141,8 @@ def _check(header: Header) -> None:
 def _told(batch: Batch, label: str) -> list[object]:
     """Return the number of the class of each image of a file."""
     path, count = batch.path, batch.shape[0]
-    known = headers(path) if batch.member else {}
+    with _whole(path, "label"):
+        known = headers(path) if batch.member else {}
     if label not in known:
         raise BenchmarkError(
             f"label: {path}: no array {label!r}, only {', '.join(known) or 'one without a name'}"
@@ -143,7 +152,7 @@ def _told(batch: Batch, label: str) -> list[object]:
             f"label: {path}: {label} is {known[label].dtype} of shape {known[label].shape}: a "
             f"whole number for each of the {count} images would be right"
         )
-    with np.load(path, allow_pickle=False) as content:
+    with _whole(path, "label"), np.load(path, allow_pickle=False) as content:
         numbers: list[object] = content[label].tolist()
     return numbers
 
@@ -165,15 +174,15 @@ def _loaders(batch: Batch, numbers: Sequence[int]) -> Iterator[functools.partial
     size = math.prod(batch.shape[1:])
     with _opened(batch) as file:
         read_array_header(file)
-        position = batch.start
+        first = file.tell()
         for number in numbers:
             try:
-                file.seek((number - position) * size, 1)
+                # From the beginning: where a read has failed, nobody knows where the file stands.
+                file.seek(first + (number - batch.start) * size)
                 content = file.read(size)
             except BROKEN as error:
                 yield functools.partial(refuse, one_line(error))
                 continue
-            position = number + 1
             if len(content) < size:
                 yield functools.partial(refuse, "the file ends before this image")
             else:

@@ -13,13 +13,21 @@ from pydantic import Field, model_validator
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import Commit, UserPath, UserText, shown, text
 from benchmark.data.hub_files import downloaded, missing
-from benchmark.data.image_tables import SUFFIXES, ImageTable, check_complete
+from benchmark.data.image_tables import (
+    SUFFIXES,
+    ImageTable,
+    check_complete,
+    sets_of,
+    without_caches,
+)
 from benchmark.data.labels import check_names, numbered
 from benchmark.data.listing import image_files, list_files
 from benchmark.data.packed import Album, Packed, files_at
 from benchmark.data.sources.base import JOINT
 from benchmark.storage.downloads import Download
 
+MOST_SETS = 6  # that a message names
+ALL = "*"  # as `files`: nobody has said which
 Repository = Annotated[str, text(r"^[\w.-]{1,96}(/[\w.-]{1,96})?$", "an id as owner/name", 200)]
 
 
@@ -36,7 +44,9 @@ class HuggingFace(Packed):
     )
     revision: Commit | None = Field(default=None, description="Commit on the hub")
     files: UserText = Field(
-        default="*", min_length=1, description="Which files, as data/train-*.parquet"
+        default=ALL,
+        min_length=1,
+        description="Which files, as data/train-*.parquet; *: all, which must be of one split",
     )
     held_out_files: UserText | None = Field(
         default=None,
@@ -67,7 +77,7 @@ class HuggingFace(Packed):
         """Tell whether a file begins as parquet or Arrow, or a folder has such files."""
         if path.is_dir():
             return bool(list_files(path, SUFFIXES).files)
-        return path.is_file() and path.suffix in SUFFIXES
+        return path.is_file() and path.suffix.lower() in SUFFIXES
 
     def origin(self) -> str:
         """Return the path, or the id and the revision."""
@@ -120,19 +130,26 @@ class HuggingFace(Packed):
                 f"held_out_files: {folder}: {min(both).name} is among `files` too: patterns that "
                 "have no file in common would be right"
             )
+        if self.files == ALL:
+            _refuse_several(folder, train)
         check_complete([*train, *held_out])
+        asked = (any(fnmatch.fnmatch(file, p) for p in self._patterns()) for file in files)
+        caches = sum(asked) - len(train) - len(held_out)
         table = ImageTable([*train, *held_out], self.image)
         if not table.count:
             raise BenchmarkError(f"path: {self.origin()}: no rows in it")
         classes, labels = self._labels(table)
         split = table.shards[len(train)].start if held_out else None
-        return Album(table.count, functools.partial(table.read, labels=labels), classes, {}, split)
+        read = functools.partial(table.read, labels=labels)
+        ignored = {"cache of Dataset.map": caches} if caches else {}
+        return Album(table.count, read, classes, ignored, split)
 
     def _patterns(self) -> list[str]:
         return [self.files, *([] if self.held_out_files is None else [self.held_out_files])]
 
     def _matching(self, folder: Path, files: Sequence[str], key: str, pattern: str) -> list[Path]:
-        found = [folder / file for file in files if fnmatch.fnmatch(file, pattern)]
+        matching = [file for file in files if fnmatch.fnmatch(file, pattern)]
+        found = [folder / file for file in without_caches(matching)]
         if not found:
             shown_files = ", ".join(files[:4]) + (", …" if len(files) > 4 else "")
             raise BenchmarkError(f"{key}: {folder}: none of {shown_files} matches {shown(pattern)}")
@@ -174,6 +191,17 @@ class HuggingFace(Packed):
                 f"{len(names) - 1} would be right"
             )
         return value
+
+
+def _refuse_several(folder: Path, files: Sequence[Path]) -> None:
+    """Refuse files of several sets, which nobody has asked to be mixed."""
+    sets = sets_of(file.relative_to(folder).as_posix() for file in files)
+    if len(sets) > 1:
+        more = ", …" if len(sets) > MOST_SETS else ""
+        raise BenchmarkError(
+            f"files: {folder}: files of several sets: give one of {', '.join(sets[:MOST_SETS])}"
+            f"{more}, or *{files[0].suffix} for all"
+        )
 
 
 def _images_beside(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from benchmark.core.errors import BenchmarkError
+from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import UserPath
-from benchmark.data.image_files import open_bytes
+from benchmark.data.image_files import open_bytes, refuse
 from benchmark.data.labels import numbered
 from benchmark.data.packed import Album, Packed, existing, no_images
 from benchmark.data.sources.base import Item
@@ -65,7 +66,7 @@ class Lmdb(Packed):
         total = 0
         for file in files:
             place = (folder / file).parent
-            with _open(place) as environment, environment.begin() as transaction:
+            with _open(place) as transaction:
                 keys = list(transaction.cursor().iternext(keys=True, values=False))
             known.append(Keys(place, total, keys))
             told += [place.name] * len(keys)
@@ -83,8 +84,12 @@ def _databases(path: Path) -> list[str]:
     return sorted(f"{file.parent.name}/{DATA}" for file in path.glob(f"*/{DATA}"))
 
 
-def _open(folder: Path) -> Any:
+@contextlib.contextmanager
+def _open(folder: Path) -> Iterator[Any]:
     """Open a database for reading.
+
+    Yields:
+        A transaction.
 
     Raises:
         BenchmarkError: the library is not installed, or the file is damaged.
@@ -96,17 +101,19 @@ def _open(folder: Path) -> Any:
             if file.read(PLACE + len(MAGIC))[PLACE:] != MAGIC:
                 raise BenchmarkError(f"path: {path}: not an LMDB of a machine like this one")
         # Without locks, since a folder of data may be read-only.
-        environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+        with lmdb.open(str(folder), readonly=True, lock=False, readahead=False) as environment:
+            # The library maps the file: reading beyond its end would end the whole program.
+            needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+            if path.stat().st_size < needed:
+                raise BenchmarkError(
+                    f"path: {path}: has {path.stat().st_size:,} of {needed:,} bytes: fetch it again"
+                )
+            with environment.begin() as transaction:
+                yield transaction
     except (OSError, lmdb.Error) as error:
-        raise BenchmarkError(f"path: {path}: not a whole LMDB: {error}; fetch it again") from None
-    # The library maps the file: reading beyond its end would end the whole program.
-    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if path.stat().st_size < needed:
-        environment.close()
         raise BenchmarkError(
-            f"path: {path}: has {path.stat().st_size:,} of {needed:,} bytes: fetch it again"
-        )
-    return environment
+            f"path: {path}: not a whole LMDB: {one_line(error)}; fetch it again"
+        ) from None
 
 
 def _library() -> ModuleType:
@@ -128,10 +135,13 @@ def _read(
         wanted = [index for index in indices if start <= index < start + len(keys)]
         if not wanted:
             continue
-        with _open(folder) as environment, environment.begin() as transaction:
+        with _open(folder) as transaction:
             for index in wanted:
                 key = keys[index - start]
-                load = functools.partial(open_bytes, transaction.get(key))
+                try:
+                    load = functools.partial(open_bytes, transaction.get(key))
+                except _library().Error as error:  # the others may be whole
+                    load = functools.partial(refuse, one_line(error))
                 name = key.decode("utf-8", "backslashreplace")
                 named = name if len(known) == 1 else f"{folder.name}#{name}"
                 yield Item(named, load, None if labels is None else labels[index])

@@ -14,16 +14,17 @@ from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import UserPath, UserText, shown
-from benchmark.data.image_files import open_bytes, printable
+from benchmark.data.image_files import MOST_BYTES, open_bytes, printable
 from benchmark.data.labels import numbered
 from benchmark.data.listing import SUFFIXES, entry_kind, list_files
-from benchmark.data.packed import Album, Packed, files_at, no_images
+from benchmark.data.packed import EARLIER, Album, Packed, files_at, no_images
 from benchmark.data.sources.base import Item
 
 TAR = frozenset({".tar"})
 BLOCK = 512  # bytes; a tar begins with the header of its first member, which is one block
 MOST_LABEL = 2**16  # bytes of a member that names a class
 MOST_KEYS = 12  # of JSON that a message names
+ANY = "*"  # as `image`: whatever the extension
 
 
 class Member(NamedTuple):
@@ -34,12 +35,14 @@ class Member(NamedTuple):
         name: path in it.
         start: where its bytes begin.
         size: number of its bytes.
+        kind: why its bytes are not there; empty: they are.
     """
 
     shard: int
     name: str
     start: int
     size: int
+    kind: str = ""
 
     @property
     def key(self) -> str:
@@ -52,6 +55,14 @@ class Member(NamedTuple):
         """What follows that dot, in small letters, as `jpg` or `seg.png`."""
         return self.name.rpartition("/")[2].partition(".")[2].lower()
 
+    @property
+    def role(self) -> str:
+        """The extension without numbers, as `png` of `shot.0001.png`.
+
+        What differs in numbers alone are images of one kind, and no two things of one sample.
+        """
+        return ".".join(part for part in self.extension.split(".") if not part.isdigit())
+
 
 class Tar(Packed):
     """All images in tar files, shard by shard in the order in which they lie there."""
@@ -61,7 +72,8 @@ class Tar(Packed):
     image: UserText | None = Field(
         default=None,
         min_length=1,
-        description="Extension of the images, where samples have several, as jpg or seg.png",
+        description="Extension of the images, where samples have several, as jpg or seg.png; *: "
+        "all are taken",
     )
     label: UserText | None = Field(
         default=None,
@@ -89,19 +101,27 @@ class Tar(Packed):
         """Read the headers of the members."""
         paths = [folder / file for file in files]
         members = [member for shard, path in enumerate(paths) for member in _members(path, shard)]
-        images, ignored = [], Counter[str]()
-        told = None if self.label is None else self.label.partition(":")[0]
+        found, ignored = dict[tuple[int, str], Member](), Counter[str]()
+        told = None if self.label is None else _label(self.label)[0]
+        wanted = None if self.image is None or self.image == ANY else self.image.lower()
         for member in members:
-            if member.extension == told:
+            if member.extension == told and not member.kind:
                 continue
-            kind = entry_kind(member.name)
-            if kind or self.image not in (None, member.extension):
+            kind = entry_kind(member.name) or member.kind
+            if kind or wanted not in (None, member.extension):
                 ignored[kind or f".{member.extension}"] += 1
-            else:
-                images.append(member)
-        others = dict(sorted(ignored.items()))
+                continue
+            if member.size > MOST_BYTES:
+                raise BenchmarkError(
+                    f"path: {paths[member.shard]}: {shown(member.name)} has {member.size:,} "
+                    "bytes, more than any image: leave it out"
+                )
+            place = member.shard, member.name
+            ignored[EARLIER] += place in found
+            found[place] = member
+        images, others = list(found.values()), dict(sorted((+ignored).items()))
         if not images:
-            kinds = " ".join(sorted(SUFFIXES)) if self.image is None else f".{self.image}"
+            kinds = " ".join(sorted(SUFFIXES)) if wanted is None else f".{wanted}"
             raise no_images(self.path, others, f"members that end in {kinds} would be right")
         if self.image is None:
             _refuse_several(paths, images)
@@ -114,8 +134,8 @@ class Tar(Packed):
     ) -> tuple[tuple[str, ...], Sequence[int | None]]:
         if self.label is None:
             return (), [None] * len(images)
-        extension, _, key = self.label.partition(":")
-        at = {(m.shard, m.key): m for m in members if m.extension == extension}
+        extension, key = _label(self.label)
+        at = {(m.shard, m.key): m for m in members if m.extension == extension and not m.kind}
         told: list[object] = []
         with _Shards(paths) as shards:
             for image in images:
@@ -125,7 +145,7 @@ class Tar(Packed):
                         f"label: {paths[image.shard]}: {shown(image.name)} has no class: a member "
                         f"{shown(f'{image.key}.{extension}')} would be right"
                     )
-                told.append(_class(paths[member.shard], member, shards.content(member), key))
+                told.append(_class(paths[member.shard], member, shards, key))
         return numbered(told, self.path)
 
 
@@ -155,7 +175,12 @@ class _Shards:
 
 
 def _members(path: Path, shard: int) -> Iterator[Member]:
-    """Yield the regular members of a tar file."""
+    """Yield the members of a tar file but its folders.
+
+    A hard link, as GNU tar writes a file with several names, has the bytes of the member that it
+    names. Of what else has no bytes of its own, `kind` says what it is.
+    """
+    known: dict[str, Member] = {}
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             while (found := archive.next()) is not None:
@@ -165,8 +190,13 @@ def _members(path: Path, shard: int) -> Iterator[Member]:
                         f"path: {path}: {shown(name)} leads out of the tar: pack it again "
                         "without it"
                     )
-                if found.isreg() and not found.issparse():
-                    yield Member(shard, name, found.offset_data, found.size)
+                if found.isdir():
+                    continue
+                member = Member(shard, name, found.offset_data, found.size, _lacking(found))
+                if found.islnk() and (target := known.get(found.linkname.removeprefix("./"))):
+                    member = target._replace(name=name)
+                known[name] = member
+                yield member
             file.seek(archive.offset)
             # The library takes a damaged header for the end, which is a block of zeros.
             if file.read(BLOCK).strip(b"\0") or file.seek(0, 2) < archive.offset:
@@ -179,31 +209,47 @@ def _members(path: Path, shard: int) -> Iterator[Member]:
         ) from None
 
 
+def _lacking(found: tarfile.TarInfo) -> str:
+    """Return why the bytes of a member do not lie behind its header; empty if they do."""
+    if found.issym() or found.islnk():
+        return "link"
+    if found.issparse():
+        return "sparse file"
+    return "" if found.isreg() else "no regular file"
+
+
+def _label(label: str) -> tuple[str, str]:
+    """Return the extension of the members that name classes, and the key in their JSON."""
+    extension, _, key = label.partition(":")
+    return extension.lower(), key
+
+
 def _refuse_several(paths: Sequence[Path], images: Sequence[Member]) -> None:
     """Refuse samples with several images, of which nobody has said which is meant."""
     first: dict[tuple[int, str], Member] = {}
     for member in images:
         other = first.setdefault((member.shard, member.key), member)
-        if other is not member:
+        if other.role != member.role:
             raise BenchmarkError(
                 f"image: {paths[member.shard]}: sample {shown(member.key)} has several images: "
-                f"give the extension of one, {other.extension} or {member.extension}"
+                f"give the extension of one, {other.extension} or {member.extension}, or {ANY} for "
+                "all"
             )
 
 
-def _class(path: Path, member: Member, content: bytes, key: str) -> object:
+def _class(path: Path, member: Member, shards: _Shards, key: str) -> object:
     """Return what a member says of a class: a number, or a text.
 
     Args:
         path: the tar file.
         member: the member.
-        content: its bytes.
+        shards: reads it.
         key: key of the class in an object of JSON; empty: the content is the class.
     """
     try:
-        if len(content) > MOST_LABEL:
-            raise ValueError(f"has {len(content):,} bytes")
-        text = content.decode().strip()
+        if member.size > MOST_LABEL:
+            raise ValueError(f"has {member.size:,} bytes")
+        text = shards.content(member).decode().strip()
         if not key and member.extension != "json":
             return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
         return _value(json.loads(text), key)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,20 +14,17 @@ from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import UserPath, shown
-from benchmark.data.image_files import open_bytes, printable, refuse
+from benchmark.data.image_files import MOST_BYTES, open_bytes, printable, refuse
 from benchmark.data.labels import numbered
 from benchmark.data.listing import entry_kind
-from benchmark.data.packed import Album, Packed, existing, no_images
+from benchmark.data.packed import EARLIER, Album, Packed, existing, no_images
 from benchmark.data.sources.base import Item
+from benchmark.storage.npz import BROKEN
 
 TABLE = "dataset.json"  # has `labels`: pairs of the path of an image and the number of its class
-MOST_BYTES = 2**30  # of one image; Pillow's limit of pixels, in 16-bit colours, takes half as many
 # An entry beyond this size that was packed to less than a hundredth is a bomb, and no image:
 # formats of images leave little to pack, and bitmaps of one colour are not so large.
 LARGE, TIGHT = 2**26, 100
-
-# What the standard library raises on damaged zips, and on kinds that it does not know.
-BROKEN = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Zip(Packed):
@@ -91,7 +87,7 @@ class Zip(Packed):
 
 def _entries(path: Path) -> tuple[list[zipfile.ZipInfo], dict[str, int]]:
     """Return the images in a zip, sorted by path, and the number of other entries by kind."""
-    entries, ignored = [], Counter[str]()
+    entries, ignored = dict[str, zipfile.ZipInfo](), Counter[str]()
     try:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()
@@ -110,8 +106,10 @@ def _entries(path: Path) -> tuple[list[zipfile.ZipInfo], dict[str, int]]:
             ignored[kind] += 1
             continue
         _check(path, entry)
-        entries.append(entry)
-    return sorted(entries, key=lambda entry: entry.filename), dict(sorted(ignored.items()))
+        if name in entries:
+            ignored[EARLIER] += 1
+        entries[name] = entry
+    return [entries[name] for name in sorted(entries)], dict(sorted(ignored.items()))
 
 
 def _check(path: Path, entry: zipfile.ZipInfo) -> None:
