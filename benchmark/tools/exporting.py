@@ -61,6 +61,20 @@ def _to_tensorboard(run: ReadRun, place: str) -> list[str]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise _missing("tensorboard") from None
+    if next(Path(place).rglob("events.out.tfevents.*"), None):
+        raise BenchmarkError(
+            f"{place}: has events already, whose points would be doubled: name a new folder"
+        )
+    try:
+        return _write_events(run, place, SummaryWriter)
+    except OSError as error:
+        raise BenchmarkError(
+            f"{place}: cannot be written: {error.strerror or one_line(error)}: name a folder that "
+            "may be written"
+        ) from None
+
+
+def _write_events(run: ReadRun, place: str, SummaryWriter: Any) -> list[str]:
     written = []
     for record in run.records:
         if record.curve:
@@ -96,7 +110,7 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
         from mlflow.exceptions import MlflowException
     except ImportError:
         raise _missing("mlflow") from None
-    name = run.path.resolve().stem
+    name = run.name
     try:
         client = MlflowClient(tracking_uri=place)
         found = client.get_experiment_by_name(name)
@@ -137,24 +151,29 @@ def _to_mlflow(run: ReadRun, place: str) -> list[str]:
         client.set_terminated(number, end_time=ended)
         return title
 
-    written = []
+    written: list[str] = []
+    try:
+        written.extend(write(*told) for told in _told(run))
+    except (MlflowException, OSError) as error:
+        raise BenchmarkError(
+            f"{place}: MLflow took {len(written)} runs, and then no more: {one_line(error)}: see "
+            "that it runs and has room, then export again"
+        ) from None
+    return [f"{place}: {title}" for title in written]
+
+
+def _told(run: ReadRun) -> Iterator[tuple[Any, ...]]:
+    """Yield what MLflow is told of each training and each cell: see `write` in `_to_mlflow`."""
     for record in run.records:
         if record.curve:
-            parameters = _flat(record.spec)
-            written.append(
-                write(f"train {record.id}", record, parameters, list(_losses(record)), {})
-            )
+            yield f"train {record.id}", record, _flat(record.spec), list(_losses(record)), {}
     for row in run.rows:
         if row.cell:
             metrics = [(n, row.cell.steps or 0, value) for n, value in _values(row).items()]
-            tags = {
-                "busy": row.busy,
-                "missing": ", ".join(row.metrics.missing if row.metrics else ()),
-            }
-            of = row.sample or row.metrics
-            picture = run.picture(row.cell.id)
-            written.append(write(row.cell.id, of, _parameters(row), metrics, tags, picture))
-    return [f"{place}: {title}" for title in written]
+            missing = ", ".join(row.metrics.missing if row.metrics else ())
+            tags = {"busy": row.busy, "missing": missing}
+            of, picture = row.sample or row.metrics, run.picture(row.cell.id)
+            yield row.cell.id, of, _parameters(row), metrics, tags, picture
 
 
 MOST_METRICS = 1000  # of one request to MLflow

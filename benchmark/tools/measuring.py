@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.core.cores import available_cores
+from benchmark.core.errors import BenchmarkError
 from benchmark.storage.paths import CACHE, RESULTS
 from benchmark.tools.score import score as score_paths
 from benchmark.tools.score_embedding import Embedding
@@ -50,6 +51,15 @@ def score(
     Raises:
         BenchmarkError: a set cannot be read, or a metric cannot be computed.
     """
+    for name, images in (("real", real), ("fake", fake)):
+        if not isinstance(images, str | Path | np.ndarray) or (
+            isinstance(images, np.ndarray) and images.dtype.hasobject
+        ):
+            kind = "array of objects" if isinstance(images, np.ndarray) else type(images).__name__
+            raise BenchmarkError(
+                f"{name}: {kind}: a path, or an array of images (uint8 N×H×W×C) or of features "
+                "(float N×d), would be right, as np.asarray gives it"
+            )
     embedding = Embedding(
         extractor,
         RESULTS / CACHE / "weights",
@@ -60,7 +70,13 @@ def score(
     )
     with ExitStack() as stack:
         sides = [_path(images, name, stack) for name, images in (("real", real), ("fake", fake))]
-        return score_paths(sides[0], sides[1], embedding, metrics)
+        try:
+            return score_paths(sides[0], sides[1], embedding, metrics)
+        except BenchmarkError as error:
+            said = str(error)
+            for side, name, images in zip(sides, ("real", "fake"), (real, fake), strict=True):
+                said = said.replace(str(side), name) if isinstance(images, np.ndarray) else said
+            raise BenchmarkError(said) from None
 
 
 def _path(images: Images, name: str, stack: ExitStack) -> Path:

@@ -28,6 +28,47 @@ from benchmark.storage.arrays import open_array
 from benchmark.storage.paths import CLAIMS, REFERENCE, Run
 from benchmark.storage.run_files import RunFiles, open_run
 
+# The types of the columns of each table, whatever they hold: a column without any entry has its
+# type too, and so has a table without lines.
+_TEXT, _WHOLE, _NUMBER = "string", "Int64", "Float64"
+_CELLS = {
+    **dict.fromkeys(("id", "table", "family", "model", "trained_as"), _TEXT),
+    "trained_steps": _WHOLE,
+    **dict.fromkeys(("weights", "dataset"), _TEXT),
+    "resolution": _WHOLE,
+    **dict.fromkeys(("schedule", "sampler"), _TEXT),
+    "steps": _WHOLE,
+    "guidance": _NUMBER,
+    "classifier": _TEXT,
+    **dict.fromkeys(("seed", "samples"), _WHOLE),
+    "task": _TEXT,
+}
+_METRICS = {
+    **dict.fromkeys(("subject", "kind", "dataset", "metric", "label"), _TEXT),
+    **dict.fromkeys(("n_fake", "n_real"), _WHOLE),
+    **dict.fromkeys(("value", "std_error", "low", "high"), _NUMBER),
+    **dict.fromkeys(("missing", "extractor"), _TEXT),
+}
+_PARTS = ("", "_std_error", "_low", "_high")
+_TIMINGS = {
+    "cell": _TEXT,
+    **{
+        f"{name}{part}": _NUMBER
+        for name in ("seconds_per_image", "images_per_second")
+        for part in _PARTS
+    },
+    "network_evaluations": _WHOLE,
+    "sample_seconds": _NUMBER,
+    "images": _WHOLE,
+    "batch": _TEXT,
+    "peak_memory_bytes": _WHOLE,
+    "joules": _NUMBER,
+    "threads": _WHOLE,
+    **dict.fromkeys(("device", "precision", "busy"), _TEXT),
+    "started": "datetime64[us, UTC]",
+}
+_LOSSES = {"training": _TEXT, "step": _WHOLE, "images": _TEXT, "loss": _NUMBER}
+
 
 def read(run: str | Path) -> ReadRun:
     """Read a run.
@@ -59,7 +100,13 @@ class ReadRun:
         self.records = records
 
     def __repr__(self) -> str:
-        return f"<run {self.path.stem}: {len(self.cells)} cells; tables {', '.join(self.tables)}>"
+        return f"<run {self.name}: {len(self.cells)} cells; tables {', '.join(self.tables)}>"
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, or of its bundle without the suffix."""
+        path = self.path.resolve()
+        return path.stem if path.is_file() else path.name
 
     @property
     def tables(self) -> list[str]:
@@ -88,8 +135,7 @@ class ReadRun:
         lines = [cell.model_dump(exclude={"task"}) for cell in cells]
         for line, cell in zip(lines, cells, strict=True):
             line["task"] = cell.task.label if cell.task else None
-        columns = [*lines[0]] if lines else ["id"]
-        return pd.DataFrame(lines, columns=columns).convert_dtypes().set_index("id")
+        return _frame(lines, _CELLS).set_index("id")
 
     @functools.cached_property
     def metrics(self) -> pd.DataFrame:
@@ -99,7 +145,7 @@ class ReadRun:
         metric in the config, what it is called, the number of images of both sides, the value with
         its standard error and the ends of its 95 % interval, why it is missing, and the extractor.
         """
-        return _frame(line for row in self.rows for line in _metrics(row))
+        return _frame((line for row in self.rows for line in _metrics(row)), _METRICS)
 
     @functools.cached_property
     def timings(self) -> pd.DataFrame:
@@ -109,7 +155,7 @@ class ReadRun:
         intervals. `busy` says why a time is not valid, and is empty where nothing speaks against.
         """
         lines = [_timing(row) for row in self.rows if row.sample and row.sample.timing]
-        return _frame(lines, ["cell"]).set_index("cell")
+        return _frame(lines, _TIMINGS).set_index("cell")
 
     @functools.cached_property
     def losses(self) -> pd.DataFrame:
@@ -124,7 +170,7 @@ class ReadRun:
             )
             for step, loss in points
         ]
-        return _frame(lines, ["training", "step", "images", "loss"])
+        return _frame(lines, _LOSSES)
 
     @property
     def verdicts(self) -> pd.DataFrame:
@@ -182,9 +228,9 @@ def _picture_of(cell: str) -> str:
     return Run(Path()).grid(cell).as_posix()
 
 
-def _frame(lines: Iterable[dict[str, Any]], columns: list[str] | None = None) -> pd.DataFrame:
-    found = list(lines)
-    return pd.DataFrame(found, columns=None if found else columns).convert_dtypes()
+def _frame(lines: Iterable[dict[str, Any]], kinds: dict[str, str]) -> pd.DataFrame:
+    """Return lines as a table with columns of these types."""
+    return pd.DataFrame(list(lines), columns=[*kinds]).astype(kinds)
 
 
 def _metrics(row: Row) -> Iterable[dict[str, Any]]:

@@ -96,6 +96,32 @@ def test_tensorboard_has_each_cell_and_training(run: Run, tmp_path: Path) -> Non
     assert len(cell.Images("samples")) == 1
 
 
+def test_tensorboard_is_not_given_a_run_twice_or_a_file(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    export_run(run.root, "tensorboard", str(tmp_path / "events"))
+    with pytest.raises(BenchmarkError, match=r"events: has events already, .*: name a new folder"):
+        export_run(run.root, "tensorboard", str(tmp_path / "events"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchmarkError, match=r"file: cannot be written: .*: name a folder"):
+        export_run(run.root, "tensorboard", str(tmp_path / "file"))
+
+
+def test_an_mlflow_that_stops_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise mlflow.exceptions.MlflowException("no answer\nat all")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_image", refuse)
+    with pytest.raises(
+        BenchmarkError, match=r"took [0-9] runs, and then no more: no answer at all"
+    ):
+        export_run(run.root, "mlflow", (tmp_path / "mlruns").as_uri())
+
+
 @pytest.mark.parametrize("to", ["mlflow", "tensorboard"])
 def test_a_program_that_is_not_installed_is_named(
     to: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -158,6 +158,33 @@ def test_what_cannot_be_sampled(
     assert "\n" not in str(caught.value)
 
 
+def test_columns_have_their_types_whatever_they_hold(run: Run) -> None:
+    read = db.read(run.root)
+    assert read.cells["guidance"].isna().all()
+    empty = ReadRun(run.root, [])
+    for name in ("cells", "metrics", "timings", "losses"):
+        found, none = getattr(read, name), getattr(empty, name)
+        assert "object" not in set(map(str, found.dtypes))
+        pd.testing.assert_series_equal(found.dtypes, none.dtypes)
+    assert read.cells["guidance"].dtype == read.timings["joules"].dtype == "Float64"
+    assert read.metrics["missing"].dtype == read.timings["busy"].dtype == "string"
+
+
+def test_a_run_is_named_as_its_folder(run: Run, tmp_path: Path) -> None:
+    run.root.rename(tmp_path / "report-0.5")
+    assert db.read(tmp_path / "report-0.5").name == "report-0.5"
+    assert db.read(pack(tmp_path / "report-0.5")).name == "report-0.5"
+
+
+def test_what_is_no_image_is_refused_by_name() -> None:
+    features = np.zeros((4, 2))
+    for wrong, kind in (([1], "list"), (np.array([{}]), "array of objects")):
+        with pytest.raises(BenchmarkError, match=f"^fake: {kind}: a path, or an array"):
+            db.score(features, wrong)  # type: ignore[arg-type]
+    with pytest.raises(BenchmarkError, match=r"^fake: uint8 of shape \(3,\): images must be"):
+        db.score(features, np.zeros(3, np.uint8))
+
+
 def test_arrays_and_paths_score_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
