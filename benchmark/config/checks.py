@@ -22,7 +22,7 @@ from benchmark.models.description import Description, check_variance
 from benchmark.models.networks import Network
 
 if TYPE_CHECKING:
-    from benchmark.config.schema import Training
+    from benchmark.config.training import Training
 
 LEAST_IMAGES = 3  # the fewest images for which the interval of a distance can be estimated
 

@@ -20,8 +20,8 @@ from benchmark.config.schema import (
     Sampler,
     Schedule,
     Source,
-    Training,
 )
+from benchmark.config.training import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.strict_model import MOST_IMAGES, Name, Seed, StrictModel, UserText, text
 from benchmark.diffusion.samplers import SAMPLERS
@@ -33,12 +33,13 @@ from benchmark.models.networks.unet import UNet
 class Keys(StrictModel):
     """The keys of a config, and what follows from them for a single model, schedule or sampler."""
 
-    run: Name = Field(description="The run's folder below results/")
+    run: Name = Field(description="The run's folder below results/", examples=["quickstart"])
     seed: Seed = Field(default=0, description="All randomness of training follows from it")
     against: UserText | None = Field(
         default=None,
         min_length=1,
         description="Run folder or bundle with which the target `compare` compares this one",
+        examples=["results/before"],
     )
     device: Annotated[
         str,

@@ -1,11 +1,11 @@
-"""The sections of a config file: trainings, models, blocks of the grid and the evaluation."""
+"""The sections of a config file: models, blocks of the grid and the evaluation."""
 
 from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, create_model, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from benchmark.config.checks import (
     LEAST_IMAGES,
@@ -25,8 +25,6 @@ from benchmark.core.strict_model import (
 from benchmark.data.controls import CONTROLS
 from benchmark.data.elsewhere import Elsewhere
 from benchmark.data.sources import SOURCES
-from benchmark.diffusion.losses import LOSSES, loss_options
-from benchmark.diffusion.processes.base import Prediction
 from benchmark.diffusion.samplers import SAMPLERS
 from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
@@ -44,7 +42,6 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-Beta = Annotated[float, Field(ge=0, lt=1)]
 # The name stands in tables and pictures, so it must be one line of visible characters.
 _Family = Annotated[
     str,
@@ -59,8 +56,6 @@ Several = Annotated[Listed[_V], Field(min_length=1)]
 
 if TYPE_CHECKING:
     from benchmark.data.sources.base import Source as Source
-    from benchmark.diffusion.losses.base import Loss
-    from benchmark.diffusion.processes.base import Process
     from benchmark.diffusion.samplers import Sampler as Sampler
     from benchmark.diffusion.schedules import Schedule as Schedule
     from benchmark.metrics import Metric
@@ -75,113 +70,16 @@ else:
 # The number formats in which networks compute. float32 is that of IEEE 754, on a GPU too.
 ComputePrecision = Literal["float32", "tf32", "bf16"]
 
-# The options of all losses; a training may only set those of the loss of its process.
-LOSS_OPTIONS = {name: (field.annotation, field) for name, field in loss_options().items()}
-
-
-class _Optimisation(StrictModel):
-    """The options of a training that do not depend on its loss."""
-
-    steps: int | None = Field(
-        default=None, ge=1, le=10**9, description="Optimiser steps; or give epochs"
-    )
-    epochs: int | None = Field(
-        default=None, ge=1, le=10**6, description="Passes over the training set"
-    )
-    batch: int = Field(default=64, ge=1, le=MOST_IMAGES, description="Images of an optimiser step")
-    lr: float = Field(default=1e-3, gt=0, le=1, description="Peak learning rate")
-    warmup: int = Field(default=100, ge=0, le=10**9, description="Steps of linear warm-up")
-    decay: Literal["cosine", "constant"] = Field(
-        default="cosine", description="Learning rate after warm-up"
-    )
-    betas: tuple[Beta, Beta] = Field(
-        default=(0.9, 0.999), description="Decays of AdamW's averages of gradients and squares"
-    )
-    weight_decay: float = Field(
-        default=0.01, ge=0, le=1000, description="Each step shrinks weights by lr times this"
-    )
-    clip: float | None = Field(default=1.0, gt=0, description="Largest gradient norm; null: none")
-    ema: float | None = Field(
-        default=0.999,
-        gt=0,
-        lt=1,
-        description="Decay of the weights' moving average, warmed up as (1+k)/(10+k); null: none",
-    )
-    flip: bool = Field(default=False, description="Mirror images at random")
-    dequantise: bool = Field(
-        default=False, description="Spread each of the 256 grey levels over its interval"
-    )
-    prediction: Prediction | None = Field(
-        default=None, description="What the network predicts; null: as in the paper of its process"
-    )
-    label_dropout: float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description="Share of images whose class a network with classes is not told, so that it "
-        "learns to do without, as guidance needs (Ho and Salimans 2022, algorithm 1)",
-    )
-
-
-if TYPE_CHECKING:
-    _Learning = _Optimisation
-else:
-    _Learning = create_model("_Learning", __base__=_Optimisation, **LOSS_OPTIONS)
-
-
-class Training(_Learning):
-    """How a network is trained from scratch, with AdamW on the loss of its process."""
-
-    loss: str | None = Field(
-        default=None, description="What is minimised; null: the loss of the process"
-    )
-    log_every: int = Field(
-        default=10, ge=1, le=10**9, description="Steps between two points of the curve"
-    )
-    held_out_points: int = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        description="How often the loss of the held-out images is measured, evenly until the end, "
-        "with the averaged weights; 0: never",
-    )
-    save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
-
-    @model_validator(mode="after")
-    def _steps_or_epochs(self) -> Training:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and not both")
-        return self
-
-    @model_validator(mode="after")
-    def _check_loss(self) -> Training:
-        if self.loss is not None:
-            known("loss", self.loss, LOSSES.classes)
-        return self
-
-    def loss_of(self, process: Process) -> type[Loss]:
-        """Return the class of the loss by which networks of a process are trained."""
-        return LOSSES.get(self.loss or process.loss)
-
-    def loss_options(self) -> dict[str, Any]:
-        """Return the options of the loss that are not its defaults."""
-        return self.model_dump(include={*LOSS_OPTIONS}, exclude_defaults=True)
-
-    def total_steps(self, images: int) -> int:
-        """Return the number of optimiser steps for a training set of `images`."""
-        if self.steps is not None:
-            return self.steps
-        assert self.epochs is not None
-        return self.epochs * -(-images // self.batch)
-
 
 class Classifier(StrictModel):
     """A classifier of noisy images, whose gradient steers networks that know no classes."""
 
-    data: Name = Field(description="Whose classes it learns")
-    schedule: Name = Field(description="Of the process whose noise it learns to see through")
-    network: Name = Field(description="A unet, of which it is the way down")
-    training: Name = Field(description="How it is trained")
+    data: Name = Field(description="Whose classes it learns", examples=["faces"])
+    schedule: Name = Field(
+        description="Of the process whose noise it learns to see through", examples=["linear"]
+    )
+    network: Name = Field(description="A unet, of which it is the way down", examples=["small"])
+    training: Name = Field(description="How it is trained", examples=["short"])
 
 
 class Model(StrictModel):
@@ -190,25 +88,34 @@ class Model(StrictModel):
     The images were made elsewhere, for example by a GAN, and are only evaluated.
     """
 
-    family: _Family = Field(description="The name in the tables, as DDPM, NCSN, Flow or EDM")
-    data: Name = Field(
-        description="What is learnt; for ready weights, with what samples are compared"
+    family: _Family = Field(
+        description="The name in the tables, as DDPM, NCSN, Flow or EDM", examples=["DDPM"]
     )
-    network: Name | None = Field(default=None, description="What is trained from scratch")
-    training: Name | None = Field(default=None, description="How it is trained")
+    data: Name = Field(
+        description="What is learnt; for ready weights, with what samples are compared",
+        examples=["faces"],
+    )
+    network: Name | None = Field(
+        default=None, description="What is trained from scratch", examples=["small"]
+    )
+    training: Name | None = Field(default=None, description="How it is trained", examples=["short"])
     weights: CheckpointFormat | None = Field(
-        default=None, description="Ready weights, instead of network and training"
+        default=None,
+        description="Ready weights, instead of network and training",
+        examples=[{"kind": "zoo", "name": "avatars-ddpm"}],
     )
     images: UserPath | None = Field(
         default=None,
         description="Folder of images made elsewhere, or a file of many (zip, tar, parquet, …), "
         "instead of a network",
+        examples=["made-by-a-gan"],
     )
     image: UserText | None = Field(
         default=None,
         min_length=1,
         description="Which of several images in each sample of a tar (an extension) or of parquet "
         "and Arrow (a column) are the images made elsewhere",
+        examples=["png"],
     )
     labels: UserText | None = Field(
         default=None,
@@ -216,11 +123,13 @@ class Model(StrictModel):
         description="Of which classes of the data the images made elsewhere are. folders: each "
         "folder directly in `images` is one; or a CSV file whose two columns are the path of an "
         "image in `images`, and its class; in a file of many, what is the `label` of its source",
+        examples=["folders"],
     )
     clip: bool | None = Field(
         default=None,
         description="Confine estimates of x_0 to the range of images when sampling; null: as the "
         "checkpoint's scheduler says, else as in the paper of the process, which DDPM alone does",
+        examples=[True],
     )
 
     @model_validator(mode="after")
@@ -250,41 +159,55 @@ class Model(StrictModel):
 class Entry(StrictModel):
     """A block of the grid, which stands for all combinations of the items in its lists."""
 
-    table: Name = Field(description="The table in which these rows stand")
+    table: Name = Field(description="The table in which these rows stand", examples=["trained"])
     model: Several[Name] = Field(
-        description="Models that are sampled, or whose images are evaluated"
+        description="Models that are sampled, or whose images are evaluated",
+        examples=[["DDPM", "NCSN"]],
     )
-    schedule: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
-    sampler: Listed[Name] = Field(default=[], description="Left out for images made elsewhere")
+    schedule: Listed[Name] = Field(
+        default=[],
+        description="Left out for images made elsewhere",
+        examples=[["linear", "cosine"]],
+    )
+    sampler: Listed[Name] = Field(
+        default=[], description="Left out for images made elsewhere", examples=[["ddpm", "ddim"]]
+    )
     steps: Listed[Annotated[int, Field(ge=1, le=MOST_STEPS)]] = Field(
-        default=[], description="Left out for images made elsewhere"
+        default=[], description="Left out for images made elsewhere", examples=[[50, 1000]]
     )
     guidance: Listed[Annotated[float, Field(ge=0, le=1000)]] = Field(
         default=[],
         description="Scales w of the guidance by class, of a network with classes: "
         "y(no class) + w (y(class) - y(no class)). 0: without classes; 1, or left out: as the "
         "network says. With a classifier: the factors of its gradient",
+        examples=[[1, 3]],
     )
     classifier: Name | None = Field(
         default=None,
         description="Classifier whose gradient, times the scale, is added to the score of a "
         "network that knows no classes; null: none",
+        examples=["hair"],
     )
     task: Listed[Task] = Field(
         default=[],
         description="What is asked about held-out images, in place of images out of nothing",
+        examples=[[{"kind": "inpaint", "method": "repaint"}]],
     )
-    samples: int = Field(ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell")
+    samples: int = Field(
+        ge=LEAST_IMAGES, le=MOST_IMAGES, description="Images for each cell", examples=[128]
+    )
     evaluate_every: int | None = Field(
         default=None,
         ge=1,
         description="Steps of training between two states whose averaged weights are kept, each "
         "with cells of its own; null: only finished networks are sampled",
+        examples=[1000],
     )
     shard: int | None = Field(
         default=None,
         ge=1,
         description="Images that one job draws, rounded up to whole batches; null: all",
+        examples=[5000],
     )
     seed: Several[Seed] = Field(
         default=[0], description="Seed of the samples, or of the choice of images from a folder"
@@ -311,7 +234,8 @@ class Likelihood(StrictModel):
     """Whose likelihood of training, held-out and sampled images is measured, and how."""
 
     model: Several[Name] = Field(
-        description="Models whose networks are asked, each with all its schedules in the grid"
+        description="Models whose networks are asked, each with all its schedules in the grid",
+        examples=[["DDPM"]],
     )
     images: int = Field(
         default=64,
@@ -349,15 +273,22 @@ class Evaluation(StrictModel):
     extractor: str = Field(
         default="efficientnet-lite0", description="The extractor of the features that are compared"
     )
-    metrics: dict[Name, Metric] = Field(min_length=1, description="Metrics by column name")
+    metrics: dict[Name, Metric] = Field(
+        min_length=1,
+        description="Metrics by column name",
+        examples=[{"fd": {"kind": "frechet"}}],
+    )
     sizes: list[Annotated[int, Field(ge=LEAST_IMAGES, le=MOST_IMAGES)]] = Field(
-        default=[], description="Numbers of images at which the distance is measured too"
+        default=[],
+        description="Numbers of images at which the distance is measured too",
+        examples=[[500, 5000]],
     )
     few: int | None = Field(
         default=None,
         ge=1,
         description="Distances of fewer images are marked; null: as many images as the covariance "
         "of the features needs for full rank, which are one more than the features' dimension",
+        examples=[2048],
     )
     controls: list[str] = Field(
         default=["noise", "blur", "faint-noise", "dropped-mode", "copies"],

@@ -30,7 +30,8 @@ class _Answering(StrictModel):
     """The keys that every task has, besides those of its operator."""
 
     method: Annotated[Method, BeforeValidator(_as_mapping)] = Field(
-        description="How it is answered: the name of a method, or its options with `kind`"
+        description="How it is answered: the name of a method, or its options with `kind`",
+        examples=["repaint"],
     )
     answers: Count = Field(
         default=1, description="Answers to each question; `samples` is a multiple of it"
@@ -38,6 +39,7 @@ class _Answering(StrictModel):
     name: Name | None = Field(
         default=None,
         description="Its part of the names of cells; null: the kinds of operator and method",
+        examples=["half"],
     )
 
 

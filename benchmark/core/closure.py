@@ -57,6 +57,7 @@ STOPS = {
     "benchmark.config.loading": _CONFIG,
     "benchmark.config.schema": _CONFIG,
     "benchmark.config.tasks": _CONFIG,
+    "benchmark.config.training": _CONFIG,
     "benchmark.core.closure": "computes what is compared",
     "benchmark.core.errors": "defines the error of a job that fails, which writes no result",
     "benchmark.core.parsed": "computes what is compared",

@@ -121,7 +121,8 @@ def shown(value: object) -> str:
 class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys and what pydantic would convert silently."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # A command uses few of the models that its modules define: each is built when it is used first.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -47,7 +47,9 @@ class Packed(Photographs, abc.ABC):
     """
 
     licence: str = Field(default="unknown", description="What may be done with the images")
-    attribution: str = Field(default="", description="Whom to name")
+    attribution: str = Field(
+        default="", description="Whom to name", examples=["The photographers of the club"]
+    )
     label: UserText | None = Field(default=None, min_length=1, description="What its class is")
 
     @classmethod

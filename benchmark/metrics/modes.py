@@ -60,7 +60,8 @@ class ModeCoverage(Modes):
     """The share of the data's classes that samples reach, by a judge of the features.
 
     A class is reached if its share among the samples is at least `least` times its share of the
-    data, so that single errors of the judge do not count.
+    data, so that single errors of the judge do not count where there are many samples: of 20 equal
+    classes a single one does up to 200.
     """
 
     kind: Literal["mode-coverage"] = "mode-coverage"

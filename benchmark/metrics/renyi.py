@@ -39,6 +39,7 @@ class RenyiEntropy(Metric):
         default=None,
         gt=0,
         description="Width of the kernel; null: half the median distance of two real images",
+        examples=[10],
     )
     short = "rke"
 

@@ -91,7 +91,8 @@ def row_labels(rows: Iterable[Row]) -> Callable[[Row], str]:
             return row.control.kind.replace("-", " ")
         assert row.cell
         family, model = row.cell.family, row.cell.model
-        return f"{family} ({model})" if families.count(family) > 1 and model != family else family
+        is_told = families.count(family) > 1 and model.casefold() != family.casefold()
+        return f"{family} ({model})" if is_told else family
 
     return label
 

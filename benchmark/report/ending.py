@@ -47,12 +47,17 @@ def ending(
     said = [first for ranking in rankings(rows) for first in in_words(ranking)[:2]]
     judged = Counter(claim.verdict for claim in judge(read_claims(claims), plain(rows)))
     return [
-        *(line for text in said for line in textwrap.wrap(text, width, break_on_hyphens=False)),
+        *(line for text in said for line in _wrapped(text, width)),
         *(text_lines(shown, width) if shown.rows else [f"Tables: {run.tables(NAME)[1].parent}"]),
         *([f"and {left} more: {run.tables(NAME)[1]}"] if left else []),
-        *_verdicts(judged, run),
-        f"The page of the run: {run.site}",
+        *(line for text in _verdicts(judged, run) for line in _wrapped(text, width)),
+        *_wrapped(f"The page of the run: {run.site}", width),
     ]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return text as lines of at most `width` letters; a longer path stays whole."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def text_lines(table: Table, width: int) -> list[str]:

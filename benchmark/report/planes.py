@@ -75,7 +75,7 @@ class Plane:
         n: the number of images of which all distances are.
         floor: the distance of as many held-out images, where that was measured.
         families: the lines of each family.
-        front: the places that no other beats.
+        front: the places to which no other is at least equal in both.
         left_out: the settings that were not measured at this number of images.
     """
 

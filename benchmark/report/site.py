@@ -18,7 +18,7 @@ from benchmark.report.claims import Claims, read_claims
 from benchmark.report.classes_table import NAME as CLASSES
 from benchmark.report.classifiers_table import NAME as CLASSIFIERS
 from benchmark.report.figures import drawn
-from benchmark.report.formats import Table, significant
+from benchmark.report.formats import FEW, Table, significant
 from benchmark.report.likelihood_table import NAME as LIKELIHOOD
 from benchmark.report.loss_curves import curves_of
 from benchmark.report.measures import Verdict
@@ -38,7 +38,7 @@ from benchmark.report.site_pictures import (
 )
 from benchmark.report.site_tables import Shown, shown_table, stated_claims
 from benchmark.report.tables import all_tables
-from benchmark.report.verdict_tables import verdicts_table
+from benchmark.report.verdict_tables import findings_table, verdicts_table
 from benchmark.report.verdicts import judge
 from benchmark.report.words import in_words
 from benchmark.storage.atomic import write_text
@@ -78,7 +78,7 @@ def write_site(
         figures=figures,
         first_chart=next(filter(figures.get, FIRST_CHARTS), ""),
         trained_as={row.cell.id: row.cell.trained_as or "" for row in rows if row.cell},
-        words=[in_words(ranking) for ranking in ranked],
+        words=_paragraphs(ranked),
         grids=grids,
         scales=scales_of(grids.pictures, rows),
         best=_best(ranked, grids.pictures),
@@ -93,6 +93,15 @@ def write_site(
     )
     write_text(to.site, page)
     return [to.site, *([to.video, to.video.with_suffix(".mp4")] if video else [])]
+
+
+def _paragraphs(ranked: Sequence[Ranking]) -> list[list[str]]:
+    """Return the sentences on each data set; a warning that several share is given once."""
+    paragraphs: list[list[str]] = []
+    for ranking in ranked:
+        told = {line for lines in paragraphs for line in lines if line.startswith(FEW)}
+        paragraphs.append([line for line in in_words(ranking) if line not in told])
+    return paragraphs
 
 
 def _best(ranked: Sequence[Ranking], grids: Sequence[Picture]) -> list[Picture]:
@@ -131,7 +140,7 @@ def _tables(
         "neighbours_table": _shown(tables.get("neighbours")),
         "answers_table": _shown(tables.get("answers")),
         "stages": shown_table(tables["stages"]),
-        "findings": shown_table(tables["findings"]),
+        "findings": shown_table(findings_table(tried)),
     }
 
 

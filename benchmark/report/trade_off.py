@@ -57,7 +57,8 @@ def _draw(rows: Sequence[Row], cost: Cost, label: str) -> Figure | None:
 
     All distances of a plane are of equally many images. A line joins the points of one sampler on
     one network by their steps; its name stands beside the panel, and what all lines of a panel have
-    in common stands above it. A ring is around the points that no other of the plane beats in both.
+    in common stands above it. A ring is around the points to which no other
+    of the plane is at least equal in both.
     """
     found = planes(rows, cost)
     if not found:

@@ -39,7 +39,8 @@ from benchmark.runtime.stopping import (
 from benchmark.runtime.training_state import last_state, load_state, save_state
 
 if TYPE_CHECKING:
-    from benchmark.config.schema import ComputePrecision, Training
+    from benchmark.config.schema import ComputePrecision
+    from benchmark.config.training import Training
 
 
 DRAWS = 4  # of times and noise for each held-out image

@@ -41,7 +41,10 @@ def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
 
 def save_grid(images: NDArray[np.uint8], path: Path) -> None:
     """Write the picture of the first images of a cell, uint8 N×H×W×C, as PNG."""
-    save_png(contact_sheet(images[:GRID_IMAGES], GRID_COLUMNS), path)
+    shown = images[:GRID_IMAGES]
+    fitting = [n for n in range(GRID_COLUMNS, GRID_COLUMNS // 2, -1) if len(shown) % n == 0]
+    columns = fitting[0] if fitting else min(GRID_COLUMNS, len(shown))  # a last row that is full
+    save_png(contact_sheet(shown, columns), path)
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> Image.Image:

@@ -17,9 +17,35 @@ _HEAD = " ".join(
         "docs/config.md` from the same classes that check a config. `python -m benchmark config",
         "FILE` prints a config with every default.\nA key without a default must be given. Where a",
         "heading says NAME, the config chooses it: a letter or digit, followed by these and by\n`.",
-        "_ + -` alone. A list of one may be given as its item.",
+        "_ + -` alone. A list of one may be given as its item. The last column has a value of the",
+        "key, and where a short one is known, another than the default.",
     ]
 )
+# A small config that has each section.
+EXAMPLE = """\
+run: faces
+data:
+  faces: {source: avatars, resolution: 16, train: 200, held_out: 50, label: hair}
+schedules:
+  short: {kind: linear, T: 100}
+samplers:
+  noisy: {kind: ddim, eta: 0.5}
+networks:
+  small: {kind: unet, channels: [32, 64], attention: [false, true]}
+training:
+  quick: {steps: 200, batch: 16}
+classifiers:
+  hair: {data: faces, schedule: short, network: small, training: quick}
+models:
+  DDPM: {family: DDPM, data: faces, network: small, training: quick}
+grid:
+  - {table: trained, model: DDPM, schedule: short, sampler: [ddpm, noisy], steps: 100, samples: 32}
+  - {table: steered, model: DDPM, schedule: short, sampler: ddim, steps: 20, samples: 32,
+     classifier: hair, guidance: [1, 3]}
+evaluation:
+  metrics: {fd: {kind: frechet}, recall: {kind: recall}}
+likelihood: {model: DDPM, images: 16}
+"""
 
 
 def reference(schema: Schema) -> str:
@@ -31,6 +57,7 @@ def reference(schema: Schema) -> str:
     definitions = schema.get("$defs", {})
     keys = {key: _resolved(value, definitions) for key, value in schema["properties"].items()}
     sections = [_HEAD, "## Keys of the file", _table(schema, keys, definitions)]
+    sections += ["Together, with a part in each place:", f"```yaml\n{EXAMPLE}```"]
     for key, value in keys.items():
         sections += _section(key, value, definitions)
     return "\n\n".join(sections) + "\n"
@@ -97,15 +124,34 @@ def _keys(
 
 
 def _table(value: Schema, keys: dict[str, Schema], definitions: dict[str, Schema]) -> str:
-    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    lines = ["| key | value | default | meaning | for example |", "|---|---|---|---|---|"]
     for key, inner in keys.items():
         is_needed = key in value.get("required", ())
         default = "" if is_needed else _default(inner.get("default"))
         kind = _kind(inner, definitions)
-        lines.append(
-            f"| `{key}` | {kind} | {default} | {_sentence(inner.get('description', ''))} |"
-        )
+        meaning, example = _sentence(inner.get("description", "")), _example(inner, definitions)
+        lines.append(f"| `{key}` | {kind} | {default} | {meaning} | {example} |")
     return "\n".join(lines)
+
+
+def _example(value: Schema, definitions: dict[str, Schema]) -> str:
+    """Return a value that a key takes: the one that it names, else one that is not its default."""
+    default = value.get("default")
+    choices = [*value.get("examples", ()), *_values(value, definitions)]
+    for each in [each for each in choices if each != default] + [default]:
+        if each not in (None, "", [], {}):
+            return f"`{_plain(each)}`"
+    return ""
+
+
+def _values(value: Schema, definitions: dict[str, Schema]) -> Iterator[Any]:
+    """Yield the values of a key that has a few."""
+    for each in _alternatives(_resolved(value, definitions), definitions):
+        yield from each.get("enum", ())
+        if "const" in each:
+            yield each["const"]
+        if each.get("type") == "boolean":
+            yield from (True, False)
 
 
 def _kind(value: Schema, definitions: dict[str, Schema]) -> str:
@@ -187,7 +233,11 @@ def _plain(value: Any) -> str:
     """Return a value as YAML writes it."""
     if isinstance(value, bool | None):
         return {True: "true", False: "false", None: "null"}[value]
-    return str(value).replace("'", "")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_plain(inner)}' for key, inner in value.items())}}}"
+    return str(value)
 
 
 def _sentence(text: str) -> str:

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.config.building import classifier_job, likelihood_job
 from benchmark.config.config import Config
 from benchmark.config.disk import FEATURES, FLOAT_BYTES, arrays
-from benchmark.config.schema import Training
+from benchmark.config.training import Training
 from benchmark.core.canonical import canonical_json
 from benchmark.core.cores import available_cores
 from benchmark.core.errors import BenchmarkError

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from benchmark.config.schema import Likelihood, Training
+from benchmark.config.schema import Likelihood
+from benchmark.config.training import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.classifier import cross_entropy
 from benchmark.diffusion.denoiser import Denoiser

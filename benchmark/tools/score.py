@@ -86,7 +86,7 @@ def score(
         values=figures.values,
         few=list(few_images(sides | moments, extractor)),
         missing=figures.missing,
-        notes=told + notes(opened, real, fake, extractor, censuses),
+        notes=told + notes(opened, sides, real, fake, extractor, censuses),
         precision=embedding.precision,
         uncertainty=_meanings(chosen, figures),
     )

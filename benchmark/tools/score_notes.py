@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from benchmark.data.listing import ignored_line
 from benchmark.extractors import Extractor
 from benchmark.metrics.base import Features
@@ -16,6 +18,7 @@ from benchmark.tools.score_sides import Census, differences
 
 def notes(
     opened: Mapping[Path, Input],
+    sides: Mapping[Path, Features | Statistics],
     real: Path,
     fake: Path,
     extractor: Extractor | None,
@@ -25,6 +28,7 @@ def notes(
 
     Args:
         opened: the inputs by path.
+        sides: features, N×d, or statistics of each side, by path.
         real: path of the reference.
         fake: path of what is judged.
         extractor: extractor of the features; None: unknown.
@@ -39,7 +43,16 @@ def notes(
     known = differences(censuses.get(real), censuses.get(fake), counts)
     if real.resolve() == fake.resolve():
         lines.append(f"{real}: is compared with itself: equal images have a distance of 0")
+    elif _are_equal(sides[real], sides[fake]):
+        lines.append(f"{real} and {fake} hold the same images, which have a distance of 0")
     return lines + [f"the two differ in {difference}" for difference in known]
+
+
+def _are_equal(real: Features | Statistics, fake: Features | Statistics) -> bool:
+    """Return whether both sides are the features of the same images in the same order."""
+    if isinstance(real, Statistics) or isinstance(fake, Statistics):
+        return False
+    return np.array_equal(real, fake)
 
 
 def few_images(
@@ -52,18 +65,26 @@ def few_images(
         extractor: extractor of the features; None: unknown.
 
     Yields:
-        A line for each side with too few images.
+        A line for all sides that have too few images for the same number.
     """
     label = extractor.label if extractor else "the Fréchet distance"
-    for path, side in sides.items():
-        count = count_of(side)
-        dimension = side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
-        if count is not None and count < few(dimension):
+    sizes = {path: (count_of(side), _dimension(side)) for path, side in sides.items()}
+    for dimension in dict.fromkeys(each for _, each in sizes.values()):
+        short = [
+            f"{path}: {count} images"
+            for path, (count, each) in sizes.items()
+            if each == dimension and count is not None and count < few(dimension)
+        ]
+        if short:
             yield (
-                f"{path}: {count} images are fewer than {few(dimension)}, which {dimension} "
+                f"{' and '.join(short)} are fewer than {few(dimension)}, which {dimension} "
                 f"dimensions need: the bias of {label} is large; compare it only at equal numbers "
                 "of images"
             )
+
+
+def _dimension(side: Features | Statistics) -> int:
+    return side.gaussian.mean.size if isinstance(side, Statistics) else side.shape[1]
 
 
 def side_notes(

@@ -22,7 +22,7 @@ class Score:
         counts: number of images of real and fake; None: unknown.
         extractor: extractor of the features; None: unknown.
         values: the values by metric.
-        few: why the distance is biased: a line for each side with too few images.
+        few: why the distance is biased: which sides have too few images.
         missing: by metric, why it has no value.
         notes: lines on what was read or ignored, where that is not obvious.
         uncertainty: by metric, what its interval or error means.

@@ -33,6 +33,7 @@ ONE_THREAD = [f"{rule}=1" for rule in ("prepare", "train", "sample", "features")
 # What this cluster has other than the profile says, which asks seldom and waits for slow disks.
 SITE = ("--slurm-init-seconds-before-status-checks", "8", "--latency-wait", "5")
 OUTPUT = "snakemake.out"
+WATCHED = "watch.out"
 MARK = 1000.0  # seconds that no training here takes
 CANCELLED = "rule_train_wildcards_DDPM-linear"
 
@@ -59,6 +60,12 @@ class Site:
     def submit(self, *arguments: str) -> subprocess.Popen[str]:
         profile = ("--profile", "workflow/profiles/slurm", "--configfile", "grid.yaml")
         return start(self.folder, self.environment, *profile, *SITE, *arguments)
+
+    def watch(self) -> None:
+        """Look at the run from another terminal until it is over."""
+        command = [sys.executable, "-m", "benchmark", "watch", "results/smoke", "--seconds", "1"]
+        with (self.folder / WATCHED).open("w") as out:
+            self.watching = subprocess.Popen(command, cwd=self.folder, stdout=out, text=True)
 
     def ask(self, *command: str) -> str:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
@@ -144,6 +151,8 @@ def site(
     site = Site(folder, environment)
     workflow = site.submit()
     try:
+        wait_for(lambda: site.run.record("data", "tiny").exists(), site, workflow)
+        site.watch()
         cancel_and_mark(site, workflow)
     except BaseException:
         workflow.kill()
@@ -157,7 +166,6 @@ def cancel_and_mark(site: Site, workflow: subprocess.Popen[str]) -> None:
     def wait(condition: Callable[[], Any]) -> Any:
         return wait_for(condition, site, workflow)
 
-    wait(lambda: site.run.record("data", "tiny").exists())
     [state] = wait(lambda: [p.parent for p in site.run.root.glob("state/*/*5*0-*.pt")][:1])
 
     def training() -> Job:
@@ -187,6 +195,15 @@ def test_a_cancelled_training_is_submitted_again_and_continues_from_its_state(si
     assert sorted(states) == ["CANCELLED", "COMPLETED"]
     seconds = read_record(site.run.record("train", "DDPM-linear")).values["train_seconds"].value
     assert MARK < seconds < 2 * MARK
+
+
+def test_another_terminal_sees_jobs_that_nodes_run_until_the_run_is_over(site: Site) -> None:
+    assert site.watching.wait() == 0
+    lines = (site.folder / WATCHED).read_text().splitlines()
+    assert re.match(r"1 of \d+ jobs are done, .*: prepare 1/1, train 0/\d,", lines[0])
+    assert any(re.match(r"train DDPM-linear: \d+/1000, .* left, loss ", line) for line in lines)
+    assert any(line.startswith("newest: ") for line in lines)
+    assert any("results/smoke" in line for line in lines[-10:])  # where to look, at the end
 
 
 def test_jobs_that_use_a_gpu_ask_for_one_and_never_overlap(site: Site) -> None:

@@ -18,7 +18,7 @@ from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.expected import expected_records
 from benchmark.config.loading import filled_in, parse_config
-from benchmark.config.schema import Training
+from benchmark.config.training import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.classifier import LEVELS, cross_entropy, right_at
 from benchmark.diffusion.denoiser import Denoiser

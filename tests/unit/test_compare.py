@@ -11,7 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from records_fixture import write_run
+from typer.testing import CliRunner
 
+from benchmark.cli.app import app
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.values import Value
 from benchmark.metrics import METRICS
@@ -490,6 +492,10 @@ def test_runs_whose_models_are_named_differently_are_joined(runs: tuple[Run, Run
     joined = compare_runs(paths, renames=f"{model}=mine").pairs[0]
     assert (joined.missing, joined.new) == ([], [])
     assert joined.counts == {"same": 6}
+    options = ["--rename", f"{model}=mine", "--format", "json"]
+    done = CliRunner().invoke(app, ["compare", *map(str, paths), *options])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["pairs"][0]["missing"] == []
 
 
 @pytest.mark.parametrize(

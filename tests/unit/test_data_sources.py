@@ -376,3 +376,12 @@ def test_hub_is_asked_for_the_pinned_revision_and_no_telemetry_is_sent(
     assert asked["repo_type"] == "dataset"
     assert spec.revision in offer.origin
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
+@pytest.mark.parametrize("style", ["toon-head", "avataaars", "pixel-art"])
+def test_an_attribution_has_english_quotation_marks(style: str) -> None:
+    faces = {"resolution": 16, "train": 2, "held_out": 1, "style": style}
+    said = source(source="avatars", **faces).offer().attribution
+    assert "“" in said
+    assert "„" not in said
+    assert said.count("“") == said.count("”")

@@ -27,7 +27,7 @@ from benchmark.cli.app import app
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import parse_config
-from benchmark.config.schema import Training
+from benchmark.config.training import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.denoiser import Denoiser
 from benchmark.diffusion.noise_levels import FINE_LEVELS, times_of_levels

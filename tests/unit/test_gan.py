@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import filled_in, parse_config
-from benchmark.config.schema import Training
+from benchmark.config.training import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.adversarial import Pair, sampled_part
 from benchmark.diffusion.denoiser import Denoiser

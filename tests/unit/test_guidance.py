@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import filled_in, parse_config
-from benchmark.config.schema import Training
+from benchmark.config.training import Training
 from benchmark.core.errors import BenchmarkError
 from benchmark.data import load_dataset
 from benchmark.data.asked import asked

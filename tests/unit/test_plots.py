@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import subprocess
 import sys
@@ -281,6 +282,26 @@ def test_overview_names_every_picture(tmp_path: Path) -> None:
     found = drawn(plots.samples_overview(run, rows))
     titles = [axes.get_title("left").replace("\n", "") for axes in found]
     assert titles == names
+
+
+@pytest.mark.parametrize("size", [(40, 20), (40, 40), (20, 60)])
+def test_overview_has_no_gap_but_for_names(tmp_path: Path, size: tuple[int, int]) -> None:
+    run = write_run(tmp_path, cells=6)
+    rows = rows_of(run)
+    for row in rows:
+        if row.cell:
+            run.grid(row.cell.id).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", size).save(run.grid(row.cell.id))
+    figure = plots.samples_overview(run, rows)
+    found = drawn(figure)
+    assert figure
+    figure.draw_without_rendering()
+    places = [axes.images[0].get_window_extent() for axes in found if axes.images]
+    inch, columns = figure.dpi, 3
+    for above, below in zip(places, places[columns:], strict=False):
+        assert above.y0 - below.y1 <= 0.75 * inch  # names of two or three lines
+    for left, right in itertools.pairwise(places[:columns]):
+        assert right.x0 - left.x1 <= 0.3 * inch
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1))

@@ -14,9 +14,13 @@ from records_fixture import record
 from scipy.spatial.distance import cdist
 
 from benchmark.config.config import Config
+from benchmark.config.jobs.retrieve import RetrieveJob
 from benchmark.core.errors import BenchmarkError
 from benchmark.metrics.manifold import realism
 from benchmark.metrics.memorisation import rank_p_values
+from benchmark.records.record import Record
+from benchmark.records.sections import Gathered
+from benchmark.stages.retrieve import find_copies
 from benchmark.storage.paths import Run
 from benchmark.tools.samples import write_values, write_zip
 
@@ -79,6 +83,28 @@ def test_every_sample_has_a_line(smoke: Config, run: Run, cell: str, tmp_path: P
     distances = cdist(features[0], features[1][:24])
     assert [float(row["nearest_distance"]) for row in rows] == pytest.approx(distances.min(axis=1))
     assert [int(row["neighbour"]) for row in rows] == distances.argmin(axis=1).tolist()
+    expected = realism(features[0], features[1][:24], 3)
+    assert [float(row["realism"]) for row in rows] == pytest.approx(expected)
+    job = smoke.job("retrieve", cell)
+    assert isinstance(job, RetrieveJob)
+    found = find_copies(job, job.subjects[0], run)
+    for key, expected in (("p", found.p_values), ("calibrated_distance", found.scores)):
+        assert [float(row[key] or "nan") for row in rows] == pytest.approx(expected, nan_ok=True)
+    assert {row["accused"] for row in rows} <= {"True", "False"}
+    assert {row["file"] for row in rows} == {""}  # all were drawn here
+
+
+def test_images_made_elsewhere_are_named(
+    smoke: Config, run: Run, cell: str, tmp_path: Path
+) -> None:
+    path = run.record("sample", cell)
+    files = [f"made/{number}.jpg" for number in range(8)]
+    gathered = Gathered(folder="made", images_in_folder=9, files=files)
+    made = Record.model_validate_json(path.read_text()).model_copy(update={"gathered": gathered})
+    path.write_text(made.model_dump_json())
+    write_values(smoke, run, cell, tmp_path / "values.csv")
+    rows = csv.DictReader((tmp_path / "values.csv").read_text().splitlines())
+    assert [row["file"] for row in rows] == files
 
 
 def test_the_zip_holds_the_samples(smoke: Config, run: Run, cell: str, tmp_path: Path) -> None:

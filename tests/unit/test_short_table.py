@@ -144,7 +144,13 @@ def test_a_run_ends_with_its_words_its_table_and_where_to_look(run: Run) -> None
     assert lines[-2].startswith("The report's claims: ")
     assert "not run" not in lines[-2]
     assert lines[-1].endswith("report/index.html")
-    assert len(lines) <= 12
+    assert len(lines) <= 10
+
+
+def test_a_narrow_terminal_gets_the_same_in_a_few_lines_more(run: Run) -> None:
+    lines = ending(run, REFERENCE, width=80, most=3)
+    assert max(map(len, [line for line in lines if str(run.root) not in line])) <= 80
+    assert all(line.startswith("/") or " " not in line or len(line) <= 80 for line in lines)
 
 
 def test_claims_are_counted_only_where_one_was_tried(run: Run, tmp_path: Path) -> None:

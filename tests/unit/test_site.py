@@ -515,6 +515,14 @@ def test_picked_rows_stand_side_by_side_with_samples_neighbours_and_loss(shown: 
     assert sources[1].startswith("Nearest training images of DDPM linear 1000")
     shown.press("Escape")
     assert not shown.run("document.getElementById('compare').open")
+    shown.size(390)
+    shown.run("[...document.querySelectorAll('.pick')].slice(2, 5).forEach((p) => p.click())")
+    shown.run(f"{button}.click()")
+    side = "document.querySelector('#compare .side')"
+    shown.run("new Promise((done) => setTimeout(done, 100))")
+    assert shown.run(f"{side}.scrollWidth > {side}.clientWidth && {side}.classList.contains('cut')")
+    shown.press("Escape")
+    shown.size(1200)
     shown.run("document.querySelectorAll('.pick:checked').forEach((p) => p.click())")
 
 
@@ -565,6 +573,99 @@ def test_metrics_that_were_asked_for_are_visible_and_printed(shown: Page) -> Non
     )
     assert shown.run(f"{column}.offsetWidth > 0")
     assert not shown.run(f"{column}.classList.contains('more')")
+    shown.media("print")
+    assert shown.run(f"{column}.offsetWidth > 0")
+    shown.media("screen")
+
+
+@needs_browser
+def test_paper_has_all_tables_and_no_signs_of_the_screen(shown: Page) -> None:
+    opened = "[...document.querySelectorAll('details[open]')].length"
+    before = shown.run(opened)
+    shown.size(500)
+    shown.run("dispatchEvent(new Event('beforeprint'))")
+    shown.media("print")
+    inner = "document.querySelector('#provenance details:not(.columns) table')"
+    assert shown.run(f"{inner}.offsetHeight > 0")
+    assert not shown.run("document.querySelectorAll('.columns[open]').length")
+    signs = (
+        "[...document.querySelectorAll('.cut')].map((s) => getComputedStyle(s, '::after').content)"
+    )
+    assert set(shown.run(signs)) <= {"none"}
+    shown.media("screen")
+    shown.run("dispatchEvent(new Event('afterprint'))")
+    assert shown.run(opened) == before
+    shown.size(1200)
+
+
+@needs_browser
+def test_the_generation_plays_and_pauses(shown: Page) -> None:
+    shown.run("document.getElementById('movie').dispatchEvent(new Event('change'))")
+    play, frame = (
+        "document.getElementById('play')",
+        "Number(document.getElementById('frame').value)",
+    )
+    shown.run(f"{play}.click()")
+    assert shown.run(f"{play}.textContent") == "Pause"
+    moved = f"new Promise((done) => setInterval(() => {frame} > 0 && done({frame}), 20))"
+    assert shown.run(moved) > 0
+    shown.run(f"{play}.click()")
+    assert shown.run(f"{play}.textContent") == "Play"
+    still = shown.run(frame)
+    shown.run("new Promise((done) => setTimeout(done, 900))")  # two frames would have passed
+    assert shown.run(frame) == still
+
+
+@needs_browser
+def test_the_video_is_saved_as_it_is_shown(shown: Page) -> None:
+    for link, made, kind in (
+        ("save", ".video img", "data:image/gif"),
+        ("save-mp4", ".video video", "data:video/mp4"),
+    ):
+        href = shown.run(f"document.getElementById('{link}').href")
+        assert href == shown.run(f"document.querySelector('{made}').src")
+        assert href.startswith(kind)
+
+
+@needs_browser
+@pytest.mark.parametrize("dialog", ["zoom", "compare"])
+def test_a_dialog_is_closed_by_its_button_and_by_a_click_beside_it(
+    dialog: str, shown: Page
+) -> None:
+    is_open = f"document.getElementById('{dialog}').open"
+    for close in (
+        f"document.querySelector('#{dialog} button')",
+        f"document.getElementById('{dialog}')",
+    ):
+        shown.run(f"document.getElementById('{dialog}').showModal()")
+        assert shown.run(is_open)
+        shown.run(f"{close}.click()")
+        assert not shown.run(is_open)
+
+
+@needs_browser
+def test_the_keyboard_skips_to_the_results(shown: Page) -> None:
+    shown.run("document.activeElement.blur(); scrollTo(0, 0)")
+    shown.run("document.querySelector('.skip').focus()")
+    shown.press("Enter")
+    assert shown.run("location.hash") == "#run"
+
+
+@needs_browser
+def test_each_table_is_filtered_and_has_columns_of_its_own(shown: Page) -> None:
+    found = shown.run(
+        "[...document.querySelectorAll('.tools')].filter((t) => t.offsetHeight).map((tools) => {"
+        "const rows = [...tools.nextElementSibling.querySelector('table').tBodies[0].rows];"
+        "const search = tools.querySelector('input[type=search]');"
+        "const ask = (words) => { search.value = words; search.dispatchEvent(new Event('input'));"
+        " return rows.filter((row) => !row.hidden).length; };"
+        "return [ask('no such words'), ask(''), rows.length,"
+        " tools.querySelectorAll('.columns input').length > 1]; })"
+    )
+    assert len(found) > 3
+    for none, all_rows, count, has_columns in found:
+        assert (none, all_rows) == (0, count)
+        assert has_columns
 
 
 @needs_browser
@@ -641,3 +742,13 @@ def test_a_chart_that_is_cut_off_has_a_sign(width: int, is_cut: bool, shown: Pag
     found = shown.run(cut)
     assert found
     assert all(found) if is_cut else not any(found)
+
+
+def test_images_made_elsewhere_are_not_counted_as_drawn(tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=2)
+    first, *_ = sorted(run.root.glob("records/metrics/ddim*.json"))
+    content = first.read_text()
+    assert content.count('"weights": "from-scratch"') == 1
+    first.write_text(content.replace('"weights": "from-scratch"', '"weights": "elsewhere"'))
+    facts = dict(re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", page(run)))
+    assert (facts["Images drawn"], facts["Images made elsewhere"]) == ("64", "64")

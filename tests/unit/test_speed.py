@@ -288,7 +288,7 @@ def test_both_sides_have_the_same_network(told: str) -> None:
 
 
 def test_the_example_s_loop_learns() -> None:
-    from benchmark.config.schema import Training
+    from benchmark.config.training import Training
     from benchmark.models.modules.unet import UNetModule
     from benchmark.tools.speed import training
     from benchmark.tools.speed.peers import diffusers_defaults, unet2d

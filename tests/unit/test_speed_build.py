@@ -188,7 +188,7 @@ def test_this_revision_is_compared_with_itself(
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     rows = json.loads(file.read_text())["rows"]
-    assert len(rows) == 29
+    assert len(rows) == 30
     assert all(row["ratio"] for row in rows)
     assert "the same images" in done.output
     assert "the distances differ by 0e+00" in done.output

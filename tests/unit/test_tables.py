@@ -205,7 +205,7 @@ def test_models_that_share_a_network_are_named(tmp_path: Path) -> None:
 def test_a_family_with_two_models_names_both(tmp_path: Path) -> None:
     rows = table(write_run(tmp_path), "neighbours")
     assert {row["label"] for row in rows if row["family"] == "DDPM"} == {
-        "DDPM (ddpm)",
+        "DDPM",  # whose model is called ddpm
         "DDPM (ddpm-zoo)",
     }
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from benchmark.config.building import train_job
 from benchmark.config.config import Config
 from benchmark.config.loading import parse_config
-from benchmark.config.schema import Training
+from benchmark.config.training import Training
 from benchmark.core import closure
 from benchmark.core.errors import BenchmarkError
 from benchmark.core.seeds import stream_seed

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import re
+import struct
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -19,7 +24,7 @@ from benchmark.core.values import Value
 from benchmark.records.record import Kind
 from benchmark.storage.paths import REFERENCE, Run
 from benchmark.tools import watch
-from benchmark.tools.watch import QUIET, look
+from benchmark.tools.watch import QUIET, Screen, look
 
 NOW = 2_000_000_000.0
 EXPECTED = expected_records(load_config(SMOKE))
@@ -123,3 +128,24 @@ def test_without_a_terminal_only_changes_are_printed_until_the_run_is_over(
     watch.watch(run, REFERENCE, 0.1)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" jobs")[0] for line in lines] == ["0 of 36", "36 of 36", "the end"]
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_no_line_is_wider_than_the_terminal_and_the_view_is_drawn_in_its_place(
+    columns: int,
+) -> None:
+    there, here = pty.openpty()
+    fcntl.ioctl(here, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    said = [f"job {i}: " + 24 * "word " for i in range(3)]
+    with os.fdopen(here, "w") as stream:
+        screen = Screen(stream)
+        screen.show(said)
+        screen.show([*said[:1], "done"])
+        drawn = os.read(there, 100_000).decode()
+    os.close(there)
+    first, _, second = drawn.partition("\x1b[J")
+    rows = [re.sub(r"\x1b\[\w*", "", row) for row in first.splitlines()]
+    assert all(len(row) < columns for row in rows)
+    assert " ".join(" ".join(rows).split()) == " ".join(" ".join(said).split())
+    assert second.startswith(f"\x1b[{len(rows)}F")  # back to the first row of what was there
+    assert second.rstrip().endswith("\x1b[J")  # nothing of it is left below

@@ -47,6 +47,7 @@ SMALLER = [
     ("interval_coverage.py 200", "interval_coverage.py 2"),
     ("interval_coverage.py 100", "interval_coverage.py 2"),
     ("memorisation_coverage.py 100", "memorisation_coverage.py 2"),
+    ("modes_coverage.py 200", "modes_coverage.py 2"),
     ("plot_orders.py docs", "plot_orders.py ."),
     ("plot_discretisation.py docs", "plot_discretisation.py ."),
     ("init mine --data /data/faces", "init mine --data real"),

@@ -1,7 +1,7 @@
 RETRIEVED = list(CONFIG.subjects) if CONFIG.evaluation.neighbours else []
 RECORDS = [RUN.record(kind, name) for kind, name in expected_records(CONFIG)]
 TABLES = [path for name in expected_tables(CONFIG) for path in RUN.tables(name)]
-MOST_SETTINGS = 5  # of those that are named at the end of a run
+MOST_SETTINGS = 3  # of those that are named at the end of a run
 DRAWN = expected_plots(CONFIG)
 PLOTS = [RUN.plot(name) for name in DRAWN]
 VECTORS = [path.with_suffix(s) for path in PLOTS for s in (".svg", ".pdf")]

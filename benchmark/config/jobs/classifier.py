@@ -10,7 +10,7 @@ from benchmark.core.errors import BenchmarkError
 from benchmark.diffusion.losses import LOSSES
 
 if TYPE_CHECKING:
-    from benchmark.config.schema import Training
+    from benchmark.config.training import Training
     from benchmark.data.sources.base import Source
     from benchmark.diffusion.schedules import Schedule
     from benchmark.models.modules.classifier import ClassifierModule

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config.jobs.base import Computing, RecordedJob, data_spec
 
 if TYPE_CHECKING:
-    from benchmark.config.schema import Training
+    from benchmark.config.training import Training
     from benchmark.data.sources.base import Source
     from benchmark.diffusion.schedules import Schedule
     from benchmark.models.networks import Network

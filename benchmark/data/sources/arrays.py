@@ -57,12 +57,14 @@ class Arrays(Packed):
     source: Literal["arrays"] = "arrays"
     path: UserPath = Field(
         description="A .npy or .npz file of images (uint8 N×H×W×3 or N×H×W×1), or a folder of such "
-        "files; of several arrays in a .npz, arr_0"
+        "files; of several arrays in a .npz, arr_0",
+        examples=["photos.npz"],
     )
     label: UserText | None = Field(
         default=None,
         min_length=1,
         description="Array of the numbers of the classes in a .npz, as arr_1 of guided-diffusion",
+        examples=["arr_1"],
     )
 
     @classmethod

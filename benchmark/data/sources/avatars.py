@@ -43,12 +43,15 @@ class Avatars(Source):
     translate_x: float = Field(default=0, ge=-100, le=100, description="Rightwards, % of width")
     translate_y: float = Field(default=10, ge=-100, le=100, description="Downwards, % of height")
     options: dict[str, str | float | list[str]] = Field(
-        default={}, description="Further options of the style, such as eyesVariant: [wide]"
+        default={},
+        description="Further options of the style, such as eyesVariant: [wide]",
+        examples=[{"eyesVariant": ["wide"]}],
     )
     label: str | None = Field(
         default=None,
         description="What of a drawn face is its class: a part or a colour of the style, as hair "
         "or skin, or several, as hair+skin; where some faces go without a part, `none` counts too",
+        examples=["hair"],
     )
 
     @model_validator(mode="after")

@@ -88,10 +88,15 @@ class Source(StrictModel, abc.ABC):
     enlarges: ClassVar[bool] = True
 
     resolution: int = Field(
-        ge=8, le=4096, description="Height and width of the prepared images, in pixels"
+        ge=8,
+        le=4096,
+        description="Height and width of the prepared images, in pixels",
+        examples=[64],
     )
-    train: int = Field(ge=1, le=MOST_IMAGES, description="Images to train on")
-    held_out: int = Field(ge=1, le=MOST_IMAGES, description="Images that are never trained on")
+    train: int = Field(ge=1, le=MOST_IMAGES, description="Images to train on", examples=[9000])
+    held_out: int = Field(
+        ge=1, le=MOST_IMAGES, description="Images that are never trained on", examples=[1000]
+    )
     seed: Seed = Field(default=0, description="Which images are drawn, and into which set")
     channels: Literal[1, 3] = Field(
         default=3, description="3: colour, to which grey images are converted; 1: grey"

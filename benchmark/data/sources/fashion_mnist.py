@@ -71,9 +71,14 @@ class FashionMNIST(Source):
         le=4096,
         description="28: images as they are; more: with a border of black pixels, never enlarged",
     )
-    train: int = Field(ge=1, le=60_000, description="Images to train on, of 60,000")
+    train: int = Field(
+        ge=1, le=60_000, description="Images to train on, of 60,000", examples=[50_000]
+    )
     held_out: int = Field(
-        ge=1, le=10_000, description="Images that are never trained on, of the test set"
+        ge=1,
+        le=10_000,
+        description="Images that are never trained on, of the test set",
+        examples=[10_000],
     )
     channels: Literal[1, 3] = Field(default=1, description="1: grey; 3: grey, three times")
     path: UserPath | None = Field(
@@ -81,6 +86,7 @@ class FashionMNIST(Source):
         description="Folder of the four idx files, packed by gzip or not, as "
         "/usr/share/datasets/fashion-mnist of Debian's package dataset-fashion-mnist; null: they "
         "are downloaded",
+        examples=["/usr/share/datasets/fashion-mnist"],
     )
 
     def classes(self) -> tuple[str, ...]:

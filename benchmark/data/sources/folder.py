@@ -19,14 +19,17 @@ class Folder(Photographs):
     """All images below a folder, in the order of their relative paths, drawn by seed."""
 
     source: Literal["folder"] = "folder"
-    path: UserPath = Field(description="The folder")
+    path: UserPath = Field(description="The folder", examples=["photos"])
     licence: str = Field(default="unknown", description="What may be done with the images")
-    attribution: str = Field(default="", description="Whom to name")
+    attribution: str = Field(
+        default="", description="Whom to name", examples=["The photographers of the club"]
+    )
     labels: UserText | None = Field(
         default=None,
         min_length=1,
         description="The classes of the images. folders: each folder directly in `path` is one; or "
         "a CSV file whose two columns are the path of an image in `path`, and its class",
+        examples=["folders"],
     )
 
     def classes(self) -> tuple[str, ...]:

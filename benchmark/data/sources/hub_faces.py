@@ -32,7 +32,9 @@ class HubFaces(Photographs, abc.ABC):
     """
 
     path: UserPath | None = Field(
-        default=None, description="Local copy: a folder of parquet files or of images"
+        default=None,
+        description="Local copy: a folder of parquet files or of images",
+        examples=["celeba"],
     )
 
     repository: ClassVar[str]

@@ -38,11 +38,18 @@ class HuggingFace(Packed):
     path: UserPath | None = Field(
         default=None,
         description="A file, or a folder of files, of `to_parquet` or `save_to_disk`",
+        examples=["photos.parquet"],
     )
     repository: Repository | None = Field(
-        default=None, description="Instead of `path`: id of a data set on the hub, as owner/name"
+        default=None,
+        description="Instead of `path`: id of a data set on the hub, as owner/name",
+        examples=["owner/photos"],
     )
-    revision: Commit | None = Field(default=None, description="Commit on the hub")
+    revision: Commit | None = Field(
+        default=None,
+        description="Commit on the hub",
+        examples=["0123456789abcdef0123456789abcdef01234567"],
+    )
     files: UserText = Field(
         default=ALL,
         min_length=1,
@@ -53,15 +60,20 @@ class HuggingFace(Packed):
         min_length=1,
         description="Which files the held-out images are drawn from, as data/test-*.parquet; null: "
         "both sets are drawn from `files`",
+        examples=["data/test-*.parquet"],
     )
     image: UserText | None = Field(
-        default=None, min_length=1, description="Column of the images; null: the only one"
+        default=None,
+        min_length=1,
+        description="Column of the images; null: the only one",
+        examples=["image"],
     )
     label: UserText | None = Field(
         default=None,
         min_length=1,
         description="Column of the classes: numbers or texts; or columns that make up a class "
         "together, as Male+Smiling",
+        examples=["label"],
     )
 
     @model_validator(mode="after")

@@ -36,7 +36,8 @@ class Lmdb(Packed):
     source: Literal["lmdb"] = "lmdb"
     path: UserPath = Field(
         description="Folder of an LMDB (data.mdb), as church_outdoor_train_lmdb of LSUN; or a "
-        "folder of several"
+        "folder of several",
+        examples=["church_outdoor_train_lmdb"],
     )
     label: Literal["folders"] | None = Field(
         default=None, description="folders: each LMDB in `path` is a class, named as its folder"

@@ -68,18 +68,22 @@ class Tar(Packed):
     """All images in tar files, shard by shard in the order in which they lie there."""
 
     source: Literal["tar"] = "tar"
-    path: UserPath = Field(description="A tar file, or a folder of the tar files of a webdataset")
+    path: UserPath = Field(
+        description="A tar file, or a folder of the tar files of a webdataset", examples=["shards"]
+    )
     image: UserText | None = Field(
         default=None,
         min_length=1,
         description="Extension of the images, where samples have several, as jpg or seg.png; *: "
         "all are taken",
+        examples=["jpg"],
     )
     label: UserText | None = Field(
         default=None,
         min_length=1,
         description="Extension of the member that names the class of a sample: cls, whose content "
         "is a number, or txt; json:KEY is what a member of JSON says of KEY",
+        examples=["cls"],
     )
 
     @classmethod

@@ -31,7 +31,7 @@ class Zip(Packed):
     """All images in a zip file, in the order of their paths, drawn by seed."""
 
     source: Literal["zip"] = "zip"
-    path: UserPath = Field(description="The zip file")
+    path: UserPath = Field(description="The zip file", examples=["photos.zip"])
     label: Literal["dataset.json", "folders"] | None = Field(
         default=None,
         description="dataset.json: that file in the zip tells the class of each image, as those of "

@@ -16,6 +16,7 @@ class ScoreMatching(Loss):
         le=10,
         description="p of λ(σ) = σ^p where scores are matched, which is the loss of a geometric "
         "schedule; null: 2, as in the paper",
+        examples=[1],
     )
 
     @property

@@ -38,9 +38,12 @@ class Inpaint(Operator):
         ge=0,
         le=1,
         description="Share of the pixels under a box or under random pixels; null: 0.25 and 0.8",
+        examples=[0.5],
     )
     path: UserPath | None = Field(
-        default=None, description="Picture of the mask `file`, of the size of the images"
+        default=None,
+        description="Picture of the mask `file`, of the size of the images",
+        examples=["mask.png"],
     )
 
     @model_validator(mode="after")

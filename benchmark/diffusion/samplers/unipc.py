@@ -45,7 +45,7 @@ class UniPC(Multistep, Ending):
         default=True, description="Lower the order towards the end, to 1 in the last step"
     )
     disable_corrector: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        default=(), description="Steps, from 0, that are not taken once more"
+        default=(), description="Steps, from 0, that are not taken once more", examples=[[0, 1]]
     )
 
     def sample(

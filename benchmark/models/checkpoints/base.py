@@ -103,4 +103,5 @@ class Hashed(CheckpointFormat):
         default=None,
         description="Of the file of weights, if it is known; of "
         "shards, of their bytes in the order of their names",
+        examples=["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"],
     )

@@ -56,7 +56,11 @@ class DiffusersCheckpoint(Hashed):
     """A UNet2DModel, with or without classes, and its scheduler, as diffusers saves a pipeline."""
 
     kind: Literal["diffusers"] = "diffusers"
-    source: UserText = Field(min_length=1, description="A folder, or an id on the Hugging Face hub")
+    source: UserText = Field(
+        min_length=1,
+        description="A folder, or an id on the Hugging Face hub",
+        examples=["google/ddpm-celebahq-256"],
+    )
     revision: str = Field(
         default="main",
         min_length=1,

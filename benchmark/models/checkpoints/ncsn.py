@@ -21,7 +21,7 @@ class NcsnCheckpoint(Hashed):
 
     described_in: ClassVar[str] = "the config"
     kind: Literal["ncsn"] = "ncsn"
-    path: UserPath = Field(description="checkpoint.pth")
+    path: UserPath = Field(description="checkpoint.pth", examples=["checkpoint.pth"])
     network: RefineNet = Field(default=RefineNet(), description="The network of the weights")
     resolution: int = Field(
         default=32, ge=2, le=4096, description="Height and width of the images, in pixels"

@@ -22,7 +22,7 @@ class OwnCheckpoint(Hashed):
     """A file that `train` or `export` wrote."""
 
     kind: Literal["own"] = "own"
-    path: UserPath = Field(description="A .safetensors file")
+    path: UserPath = Field(description="A .safetensors file", examples=["my-network.safetensors"])
 
     def describe(self) -> Description:
         """Return what the header says; raise BenchmarkError if that cannot be used."""

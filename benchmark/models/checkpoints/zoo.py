@@ -20,7 +20,7 @@ class ZooCheckpoint(CheckpointFormat):
     """A network for the embedded data that comes with this package, with its model card."""
 
     kind: Literal["zoo"] = "zoo"
-    name: Name = Field(description="A file of benchmark/zoo/")
+    name: Name = Field(description="A file of benchmark/zoo/", examples=["avatars-ddpm"])
 
     def describe(self) -> Description:
         """Return what the header of the file says."""

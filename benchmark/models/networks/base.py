@@ -32,6 +32,7 @@ class Network(StrictModel):
         le=65_535,
         description="Classes of the data, each of which it learns, and beside them that there is "
         "none; null: it is told nothing of classes",
+        examples=[10],
     )
 
     @model_serializer(mode="wrap")

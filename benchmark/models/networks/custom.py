@@ -26,8 +26,11 @@ class Custom(Network):
     factory: Annotated[str, text(r"^\w+(\.\w+)*:\w+$", "MODULE:FUNCTION, as mine:network")] = Field(
         description="module:function, called with the resolution and the options, that returns a "
         "torch module",
+        examples=["mine:network"],
     )
-    options: dict[str, Any] = Field(default={}, description="Keyword arguments of the function")
+    options: dict[str, Any] = Field(
+        default={}, description="Keyword arguments of the function", examples=[{"width": 64}]
+    )
 
     @model_validator(mode="after")
     def _check_options(self) -> Custom:

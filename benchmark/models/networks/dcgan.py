@@ -29,6 +29,7 @@ class DCGAN(Network):
         min_length=1,
         description="Feature channels of each level, the finest first, of generator and critic "
         "alike; each but the first halves the resolution",
+        examples=[[128, 64]],
     )
     patch: int = Field(
         default=1, ge=1, le=4096, description="Side of the pixel squares on which both work"

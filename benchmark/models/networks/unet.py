@@ -21,9 +21,13 @@ class UNet(Network):
 
     kind: Literal["unet"] = "unet"
     channels: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
-        min_length=1, description="Feature channels of each level; each halves the resolution"
+        min_length=1,
+        description="Feature channels of each level; each halves the resolution",
+        examples=[[32, 64, 64]],
     )
-    attention: tuple[bool, ...] = Field(description="Whether a level has attention over its pixels")
+    attention: tuple[bool, ...] = Field(
+        description="Whether a level has attention over its pixels", examples=[[False, False, True]]
+    )
     mid_attention: bool = Field(default=True, description="Attention between the two halves")
     layers: int = Field(
         default=2, ge=1, le=100, description="Residual blocks of a level on the way down"
@@ -61,7 +65,10 @@ class UNet(Network):
         "which a network that is trained for minutes then need not learn first",
     )
     head_channels: int | None = Field(
-        default=None, ge=1, description="Channels of an attention head; null: one head"
+        default=None,
+        ge=1,
+        description="Channels of an attention head; null: one head",
+        examples=[32],
     )
     groups: int = Field(
         default=32, ge=1, le=65_536, description="Groups of the group normalisation"
@@ -87,6 +94,7 @@ class UNet(Network):
         le=1e4,
         description="Of a fourier network: its input is divided by √(σ² + sigma_data²), Karras et "
         "al. 2022, table 1; null: the input is taken as it is, as in Song et al. 2021",
+        examples=[0.5],
     )
     freq_shift: float = Field(
         default=1, ge=0, description="Shift of the positional frequencies, as in diffusers"

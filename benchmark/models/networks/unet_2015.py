@@ -25,6 +25,7 @@ class UNet2015(Network):
         default=(64, 128, 256, 512, 1024),
         min_length=1,
         description="Feature channels of each level, the finest first; each halves the resolution",
+        examples=[[32, 64, 64]],
     )
     image_channels: int = Field(
         default=3, ge=1, description="Channels of the images; left out: as many as the data have"

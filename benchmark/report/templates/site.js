@@ -11,13 +11,17 @@
     chosen = root.dataset.theme === "dark" ? "light" : "dark";
     paint(chosen);
   });
-  let before = null;
+  let before = null, opened = [];
   addEventListener("beforeprint", () => {
     before = root.dataset.theme;
     paint("light");
-    document.querySelectorAll("details:not(.video, .claims details)").forEach((d) => { d.open = true; });
+    opened = [...document.querySelectorAll("details:not([open], .video, .columns, .claims details)")];
+    opened.forEach((part) => { part.open = true; });
   });
-  addEventListener("afterprint", () => before && paint(before));
+  addEventListener("afterprint", () => {
+    if (before) paint(before);
+    opened.forEach((part) => { part.open = false; });
+  });
 
   // Values on hovering and on focus.
   const tip = document.getElementById("tip");

@@ -57,7 +57,7 @@
     new ResizeObserver(hint).observe(scroll);
     return hint;
   };
-  document.querySelectorAll(".chart, .panels figure").forEach(marked);
+  document.querySelectorAll(".chart, .panels figure, .side").forEach(marked);
   for (const tools of document.querySelectorAll(".tools")) {
     const scroll = tools.nextElementSibling;
     const table = scroll.querySelector("table");

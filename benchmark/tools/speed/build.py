@@ -210,20 +210,38 @@ def evaluate(
 def planning(
     ours: Checkout, theirs: Checkout, folder: Path, sizes: BuildSizes
 ) -> Iterator[SpeedRow]:
-    """Compare the time in which Snakemake plans all rows of the report, of which none is done.
+    """Compare the time in which Snakemake plans, and that of a run of which all is done.
 
-    It is processor time: a plan waits for servers that do not answer.
+    It is processor time: a plan waits for servers that do not answer. What an empty
+    Snakefile takes stands beside.
     """
-    one, two = (partial(_plan, side, folder) for side in (ours, theirs))
-    own, other = interleave(one, two, sizes.rounds, sizes.rounds)
-    name = "planning config/report.yaml, processor time"
-    yield _row(name, "s", lambda use: use.processor, (own, other), theirs, "")
+    empty, done = folder / "Snakefile", folder / "done.json"
+    write_text(empty, "")
+    write_text(done, json.dumps(sampling_config(QUICK)))
+    for side in (ours, theirs):
+        _snakemake(side, folder, "--configfile", str(done))
+
+    def plan(side: Checkout) -> CommandUse:
+        config = str(side.root / "config" / "report.yaml")
+        return _snakemake(side, folder, "--dry-run", "--configfile", config)
+
+    def again(side: Checkout) -> CommandUse:
+        return _snakemake(side, folder, "--configfile", str(done))
+
+    alone = [_snakemake(ours, folder, "--snakefile", str(empty)) for _ in range(sizes.rounds)]
+    note = f"an empty Snakefile {np.median([use.processor for use in alone]):.3g} s"
+    for name, run in (("planning config/report.yaml", plan), ("a run of which all is done", again)):
+        one, two = partial(run, ours), partial(run, theirs)
+        own, other = interleave(one, two, sizes.rounds, sizes.rounds)
+        row = f"{name}, processor time"
+        yield _row(row, "s", lambda use: use.processor, (own, other), theirs, note)
 
 
-def _plan(side: Checkout, folder: Path) -> CommandUse:
-    config = str(side.root / "config" / "report.yaml")
-    cores = ("--cores", str(available_cores()), "--directory", str(folder))
-    return side.run_module("snakemake", "--dry-run", "--quiet", *cores, "--configfile", config)
+def _snakemake(side: Checkout, folder: Path, *arguments: str) -> CommandUse:
+    """Run Snakemake with the results of a side in a folder of its own."""
+    results = ("--directory", str(folder / side.root.name))
+    cores = ("--cores", str(available_cores()), "--resources", "gpu=1")
+    return side.run_module("snakemake", "--quiet", *cores, *results, *arguments)
 
 
 def _evaluate(side: Checkout, config: Path, run: Run, case: Case) -> _Evaluated:

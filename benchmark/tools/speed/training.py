@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.config.schema import ComputePrecision, Training
+from benchmark.config.schema import ComputePrecision
+from benchmark.config.training import Training
 from benchmark.diffusion.objective import objective
 from benchmark.diffusion.schedules.linear import Linear
 from benchmark.models.modules.unet import UNetModule
