@@ -1,6 +1,6 @@
 """Measure what people's programs do to images before the network, and to a distance.
 
-Usage: `uv run --group peers --with torchmetrics==1.9.0 python tests/unit/dialects.py`. It prints
+Usage: `uv run --group peers python tests/unit/dialects.py`. It prints
 the tables of docs/fid-dialects.md. The Inception has seeded weights, as its own cannot be
 downloaded everywhere; what it is given does not depend on them.
 """

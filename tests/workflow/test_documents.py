@@ -102,7 +102,7 @@ ELSEWHERE = {
         "with the quickstart's run; how it writes, by test_document.py",
     ),
     "python -m benchmark classifier CONFIG NAME": "by test_classifier.py",
-    "uv run --group peers --with torchmetrics==1.9.0 python tests/unit/dialects.py": "takes ten "
+    "uv run --group peers python tests/unit/dialects.py": "takes ten "
     "minutes, and a package from PyPI",
     "uv run python -m benchmark why results/quickstart/data/avatars/images.npy "
     "results/quickstart/samples/DDIM-zoo-linear-ddim-50-s0 --extractor efficientnet-lite0 "
