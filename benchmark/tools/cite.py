@@ -46,7 +46,7 @@ class Paper(NamedTuple):
         if any(address and address in text for address in addresses):
             return True
         named = self.fields.get("shorthand", "")
-        return "://" not in text and bool(named) and named in text
+        return "://" not in text and bool(named) and named in " ".join(text.split())
 
 
 class Cited(NamedTuple):
@@ -100,9 +100,7 @@ def _texts(record: Record) -> Iterator[Cited]:
     yield from _of_part(SAMPLERS, spec.get("sampler"))
     for part in (spec, spec.get("train", {}), spec.get("weights", {})):
         if isinstance(part, dict):
-            yield from _of_part(SCHEDULES, part.get("schedule"))
-            yield from _of_part(NETWORKS, part.get("network"))
-            yield from _of_part(LOSSES, {"kind": part.get("training", {}).get("loss")})
+            yield from _of_training(part, has_loss=record.kind != "classifier")
     if record.kind == "metrics":
         for name, options in spec.get("evaluation", {}).get("metrics", {}).items():
             yield from _of_part(METRICS, {"kind": name, **options})
@@ -117,6 +115,24 @@ def _texts(record: Record) -> Iterator[Cited]:
         yield from _of_part(METHODS, cell.task.method)
     if cell and cell.guidance is not None:
         yield Cited(CLASSIFIER if cell.classifier else GUIDANCE)
+
+
+def _of_training(spec: dict[str, Any], has_loss: bool) -> Iterator[Cited]:
+    """Yield what a training was of; the loss of a classifier is no part."""
+    yield from _of_part(SCHEDULES, spec.get("schedule"))
+    yield from _of_part(NETWORKS, spec.get("network"))
+    if has_loss:
+        yield from _of_part(LOSSES, {"kind": _loss(spec)})
+
+
+def _loss(spec: dict[str, Any]) -> str | None:
+    """Return the loss of a training: the one it names, else its process's; None: no training."""
+    training, schedule = spec.get("training"), spec.get("schedule")
+    if not isinstance(training, dict) or not isinstance(schedule, dict):
+        return None
+    if training.get("loss") or schedule.get("kind") not in SCHEDULES.classes:
+        return training.get("loss")
+    return SCHEDULES.make(str(schedule["kind"])).process().loss
 
 
 def _of_part(parts: Parts[Any], spec: object) -> Iterator[Cited]:

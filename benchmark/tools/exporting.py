@@ -61,10 +61,11 @@ def _to_tensorboard(run: ReadRun, place: str) -> list[str]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise _missing("tensorboard") from None
-    if next(Path(place).rglob("events.out.tfevents.*"), None):
-        raise BenchmarkError(
-            f"{place}: has events already, whose points would be doubled: name a new folder"
-        )
+    for folder in _event_folders(run, place).values():
+        if next(folder.glob("events.out.tfevents.*"), None):
+            raise BenchmarkError(
+                f"{folder}: has events already, whose points would be doubled: name a new folder"
+            )
     try:
         return _write_events(run, place, SummaryWriter)
     except OSError as error:
@@ -75,26 +76,29 @@ def _to_tensorboard(run: ReadRun, place: str) -> list[str]:
 
 
 def _write_events(run: ReadRun, place: str, SummaryWriter: Any) -> list[str]:
-    written = []
+    folders = _event_folders(run, place)
     for record in run.records:
         if record.curve:
-            folder = Path(place) / f"train-{record.id}"
-            with SummaryWriter(str(folder)) as writer:
+            with SummaryWriter(str(folders["train", record.id])) as writer:
                 for name, step, value in _losses(record):
                     writer.add_scalar(name, value, step)
-            written.append(str(folder))
     for row in run.rows:
         if row.cell is None:
             continue
-        folder = Path(place) / row.cell.id
-        with SummaryWriter(str(folder)) as writer:
+        with SummaryWriter(str(folders["cell", row.cell.id])) as writer:
             values = {name: value for name, value in _values(row).items() if math.isfinite(value)}
             writer.add_hparams(_parameters(row), values, run_name=".")
             if picture := run.picture(row.cell.id):
                 image = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
                 writer.add_image("samples", image, dataformats="HWC")
-        written.append(str(folder))
-    return written
+    return list(map(str, folders.values()))
+
+
+def _event_folders(run: ReadRun, place: str) -> dict[tuple[str, str], Path]:
+    """Return the folder of the events of each training and each cell."""
+    trainings = {("train", r.id): Path(place) / f"train-{r.id}" for r in run.records if r.curve}
+    cells = {("cell", r.cell.id): Path(place) / r.cell.id for r in run.rows if r.cell}
+    return trainings | cells
 
 
 def _to_mlflow(run: ReadRun, place: str) -> list[str]:

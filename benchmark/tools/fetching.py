@@ -45,13 +45,24 @@ def fetch(path: Path, results: Path) -> Iterator[str]:
 
 
 def _sources(content: dict[str, Any]) -> Iterator[tuple[str, Source]]:
-    """Yield the data sets of a config; wrong ones are left to the check of the whole config."""
-    data = content.get("data")
+    """Yield the data sets that a config uses; wrong ones are left to the check of all of it."""
+    data, used = content.get("data"), set(_used(content))
     for name, spec in data.items() if isinstance(data, dict) else ():
+        if name not in used:
+            continue
         try:
             yield str(name), TypeAdapter(SOURCES.union()).validate_python(spec)
         except ValidationError:
             continue
+
+
+def _used(content: dict[str, Any]) -> Iterator[object]:
+    """Yield the names of the data sets of models and classifiers."""
+    for section in ("models", "classifiers"):
+        parts = content.get(section)
+        for part in parts.values() if isinstance(parts, dict) else ():
+            if isinstance(part, dict) and isinstance(part.get("data"), str):
+                yield part["data"]
 
 
 def _fetched(key: str, missing: Download, source: Source) -> str:

@@ -16,7 +16,7 @@ from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.networks import NETWORKS
 from benchmark.records.record import read_record
-from benchmark.tools.cite import Cited, _of_part, _papers, cite, read_papers
+from benchmark.tools.cite import Cited, _of_part, _papers, _texts, cite, read_papers
 
 KEYS = [paper.key for paper in read_papers()]
 
@@ -84,6 +84,35 @@ def test_a_run_cites_what_it_used_and_no_more(tmp_path: Path) -> None:
         assert f"{{{key}," not in text
     assert text.startswith("@software{diffusion-benchmark,")
     assert text.count("@") == sum(line.startswith("@") for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "loss", "key"),
+    [
+        ("geometric", None, "song2019generative"),  # by the loss of the process
+        ("linear", None, "ho2020denoising"),
+        ("geometric", "sliced-score-matching", "song2019sliced"),
+        ("latent", None, "huang2024gan"),
+    ],
+)
+def test_the_loss_of_a_training_is_cited(
+    schedule: str, loss: str | None, key: str, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "faces")
+    record = read_record(next(run.root.glob("records/train/*.json")))
+    spec = {"schedule": {"kind": schedule}, "training": {"loss": loss}}
+    found = list(_texts(record.model_copy(update={"spec": spec})))
+    [paper] = [paper for paper in read_papers() if paper.key == key]
+    assert any(paper.is_cited_in(cited.text) for cited in found)
+
+
+def test_a_training_of_a_classifier_has_no_loss_of_a_process(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "faces")
+    record = read_record(next(run.root.glob("records/train/*.json")))
+    spec = {"schedule": {"kind": "vp"}, "training": {"loss": None}}
+    of_training = len(list(_texts(record.model_copy(update={"spec": spec}))))
+    other = record.model_copy(update={"spec": spec, "kind": "classifier"})
+    assert len(list(_texts(other))) < of_training
 
 
 def test_the_data_of_a_run_are_cited_with_licence_and_origin(tmp_path: Path) -> None:

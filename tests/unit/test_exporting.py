@@ -99,8 +99,14 @@ def test_tensorboard_has_each_cell_and_training(run: Run, tmp_path: Path) -> Non
 def test_tensorboard_is_not_given_a_run_twice_or_a_file(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     export_run(run.root, "tensorboard", str(tmp_path / "events"))
-    with pytest.raises(BenchmarkError, match=r"events: has events already, .*: name a new folder"):
+    with pytest.raises(
+        BenchmarkError, match=r"events/.*: has events already, .*: name a new folder"
+    ):
         export_run(run.root, "tensorboard", str(tmp_path / "events"))
+    other = write_run(tmp_path / "other", cells=3)
+    for path in other.root.glob("records/*/ddim*.json"):  # so that its cells have other names
+        path.unlink()
+    assert export_run(other.root, "tensorboard", str(tmp_path / "events"))
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchmarkError, match=r"file: cannot be written: .*: name a folder"):
         export_run(run.root, "tensorboard", str(tmp_path / "file"))

@@ -23,6 +23,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from benchmark.tools import fetching
+
 PROJECT = Path(__file__).parents[2]
 COMMIT = "0123456789" * 4
 FILES = ("data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet")
@@ -236,6 +238,14 @@ def wait_for_files(cache: Path, count: int) -> None:
             return
         time.sleep(0.1)
     pytest.fail("no file has come")
+
+
+def test_data_that_no_model_uses_are_not_fetched(config: Path) -> None:
+    content = yaml.safe_load(config.read_text())
+    content["data"]["unused"] = {**content["data"]["faces"], "repository": "owner/other"}
+    assert [name for name, _ in fetching._sources(content)] == ["faces"]
+    content["classifiers"] = {"hair": {"data": "unused"}}
+    assert [name for name, _ in fetching._sources(content)] == ["faces", "unused"]
 
 
 def test_what_may_not_be_downloaded_is_named(hub: Hub, config: Path) -> None:
