@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.core.errors import BenchmarkError
 from benchmark.data.listing import SUFFIXES, list_files
 from benchmark.data.packed import Packed
 from benchmark.data.sources import SOURCES
@@ -16,9 +17,15 @@ def recognised(path: Path) -> Packed | None:
     """Return the source that reads a path; None: no format, or a folder with image files.
 
     Raises:
-        BenchmarkError: the folder cannot be listed.
+        BenchmarkError: the folder cannot be listed, or has files of several formats.
     """
     if not path.exists() or (path.is_dir() and list_files(path, SUFFIXES).files):
         return None
-    formats = [part for part in SOURCES.classes.values() if issubclass(part, Packed)]
-    return next((part.at(path) for part in formats if part.recognises(path)), None)
+    formats = {k: part for k, part in SOURCES.classes.items() if issubclass(part, Packed)}
+    found = [name for name, part in formats.items() if part.recognises(path)]
+    if len(found) > 1 and path.is_dir():  # a .npz is a zip too
+        raise BenchmarkError(
+            f"{path}: has files of several formats ({', '.join(found)}): name one file, or a "
+            "folder with those of one format"
+        )
+    return formats[found[0]].at(path) if found else None

@@ -342,3 +342,19 @@ def test_a_damaged_page_of_an_lmdb_is_named(images: Path, tmp_path: Path) -> Non
     [item] = album.read([3])
     with pytest.raises(ValueError, match="CORRUPTED"):
         item.load()
+
+
+# which format
+
+
+def test_a_folder_with_files_of_several_formats_is_refused(images: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    both.mkdir()
+    np.save(both / "features.npy", np.zeros((4, 8, 8, 3), np.uint8))
+    with tarfile.open(both / "a.tar", "w") as archive:
+        archive.add(images, "images")
+    with pytest.raises(BenchmarkError, match=r"several formats \(arrays, tar\): name one file"):
+        open_input(both)
+    assert open_input(both / "a.tar")
+    np.savez(tmp_path / "batch.npz", arr_0=np.zeros((4, 8, 8, 3), np.uint8))
+    assert open_input(tmp_path / "batch.npz")

@@ -69,7 +69,7 @@ class Arrays(Packed):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Tell whether a file begins as .npy or .npz, or a folder has such files."""
+        """Tell whether a file is called .npy or .npz, or a folder has such files."""
         if path.is_dir():
             return bool(list_files(path, SUFFIXES).files)
         return path.is_file() and path.suffix.lower() in SUFFIXES

@@ -86,7 +86,7 @@ class HuggingFace(Packed):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Tell whether a file begins as parquet or Arrow, or a folder has such files."""
+        """Tell whether a file is called .parquet or .arrow, or a folder has such files."""
         if path.is_dir():
             return bool(list_files(path, SUFFIXES).files)
         return path.is_file() and path.suffix.lower() in SUFFIXES
