@@ -195,6 +195,7 @@ def _weights(records: Iterable[Record]) -> Iterator[str]:
             "misc",
             f"weights-{sha256[:8]}",
             title=latex_escape(f"Weights {checkpoint.name}"),
+            howpublished=f"https://huggingface.co/{checkpoint.name}" if revision else "",
             version=latex_escape(str(revision)) if revision else "",
             note=f"SHA-256 {sha256}",
         )

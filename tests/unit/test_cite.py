@@ -15,7 +15,8 @@ from benchmark.diffusion.schedules import SCHEDULES
 from benchmark.extractors import EXTRACTORS
 from benchmark.metrics import METRICS
 from benchmark.models.networks import NETWORKS
-from benchmark.records.record import read_record
+from benchmark.records.record import Checkpoint, read_record
+from benchmark.report.bundle import pack
 from benchmark.tools.cite import Cited, _of_part, _papers, _texts, cite, read_papers
 
 KEYS = [paper.key for paper in read_papers()]
@@ -113,6 +114,28 @@ def test_a_training_of_a_classifier_has_no_loss_of_a_process(tmp_path: Path) -> 
     of_training = len(list(_texts(record.model_copy(update={"spec": spec}))))
     other = record.model_copy(update={"spec": spec, "kind": "classifier"})
     assert len(list(_texts(other))) < of_training
+
+
+def test_ready_weights_are_cited_with_their_commit_and_hash_also_of_a_bundle(
+    tmp_path: Path,
+) -> None:
+    run = write_run(tmp_path / "faces")
+    record = read_record(next(run.root.glob("records/sample/*.json")))
+    checkpoint = Checkpoint(
+        sha256=64 * "b",
+        name="google/ddpm-celebahq-256",
+        schedule={"kind": "linear"},
+        prediction="eps",
+        clip=True,
+        facts={"revision": 40 * "a"},
+    )
+    record.model_copy(update={"checkpoint": checkpoint}).write(run.record("sample", record.id))
+    text = cite(run.root)
+    assert "@misc{weights-bbbbbbbb,\n  title = {Weights google/ddpm-celebahq-256},\n" in text
+    assert "howpublished = {https://huggingface.co/google/ddpm-celebahq-256}" in text
+    assert f"version = {{{40 * 'a'}}}" in text
+    assert f"SHA-256 {64 * 'b'}" in text
+    assert cite(pack(run.root)) == text
 
 
 def test_the_data_of_a_run_are_cited_with_licence_and_origin(tmp_path: Path) -> None:

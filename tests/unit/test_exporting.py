@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 from records_fixture import write_run
+from typer.testing import CliRunner
 
 import benchmark as db
+from benchmark.cli.app import app
 from benchmark.core.errors import BenchmarkError
+from benchmark.report.bundle import pack
 from benchmark.storage.paths import Run
 from benchmark.tools.exporting import FRAMES, export_run
 
@@ -36,6 +39,15 @@ def test_csv_files_are_the_frames(run: Run, tmp_path: Path) -> None:
     assert metrics["value"].tolist() == pytest.approx(expected["value"].tolist(), nan_ok=True)
     losses = pd.read_csv(tmp_path / "csv" / "losses.csv")
     assert set(losses["training"]) == {"ddim-linear", "ddim-cosine"}
+
+
+def test_the_command_writes_the_same_of_a_bundle(run: Run, tmp_path: Path) -> None:
+    export_run(run.root, "csv", str(tmp_path / "folder"))
+    options = ["export", str(pack(run.root)), str(tmp_path / "bundle"), "--to", "csv"]
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 0, done.output
+    for path in (tmp_path / "folder").iterdir():
+        assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_mlflow_has_each_cell_and_training(
