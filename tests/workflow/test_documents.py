@@ -94,7 +94,7 @@ ELSEWHERE = {
     **dict.fromkeys(
         (
             "uv run python -m benchmark document results/samplers docs/samplers.md",
-            "uv run python -m benchmark document results/claims docs/claims.md",
+            "uv run python -m benchmark document results/claims docs/claims.md README.md",
             "uv run python -m benchmark document results/steer docs/steering.md",
             "uv run python -m benchmark document results/fashion docs/steering.md",
             "uv run python -m benchmark document results/training docs/training.md",
@@ -102,8 +102,7 @@ ELSEWHERE = {
         "with the quickstart's run; how it writes, by test_document.py",
     ),
     "python -m benchmark classifier CONFIG NAME": "by test_classifier.py",
-    "uv run --group peers python tests/unit/dialects.py": "takes ten "
-    "minutes, and a package from PyPI",
+    "uv run --group peers python tests/unit/dialects.py": "takes ten minutes",
     "uv run python -m benchmark why results/quickstart/data/avatars/images.npy "
     "results/quickstart/samples/DDIM-zoo-linear-ddim-50-s0 --extractor efficientnet-lite0 "
     "--choices number,duplicates,cell": "with "
