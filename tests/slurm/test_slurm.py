@@ -198,10 +198,10 @@ def test_a_cancelled_training_is_submitted_again_and_continues_from_its_state(si
 
 
 def test_another_terminal_sees_jobs_that_nodes_run_until_the_run_is_over(site: Site) -> None:
-    assert site.watching.wait() == 0
+    assert site.watching.wait(timeout=120) == 0
     lines = (site.folder / WATCHED).read_text().splitlines()
-    assert re.match(r"1 of \d+ jobs are done, .*: prepare 1/1, train 0/\d,", lines[0])
-    assert any(re.match(r"train DDPM-linear: \d+/1000, .* left, loss ", line) for line in lines)
+    assert re.match(r"\d+ of \d+ jobs are done, .*: prepare 1/1, train \d/\d,", lines[0])
+    assert any(line.startswith("train DDPM-linear: ") for line in lines)
     assert any(line.startswith("newest: ") for line in lines)
     assert any("results/smoke" in line for line in lines[-10:])  # where to look, at the end
 

@@ -55,6 +55,7 @@ SMALLER = [
         "invert results/quickstart DDIM-zoo-linear-ddim-50-s0",
         "invert results/quickstart DDIM-linear-ddim-5-s0 --steps 2,3 --images 3",
     ),
+    ("watch results/RUN", "watch results/quickstart"),
     ("samples RUN CELL", "samples results/quickstart DDIM-linear-ddim-5-s0"),
     ("plots RUN", "plots results/quickstart"),
     ("cite RUN", "cite results/quickstart"),
@@ -103,6 +104,8 @@ ELSEWHERE = {
     ),
     "python -m benchmark classifier CONFIG NAME": "by test_classifier.py",
     "uv run --group peers python tests/unit/dialects.py": "takes ten minutes",
+    "uv run --with transformers==5.24.0 pytest tests/unit/test_extractors_clip.py": "with a "
+    "package from PyPI",
     "uv run python -m benchmark why results/quickstart/data/avatars/images.npy "
     "results/quickstart/samples/DDIM-zoo-linear-ddim-50-s0 --extractor efficientnet-lite0 "
     "--choices number,duplicates,cell": "with "

@@ -21,7 +21,8 @@ import psutil
 from benchmark.core.closure import CHECKOUT, HOME, PACKAGE
 from benchmark.core.errors import BenchmarkError
 
-PARTS = (PACKAGE, "config", "workflow", "Snakefile")  # what the commands need of a checkout
+# What the commands need of a checkout; rules name environment.yml.
+PARTS = (PACKAGE, "config", "workflow", "Snakefile", "environment.yml")
 INTERVAL = 0.02  # seconds between two looks at the memory of a command
 
 
