@@ -42,8 +42,9 @@ def write_pictures(run: Run, name: str, frames: NDArray[np.uint8]) -> None:
 def save_grid(images: NDArray[np.uint8], path: Path) -> None:
     """Write the picture of the first images of a cell, uint8 N×H×W×C, as PNG."""
     shown = images[:GRID_IMAGES]
-    fitting = [n for n in range(GRID_COLUMNS, GRID_COLUMNS // 2, -1) if len(shown) % n == 0]
-    columns = fitting[0] if fitting else min(GRID_COLUMNS, len(shown))  # a last row that is full
+    most = min(GRID_COLUMNS, len(shown))
+    # As many as make the last row full, if half as many do.
+    columns = next((n for n in range(most, GRID_COLUMNS // 2, -1) if len(shown) % n == 0), most)
     save_png(contact_sheet(shown, columns), path)
 
 
