@@ -168,7 +168,7 @@ def speed_build(
         str, typer.Option(help="The other revision, as git names it.", show_default=False)
     ] = ...,  # type: ignore[assignment]  # typer's way to say that it must be given
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each comparison.")] = 5,
-    images: Annotated[int, typer.Option(min=3, help="Images of the row of 1000 steps.")] = 16,
+    images: Annotated[int, typer.Option(min=3, help="Images of the row of 1000 steps.")] = 32,
     output: FiguresFile = None,
     quick: Quick = False,
 ) -> None:

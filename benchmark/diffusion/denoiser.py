@@ -143,7 +143,8 @@ class Denoiser:
     ) -> Estimate:
         process = self.process
         alpha, sigma, condition, scale = self._scales(t)
-        conditions = torch.full((len(x),), condition, device=x.device)
+        # A view of one number, so that a network can see that all images have the same time.
+        conditions = torch.full((1,), condition, device=x.device).expand(len(x))
         output = network(x if scale == 1 else scale * x, conditions)
         output = output.to(x.dtype)  # of half precision under autocast
         self.evaluations += len(x) * getattr(network, "passes", 1)

@@ -12,6 +12,7 @@ from benchmark.config.schema import ComputePrecision
 from benchmark.core.errors import BenchmarkError
 from benchmark.runtime.gpu_leases import lease
 from benchmark.runtime.memory import peak_of_process
+from benchmark.runtime.packing import norms_in_float32
 
 
 def resolve_device(name: str, gpus: int = 1) -> torch.device:
@@ -43,6 +44,8 @@ def resolve_device(name: str, gpus: int = 1) -> torch.device:
 def placed(network: nn.Module, device: torch.device) -> nn.Module:
     """Return a network on a device, ready to be evaluated: in channels_last, which is fastest."""
     moved: nn.Module = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    if device.type == "cpu":
+        norms_in_float32(moved)
     return moved
 
 

@@ -34,6 +34,7 @@ from benchmark.runtime.device import arithmetic, peak_memory, placed, resolve_de
 from benchmark.runtime.machine_state import gpu_state, monitor_machine
 from benchmark.runtime.memory_retry import in_batches
 from benchmark.runtime.model_range import to_uint8
+from benchmark.runtime.packing import pack_convolutions
 from benchmark.runtime.questions import Questions
 from benchmark.runtime.workers import Workers, shares, workers_for
 from benchmark.stages.chain import CHAIN_IMAGES, Chain
@@ -169,6 +170,8 @@ class CellSampling:
         network = placed(loaded.network, device)
         if job.computing.compile:
             network.compile()
+        elif job.computing.precision == "bf16" and device.type == "cpu" and job.task is None:
+            pack_convolutions(network)  # no gradients go through it
         clip, step = job.clip, job.batch
         self.cell = job.cell
         self.shape = (job.channels, job.cell.resolution, job.cell.resolution)  # of an image

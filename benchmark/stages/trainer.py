@@ -28,6 +28,7 @@ from benchmark.records.record import Curve
 from benchmark.runtime.device import arithmetic, synchronise
 from benchmark.runtime.machine_state import monitor_machine
 from benchmark.runtime.model_range import dequantised, to_model_range
+from benchmark.runtime.packing import norms_in_float32
 from benchmark.runtime.process_group import ONE_PROCESS, ProcessGroup
 from benchmark.runtime.stopping import (
     EXIT_RUN_AGAIN,
@@ -164,6 +165,8 @@ class Trainer:
         keep: Keep | None = None,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
+        if data.images.device.type == "cpu":
+            norms_in_float32(self.network)
         self.sampled = sampled_part(self.network)
         self.loss = loss
         self.data = data

@@ -39,6 +39,14 @@ def program(folder: Path, content: str = PROGRAM) -> Checkout:
     return Checkout("before", folder)
 
 
+def side(name: str, folder: Path, batch: int) -> Checkout:
+    """Return a revision whose quickstart samples so many images at a time."""
+    config = folder / name / "config" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"sampling_batch: {batch}")
+    return Checkout(name, folder / name)
+
+
 def committed(folder: Path, content: str, message: str) -> None:
     for name in checkouts.PARTS:
         (folder / name).mkdir(exist_ok=True)
@@ -106,9 +114,11 @@ def test_both_sides_do_the_same_work_in_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[str, str]] = []
+    batches: set[tuple[str, int]] = set()
 
     def run(side: Checkout, verb: str, config: str, cell: str, *options: str) -> CommandUse:
         calls.append((side.name, cell))
+        batches.add((side.name, json.loads(Path(config).read_text())["sampling_batch"]))
         results = Path(options[1])
         run = build.Run(results / build.RUN)
         samples = run.samples(cell)
@@ -122,18 +132,19 @@ def test_both_sides_do_the_same_work_in_turns(
 
     monkeypatch.setattr(Checkout, "run", run)
     monkeypatch.setattr(build, "multiplies_bf16", lambda: False)
-    sides = Checkout("here", tmp_path), Checkout("before", tmp_path)
+    sides = side("here", tmp_path, 8), side("before", tmp_path, 4)
     rows = list(build.sampling(*sides, tmp_path, BuildSizes(rounds=2)))
     assert [name for name, _ in calls] == ["here", "before"] * 9
     assert calls[0][1] == "DDPM-linear-ddpm-1000-s0"
+    assert batches == {("here", 8), ("before", 4)}
     assert [row.ratio for row in rows] == [4, 3, 4, 1] * 3
     assert rows[0].text() == (
-        "ddpm, 1000 steps, 16 images: 0.5 (of 2) s per image; build of before 2 (of 2) s per image;"
+        "ddpm, 1000 steps, 32 images: 0.5 (of 2) s per image; build of before 2 (of 2) s per image;"
         " ratio 4 [4, 4]; the same images"
     )
     assert [row.name for row in rows][4::4] == [
         "ddim, 50 steps, 128 images",
-        "predictor-corrector, 50 steps, 64 images",
+        "predictor-corrector, 50 steps, 128 images",
     ]
 
 
@@ -149,7 +160,7 @@ def test_cells_in_bf16_are_compared_with_those_of_the_other_side_in_float32(
 
     monkeypatch.setattr(build, "_sample", sample)
     monkeypatch.setattr(build, "multiplies_bf16", lambda: True)
-    sides = Checkout("here", tmp_path), Checkout("before", tmp_path)
+    sides = side("here", tmp_path, 8), side("before", tmp_path, 4)
     rows = list(build.sampling(*sides, tmp_path, BuildSizes(rounds=1)))
     assert set(asked[: len(asked) // 2]) == {
         ("here", "float32"),

@@ -59,7 +59,9 @@ class UNetModule(nn.Module):
         With `learned_variance` it is B×2C×H×W. A network with classes takes their numbers, B; None:
         no class.
         """
-        emb = self.time_embedding(self.time_proj(t).to(x.dtype))  # (B, 4 channels[0])
+        if not t.stride(0):
+            t = t[:1]  # the same for all images: it is embedded once
+        emb = self.time_embedding(self.time_proj(t).to(x.dtype))  # (B or 1, 4 channels[0])
         if self.spec.classes is not None:
             emb = emb + self.class_embedding.of(labels, emb)
         x = F.pixel_unshuffle(scaled(self.spec, x, t), self.spec.patch)

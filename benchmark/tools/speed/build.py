@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from benchmark.core.closure import PACKAGE
@@ -44,13 +45,13 @@ class BuildSizes:
     """
 
     rounds: int = 5
-    images: int = 16
+    images: int = 32
     steps: tuple[int, int, int] = (1000, 50, 50)
     evaluated: int = 200_000
 
 
 QUICK = BuildSizes(rounds=1, images=3, steps=(2, 2, 2), evaluated=40)
-_SHARES = (1, 8, 4)  # images of each row, for one of the first
+_SHARES = (1, 4, 4)  # images of each row, for one of the first
 
 
 def rows(revision: str, parts: Sequence[str], sizes: BuildSizes) -> Iterator[SpeedRow]:
@@ -95,18 +96,20 @@ def sampling(
 ) -> Iterator[SpeedRow]:
     """Compare the times of cells of the quickstart's networks, and their images.
 
-    On a processor that multiplies bfloat16, cells of this program in bf16 are compared too, with
-    those of the other revision in float32.
+    Each side samples in batches of the size that its own quickstart has. On a processor that
+    multiplies bfloat16, cells of this program in bf16 are compared too, with those of the other
+    revision in float32.
     """
-    asked = sampling_config(sizes)
-    exact, rough = folder / "float32.json", folder / "bf16.json"
+    asked = sampling_config(sizes, quickstart_batch(ours))
+    exact, rough, before = (folder / f"{name}.json" for name in ("float32", "bf16", "before"))
     write_text(exact, json.dumps(asked))
     write_text(rough, json.dumps({**asked, "precision": "bf16"}))
+    write_text(before, json.dumps(sampling_config(sizes, quickstart_batch(theirs))))
     in_turns = [(exact, ""), (rough, ", bf16")] if multiplies_bf16() else [(exact, "")]
     for (config, words), entry in itertools.product(in_turns, asked["grid"]):
         names = (entry[key] for key in ("model", "schedule", "sampler", "steps"))
         cell = f"{'-'.join(map(str, names))}-s0"
-        one, two = partial(_sample, ours, config, cell), partial(_sample, theirs, exact, cell)
+        one, two = partial(_sample, ours, config, cell), partial(_sample, theirs, before, cell)
         own, other = interleave(one, two, sizes.rounds, sizes.rounds)
         name = f"{entry['sampler']}, {entry['steps']} steps, {entry['samples']} images{words}"
         note = compared(own[-1].images, other[-1].images)
@@ -138,15 +141,21 @@ def _sample(side: Checkout, config: Path, cell: str) -> _Sampled:
         return _Sampled(record["values"]["sample_seconds"]["value"] / len(images), use, images)
 
 
-def sampling_config(sizes: BuildSizes) -> dict[str, Any]:
-    """Return a config that any revision with the networks of the zoo can read."""
+def quickstart_batch(side: Checkout) -> int:
+    """Return how many images the quickstart of a revision samples at a time."""
+    config = yaml.safe_load((side.root / "config" / "config.yaml").read_text(encoding="utf-8"))
+    return int(config["sampling_batch"])
+
+
+def sampling_config(sizes: BuildSizes, batch: int) -> dict[str, Any]:
+    """Return a config, with this `sampling_batch`, that any revision with the zoo can read."""
     samplers = ("ddpm", "ddim", "predictor-corrector")
     models = (("DDPM", "DDPM", "ddpm"), ("DDIM", "DDIM", "ddpm"), ("SDE", "SBGM-SDE", "sde"))
     schedules = ("linear", "linear", "ve")
     return {
         "run": RUN,
         "device": "cpu",
-        "sampling_batch": 16,
+        "sampling_batch": batch,
         "data": {"avatars": {"source": "avatars", "resolution": 32, "train": 200, "held_out": 50}},
         "models": {
             name: {
@@ -217,7 +226,7 @@ def planning(
     """
     empty, done = folder / "Snakefile", folder / "done.json"
     write_text(empty, "")
-    write_text(done, json.dumps(sampling_config(QUICK)))
+    write_text(done, json.dumps(sampling_config(QUICK, quickstart_batch(ours))))
     for side in (ours, theirs):
         _snakemake(side, folder, "--configfile", str(done))
 
