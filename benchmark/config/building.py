@@ -80,6 +80,7 @@ def train_job(config: Grid, name: str) -> TrainJob:
         source=config.data[cell.dataset],
         computing=config.computing,
         kept=config.kept_of(name),
+        keeps_raw=config.keeps_raw(name),
     )
 
 

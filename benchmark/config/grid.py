@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from benchmark.config.jobs.subject import Subject
 from benchmark.config.keys import Keys
@@ -20,6 +20,23 @@ from benchmark.storage.paths import ALL_CONTROLS, HELD_OUT
 _V = TypeVar("_V")
 
 MOST_STATES = 100  # of a training that are kept
+
+
+class State(NamedTuple):
+    """Which weights of a training are sampled.
+
+    Attributes:
+        steps: steps after which they were kept; None: once the training is finished.
+        raw: whether they are those of the last step, in place of the moving average.
+    """
+
+    steps: int | None = None
+    raw: bool = False
+
+    @property
+    def label(self) -> list[str]:
+        """Its part of the id of a cell; none for the weights that a training ends with."""
+        return ["raw"] if self.raw else [f"at{self.steps}"] if self.steps else []
 
 
 class Grid(Keys):
@@ -37,13 +54,39 @@ class Grid(Keys):
             for entry in self.grid
             for model in entry.model
             for point in itertools.product(
-                self._kept_steps(entry, model),
+                self._states(entry, model),
                 entry.samplings,
                 entry.scales,
                 entry.tasks,
                 entry.seed,
             )
         ]
+
+    def _states(self, entry: Entry, model: str) -> list[State]:
+        """Return which weights of a model's trainings are sampled.
+
+        Raises:
+            ValueError: a model has no such weights.
+        """
+        if "raw" in entry.weights:
+            self._check_raw(entry, model)
+        averaged = [State(steps) for steps in self._kept_steps(entry, model)]
+        found = {"averaged": averaged, "raw": [State(raw=True)]}
+        return [state for name in entry.weights for state in found[name]]
+
+    def _check_raw(self, entry: Entry, model: str) -> None:
+        trained = self.network_and_training(model)
+        if trained is None or trained[1].ema is None:
+            why = "averages none (ema: null)" if trained else "is not trained by this run"
+            raise ValueError(
+                f"grid: weights: raw: models.{model} {why}: leave it out, or give such models an "
+                "entry of their own"
+            )
+        if entry.evaluate_every is not None and "averaged" not in entry.weights:
+            raise ValueError(
+                "grid: evaluate_every: the states that it keeps are averaged: add averaged to "
+                "weights, or leave evaluate_every out"
+            )
 
     def _kept_steps(self, entry: Entry, model: str) -> list[int | None]:
         """Return after how many steps a model's trainings are sampled; None: once finished.
@@ -102,7 +145,7 @@ class Grid(Keys):
         self,
         entry: Entry,
         model: str,
-        kept: int | None,
+        state: State,
         sampling: Sampling | None,
         guidance: float | None,
         task: Task | None,
@@ -115,7 +158,7 @@ class Grid(Keys):
         by = [entry.classifier] if entry.classifier else []
         asked = of_cell(task) if task else None
         label = [asked.label] if asked else []
-        after = [f"at{kept}"] if kept else []
+        after = state.label
         parts = [model, *map(str, known.values()), *by, *scale, *label, *after, f"s{seed}"]
         name = "-".join(parts)
         if len(name) > LONGEST:
@@ -126,7 +169,8 @@ class Grid(Keys):
             family=spec.family,
             model=model,
             trained_as=self.training_id(model, trained.schedule) if trained else None,
-            trained_steps=kept,
+            trained_steps=state.steps,
+            raw=state.raw,
             weights="from-scratch" if trained else "pretrained" if sampling else "elsewhere",
             dataset=spec.data,
             resolution=self.data[spec.data].resolution,
@@ -148,12 +192,16 @@ class Grid(Keys):
         steps = {cell.trained_steps for cell in self.cells if cell.trained_as == training}
         return tuple(sorted(filter(None, steps)))
 
+    def keeps_raw(self, training: str) -> bool:
+        """Tell whether the weights of the last step of a training are sampled too."""
+        return any(cell.raw for cell in self.cells if cell.trained_as == training)
+
     @cached_property
     def likelihoods(self) -> dict[str, list[Cell]]:
         """The cells of each network whose likelihood is measured, by MODEL-SCHEDULE."""
         found: dict[str, list[Cell]] = {}
         for cell in self.cells:
-            if cell.trained_steps or self.likelihood is None:
+            if cell.is_state or self.likelihood is None:
                 continue
             if cell.schedule and cell.model in self.likelihood.model:
                 found.setdefault(f"{cell.model}-{cell.schedule}", []).append(cell)

@@ -203,6 +203,12 @@ class Entry(StrictModel):
         "with cells of its own; null: only finished networks are sampled",
         examples=[1000],
     )
+    weights: Several[Literal["averaged", "raw"]] = Field(
+        default=["averaged"],
+        description="Which weights of a trained network are sampled: their moving average, those "
+        "of its last step without it, or each in cells of its own",
+        examples=[["averaged", "raw"]],
+    )
     shard: int | None = Field(
         default=None,
         ge=1,

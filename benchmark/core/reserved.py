@@ -37,6 +37,7 @@ COLUMNS = frozenset(
         "over_seeds",
         "report_dataset",
         "report_fid",
+        "raw",
         "report_n_fake",
         "report_note",
         "report_resolution",

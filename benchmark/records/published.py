@@ -56,7 +56,7 @@ def read_published(path: Path | None) -> dict[Key, Published]:
 
 def find_published(cell: Cell | None, published: dict[Key, Published]) -> Published | None:
     """Return the row of the report that a cell repeats, if there is one."""
-    key = key_of(cell) if cell and not (cell.task or cell.trained_steps) else None
+    key = key_of(cell) if cell and not (cell.task or cell.is_state) else None
     return published.get(key) if key else None
 
 

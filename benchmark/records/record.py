@@ -110,6 +110,11 @@ class Cell(StrictModel):
         description="Steps after which the state of the training was kept that is sampled; null: "
         "the training was finished, or is not of this run",
     )
+    raw: bool = Field(
+        default=False,
+        description="Whether the weights of the last step of the training are sampled, and not "
+        "their moving average",
+    )
     weights: Literal["from-scratch", "pretrained", "elsewhere"]
     dataset: Name
     resolution: int
@@ -133,6 +138,11 @@ class Cell(StrictModel):
         """The scale of the guidance and its classifier in words; empty: none is stated."""
         by = f" by {self.classifier}" if self.classifier else ""
         return "" if self.guidance is None else f"w = {self.guidance:g}{by}"
+
+    @property
+    def is_state(self) -> bool:
+        """Whether weights are sampled that a training kept beside those that it ends with."""
+        return self.raw or self.trained_steps is not None
 
     @property
     def guide(self) -> str | None:

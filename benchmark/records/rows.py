@@ -165,7 +165,7 @@ def _subjects(records: Iterable[Record]) -> pd.DataFrame:
 
 def plain(rows: Iterable[Row]) -> list[Row]:
     """Return the rows without those of cells that answer questions, or of kept states."""
-    return [row for row in rows if not (row.cell and (row.cell.task or row.cell.trained_steps))]
+    return [row for row in rows if not (row.cell and (row.cell.task or row.cell.is_state))]
 
 
 def table_names(rows: Iterable[Row]) -> list[str]:
@@ -270,7 +270,8 @@ def name_of(cell: Cell) -> str:
     scale = f" {cell.scale}" if cell.scale else ""
     asked = f", {cell.task.label}" if cell.task else ""
     after = f", trained for {cell.trained_steps} steps" if cell.trained_steps else ""
-    return f"{cell.family} {schedule}{named} {steps}{scale}{asked}{after}"
+    raw = ", raw weights" if cell.raw else ""
+    return f"{cell.family} {schedule}{named} {steps}{scale}{asked}{after}{raw}"
 
 
 def setting_name(cell: Cell) -> str:
@@ -322,5 +323,6 @@ def _order(cell: Cell) -> tuple[object, ...]:
         -1 if cell.guidance is None else cell.guidance,
         cell.task.label if cell.task else "",
         cell.trained_steps or math.inf,
+        cell.raw,
         cell.seed,
     )

@@ -35,6 +35,7 @@ IDENTITY = [
 GUIDANCE = Column("guidance", "w")  # of tables with cells that state it
 CLASSIFIER = Column("classifier", "classifier", number=False)  # likewise
 TRAINED = Column("trained_steps", "trained for")  # likewise, in steps
+RAW = Column("raw", "raw weights", number=False)  # likewise
 TASK = [  # of tables with cells that have one
     Column("task", "task", number=False),
     Column("method", "method", number=False),
@@ -48,6 +49,7 @@ def identity(rows: Iterable[Row]) -> list[Column]:
     more = [GUIDANCE] if any(cell.guidance is not None for cell in cells) else []
     more += [CLASSIFIER] if any(cell.classifier for cell in cells) else []
     more += [TRAINED] if any(cell.trained_steps for cell in cells) else []
+    more += [RAW] if any(cell.raw for cell in cells) else []
     more += TASK if any(cell.task for cell in cells) else []
     place = [column.key for column in IDENTITY].index("steps") + 1
     return [*IDENTITY[:place], *more, *IDENTITY[place:]]
@@ -58,8 +60,9 @@ def identity_entries(row: Row, label: str, record: Record | None) -> dict[str, T
     n_fake = record.protocol.n_fake if record and record.protocol else None
     if row.cell is None:
         return {"label": label, "dataset": row.dataset, "samples": n_fake}
-    cell = row.cell.model_dump(exclude={"id", "table", "task"}) | task_entries(row.cell)
-    return {"cell": row.cell.id, "label": label, **cell}
+    cell = row.cell.model_dump(exclude={"id", "table", "task", "raw"}) | task_entries(row.cell)
+    raw = {"raw": "yes"} if row.cell.raw else {}
+    return {"cell": row.cell.id, "label": label, **cell, **raw}
 
 
 def task_entries(cell: Cell) -> dict[str, TableEntry]:

@@ -114,7 +114,7 @@ def planes(rows: Sequence[Row], cost: Cost) -> list[Plane]:
     """
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        if row.cell is None or row.cell.trained_steps:
+        if row.cell is None or row.cell.is_state:
             continue
         if row.distances and row.sample and row.sample.timing:
             groups.setdefault((*comparable(row), row.cell.resolution), []).append(row)

@@ -35,7 +35,9 @@ def distance_against_training(rows: Sequence[Row]) -> Figure | None:
     """
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        if row.cell and row.training and row.distances and not row.cell.task:
+        if not row.cell or row.cell.task or row.cell.raw:
+            continue
+        if row.training and row.distances:
             groups.setdefault((*comparable(row), row.cell.resolution), []).append(row)
     found = [g for g in groups.values() if any(r.cell and r.cell.trained_steps for r in g)]
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,7 @@ from benchmark.storage.paths import CACHE, Run
 if TYPE_CHECKING:
     from benchmark.config.jobs.sample import SampleJob
     from benchmark.models.modules.classifier import ClassifierModule
+    from benchmark.records.record import Cell
 
 
 def asked_classes(
@@ -75,10 +77,18 @@ def load_network(job: SampleJob, run: Run) -> Loaded:
         BenchmarkError: it cannot be loaded, or is not for the cell's resolution and schedule.
     """
     if job.trained is not None:
-        name, after = job.trained.name, job.cell.trained_steps
-        return load_trained(run.kept_weights(name, after) if after else run.weights(name))
+        return load_trained(_weights_of(job.trained.name, job.cell, run))
     assert job.ready is not None
     return job.ready.load(run.root.parent / CACHE)
+
+
+def _weights_of(training: str, cell: Cell, run: Run) -> Path:
+    """Return the file of the weights of a training that a cell samples."""
+    if cell.raw:
+        return run.raw_weights(training)
+    if cell.trained_steps:
+        return run.kept_weights(training, cell.trained_steps)
+    return run.weights(training)
 
 
 def sources_of(job: SampleJob, run: Run, loaded: Loaded) -> str:

@@ -165,6 +165,10 @@ def _finish(job: TrainJob, run: Run, trainer: Trainer, draft: Draft, threads: in
             place = run.kept_weights(name, steps)
             place.parent.mkdir(parents=True, exist_ok=True)
             _kept(trainer.state, steps).replace(place)
+        if job.keeps_raw:
+            raw = run.raw_weights(name)
+            raw.parent.mkdir(parents=True, exist_ok=True)
+            save_weights(raw, trainer.sampled_weights(raw=True), draft.spec)
         trainer.network.load_state_dict(trainer.averaged)
         dataset = load_dataset(run.data(job.cell.dataset))
         network = trainer.sampled.eval()

@@ -276,9 +276,13 @@ class Trainer:
         self._average(step)
         return Step(weight * loss.detach(), gradient)
 
-    def sampled_weights(self) -> dict[str, Tensor]:
-        """Return averaged weights, of any shapes, of what makes samples, by their names in it."""
-        whole = self.averaged
+    def sampled_weights(self, raw: bool = False) -> dict[str, Tensor]:
+        """Return weights, of any shapes, of what makes samples, by their names in it.
+
+        Args:
+            raw: whether to return those of the last step, in place of the moving average.
+        """
+        whole = self.weights if raw else self.averaged
         [at] = [name for name, part in self.network.named_modules() if part is self.sampled]
         return {name: whole[f"{at}.{name}" if at else name] for name in self.sampled.state_dict()}
 

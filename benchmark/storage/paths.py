@@ -61,6 +61,10 @@ class Run:
         """Weights of a training (the moving average) after so many steps."""
         return self.kept(training) / f"{steps}.safetensors"
 
+    def raw_weights(self, training: str) -> Path:
+        """Weights of the last step of a training, without the moving average."""
+        return self.kept(training) / "raw.safetensors"
+
     def state(self, spec_hash: str) -> Path:
         """Folder in which a long job saves what it needs to continue."""
         return self.root / "state" / spec_hash

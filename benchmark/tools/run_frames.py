@@ -34,6 +34,7 @@ _TEXT, _WHOLE, _NUMBER = "string", "Int64", "Float64"
 _CELLS = {
     **dict.fromkeys(("id", "table", "family", "model", "trained_as"), _TEXT),
     "trained_steps": _WHOLE,
+    "raw": "boolean",
     **dict.fromkeys(("weights", "dataset"), _TEXT),
     "resolution": _WHOLE,
     **dict.fromkeys(("schedule", "sampler"), _TEXT),

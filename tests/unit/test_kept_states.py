@@ -79,6 +79,34 @@ def test_a_kept_state_is_the_network_of_a_training_of_so_many_steps(
     assert not all(torch.equal(found[name], last[name]) for name in found)
 
 
+def test_raw_weights_are_those_of_a_training_that_averages_nothing(smoke: Config, run: Run) -> None:
+    content = content_of(smoke)
+    content["grid"][0]["weights"] = ["averaged", "raw"]
+    both = parse_config(content)
+    raw = next(cell for cell in both.cells if cell.raw)
+    assert (raw.id, raw.trained_steps) == ("DDIM-linear-ddim-5-raw-s0", None)
+    assert len({str(sample_job(both, cell.id).spec()) for cell in both.cells}) == 4
+    assert parse_config(filled_in(both)) == both
+    do("train", both, TRAINING, run)
+    found, _ = load_weights(run.raw_weights(TRAINING))
+    averaged, _ = load_weights(run.weights(TRAINING))
+    for cell in both.cells:
+        do("sample", both, cell.id, run)
+    images = [open_array(run.samples(cell.id)) for cell in both.cells if not cell.trained_steps]
+    assert not np.array_equal(*images)
+    rows = [row for row in collect(read_records(run.root)) if row.cell]
+    assert [row.cell.id for row in plain(rows) if row.cell] == ["DDIM-linear-ddim-5-s0"]
+    table = results_table(raw.table, rows, {})
+    assert [row.get("raw") for row in table.rows].count("yes") == 1
+
+    content = content_of(smoke, ema=None)
+    del content["grid"][0]["evaluate_every"]
+    do("train", parse_config(content), TRAINING, run)
+    expected, _ = load_weights(run.weights(TRAINING))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not all(torch.equal(averaged[name], expected[name]) for name in expected)
+
+
 def test_each_cell_is_sampled_with_its_own_state(kept: Config, sampled: Run) -> None:
     images = [open_array(sampled.samples(cell.id)) for cell in kept.cells]
     assert not any(np.array_equal(images[i], images[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
@@ -222,6 +250,31 @@ def test_states_that_there_are_none_of_are_refused(smoke: Config, every: int, me
 def test_too_many_states_are_refused(smoke: Config) -> None:
     with pytest.raises(BenchmarkError, match=r"9999 states .* from 100 to 9999 would be right"):
         parse_config(content_of(smoke, every=1, steps=10_000))
+
+
+@pytest.mark.parametrize(
+    ("entry", "training", "message"),
+    [
+        ({"weights": "raw"}, {"ema": None}, r"weights: raw: models.DDIM averages none"),
+        ({"weights": "raw", "evaluate_every": 4}, {}, "evaluate_every: the states .* averaged"),
+        ({"weights": ["raw", "raw"]}, {}, "DDIM-linear-ddim-5-raw-s0 is named twice"),
+    ],
+)
+def test_raw_weights_that_there_are_none_of_are_refused(
+    smoke: Config, entry: dict[str, Any], training: dict[str, Any], message: str
+) -> None:
+    content = content_of(smoke, **training)
+    content["grid"][0] |= {"evaluate_every": None} | entry
+    with pytest.raises(BenchmarkError, match=message):
+        parse_config(content)
+
+
+def test_raw_weights_of_ready_networks_are_refused(smoke: Config, tmp_path: Path) -> None:
+    content = content_of(smoke)
+    content["models"]["GAN"] = {"family": "GAN", "data": "tiny", "images": str(tmp_path)}
+    content["grid"].append({"table": "t", "model": "GAN", "samples": 4, "weights": "raw"})
+    with pytest.raises(BenchmarkError, match=r"weights: raw: models.GAN is not trained"):
+        parse_config(content)
 
 
 def test_states_of_a_network_that_is_not_trained_are_refused(smoke: Config, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from test_why import extractor as extractor
 from benchmark.config.config import Config
 from benchmark.config.loading import filled_in, parse_config
 from benchmark.models.weights import save_weights
+from benchmark.report.panels import ends
 from benchmark.storage.paths import Run
 
 ENTRY = {"table": "t", "model": "DDIM", "schedule": "linear", "sampler": "ddim", "samples": 40}
@@ -30,7 +31,7 @@ def sampled(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
     content["models"]["raw"] = content["models"]["DDIM"] | {"training": "raw"}
     content["training"]["raw"] = content["training"]["short"] | {"ema": None}
     content["grid"] = [
-        ENTRY | {"steps": 5, "evaluate_every": 8},
+        ENTRY | {"steps": 5, "evaluate_every": 8, "weights": ["averaged", "raw"]},
         ENTRY | {"steps": 3},
         ENTRY | {"steps": 5, "sampler": "heun"},
         ENTRY | {"steps": 5, "schedule": "cosine"},
@@ -43,10 +44,12 @@ def sampled(tmp_path_factory: pytest.TempPathFactory, smoke: Config) -> Run:
     run = Run(tmp_path_factory.mktemp("results") / "cells")
     do("prepare", config, "tiny", run)
     with_random_weights(config, run)
-    torch.manual_seed(1)
-    state = config.networks["net"].build(16).state_dict()
     spec = config.job("train", "DDIM-linear").spec()
-    save_weights(run.kept_weights("DDIM-linear", 8), state, spec)
+    for seed, path in enumerate(
+        (run.kept_weights("DDIM-linear", 8), run.raw_weights("DDIM-linear")), start=1
+    ):
+        torch.manual_seed(seed)
+        save_weights(path, config.networks["net"].build(16).state_dict(), spec)
     for cell in config.cells:
         do("sample", config, cell.id, run)
     return run
@@ -64,6 +67,7 @@ def test_cells_that_differ_in_one_respect_are_scored_and_named(
         "DDIM-linear-ddim-5-g2.5-s0: guidance w = 2.5, not none",
         "raw-linear-ddim-5-s0: weights raw, not averaged by 0.999, and another training",
         "DDIM-linear-ddim-5-at8-s0: training of 8 steps, not to its end",
+        "DDIM-linear-ddim-5-raw-s0: weights raw, not averaged by 0.999",
     }
     assert all(abs(scored.moved.value) > 0 for scored in found.scored)
     alone = explained(
@@ -85,6 +89,7 @@ def test_cells_that_differ_in_one_respect_are_scored_and_named(
         ("DDIM-cosine-ddim-5-s0", "schedule cosine, not linear, and another training"),
         ("DDIM-linear-ddim-5-g2.5-s0", "guidance w = 2.5, not none"),
         ("DDIM-linear-ddim-5-at8-s0", "training of 8 steps, not to its end"),
+        ("DDIM-linear-ddim-5-raw-s0", "weights raw, not averaged by 0.999"),
     ],
 )
 def test_the_cell_that_the_reference_was_made_of_is_found(
@@ -99,6 +104,31 @@ def test_the_cell_that_the_reference_was_made_of_is_found(
         np.save(path, images if path.parent.name == planted else images // 2)
     found = explained(tmp_path, real, run.samples("DDIM-linear-ddim-5-s0").parent)
     assert first(found) == ("cell", f"{planted}: {text}")
+
+
+def test_raw_weights_of_one_training_are_found(tmp_path: Path, smoke: Config) -> None:
+    """The reference is of the last step's weights, which a slow average is far behind."""
+    content = filled_in(smoke)
+    content["models"] = {"DDIM": content["models"]["DDIM"]}
+    content["training"]["short"] |= {"lr": 0.1, "warmup": 0, "decay": "constant", "ema": 0.9999}
+    content["evaluation"]["extractor"] = "spread"
+    content["grid"] = [ENTRY | {"steps": 5, "weights": ["averaged", "raw"], "seed": [0, 1]}]
+    config = parse_config(content)
+    run = Run(tmp_path / "results" / "raw")
+    do("prepare", config, "tiny", run)
+    do("train", config, "DDIM-linear", run)
+    for cell in config.cells:
+        do("sample", config, cell.id, run)
+    real = folder(tmp_path / "a", list(np.load(run.samples("DDIM-linear-ddim-5-raw-s1"))))
+    found = explained(tmp_path, real, run.samples("DDIM-linear-ddim-5-s0").parent)
+    assert first(found) == (
+        "cell",
+        "DDIM-linear-ddim-5-raw-s0: weights raw, not averaged by 0.9999",
+    )
+    back = explained(tmp_path, real, run.samples("DDIM-linear-ddim-5-raw-s0").parent)
+    [moved] = [scored.moved for scored in back.scored if scored.choice == "cell"]
+    low, _ = ends(moved)
+    assert 0 < low < moved.value
 
 
 def test_cells_whose_images_are_gone_or_too_few_are_named(sampled: Run, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ if workflow.is_main_process:
     os.environ[MODULES] = os.pathsep.join(folders)
 
 SAMPLED = [cell.id for cell in CONFIG.cells if cell.sampler]
-KEPT = [name for name in CONFIG.trainings if CONFIG.kept_of(name)]
+KEPT = sorted({cell.trained_as for cell in CONFIG.cells if cell.is_state})
 ASKED = [cell.id for cell in CONFIG.cells if cell.task]
 
 # How many images of a cell each job samples and embeds; None: one job does all. This follows from
@@ -281,7 +281,7 @@ def images_of(name):
 
 def weights_of(cell):
     """The files of the weights of a cell's network, if this run trains it, and classifier."""
-    place = RUN.kept if cell.trained_steps else RUN.weights
+    place = RUN.kept if cell.is_state else RUN.weights
     trained = [place(cell.trained_as)] if cell.trained_as else []
     return [*trained, *([RUN.weights(cell.guide)] if cell.guide else [])]
 

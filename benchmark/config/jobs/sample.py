@@ -84,8 +84,8 @@ class SampleJob(RecordedJob):
     def weights_spec(self) -> dict[str, Any]:
         """Return all that the network depends on, except files of weights."""
         if self.trained:
-            after = self.cell.trained_steps
-            return {"train": self.trained.spec(), **({"trained_steps": after} if after else {})}
+            state = self.cell.model_dump(include={"trained_steps", "raw"}, exclude_defaults=True)
+            return {"train": self.trained.spec(), **state}
         assert self.ready
         return {
             "weights": self.ready.spec(),

@@ -30,6 +30,7 @@ class TrainJob(RecordedJob):
         source: source of the training images.
         computing: how the network computes.
         kept: steps after which the averaged weights are kept, rising.
+        keeps_raw: whether the weights of the last step are kept too, beside their average.
     """
 
     kind = "train"
@@ -43,6 +44,7 @@ class TrainJob(RecordedJob):
     source: Source
     computing: Computing
     kept: tuple[int, ...] = ()
+    keeps_raw: bool = False
 
     def spec(self) -> dict[str, Any]:
         """Return all that the weights depend on."""
@@ -55,6 +57,7 @@ class TrainJob(RecordedJob):
             "network": self.network.model_dump(mode="json"),
             "training": self.settings.model_dump(mode="json", exclude={"save_seconds", *unused}),
             **({"kept": list(self.kept)} if self.kept else {}),
+            **({"keeps_raw": True} if self.keeps_raw else {}),
             **data_spec(self.source),
         }
 

@@ -66,7 +66,7 @@ _TOLD = ("steps", "sampler", "schedule", "guidance", "weights", "training")
 
 
 # Keys of the specification of a training that are respects by themselves, or none.
-_OF_THE_STATE = ("id", "schedule", "training", "kept")
+_OF_THE_STATE = ("id", "schedule", "training", "kept", "keeps_raw")
 
 
 def _respects(record: Record) -> dict[str, Any]:
@@ -75,13 +75,14 @@ def _respects(record: Record) -> dict[str, Any]:
     assert cell is not None
     settings = dict(training.get("training", {}))
     ema = settings.pop("ema", None)
+    averaged = f"averaged by {ema}" if ema and not cell.raw else "raw"
     network = {k: v for k, v in training.items() if k not in _OF_THE_STATE}
     return {
         "steps": cell.steps,
         "sampler": cell.sampler,
         "schedule": cell.schedule,
         "guidance": cell.scale or None,
-        "weights": "ready" if not training else f"averaged by {ema}" if ema else "raw",
+        "weights": averaged if training else "ready",
         "training": f"of {cell.trained_steps} steps" if cell.trained_steps else "to its end",
         "seed": cell.seed,
         "network": canonical_json([network, settings, record.spec.get("weights")]),
