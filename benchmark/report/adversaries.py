@@ -33,6 +33,7 @@ class ModesTest(Range):
     """The share of the data's modes that the samples of `cell` reach."""
 
     test: Literal["modes"]
+    quantity: ClassVar[str] = "share of modes reached"
     cell: str
 
     def measure(self, lookup: Lookup) -> str:
@@ -51,6 +52,7 @@ class FrequenciesTest(TwoCells):
     """The modes of `cell` are nearer to the data's frequencies than those of `other`."""
 
     test: Literal["frequencies"]
+    quantity: ClassVar[str] = "difference of distances of frequencies"
     wanted: ClassVar[str] = "below 0"
 
     def measure(self, lookup: Lookup) -> str:
@@ -78,6 +80,7 @@ class GradientTest(Range):
     """
 
     test: Literal["gradient"]
+    quantity: ClassVar[str] = "gradient late / early"
     cell: str
 
     def measure(self, lookup: Lookup) -> str:
@@ -115,6 +118,7 @@ class SensitivityTest(TwoCells, Range):
     """
 
     test: Literal["sensitivity"]
+    quantity: ClassVar[str] = "ratio of spreads"
     rates: int = Field(ge=2, description="Learning rates that are needed of each")
 
     def measure(self, lookup: Lookup) -> str:

@@ -97,6 +97,7 @@ class CloserTest(TwoCells):
     """The distance of `cell` is below that of `other`, at equal numbers of images."""
 
     test: Literal["closer"]
+    quantity: ClassVar[str] = "difference of distances"
     wanted: ClassVar[str] = "below 0"
 
     def measure(self, lookup: Lookup) -> str:
@@ -112,6 +113,7 @@ class DistanceTest(TwoCells, Range):
     """The ratio of the distance of `cell` to that of `other`, at equal numbers of images."""
 
     test: Literal["distance"]
+    quantity: ClassVar[str] = "ratio of distances"
 
     def measure(self, lookup: Lookup) -> str:
         """Return the words for what is measured."""
@@ -127,6 +129,7 @@ class NoiseTest(Range):
     """The ratio of the distance of `cell` to that of random pixels, at equal numbers of images."""
 
     test: Literal["noise"]
+    quantity: ClassVar[str] = "ratio of distances"
     cell: str
 
     def measure(self, lookup: Lookup) -> str:
@@ -144,6 +147,7 @@ class TimeTest(TwoCells, Range):
     """The ratio of the time for an image of `cell` to that for an image of `other`."""
 
     test: Literal["time"]
+    quantity: ClassVar[str] = "ratio of seconds an image"
 
     def measure(self, lookup: Lookup) -> str:
         """Return the words for what is measured."""
@@ -162,6 +166,7 @@ class SizeTest(TwoCells):
     """
 
     test: Literal["size"]
+    quantity: ClassVar[str] = "ratio of seconds an image"
     explains: float = Field(gt=0, le=1)
 
     @property
@@ -191,6 +196,7 @@ class CopiesTest(StrictModel):
     """At most the share `limit` of a family's samples are accused of being copies."""
 
     test: Literal["copies"]
+    quantity: ClassVar[str] = "share accused of being copies"
     family: str
     limit: float = Field(gt=0, lt=1)
     power: float = Field(gt=0, le=1, description="Share of planted copies that must be accused")

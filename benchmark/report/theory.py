@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -50,6 +50,7 @@ class TrainingTest(TwoCells, Range):
     """
 
     test: Literal["training"]
+    quantity: ClassVar[str] = "ratio of seconds a training step"
 
     def measure(self, lookup: Lookup) -> str:
         """Return the words for what is measured."""
@@ -86,6 +87,7 @@ class EquallyTrainedTest(TwoCells):
     """
 
     test: Literal["equally-trained"]
+    quantity: ClassVar[str] = "difference of distances"
     parameters: float = Field(gt=0, lt=1)
     seconds: float = Field(gt=0, lt=1)
 
@@ -120,6 +122,7 @@ class EvaluationsTest(TwoCells, Range):
     """The ratio of the network evaluations for an image of `cell` to those of `other`."""
 
     test: Literal["evaluations"]
+    quantity: ClassVar[str] = "ratio of evaluations"
 
     def measure(self, lookup: Lookup) -> str:
         """Return the words for what is measured."""
@@ -144,6 +147,7 @@ class ApartTest(TwoCells, Range):
     """How many grey levels the images of two cells differ by in a pixel, from the same noise."""
 
     test: Literal["apart"]
+    quantity: ClassVar[str] = "grey levels apart"
     at_least: float | None = Field(default=None, gt=0, le=255)
     at_most: float | None = Field(default=None, ge=0, le=255)
 

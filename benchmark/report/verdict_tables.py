@@ -25,6 +25,7 @@ _CLAIMS = [
     Column("data", "judged on", number=False, printed=False),
     Column("report_data", "the report's data", number=False, printed=False),
     Column("found", "found", number=False, printed=False),
+    Column("figures", "found", number=False, printed=False),
 ]
 FINDINGS = [
     CLAIM,
@@ -64,6 +65,7 @@ def verdicts_table(
             "data": _data(claim.findings),
             "report_data": _report_data(claim.findings, published),
             "found": "; ".join(summary(claim.findings)),
+            "figures": "; ".join(figures(claim.findings)),
             "samples_to_settle": samples(claim.settle),
         }
         for claim in judged
@@ -116,6 +118,18 @@ def summary(findings: Iterable[Finding]) -> list[str]:
     plain = [part for finding in findings for part in finding.parts or [finding]]
     found = [evidence(finding) for finding in plain if finding.value]
     return list(dict.fromkeys([*found, *(f.why for f in plain if f.why)]))
+
+
+def figures(findings: Iterable[Finding]) -> list[str]:
+    """Return what tests found in short: a line for each quantity, with its figures in order."""
+    plain = [part for finding in findings for part in finding.parts or [finding]]
+    found: dict[str, list[str]] = {}
+    for finding in plain:
+        if finding.value:
+            is_exact = finding.value.low == finding.value.high
+            text = significant(finding.value.value) if is_exact else interval(finding.value)
+            found.setdefault(finding.quantity, []).append(text)
+    return [f"{quantity} {', '.join(texts)}" for quantity, texts in found.items()]
 
 
 def evidence(finding: Finding) -> str:

@@ -31,6 +31,7 @@ class Finding:
         why: why there is no value.
         parts: results of the alternatives, of which one must pass.
         rows: rows that were judged.
+        quantity: what kind of number it is, in a few words.
     """
 
     measure: str
@@ -42,6 +43,7 @@ class Finding:
     why: str = ""
     parts: tuple[Finding, ...] = ()
     rows: tuple[Row, ...] = ()
+    quantity: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def run(test: Test, lookup: Lookup, tests: int = 1) -> Finding:
     """Do one test of a claim that has `tests` tests in all."""
     if isinstance(test, Either):
         return _run_either(test, lookup, tests)
-    blank = Finding(test.measure(lookup), test.wanted, Verdict.CANNOT_TELL)
+    blank = Finding(test.measure(lookup), test.wanted, Verdict.CANNOT_TELL, quantity=test.quantity)
     try:
         found = test.measured(lookup)
     except UndecidedError as reason:

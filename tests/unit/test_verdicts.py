@@ -23,7 +23,8 @@ from benchmark.report.measures import (
     Verdict,
     measured_time_ratio,
 )
-from benchmark.report.verdicts import ClaimVerdict, all_of, any_of, judge
+from benchmark.report.verdict_tables import figures
+from benchmark.report.verdicts import ClaimVerdict, Finding, all_of, any_of, judge
 from benchmark.storage.paths import CLAIMS, REFERENCE
 
 PROJECT = Path(__file__).parents[2]
@@ -365,6 +366,27 @@ def test_a_claim_of_several_tests_is_contradicted_by_a_wider_interval_only() -> 
     assert needed == pytest.approx(100 * (1.9 * 2.4977 / 1.95996 / 2) ** 2, rel=1e-4)
     good = Measurement(Value(value=-2.0, low=-3.9, high=-0.1), None, 0.0, (), samples=100)
     assert good.verdict(4) is Verdict.REPRODUCED
+
+
+def test_the_figures_of_a_claim_in_short_are_those_of_its_tests_by_quantity() -> None:
+    def found(quantity: str, value: float, half: float) -> Finding:
+        measured = Value(value=value, low=value - half, high=value + half)
+        return Finding("m", "w", Verdict.REPRODUCED, measured, quantity=quantity)
+
+    ratios = [found("ratio of distances", value, 0.05) for value in (1.04, 1.19)]
+    either = Finding("one", "w", Verdict.REPRODUCED, parts=(found("ratio of times", 234, 20),))
+    untold = Finding("m", "w", Verdict.NOT_RUN, why="it was not run", quantity="share")
+    tests = [ratios[0], untold, found("ratio of evaluations", 0.15, 0.0), ratios[1], either]
+    assert figures(tests) == [
+        "ratio of distances 1.04 [0.99, 1.09], 1.19 [1.14, 1.24]",
+        "ratio of evaluations 0.150",
+        "ratio of times 234 [214, 254]",
+    ]
+
+
+def test_every_test_of_the_claims_names_its_quantity() -> None:
+    findings = [f for claim in judge(read_claims(CLAIMS), []) for f in claim.findings]
+    assert all(part.quantity for finding in findings for part in finding.parts or [finding])
 
 
 def test_equal_cells_are_never_settled() -> None:
