@@ -10,13 +10,21 @@ from matplotlib.figure import Figure
 
 from benchmark.core.values import Value
 from benchmark.records.record import Cell
-from benchmark.records.rows import Row, common_size, metric_options, steps_text
+from benchmark.records.rows import Row, common_size, metric_options
 from benchmark.report import style
 from benchmark.report.classes_table import accuracy_of
-from benchmark.report.panels import no_distance_note
-from benchmark.report.saving import tell
+from benchmark.report.named_lines import draw_lines, line_of, names_of
+from benchmark.report.panels import (
+    AROUND,
+    REAL,
+    draw_band,
+    draw_head,
+    legend,
+    no_distance_note,
+    scale,
+    tallness,
+)
 
-HEIGHT = 2.3  # inches of a panel
 DISTANCE, ACCURACY = "distance", "accuracy"
 KINDS = ("precision", "recall")  # of metrics that are drawn where a config has them
 
@@ -27,11 +35,16 @@ class _Point(NamedTuple):
     cell: Cell
     figures: dict[str, Value]
 
+    @property
+    def scale(self) -> float:
+        return self.cell.guidance or 0.0
+
 
 def guidance_plot(rows: Sequence[Row]) -> Figure | None:
     """Draw figures of every network and sampler against the scale; None: no cell states one.
 
-    All distances are of equally many images, as many as most of the cells have.
+    All distances are of equally many images, as many as most of the cells have. What held-out
+    images reach is behind the lines, whose names stand at their ends.
     """
     guided = [row for row in rows if row.cell and row.cell.guidance is not None]
     n = common_size(guided)
@@ -40,20 +53,16 @@ def guidance_plot(rows: Sequence[Row]) -> Figure | None:
     if not panels:
         return no_distance_note(guided)
     lines = _lines(points)
-    columns = min(2, len(panels))
-    height = -(-len(panels) // columns)
-    figure = Figure(figsize=(style.WIDTH, HEIGHT * height + 0.3 * len(lines) + 0.3))
-    grid = figure.subplots(height, columns, squeeze=False)
+    common, names = names_of([line[0].cell for line in lines])
+    height = (tallness(len(lines)) + AROUND) * len(panels) + 0.4
+    figure = Figure(figsize=(style.WIDTH, height))
     real = next((_figures(row, n) for row in rows if row.is_floor), {})
-    for axes, name in zip(grid.flat, panels, strict=False):
-        _panel(axes, name, lines, real.get(name))
-        if name == DISTANCE:
-            labels = dict.fromkeys(row.protocol.label for row in guided if row.protocol)
-            axes.set_title(f"{' / '.join(labels)} of {n} images")
-    for axes in grid.flat[len(panels) :]:
-        axes.axis("off")
-    handles, names = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center")
+    labels = dict.fromkeys(row.protocol.label for row in guided if row.protocol)
+    titles = {DISTANCE: f"{' / '.join(labels)} of {n} images"}
+    for axes, name in zip(figure.subplots(len(panels), squeeze=False).flat, panels, strict=True):
+        draw_head(axes, titles.get(name, name), common)
+        _panel(axes, name, dict(zip(names, lines, strict=True)), real.get(name))
+    legend(figure)
     return figure
 
 
@@ -71,40 +80,23 @@ def _figures(row: Row, n: int | None) -> dict[str, Value]:
     return found
 
 
-def _lines(points: Iterable[_Point]) -> dict[str, list[_Point]]:
-    """Return the points of each network, sampler, steps and seed by a name, in order of scale."""
+def _lines(points: Iterable[_Point]) -> list[list[_Point]]:
+    """Return the points of each network, sampler, steps and seed in order of scale."""
     lines: dict[str, list[_Point]] = {}
     for point in points:
         lines.setdefault(line_of(point.cell), []).append(point)
-    for line in lines.values():
-        line.sort(key=lambda point: point.cell.guidance or 0)
-    return lines
-
-
-def line_of(cell: Cell) -> str:
-    """Name what cells have in common that differ in the scale of their guidance alone."""
-    name = f"{cell.model}, {cell.schedule}, {cell.sampler}, {steps_text(cell.sampling.steps)}"
-    name = f"{name}, by {cell.classifier}" if cell.classifier else name
-    name = f"{name}, {cell.task.label}" if cell.task else name
-    return f"{name}, seed {cell.seed}" if cell.seed else name
+    return [sorted(line, key=lambda point: point.scale) for line in lines.values()]
 
 
 def _panel(axes: Axes, name: str, lines: dict[str, list[_Point]], real: Value | None) -> None:
-    for index, (label, line) in enumerate(lines.items()):
-        found = [(p.cell.guidance or 0.0, p.figures[name]) for p in line if name in p.figures]
-        x, y = [scale for scale, _ in found], [value.value for _, value in found]
-        look = {"color": style.colour(index), "marker": style.marker(index), "label": label}
-        [drawn] = axes.plot(x, y, **look)  # type: ignore[arg-type]
-        told = "\n".join(f"w = {scale:g}: {value.value:.3g}" for scale, value in found)
-        tell(drawn, f"{label}\n{name}\n{told}")
-        ends = [(s, v) for s, v in found if v.low is not None and v.high is not None]
-        axes.vlines(
-            [scale for scale, _ in ends],
-            [value.low or 0.0 for _, value in ends],
-            [value.high or 0.0 for _, value in ends],
-            color=style.colour(index),
-            lw=0.8,
-        )
-    if real is not None:
-        axes.axhline(real.value, color="0.5", lw=0.8, ls="--", label="held-out images")
-    axes.set(title=name, xlabel="scale w of the guidance")
+    found = {
+        label: [(point.scale, point.figures[name]) for point in line if name in point.figures]
+        for label, line in lines.items()
+    }
+    values = [value for points in found.values() for _, value in points]
+    kind = scale(axes, "y", [*values, real] if real else values)
+    better = "lower" if name == DISTANCE else "higher"
+    axes.set(ylabel=f"{name}\n({better} is better, {kind})")
+    axes.set_xlabel("scale w of the guidance, linear scale")
+    draw_band(axes, real, REAL)
+    draw_lines(axes, found, "w =")

@@ -21,8 +21,14 @@ from benchmark.report.formats import BUSY
 WIDE = 4  # an axis that spans more than this factor is logarithmic
 Subs = Sequence[float]  # multiples of powers of ten that a logarithmic axis names
 FINE: Subs = (1, 2, 5)
+WIDEST = 1000  # an axis that spans more than this factor names powers of ten alone
 LINE = 0.15  # inches between two lines of text
+LOWEST = 1.6  # inches of a panel without its names
+AROUND = 0.6  # inches of titles and numbers around a panel
+ACROSS = 100  # letters of the width of a figure
 FLOOR, INTERVAL = "floor: as many held-out images", "95 % interval"
+SHADE = f"{INTERVAL}, shaded"
+REAL = "as many held-out images"
 BEST, BATCH, PUBLISHED = "Pareto front: no other is as good in both", "one batch", "published"
 MEAN, LOGGED = "moving mean over a twentieth of the training", "as logged"
 ON_BUSY = f"{BUSY} the machine was busy: compares with no other"
@@ -31,7 +37,9 @@ BAR: dict[str, Any] = {"marker": "|", "ls": "", "ms": 9, "color": style.MUTED}
 # What a legend explains, in its order, with the look of each.
 _MEANINGS: dict[str, dict[str, Any]] = {
     FLOOR: {"color": style.BAND, "lw": 6},
+    REAL: {"color": style.BAND, "lw": 6},
     INTERVAL: {"color": style.MUTED, "lw": 1},
+    SHADE: {"color": style.MUTED, "lw": 6, "alpha": 0.2},
     BATCH: BAR,
     PUBLISHED: {**BAR, "color": style.INK},
     MEAN: {"color": style.MUTED, "lw": 1.4},
@@ -64,7 +72,7 @@ def scale(axes: Axes, which: Literal["x", "y"], values: Sequence[Value], subs: S
         axes: the plot.
         which: its axis.
         values: what is on it.
-        subs: what a logarithmic axis names.
+        subs: what a logarithmic axis names, unless it is very long.
     """
     lowest = min(value.value for value in values)
     shown = [end for value in values for end in ends(value) if end >= min(lowest, lowest / 3)]
@@ -74,7 +82,8 @@ def scale(axes: Axes, which: Literal["x", "y"], values: Sequence[Value], subs: S
         return "linear scale"
     margin = (high / low) ** 0.05
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low / margin, high * margin)})
-    style.plain_log(axes.xaxis if which == "x" else axes.yaxis, subs)
+    named = subs if high <= WIDEST * low else (1,)
+    style.plain_log(axes.xaxis if which == "x" else axes.yaxis, named)
     return "log scale"
 
 
@@ -95,6 +104,56 @@ def draw_interval(
         axes.plot(*places, label=INTERVAL, **look)
 
 
+def draw_band(axes: Axes, value: Value | None, meaning: str = FLOOR) -> None:
+    """Draw behind a plot what held-out images reach: a band as wide as its interval, if known.
+
+    Args:
+        axes: the plot.
+        value: of the held-out images.
+        meaning: what the legend calls it: FLOOR, or REAL where it is no floor.
+    """
+    if value is not None:
+        axes.axhspan(*ends(value), color=style.BAND, lw=0, zorder=0, label=meaning)
+        axes.axhline(value.value, color=style.MUTED, lw=0.6, zorder=0)
+
+
+def draw_head(axes: Axes, title: str, common: str, columns: int = 1) -> None:
+    """Write a title above a plot, and below it what all its lines have in common.
+
+    Args:
+        axes: the plot.
+        title: of it.
+        common: what its lines have in common.
+        columns: the number of plots beside each other.
+    """
+    below = textwrap.wrap(common, ACROSS // columns)
+    axes.set_title(title, pad=4 + 10 * len(below))
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate("\n".join(below), (0, 1), xytext=(0, 4), **place)
+
+
+def told_apart(facts: Sequence[dict[str, str]], keep: str) -> tuple[list[str], list[str]]:
+    """Return what lines have in common, and for each of them a name of the rest.
+
+    Args:
+        facts: of each line, all by the same keys; empty ones are left out.
+        keep: the fact that names a line which is alone.
+    """
+    shared = {key for key in facts[0] if len({fact[key] for fact in facts}) == 1}
+    if len(facts) == 1:
+        shared.discard(keep)  # every line has a name
+    common = [facts[0][key] for key in facts[0] if key in shared and facts[0][key]]
+    names = [
+        ", ".join(fact[key] for key in fact if fact[key] and key not in shared) for fact in facts
+    ]
+    return common, names
+
+
+def tallness(lines: int) -> float:
+    """Return the inches of a panel in which so many lines can be named."""
+    return max(LOWEST, LINE * lines)
+
+
 def legend(figure: Figure) -> None:
     """Explain below a figure what occurs in it: the labels of its parts."""
     labels = {label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]}
@@ -108,7 +167,7 @@ def name_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
 
     Args:
         axes: the plot, whose limits are final.
-        ends: of the lines.
+        ends: of the lines, at least one.
         height: of the plot in inches, at least.
     """
     to_axes = axes.transData - axes.transAxes
@@ -116,7 +175,7 @@ def name_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
     gap = LINE / height
     steps = gap * np.arange(len(named))
     wanted = np.array([y for y, _ in named])
-    places = isotonic_regression(wanted - steps).x if named else wanted
+    places = isotonic_regression(wanted - steps).x
     for place, (_, end) in zip(places.clip(0, max(0, 1 - steps[-1])) + steps, named, strict=True):
         axes.plot(1.07, place, transform=axes.transAxes, clip_on=False, **end.look)
         axes.annotate("", end[:2], (1.04, place), textcoords=axes.transAxes, arrowprops=_LEADER)

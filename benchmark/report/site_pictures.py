@@ -17,7 +17,7 @@ from PIL import Image
 from benchmark.records.record import Cell
 from benchmark.records.rows import Row, name_of, title_of
 from benchmark.report.chosen import MOST, RULE, chosen_cells, left_out
-from benchmark.report.guidance_plot import line_of
+from benchmark.report.named_lines import line_of
 from benchmark.report.verdict_tables import interval
 from benchmark.storage.atomic import atomic_path
 from benchmark.storage.paths import Run

@@ -14,31 +14,30 @@ from matplotlib.ticker import NullLocator
 from benchmark.records.rows import Row
 from benchmark.report import style
 from benchmark.report.panels import (
+    AROUND,
     BEST,
     FINE,
-    FLOOR,
-    LINE,
     ON_BUSY,
     RING,
     End,
     Subs,
+    draw_band,
+    draw_head,
     draw_interval,
-    ends,
     legend,
     name_ends,
     no_distance_note,
     scale,
+    tallness,
+    told_apart,
 )
 from benchmark.report.planes import Cost, CostLine, Plane, evaluations, planes, seconds
 from benchmark.report.saving import tell
 
-LOWEST = 1.6  # inches of a panel without its names
-AROUND = 0.6  # inches of titles and numbers around a panel
 BESIDE = 0.9  # inches of names around all panels of a plane
 LETTER = 0.071  # inches of a digit
 WIDTHS = {1: 4.5, 2: 1.4}  # inches of a panel at least, by the panels beside each other
 SIDE_BY_SIDE = 8  # lines of a family at most where two panels stand beside each other
-ACROSS = 100  # letters of the width of a figure
 EVALUATIONS, SECONDS = "network evaluations per image", "seconds per image"
 
 
@@ -73,11 +72,8 @@ def _draw(rows: Sequence[Row], cost: Cost, label: str) -> Figure | None:
 
 
 def _columns(plane: Plane) -> int:
-    return 1 if _is_crowded(plane) else min(2, len(plane.families))
-
-
-def _is_crowded(plane: Plane) -> bool:
-    return any(len(lines) > SIDE_BY_SIDE for lines in plane.families.values())
+    crowded = any(len(lines) > SIDE_BY_SIDE for lines in plane.families.values())
+    return 1 if crowded else min(2, len(plane.families))
 
 
 def _heights(plane: Plane) -> list[float]:
@@ -85,7 +81,7 @@ def _heights(plane: Plane) -> list[float]:
     counts = [len(lines) for lines in plane.families.values()]
     columns = _columns(plane)
     rows = [counts[i : i + columns] for i in range(0, len(counts), columns)]
-    return [max(LOWEST, LINE * max(row)) for row in rows]
+    return [tallness(max(row)) for row in rows]
 
 
 def _draw_plane(part: SubFigure, plane: Plane, label: str) -> None:
@@ -100,9 +96,7 @@ def _draw_plane(part: SubFigure, plane: Plane, label: str) -> None:
     colours: dict[str, int] = {}
     for number, (axes, family) in enumerate(zip(panels, plane.families, strict=False)):
         axes.tick_params(labelbottom=True, labelleft=True)
-        # In a crowd of lines the axis tells enough: evaluations follow from steps.
-        told = label != EVALUATIONS or not _is_crowded(plane)
-        _draw_family(axes, plane, family, colours, heights[number // columns], told)
+        _draw_family(axes, plane, family, colours, heights[number // columns])
 
 
 def _frame(part: SubFigure, axes: Axes, plane: Plane, label: str) -> None:
@@ -136,12 +130,7 @@ def _name_each(axes: Axes, numbers: Counter[float], width: float) -> None:
 
 
 def _draw_family(
-    axes: Axes,
-    plane: Plane,
-    family: str,
-    colours: dict[str, int],
-    height: float,
-    with_steps: bool,
+    axes: Axes, plane: Plane, family: str, colours: dict[str, int], height: float
 ) -> None:
     """Draw the lines of a family.
 
@@ -151,23 +140,16 @@ def _draw_family(
         family: its name.
         colours: the number of each name in the plane, to which new names are added.
         height: inches of the panel.
-        with_steps: whether names of lines of several points tell the steps that others have not.
     """
     lines = plane.families[family]
     common, names = _names(lines)
-    above = textwrap.wrap(common, ACROSS // _columns(plane))
-    axes.set_title(family, pad=4 + 10 * len(above))
-    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate("\n".join(above), (0, 1), xytext=(0, 4), **place)
-    if plane.floor:
-        low, high = ends(plane.floor)
-        axes.axhspan(low, high, color=style.BAND, lw=0, zorder=0, label=FLOOR)
-        axes.axhline(plane.floor.value, color=style.MUTED, lw=0.6, zorder=0)
+    draw_head(axes, family, common, _columns(plane))
+    draw_band(axes, plane.floor)
     named = []
     for line, (name, steps) in zip(lines, names, strict=True):
         index = colours.setdefault(name, len(colours))
         _draw_line(axes, line, plane, index)
-        text = ", ".join(filter(None, [name, steps * (with_steps or len(line.points) == 1)]))
+        text = ", ".join(filter(None, [name, steps]))
         named.append(End(*line.points[-1].place, text, _look(index)))
     name_ends(axes, named, height)
 
@@ -196,23 +178,16 @@ def _names(lines: Sequence[CostLine]) -> tuple[str, list[tuple[str, str]]]:
 
     The steps that most lines have in common are told once.
     """
-    facts = [_facts(line, lines) for line in lines]
-    shared = {key for key in facts[0] if len({fact[key] for fact in facts}) == 1}
-    if len(lines) == 1:
-        shared -= {"sampler"}  # every line has a name
+    common, rest = told_apart([_facts(line, lines) for line in lines], keep="sampler")
     counts = Counter(line.steps for line in lines)
     usual = max(counts, key=counts.__getitem__)
     is_usual = counts[usual] > 1 or len(lines) == 1
-    common = [facts[0][key] for key in facts[0] if key in shared]
     common += [f"{usual} steps"] * is_usual
     names = [
-        (
-            ", ".join(fact[key] for key in fact if fact[key] and key not in shared),
-            "" if is_usual and line.steps == usual else line.steps + " steps" * (not is_usual),
-        )
-        for fact, line in zip(facts, lines, strict=True)
+        (name, "" if is_usual and line.steps == usual else line.steps + " steps" * (not is_usual))
+        for name, line in zip(rest, lines, strict=True)
     ]
-    return ", ".join(filter(None, common)), names
+    return ", ".join(common), names
 
 
 def _facts(line: CostLine, lines: Sequence[CostLine]) -> dict[str, str]:

@@ -12,11 +12,17 @@ from benchmark.core.values import Value
 from benchmark.records.record import Cell
 from benchmark.records.rows import Row, common_size, comparable, floor_of, seconds_of_training
 from benchmark.report import style
-from benchmark.report.guidance_plot import line_of
-from benchmark.report.panels import FLOOR, draw_interval, ends, no_distance_note, scale
-from benchmark.report.saving import tell
+from benchmark.report.named_lines import draw_lines, line_of, names_of
+from benchmark.report.panels import (
+    AROUND,
+    draw_band,
+    draw_head,
+    legend,
+    no_distance_note,
+    scale,
+    tallness,
+)
 
-HEIGHT = 2.6  # inches of a row of panels
 COSTS = ("steps of the training", "seconds of the training")
 
 
@@ -31,7 +37,8 @@ class _Point(NamedTuple):
 def distance_against_training(rows: Sequence[Row]) -> Figure | None:
     """Draw the distance of states of trainings and of the finished networks; None: none was kept.
 
-    All distances of a row of panels are of equally many images, and the floor is behind them.
+    All distances of a group are of equally many images, and the floor is behind them; the names of
+    lines stand at their ends.
     """
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
@@ -43,24 +50,29 @@ def distance_against_training(rows: Sequence[Row]) -> Figure | None:
     if not found:
         kept = (row for row in rows if row.cell and row.cell.trained_steps and not row.cell.task)
         return no_distance_note(kept)
-    names = {name for group in found for name in _lines(group)}
-    figure = Figure(figsize=(style.WIDTH, HEIGHT * len(found) + 0.2 * len(names) + 0.3))
-    panels = figure.subplots(len(found), 2, squeeze=False, sharey="row")
-    for pair, group in zip(panels, found, strict=True):
-        _draw(pair, group, rows)
-    shown = {
-        label: handle
-        for axes in figure.axes
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        if not label.startswith("95 %")
-    }
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center")
+    panels = [(group, cost) for group in found for cost in COSTS if _known(group, cost)]
+    heights = [tallness(len(_lines(group))) + AROUND for group, _ in panels]
+    figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.4))
+    parts = figure.subplots(len(heights), squeeze=False, height_ratios=heights).flat
+    for axes, (group, cost) in zip(parts, panels, strict=True):
+        _draw(axes, group, rows, cost)
+    legend(figure)
     return figure
 
 
-def _lines(group: Sequence[Row]) -> dict[str, list[_Point]]:
-    """Return the states of each training by a name of what is sampled, in order of their steps."""
-    n = common_size(group)
+def _known(group: Sequence[Row], cost: str) -> list[list[tuple[float, Value]]]:
+    """Return the cost and the distance of the states of each training whose cost is known."""
+    at = COSTS.index(cost)
+    known = [
+        [(x, point.distance) for point in line if (x := point.costs[at]) is not None]
+        for line in _lines(group)
+    ]
+    return known if any(known) else []
+
+
+def _lines(group: Sequence[Row]) -> list[list[_Point]]:
+    """Return the states of each training, and the finished network, in order of their steps."""
+    n = _size(group)
     lines: dict[str, list[_Point]] = {}
     for row in group:
         assert row.cell
@@ -71,39 +83,30 @@ def _lines(group: Sequence[Row]) -> dict[str, list[_Point]]:
             continue
         point = _Point(row.cell, (steps, seconds_of_training(row)), row.distances[n])
         lines.setdefault(line_of(row.cell), []).append(point)
-    lines = {name: line for name, line in lines.items() if len(line) > 1}
-    for line in lines.values():
-        line.sort(key=lambda point: point.costs[0])
-    return lines
+    return [
+        sorted(line, key=lambda point: point.costs[0])
+        for line in lines.values()
+        if any(point.cell.trained_steps for point in line)
+    ]
 
 
-def _draw(pair: Sequence[Axes], group: Sequence[Row], rows: Sequence[Row]) -> None:
-    """Draw the lines of a group against steps, and against seconds."""
-    n, lines, first = common_size(group), _lines(group), group[0]
+def _size(group: Sequence[Row]) -> int | None:
+    """Return the number of images at which most states are measured."""
+    return common_size([row for row in group if row.cell and row.cell.trained_steps])
+
+
+def _draw(axes: Axes, group: Sequence[Row], rows: Sequence[Row], cost: str) -> None:
+    """Draw the lines of a group against what their states cost."""
+    n, first = _size(group), group[0]
     floor = floor_of(first, rows, n)
     assert first.protocol
-    for number, (axes, label) in enumerate(zip(pair, COSTS, strict=True)):
-        for index, (name, line) in enumerate(lines.items()):
-            _line(axes, name, line, number, index)
-        if floor:
-            axes.axhspan(*ends(floor), color=style.BAND, lw=0, zorder=0, label=FLOOR)
-            axes.axhline(floor.value, color=style.MUTED, lw=0.6, zorder=0)
-        axes.set(xlabel=label, title=first.dataset if number == 0 else "")
-        axes.set_xlim(left=0)
-    values = [point.distance for line in lines.values() for point in line]
-    kind = scale(pair[0], "y", [*values, floor] if floor else values)
-    pair[0].set_ylabel(f"{first.protocol.label} of {n} images\n(lower is better, {kind})")
-
-
-def _line(axes: Axes, name: str, line: Sequence[_Point], number: int, index: int) -> None:
-    known = [(cost, point) for point in line if (cost := point.costs[number]) is not None]
-    if not known:
-        return
-    x, y = [cost for cost, _ in known], [point.distance.value for _, point in known]
-    colour = style.colour(index)
-    marks = {"marker": style.marker(index), "ls": style.line(index), "label": name}
-    [drawn] = axes.plot(x, y, color=colour, lw=1, **marks)  # type: ignore[arg-type]
-    told = [f"{cost:.4g}: {point.distance.value:.4g}" for cost, point in known]
-    tell(drawn, "\n".join([name, *told]))
-    for cost, point in known:
-        draw_interval(axes, point.distance, x=cost, color=colour, lw=0.8)
+    common, names = names_of([line[0].cell for line in _lines(group)])
+    draw_head(axes, first.dataset, common)
+    lines = _known(group, cost)
+    values = [distance for line in lines for _, distance in line]
+    kind = scale(axes, "y", [*values, floor] if floor else values)
+    axes.set_xlabel(f"{cost}, linear scale")
+    axes.set_ylabel(f"{first.protocol.label} of {n} images\n(lower is better, {kind})")
+    draw_band(axes, floor)
+    draw_lines(axes, dict(zip(names, lines, strict=True)), cost.split()[0])
+    axes.set_xlim(left=0)

@@ -428,8 +428,7 @@ def test_the_judge_s_accuracy_and_distances_by_class_are_in_record_and_table(
         "FD-EffNetLite0 of 8 images",
         "accuracy",
     ]
-    line = figure.axes[1].get_lines()[0]
-    assert list(line.get_xdata()) == [2.5]
+    assert any(list(line.get_xdata()) == [2.5] for line in figure.axes[1].get_lines())
     assert guidance_plot([Row(dataset="tiny")]) is None
 
 

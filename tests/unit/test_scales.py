@@ -69,7 +69,7 @@ def test_distances_against_the_scale_are_of_equally_many_images(guided: Run) -> 
     assert figure
     distance = figure.axes[0]
     assert distance.get_title(loc="left") == "FD-EffNetLite0 of 64 images"
-    assert distance.get_lines()[-1].get_ydata()[0] == 20
+    assert any(list(line.get_ydata()) == [20, 20] for line in distance.get_lines())
 
 
 def _of_128_images(row: Row) -> Row:
