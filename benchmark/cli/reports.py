@@ -112,8 +112,9 @@ def bundle(
 ) -> None:
     """Pack records, tables and pictures of a run into one file: no weights, no arrays."""
     from benchmark.report.bundle import pack
+    from benchmark.tools.outcome import outcome
 
-    print_paths([pack(run, file)])
+    print_paths([pack(run, file, outcome(Run(run)))])
 
 
 @app.command(epilog=examples("cite results/quickstart > used.bib"))

@@ -29,14 +29,16 @@ CONTENT = (
 )
 
 
-def pack(run: Path, file: Path | None = None) -> Path:
+def pack(run: Path, file: Path | None = None, outcome: crate.Outcome | None = None) -> Path:
     """Write a bundle of a run folder and return its path; the same files give the same bytes.
 
-    Beside the files of the run it has the workflow, and a description of both as a research object.
+    Beside the files of the run it has the workflow, where it is at hand, and a description of all
+    as a research object.
 
     Args:
         run: run folder. Its records are read, so that no other folder is packed.
         file: path of the bundle; by default that of the folder with `.zip`.
+        outcome: how far the run came; None: unknown.
 
     Raises:
         BenchmarkError: the folder is no run, a record cannot be read, `file` has another suffix or
@@ -54,7 +56,7 @@ def pack(run: Path, file: Path | None = None) -> Path:
     packed = {name: files.read(name) for name in names}
     if WORKFLOW_FILE.is_file():  # not where the package alone is installed
         packed[crate.WORKFLOW] = WORKFLOW_FILE.read_bytes()
-        packed[crate.NAME] = crate.metadata(records, packed)
+    packed[crate.NAME] = crate.metadata(records, packed, outcome)
     write_archive(file, packed)
     return file
 

@@ -1,13 +1,15 @@
 """The description of a run as a research object, an RO-Crate, which every bundle has.
 
 It follows RO-Crate 1.1 and the profile Workflow Run Crate 0.5: https://w3id.org/ro/wfrun/workflow.
+Where the package is installed without the workflow, the profile is Process Run Crate 0.5, whose
+runs are of a program: https://w3id.org/ro/wfrun/process.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from benchmark.records.provenance import span
@@ -15,12 +17,14 @@ from benchmark.records.record import Record
 
 NAME = "ro-crate-metadata.json"
 WORKFLOW = "Snakefile"
+SOFTWARE = "#diffusion-benchmark"  # the program, where there is no workflow
 _CRATE = "https://w3id.org/ro/crate/1.1"
+_STATUS = "http://schema.org"
 _RUNS = "https://w3id.org/ro/wfrun"
 _LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
-# Profiles that the crate follows, with their names.
-_PROFILES = {
-    f"{_RUNS}/process/0.5": "Process Run Crate",
+# Profiles that the crate follows, with their names: of any run, and of one of a workflow.
+_PROCESS = {f"{_RUNS}/process/0.5": "Process Run Crate"}
+_PROFILES = _PROCESS | {
     f"{_RUNS}/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
@@ -38,39 +42,56 @@ _FORMATS = {
 _INPUTS = ("config-", "data/")  # how the names of what the run was given begin
 
 
-def metadata(records: Sequence[Record], files: Mapping[str, bytes]) -> bytes:
+class Outcome(NamedTuple):
+    """How far a run came.
+
+    Attributes:
+        left: jobs of its config that have no record, as `sample NAME`.
+        failed: those among them that ended with an error.
+    """
+
+    left: Sequence[str]
+    failed: Sequence[str]
+
+
+def metadata(
+    records: Sequence[Record], files: Mapping[str, bytes], outcome: Outcome | None = None
+) -> bytes:
     """Return the content of `ro-crate-metadata.json`; the same run gives the same bytes.
 
     Args:
         records: its records.
-        files: the other files of the bundle, by their paths, the workflow among them.
+        files: the other files of the bundle, by their paths, the workflow among them if it is at
+            hand.
+        outcome: how far it came; None: unknown.
     """
+    has_workflow = WORKFLOW in files
+    profiles = _PROFILES if has_workflow else _PROCESS
     names = [name for name in files if name != WORKFLOW]
-    given = [name for name in names if name.startswith(_INPUTS)]
-    made = [name for name in names if name not in given]
-    started, ended = _span(records)
+    _, ended = _span(records)
+    followed = [_CRATE, *([[*_PROFILES][-1]] if has_workflow else [])]
     graph = [
         {
             "@id": NAME,
             "@type": "CreativeWork",
             "about": {"@id": "./"},
-            "conformsTo": [{"@id": _CRATE}, {"@id": [*_PROFILES][-1]}],
+            "conformsTo": [{"@id": profile} for profile in followed],
         },
         {
             "@id": "./",
             "@type": "Dataset",
             "name": "A run of the diffusion benchmark",
             "description": "Records, tables and pictures of a comparison of generative models.",
-            "conformsTo": [{"@id": profile} for profile in _PROFILES],
+            "conformsTo": [{"@id": profile} for profile in profiles],
             "datePublished": ended,
             "license": {"@id": "#licence"},
             "hasPart": [{"@id": _id(name)} for name in files],
-            "mainEntity": {"@id": WORKFLOW},
+            **({"mainEntity": {"@id": WORKFLOW}} if has_workflow else {}),
             "mentions": {"@id": "#run"},
         },
         *(
             {"@id": profile, "@type": "CreativeWork", "name": name, "version": profile[-3:]}
-            for profile, name in _PROFILES.items()
+            for profile, name in profiles.items()
         ),
         {
             "@id": "#licence",
@@ -78,12 +99,23 @@ def metadata(records: Sequence[Record], files: Mapping[str, bytes]) -> bytes:
             "name": "Licences of the images",
             "description": _licences(records),
         },
+        *(_workflow(records, files[WORKFLOW]) if has_workflow else [_software(records)]),
+        _run(records, names, WORKFLOW if has_workflow else SOFTWARE, outcome),
+        *(_file(name, files[name]) for name in names),
+    ]
+    content = {"@context": f"{_CRATE}/context", "@graph": graph}
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _workflow(records: Sequence[Record], content: bytes) -> list[dict[str, Any]]:
+    """Return the entities of the workflow and of its language."""
+    return [
         {
             "@id": WORKFLOW,
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
             "name": "diffusion-benchmark",
             "programmingLanguage": {"@id": _LANGUAGE},
-            "contentSize": str(len(files[WORKFLOW])),
+            "contentSize": str(len(content)),
             "encodingFormat": "text/plain",
             **_versions(records),
         },
@@ -94,22 +126,52 @@ def metadata(records: Sequence[Record], files: Mapping[str, bytes]) -> bytes:
             "identifier": {"@id": "https://snakemake.readthedocs.io"},
             "url": {"@id": "https://snakemake.github.io"},
         },
-        {
-            "@id": "#run",
-            "@type": "CreateAction",
-            "name": "The run",
-            "description": f"{len(records)} jobs on {_machines(records)}",
-            "instrument": {"@id": WORKFLOW},
-            "object": [{"@id": _id(name)} for name in given],
-            "result": [{"@id": _id(name)} for name in made],
-            "startTime": started,
-            "endTime": ended,
-            "actionStatus": "http://schema.org/CompletedActionStatus",
-        },
-        *(_file(name, files[name]) for name in names),
     ]
-    content = {"@context": f"{_CRATE}/context", "@graph": graph}
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _software(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the entity of the program, where its workflow is not at hand."""
+    return {
+        "@id": SOFTWARE,
+        "@type": "SoftwareApplication",
+        "name": "diffusion-benchmark",
+        **_versions(records),
+    }
+
+
+def _run(
+    records: Sequence[Record], names: Sequence[str], instrument: str, outcome: Outcome | None
+) -> dict[str, Any]:
+    """Return the entity of the run: what was done by what, when, and how it ended."""
+    given = [name for name in names if name.startswith(_INPUTS)]
+    started, ended = _span(records)
+    return {
+        "@id": "#run",
+        "@type": "CreateAction",
+        "name": "The run",
+        "description": f"{len(records)} jobs on {_machines(records)}",
+        "instrument": {"@id": instrument},
+        "object": [{"@id": _id(name)} for name in given],
+        "result": [{"@id": _id(name)} for name in names if name not in given],
+        "startTime": started,
+        **_ended(ended, outcome),
+    }
+
+
+def _ended(ended: str, outcome: Outcome | None) -> dict[str, str]:
+    """Return when and how a run ended; one that has jobs left and no failed one has not."""
+    if outcome is None:
+        return {"endTime": ended}
+    if outcome.failed:
+        return {
+            "endTime": ended,
+            "actionStatus": f"{_STATUS}/FailedActionStatus",
+            "error": f"jobs that failed: {', '.join(outcome.failed)}; "
+            f"{len(outcome.left)} of the run's jobs have no record",
+        }
+    if outcome.left:
+        return {"actionStatus": f"{_STATUS}/ActiveActionStatus"}
+    return {"endTime": ended, "actionStatus": f"{_STATUS}/CompletedActionStatus"}
 
 
 def _id(name: str) -> str:

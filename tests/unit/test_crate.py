@@ -1,20 +1,33 @@
 """The description of a run as a research object, in every bundle.
 
-roc-validator 0.13.0, which needs an older library than this project and the network, finds all that
-RO-Crate 1.1 and Workflow Run Crate 0.5 require in such a bundle. What it checks is checked here.
+Its validator needs an older `rich` than this project's lock has, so it is run in an environment of
+its own, where uv and the network are there. What it checks is checked here without it, too.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 from records_fixture import write_run
+from typer.testing import CliRunner
 
+from benchmark.cli.app import app
+from benchmark.config.expected import expected_records
+from benchmark.config.loading import parse_config, resolved
+from benchmark.report import bundle as bundling
 from benchmark.report.bundle import pack
+from benchmark.report.crate import Outcome
+from benchmark.storage.paths import Run
 from benchmark.storage.run_files import Archive
+from benchmark.tools.outcome import outcome
+
+VALIDATOR = "roc-validator==0.13.0"
+DONE = Outcome((), ())
 
 
 @pytest.fixture
@@ -70,3 +83,130 @@ def test_a_bundle_with_its_crate_is_still_a_bundle(bundle: Path, tmp_path: Path)
     assert Archive(bundle).matching("records/*/*.json")
     first = bundle.read_bytes()
     assert pack(bundle.with_suffix("")).read_bytes() == first
+
+
+def entities(path: Path) -> dict[str, dict[str, object]]:
+    with zipfile.ZipFile(path) as archive:
+        graph = json.loads(archive.read("ro-crate-metadata.json"))["@graph"]
+    return {entity["@id"]: entity for entity in graph}
+
+
+@pytest.mark.parametrize(
+    ("came", "status"),
+    [
+        (None, None),
+        (DONE, "CompletedActionStatus"),
+        (Outcome(("sample a",), ()), "ActiveActionStatus"),
+        (Outcome(("sample a", "evaluate a"), ("sample a",)), "FailedActionStatus"),
+    ],
+)
+def test_the_crate_says_how_far_the_run_came(
+    came: Outcome | None, status: str | None, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "faces", cells=2)
+    action = entities(pack(run.root, outcome=came))["#run"]
+    assert action.get("actionStatus") == (status and f"http://schema.org/{status}")
+    assert ("endTime" in action) == (status != "ActiveActionStatus")
+    told = "jobs that failed: sample a; 2 of the run's jobs have no record"
+    assert action.get("error") == (told if status == "FailedActionStatus" else None)
+
+
+def test_a_run_is_over_when_it_has_the_records_of_its_config(tmp_path: Path) -> None:
+    run = Run(tmp_path / "x")
+    assert outcome(run) is None
+    config = parse_config(
+        {
+            "run": "x",
+            "data": {"a": {"source": "avatars", "resolution": 32, "train": 8, "held_out": 4}},
+            "models": {
+                "F": {
+                    "family": "Flow",
+                    "data": "a",
+                    "weights": {"kind": "zoo", "name": "avatars-flow"},
+                }
+            },
+            "schedules": {"flow": {"kind": "flow"}},
+            "grid": [
+                {
+                    **{"table": "t", "model": "F", "schedule": "flow"},
+                    **{"sampler": "heun", "steps": 2, "samples": 4},
+                }
+            ],
+            "evaluation": {"metrics": {"fd": {"kind": "frechet"}}, "controls": ["noise"]},
+        }
+    )
+    run.root.mkdir()
+    run.config(resolved(config)).write_text(resolved(config))
+    jobs = expected_records(config)
+    for job in jobs[1:]:
+        run.record(*job).parent.mkdir(parents=True, exist_ok=True)
+        run.record(*job).write_text("{}")
+    assert outcome(run) == Outcome(("prepare a",), ())
+    [cell] = config.cells
+    logs = {
+        ("sample", cell.id): ("sample", f"{cell.id}-0-4"),
+        ("features", cell.id): ("merge", f"features-{cell.id}"),
+        ("metrics", "noise-a"): ("evaluate", "controls-a"),
+    }
+    run.record(*jobs[0]).parent.mkdir(parents=True)
+    run.record(*jobs[0]).write_text("{}")
+    assert outcome(run) == DONE
+    for job, log in logs.items():
+        run.record(*job).unlink()
+        run.log(*log).parent.mkdir(parents=True, exist_ok=True)
+        run.log(*log).write_text("warning: x\n")
+        found = outcome(run)
+        assert found is not None
+        assert (len(found.left), found.failed) == (1, ())
+        run.log(*log).write_text("warning: x\nerror: y\n")
+        found = outcome(run)
+        assert found is not None
+        assert found.failed == found.left
+        run.record(*job).write_text("{}")
+        assert outcome(run) == DONE
+    next(run.root.glob("config-*.json")).write_text("{}")
+    assert outcome(run) is None
+
+
+def test_an_installed_package_describes_the_run_of_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundling, "WORKFLOW_FILE", tmp_path / "none")
+    run = write_run(tmp_path / "faces", cells=2)
+    done = CliRunner().invoke(app, ["bundle", str(run.root)])
+    assert done.exit_code == 0, done.output
+    found = entities(tmp_path / "faces.zip")
+    assert found["./"]["conformsTo"] == [{"@id": "https://w3id.org/ro/wfrun/process/0.5"}]
+    assert "mainEntity" not in found["./"]
+    [instrument] = [found["#run"]["instrument"]]
+    assert found[instrument["@id"]]["@type"] == "SoftwareApplication"  # type: ignore[index]
+    assert Archive(tmp_path / "faces.zip").matching("records/*/*.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_workflow", [True, False])
+@pytest.mark.parametrize(
+    "came", [DONE, Outcome(("sample a",), ()), Outcome(("sample a",), ("sample a",))]
+)
+def test_the_validator_of_research_objects_finds_nothing(
+    came: Outcome, has_workflow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_workflow:
+        monkeypatch.setattr(bundling, "WORKFLOW_FILE", tmp_path / "none")
+    validate = [shutil.which("uv") or pytest.skip("needs uv"), "tool", "run"]
+    validate += ["--from", VALIDATOR, "rocrate-validator"]
+    if subprocess.run([*validate, "--version"], capture_output=True, timeout=300).returncode:
+        pytest.skip(f"needs {VALIDATOR} from a registry")
+    run = write_run(tmp_path / "faces", cells=2)
+    with zipfile.ZipFile(pack(run.root, outcome=came)) as archive:
+        archive.extractall(tmp_path / "crate")
+    profile = "workflow-run-crate-0.5" if has_workflow else "process-run-crate-0.5"
+    asked = ["--profile-identifier", profile, "--no-paging", "--output-format", "json"]
+    done = subprocess.run(
+        [*validate, "-y", "validate", *asked, str(tmp_path / "crate")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["passed"]
