@@ -72,6 +72,14 @@ FilesRule = Annotated[
         "pytorch-fid and torch-fidelity leave out subfolders, and each library some formats."
     ),
 ]
+ImageName = Annotated[
+    str | None,
+    typer.Option(
+        help="Which image is meant, where samples of a tar or rows of parquet have several: its "
+        "extension, as jpg, or its column. It holds for both sides.",
+        show_default="the only one",
+    ),
+]
 InceptionScoreSplits = Annotated[
     int | None,
     typer.Option(

@@ -23,6 +23,7 @@ from benchmark.cli.score_arguments import (
     ExtractorName,
     FakeImages,
     FilesRule,
+    ImageName,
     InceptionScoreSplits,
     KernelSubsets,
     KernelSubsetSize,
@@ -108,6 +109,7 @@ def score(
     threads: ScoreThreads = None,
     save_stats: StatisticsFile = None,
     files: FilesRule = "all",
+    image: ImageName = None,
     isc_splits: InceptionScoreSplits = None,
     kid_subsets: KernelSubsets = None,
     kid_subset_size: KernelSubsetSize = None,
@@ -120,10 +122,8 @@ def score(
     from benchmark.tools.score_options import MetricChoice
 
     cache = RESULTS / CACHE / "weights"
-    rule = None if files == "all" else files
-    embedding = Embedding(
-        extractor, cache, weights, device, batch, threads or available_cores(), rule, precision
-    )
+    rule, cores = None if files == "all" else files, threads or available_cores()
+    embedding = Embedding(extractor, cache, weights, device, batch, cores, rule, precision, image)
     choice = MetricChoice(isc_splits, kid_subsets, kid_subset_size)
     if fake is None:
         if save_stats is None:

@@ -97,6 +97,36 @@ def open_bytes(content: bytes | None) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
 
+def open_span(path: str, start: int, size: int) -> Image.Image:
+    """Open an image that is a part of a file; raise ValueError where it is not there."""
+    return open_bytes(read_span(path, start, size))
+
+
+def read_span(path: str, start: int, size: int) -> bytes:
+    """Return a part of a file.
+
+    Args:
+        path: the file.
+        start: where the part begins, in bytes.
+        size: number of its bytes.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file ends before the part does.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.pread(file, size, start)
+        while len(content) < size:  # as from network drives
+            more = os.pread(file, size - len(content), start + len(content))
+            if not more:
+                raise ValueError("the file ends before it does")
+            content += more
+    finally:
+        os.close(file)
+    return content
+
+
 def refuse(reason: str) -> Image.Image:
     """Raise ValueError for an image that could not be taken out of its file."""
     raise ValueError(reason)

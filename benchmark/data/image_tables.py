@@ -24,7 +24,8 @@ CACHE = re.compile(r"cache-\w+\.arrow$")
 SPLIT = re.compile(
     r"(?<![a-z])(train(ing)?|test(ing)?|valid(ation)?|val|dev|eval(uation)?)(?![a-z])", re.I
 )
-ROWS = 64  # that are in memory at a time
+ROWS = 64  # the most that are in memory at a time
+ROW_BYTES = 2**25  # of these rows together, as far as their mean tells
 EMBED = (
     "put that file beside, or write the images themselves: "
     "ds.with_format('arrow').map(datasets.table.embed_table_storage, batched=True)"
@@ -81,7 +82,9 @@ class ImageTable:
             rows = [i - shard.start for i in indices if shard.start <= i < shard.stop]
             for row, value in _values(shard.path, self.column, rows):
                 label = None if labels is None else labels[shard.start + row]
-                yield Item(f"{shard.path.name}#{row}", _loader(shard.path, value), label)
+                content = value.get("bytes") if isinstance(value, dict) else value
+                load = _loader(shard.path, value)
+                yield Item(f"{shard.path.name}#{row}", load, label, len(content or b""))
 
     def columns(self) -> list[str]:
         """Return the names of the columns."""
@@ -141,6 +144,32 @@ def check_complete(shards: Sequence[Path]) -> None:
                 f"path: {folder}: {len(files)} of the {count} files like {files[0].name} are "
                 "there; fetch the others"
             )
+
+
+def names_files(path: Path) -> bool:
+    """Tell whether rows of a file may have the path of an image and not its bytes."""
+    try:
+        return any(_lacks_bytes(path, column) for column in _candidates(_schema(path)))
+    except BenchmarkError:  # of a damaged file, which is told where it is read
+        return False
+
+
+def _lacks_bytes(path: Path, column: str) -> bool:
+    """Tell whether a column of structs has no bytes in some row."""
+    if not _schema(path).field(column).type.num_fields:  # of bytes alone
+        return False
+    if not is_parquet(path):
+        parts = (batch.column(column).field("bytes") for batch in _batches(path))
+        return any(part.null_count for part in parts)
+    known = _parquet(path).metadata
+    for group in range(known.num_row_groups):
+        for number in range(known.num_columns):
+            chunk = known.row_group(group).column(number)
+            if chunk.path_in_schema == f"{column}.bytes":
+                told = chunk.statistics
+                if told is None or not told.has_null_count or told.null_count:
+                    return True
+    return False
 
 
 def without_caches(files: Sequence[str]) -> list[str]:
@@ -218,7 +247,9 @@ def _parts(parquet: Any, group: int, column: str) -> Iterator[Any]:
     """Yield a column of a group of rows in parts, since some writers have only one group."""
     # Without threads, which would take the cores from those who open the images.
     columns = {"columns": [column], "use_threads": False}
-    for batch in parquet.iter_batches(ROWS, row_groups=[group], **columns):
+    known = parquet.metadata.row_group(group)
+    rows = ROW_BYTES * known.num_rows // max(known.total_byte_size, 1)
+    for batch in parquet.iter_batches(min(max(rows, 1), ROWS), row_groups=[group], **columns):
         yield batch.column(0)
 
 

@@ -160,7 +160,8 @@ def _file_kind(name: str, suffixes: frozenset[str]) -> str:
         return "system file"
     if name.endswith("~") or name.startswith("~$") or (name[0] == "#" == name[-1]):
         return "backup file"
-    suffix = Path(name).suffix.lower()
+    dot = name.rfind(".")
+    suffix = name[dot:].lower() if 0 < dot < len(name) - 1 else ""
     return "" if suffix in suffixes else suffix or "no suffix"
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from benchmark.core.errors import BenchmarkError
+from benchmark.core.strict_model import explain, shown
 from benchmark.data.listing import SUFFIXES, list_files
 from benchmark.data.packed import Packed
 from benchmark.data.sources import SOURCES
@@ -13,8 +16,12 @@ from benchmark.data.sources import SOURCES
 IMAGES = "a folder of images, or a file of them: .npy, .npz, .zip, .tar, .parquet or .arrow"
 
 
-def recognised(path: Path) -> Packed | None:
+def recognised(path: Path, image: str | None = None) -> Packed | None:
     """Return the source that reads a path; None: no format, or a folder with image files.
+
+    Args:
+        path: the file or folder.
+        image: which image of a sample or row is meant, where the format has several.
 
     Raises:
         BenchmarkError: the folder cannot be listed, or has files of several formats.
@@ -28,4 +35,10 @@ def recognised(path: Path) -> Packed | None:
             f"{path}: has files of several formats ({', '.join(found)}): name one file, or a "
             "folder with those of one format"
         )
-    return formats[found[0]].at(path) if found else None
+    if not found:
+        return None
+    part = formats[found[0]]
+    try:
+        return part.at(path, **({"image": image} if image and "image" in part.model_fields else {}))
+    except ValidationError as error:
+        raise BenchmarkError(f"--image: {shown(image)}: {explain(error, {})}") from None

@@ -18,6 +18,12 @@ BUSY = "‡"  # marks a time that was taken while the machine was busy
 LINES_ON_A_PAGE = 35  # the most lines of a LaTeX table that fit on one page
 LETTERS_ACROSS = 130  # the most letters in a line of a page's width that can still be read
 LETTERS_PER_CM = 6
+# Keys of columns that hold whole numbers alone, in every table.
+COUNTS = frozenset(
+    {"answers", "budget", "busy_jobs", "claim", "classes", "compared", "dimensions", "images"}
+    | {"jobs", "n", "probes", "report_n_fake", "report_resolution", "resolution", "samples", "seed"}
+    | {"steps", "threads", "trained_steps"}
+)
 # Begins a box that shrinks a table to the width of a line if it is wider.
 FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
@@ -118,9 +124,17 @@ def to_csv(table: Table) -> str:
 def frame_of(table: Table) -> pd.DataFrame:
     """Return what the CSV of a table has, with the types that its columns have.
 
-    Whole numbers are Int64, other numbers Float64, and texts string; what is missing is NA.
+    Counts are Int64, other columns of numbers Float64, and texts string, whatever they hold; what
+    is missing is NA. A column of numbers that has a text too, as a batch of several sizes, is of
+    texts.
     """
-    return _parts_of(table).replace("", None).convert_dtypes()
+    found = _parts_of(table).replace("", None)
+    texts = {column.key for column in table.columns if not column.number}
+    kinds = {}
+    for name in found.columns:
+        is_text = name in texts or any(isinstance(entry, str) for entry in found[name])
+        kinds[name] = "string" if is_text else "Int64" if name in COUNTS else "Float64"
+    return found.astype(kinds)
 
 
 def to_markdown(table: Table) -> str:

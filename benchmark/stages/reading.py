@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import multiprocessing
 import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,6 +24,10 @@ from benchmark.data.stored import stored_as
 IMAGES_PER_WORKER = 200  # for fewer images, a further process takes longer to start than it saves
 GREY = "greyscale"  # how `decode` calls the conversion from grey to colour
 CHUNK = 8  # images that a worker takes at a time
+CHUNKS = 4  # that are on their way for each worker
+# Bytes of images that are on their way for each worker, where they come out of a file of many in
+# which the worker cannot find them by itself.
+HELD = 2**26
 
 
 class ReadImage(NamedTuple):
@@ -65,7 +68,7 @@ def reading(images: int, workers: int) -> Iterator[Reader]:
         yield lambda source, items: map(functools.partial(_read, source), items)
         return
     with pool:
-        yield functools.partial(_read_in, pool, 4 * CHUNK * workers)
+        yield functools.partial(_read_in, pool, workers)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor | None:
@@ -92,20 +95,40 @@ def _wait_for_parent() -> None:
 
 
 def _read_in(
-    pool: ProcessPoolExecutor, window: int, source: Source, items: Iterable[Item]
+    pool: Executor, workers: int, source: Source, items: Iterable[Item]
 ) -> Iterator[ReadImage]:
-    """Read items in a pool, `window` of which are on their way while others are taken.
+    """Read items in a pool, some of which are on their way while others are taken.
 
-    More would be in memory all at once.
+    More, be it in number or in bytes, would be in memory all at once.
     """
-    remaining = iter(items)
-    chunks = iter(lambda: list(itertools.islice(remaining, CHUNK)), [])
-    read = functools.partial(_read_all, source)
-    running = deque(pool.submit(read, chunk) for chunk in itertools.islice(chunks, window // CHUNK))
-    while running:
-        done = running.popleft().result()
-        running.extend(pool.submit(read, chunk) for chunk in itertools.islice(chunks, 1))
+    chunks = _chunks(items, HELD // CHUNKS)
+    coming = next(chunks, None)
+    running: deque[tuple[Future[list[ReadImage]], int]] = deque()
+    free = HELD * workers
+    while coming or running:
+        while coming and len(running) < CHUNKS * workers:
+            held = sum(item.held for item in coming)
+            if running and held > free:
+                break
+            running.append((pool.submit(_read_all, source, coming), held))
+            free -= held
+            coming = next(chunks, None)
+        future, held = running.popleft()
+        done = future.result()
+        free += held
         yield from done
+
+
+def _chunks(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
+    """Yield items together, as many as a worker takes at a time; few if they hold much memory."""
+    chunk: list[Item] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == CHUNK or sum(each.held for each in chunk) >= most:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _read_all(source: Source, items: Sequence[Item]) -> list[ReadImage]:

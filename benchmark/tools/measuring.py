@@ -31,6 +31,7 @@ def score(
     device: str = "auto",
     batch: int = 64,
     threads: int | None = None,
+    image: str | None = None,
 ) -> Score:
     """Measure how far one set of images lies from another, as `python -m benchmark score` does.
 
@@ -44,6 +45,8 @@ def score(
         device: auto, cpu or cuda.
         batch: images at a time in the network.
         threads: threads for the network and for decoding; None: one for each core.
+        image: which image is meant where samples or rows of packed files have several: an
+            extension, as jpg, or a column; None: the only one.
 
     Returns:
         The values by metric in `values`, and what they are of; printed, it is a table.
@@ -67,6 +70,7 @@ def score(
         device,
         batch,
         threads or available_cores(),
+        image=image,
     )
     with ExitStack() as stack:
         sides = [_path(images, name, stack) for name, images in (("real", real), ("fake", fake))]

@@ -58,7 +58,7 @@ _TIMINGS = {
         for name in ("seconds_per_image", "images_per_second")
         for part in _PARTS
     },
-    "network_evaluations": _WHOLE,
+    "network_evaluations": _NUMBER,  # a mean, where the solver is adaptive
     "sample_seconds": _NUMBER,
     "images": _WHOLE,
     "batch": _TEXT,
@@ -117,8 +117,8 @@ class ReadRun:
     def table(self, name: str) -> pd.DataFrame:
         """Return a table with the columns of its CSV.
 
-        Uncertainties have columns of their own: fd, fd_low and fd_high, or kid_std_error. Whole
-        numbers are Int64, other numbers Float64, texts string, and what is missing is NA.
+        Uncertainties have columns of their own: fd, fd_low and fd_high, or kid_std_error. Counts
+        are Int64, other numbers Float64, texts string, and what is missing is NA.
 
         Raises:
             BenchmarkError: the run has no such table; the message has the nearest name.

@@ -115,13 +115,20 @@ def save(real: Path, embedding: Embedding, file: Path) -> None:
 
 
 def _open(embedding: Embedding, *paths: Path) -> dict[Path, Input]:
-    """Open the inputs; refuse the option --files if none of them is a folder."""
-    opened = {path: open_input(path, embedding.library) for path in paths}
+    """Open the inputs; refuse --files if none of them is a folder, and --image likewise."""
+    library, image = embedding.library, embedding.image
+    opened = {path: open_input(path, library, image=image) for path in paths}
     folders = [side for side in opened.values() if isinstance(side, ImageInput) and side.files]
     if embedding.files is not None and not folders:
         names = " and ".join(map(str, paths))
         raise BenchmarkError(
             f"--files: is for folders of images only, unlike {names}: leave it out"
+        )
+    chosen = [side for side in opened.values() if isinstance(side, ImageInput) and side.chosen]
+    if image is not None and not chosen:
+        names = " and ".join(map(str, paths))
+        raise BenchmarkError(
+            f"--image: is for tars, parquet and Arrow, unlike {names}: leave it out"
         )
     return opened
 

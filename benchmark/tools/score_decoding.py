@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,8 +39,20 @@ class Picture(NamedTuple):
     conversions: Sequence[str] = ()
 
 
-# The name of an image, as messages give it, and a function that opens it.
-Loadable: TypeAlias = tuple[str, Callable[[], Image.Image]]
+class Loadable(NamedTuple):
+    """An image that has not been read.
+
+    Attributes:
+        name: its name, as messages give it.
+        load: function that opens it.
+        held: bytes of it that `load` holds in memory.
+    """
+
+    name: str
+    load: Callable[[], Image.Image]
+    held: int = 0
+
+
 # A function from the number of threads that decode to the images, in their order.
 Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
 
@@ -49,7 +60,8 @@ Pictures: TypeAlias = Callable[[int], Iterator[Picture]]
 def ahead(images: Callable[[], Iterable[Loadable]], background: Background) -> Pictures:
     """Return a function that decodes images in threads ahead of their use, with limited memory.
 
-    The memory of an image counts until the next image is asked for.
+    The memory of an image counts until the next image is asked for. Bytes of images that are held
+    before these are decoded have as much of their own.
 
     Args:
         images: function that yields the images.
@@ -58,18 +70,25 @@ def ahead(images: Callable[[], Iterable[Loadable]], background: Background) -> P
 
     def pictures(threads: int) -> Iterator[Picture]:
         allowance = Allowance(AHEAD_BYTES * threads)
-        coming: deque[Future[Picture]] = deque()
-        remaining = enumerate(images())
+        coming: deque[tuple[Future[Picture], int]] = deque()
+        remaining, held = enumerate(images()), 0
         pool = ThreadPoolExecutor(threads)
         try:
             while True:
-                for index, image in itertools.islice(remaining, AHEAD - len(coming)):
-                    coming.append(pool.submit(_decode, image, allowance, index, background))
+                while len(coming) < AHEAD and (not coming or held < AHEAD_BYTES * threads):
+                    if (found := next(remaining, None)) is None:
+                        break
+                    index, image = found
+                    decoded = pool.submit(_decode, image, allowance, index, background)
+                    coming.append((decoded, image.held))
+                    held += image.held
+                    del found, image, decoded  # they would keep the image in memory
                 if not coming:
                     return
-                size = coming[0].result().pixels.size
+                size = coming[0][0].result().pixels.size
                 allowance.next_turn()
-                yield coming.popleft().result()  # a variable would keep the image in memory
+                held -= coming[0][1]
+                yield coming.popleft()[0].result()
                 allowance.give(size)
         finally:
             allowance.lift()
@@ -120,7 +139,7 @@ class Allowance:
 
 def _decode(named: Loadable, allowance: Allowance, index: int, background: Background) -> Picture:
     """Read an image by `benchmark.data.pixels.decode`, once the allowance admits it."""
-    name, open_image = named
+    name, open_image, _ = named
     formats = []
     taken = 0
 

@@ -44,6 +44,8 @@ class Embedding:
             are in float32 and float64 whatever it is.
         files: name of the library whose choice of files in a folder is followed; None: all images
             are read.
+        image: which image is meant where samples or rows of packed files have several: an
+            extension, as `jpg`, or a column; None: the only one.
     """
 
     extractor: str | None
@@ -54,6 +56,7 @@ class Embedding:
     threads: int = 1
     files: str | None = None
     precision: ComputePrecision = "float32"
+    image: str | None = None
 
     @property
     def library(self) -> Library | None:

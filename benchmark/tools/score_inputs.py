@@ -43,6 +43,7 @@ class ImageInput:
         files: files that are read, as paths relative to the folder; none for an array.
         statistics: statistics in the same file, of the features of these or of more images.
         shape: shape of an array of images, N×H×W×3; None: the images are files of any sizes.
+        chosen: whether it was told which image of each sample or row is meant.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class ImageInput:
     files: Sequence[str] = ()
     statistics: Statistics | None = None
     shape: tuple[int, ...] | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,10 @@ def count_of(side: Input) -> int | None:
 
 
 def open_input(
-    path: Path, library: Library | None = None, background: Background = "white"
+    path: Path,
+    library: Library | None = None,
+    background: Background = "white",
+    image: str | None = None,
 ) -> Input:
     """Open a folder of images, or a file of many; images are not read yet.
 
@@ -101,6 +106,8 @@ def open_input(
         path: the folder or file.
         library: the library whose choice of files in a folder is followed; None: all images.
         background: what transparent pixels of files are blended with.
+        image: which image is meant where samples or rows of packed files have several; None: the
+            only one.
 
     Raises:
         BenchmarkError: the path does not exist, cannot be read, or holds none of these.
@@ -108,7 +115,7 @@ def open_input(
     if path.suffix.lower() not in {".npy", ".npz"} or path.is_dir():
         if samples := samples_of_cell(path):
             return open_input(samples)
-        if source := recognised(path):
+        if source := recognised(path, image):
             return _packed(path, source, background)
         if path.is_file():
             raise BenchmarkError(f"{path}: give {IMAGES}")
@@ -146,7 +153,9 @@ def _folder(path: Path, library: Library | None, background: Background) -> Imag
         files = [file for file in files if library.reads(file)]
         if not files:
             raise BenchmarkError(f"{path}: no images that {library.name} reads: leave out --files")
-    loads = [(str(path / file), functools.partial(open_file, path / file)) for file in files]
+    loads = [
+        Loadable(str(path / file), functools.partial(open_file, path / file)) for file in files
+    ]
     pictures = ahead(lambda: loads, background)
     return ImageInput(path, len(files), pictures, ignored, files)
 
@@ -157,7 +166,9 @@ def _packed(path: Path, source: Packed, background: Background) -> ImageInput:
         album = source.album()
     except BenchmarkError as error:  # begins with the key of a config
         key, _, said = str(error).partition(": ")
-        if key != "path":
+        if key == "image":
+            said += "; score takes it by --image"
+        elif key != "path":
             said += (
                 f"; score has no `{key}`: give it a file, or a folder of files, with these alone"
             )
@@ -165,9 +176,10 @@ def _packed(path: Path, source: Packed, background: Background) -> ImageInput:
 
     def items() -> Iterator[Loadable]:
         for item in album.read(range(album.size)):
-            yield f"{path}: {item.name}", item.load
+            yield Loadable(f"{path}: {item.name}", item.load, item.held)
 
-    return ImageInput(path, album.size, ahead(items, background), album.ignored)
+    pictures, chosen = ahead(items, background), getattr(source, "image", None) is not None
+    return ImageInput(path, album.size, pictures, album.ignored, chosen=chosen)
 
 
 def _array(path: Path, array: NDArray[Any]) -> ImageInput | Features:

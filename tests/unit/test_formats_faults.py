@@ -17,12 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 from packed_images import database, packed_zip, paths, refusal, source, write_images
 from PIL import Image
+from typer.testing import CliRunner
 
+import benchmark as db
+from benchmark.cli.app import app
 from benchmark.core.errors import BenchmarkError
 from benchmark.data import hub_files
 from benchmark.data.image_tables import sets_of
 from benchmark.data.sources import arrays
-from benchmark.tools.score_inputs import open_input
+from benchmark.tools.score_inputs import ImageInput, open_input
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +211,7 @@ def test_members_of_a_tar_that_are_too_large_are_refused_unread(
         member = tarfile.TarInfo("a.txt")
         member.size = 70_000
         archive.addfile(member, io.BytesIO(bytes(70_000)))
-    monkeypatch.setattr(tar._Shards, "content", lambda *_: pytest.fail("it is read"))
+    monkeypatch.setattr(tar, "read_span", lambda *_: pytest.fail("it is read"))
     assert "'a.txt' names no class: has 70,000 bytes" in refusal("tar", path, label="txt")
     for module in (image_files, tar):
         monkeypatch.setattr(module, "MOST_BYTES", 100)
@@ -358,3 +361,46 @@ def test_a_folder_with_files_of_several_formats_is_refused(images: Path, tmp_pat
     assert open_input(both / "a.tar")
     np.savez(tmp_path / "batch.npz", arr_0=np.zeros((4, 8, 8, 3), np.uint8))
     assert open_input(tmp_path / "batch.npz")
+
+
+def test_score_is_told_which_image_of_a_sample_is_meant(images: Path, tmp_path: Path) -> None:
+    shards, rows = tmp_path / "a.tar", tmp_path / "a.parquet"
+    few = paths(images)[:4]
+    with tarfile.open(shards, "w") as archive:
+        for number, image in enumerate(few):
+            archive.add(image, f"{number}.png")
+            archive.add(paths(images)[7], f"{number}.seg.png")
+    column = [{"bytes": image.read_bytes(), "path": None} for image in few]
+    pq.write_table(pa.table({"png": column, "mask": column[::-1]}), rows)
+    for path in (shards, rows):
+        with pytest.raises(BenchmarkError, match=r"; score takes it by --image$"):
+            open_input(path)
+        found = open_input(path, image="png")
+        assert isinstance(found, ImageInput)
+        for picture, image in zip(found.pictures(1), few, strict=True):
+            assert np.array_equal(picture.pixels, np.asarray(Image.open(image).convert("RGB")))
+    options = ["--image", "png", "--extractor", "efficientnet-lite0", "--metrics", "fd"]
+    done = CliRunner().invoke(app, ["score", str(shards), str(rows), *options, "--format", "json"])
+    assert done.exit_code == 0, done.output
+    assert abs(json.loads(done.stdout)["values"]["frechet"]["value"]) < 1e-3
+    with pytest.raises(BenchmarkError, match=r"--image: is for tars, .*, unlike .*: leave it out"):
+        db.score(images, images, image="png")
+    with pytest.raises(BenchmarkError, match="no column 'jpg', only png, mask"):
+        db.score(rows, rows, image="jpg")
+
+
+def test_images_that_rows_name_are_inputs_too(images: Path, tmp_path: Path) -> None:
+    """So that a changed one is prepared anew; beside rows that hold bytes may lie anything."""
+    (tmp_path / "x.png").write_bytes(paths(images)[0].read_bytes())
+    for bytes_of_last, expected in ((b"x", []), (None, ["x.png"])):
+        rows = [{"bytes": b"x", "path": "y"}, {"bytes": bytes_of_last, "path": "x.png"}]
+        whole = pa.table({"image": rows})
+        for path in (tmp_path / "a.parquet", tmp_path / "a.arrow"):
+            if path.suffix == ".parquet":
+                pq.write_table(whole, path)
+            else:
+                with pa.ipc.new_file(path, whole.schema) as file:
+                    file.write_table(whole)
+            found = source("hugging-face", path).local_files()
+            assert found == (tmp_path, [path.name, *expected])
+            path.unlink()

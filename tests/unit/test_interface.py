@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from records_fixture import write_run
 import benchmark as db
 from benchmark.core.errors import BenchmarkError
 from benchmark.report.bundle import pack
+from benchmark.report.formats import Column, Table, frame_of
 from benchmark.report.tables import write_tables
 from benchmark.storage.arrays import write_blocks
 from benchmark.storage.paths import REFERENCE, Run
@@ -168,6 +170,33 @@ def test_columns_have_their_types_whatever_they_hold(run: Run) -> None:
         pd.testing.assert_series_equal(found.dtypes, none.dtypes)
     assert read.cells["guidance"].dtype == read.timings["joules"].dtype == "Float64"
     assert read.metrics["missing"].dtype == read.timings["busy"].dtype == "string"
+
+
+def test_a_mean_number_of_evaluations_is_a_number(run: Run) -> None:
+    """An adaptive solver needs others for each image."""
+    records = db.read(run.root).records
+    [index] = [i for i, r in enumerate(records) if (r.kind, r.id) == ("sample", CELL)]
+    timing = records[index].timing
+    assert timing is not None
+    timing = timing.model_copy(update={"network_evaluations": 12.5})
+    records[index] = records[index].model_copy(update={"timing": timing})
+    assert ReadRun(run.root, records).timings.loc[CELL, "network_evaluations"] == 12.5
+
+
+def test_columns_of_tables_have_their_types_whatever_they_hold(run: Run) -> None:
+    read = db.read(run.root)
+    for name in read.tables:
+        found = read.table(name)
+        assert set(map(str, found.dtypes)) <= {"Int64", "Float64", "string"}
+        empty = frame_of(dataclasses.replace(read._tables[name], rows=[]))
+        for column in empty.columns:
+            if not isinstance(found[column].dropna().iloc[:1].squeeze(), str):
+                assert found[column].dtype in (empty[column].dtype, "string")
+    trained = read.table("trained")
+    assert trained["seconds_per_image"].dtype == "Float64"
+    assert trained["seed"].dtype == "Int64"
+    whole = Table("x", [], [Column("fid", "fid"), Column("steps", "n")], [{"fid": 3, "steps": 2}])
+    assert [str(kind) for kind in frame_of(whole).dtypes] == ["Float64", "Int64"]
 
 
 def test_a_run_is_named_as_its_folder(run: Run, tmp_path: Path) -> None:

@@ -165,10 +165,31 @@ def test_few_images_are_on_their_way_in_the_order_of_their_items() -> None:
             yield Item(str(number), functools.partial(Image.new, "RGB", (16, 16)))
 
     with ThreadPoolExecutor(2) as pool:
-        for number, picture in enumerate(reading._read_in(pool, 32, source, items())):
+        for number, picture in enumerate(reading._read_in(pool, 1, source, items())):
             assert picture.name == str(number)
             assert len(taken) <= number + 32 + reading.CHUNK
     assert taken == list(range(100))
+
+
+def test_bytes_that_images_hold_stay_within_the_allowance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Images of 200 bytes and an allowance of 1,000: two chunks of two, and one beside them."""
+    monkeypatch.setattr(reading, "HELD", 1000)
+    source = avatars(train=1, held_out=1)
+    taken: list[int] = []
+
+    def items() -> Iterator[Item]:
+        for number in range(40):
+            taken.append(number)
+            large = 5000 if number == 20 else 200
+            yield Item(str(number), functools.partial(Image.new, "RGB", (16, 16)), held=large)
+
+    with ThreadPoolExecutor(1) as pool:
+        for number, picture in enumerate(reading._read_in(pool, 1, source, items())):
+            assert picture.name == str(number)
+            assert len(taken) <= number + 7
+    assert taken == list(range(40))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /dev/shm")

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from benchmark.tools import score as module
 from benchmark.tools import score_decoding as decoding
 from benchmark.tools import score_embedding as embedding_module
 from benchmark.tools.score import save, score
+from benchmark.tools.score_decoding import Loadable
 from benchmark.tools.score_embedding import Embedding
 from benchmark.tools.score_inputs import ImageInput, open_input
 from benchmark.tools.score_options import MetricChoice
@@ -182,6 +184,27 @@ def test_images_are_decoded_ahead_as_far_as_the_memory_goes(
         assert len(decoded) <= taken + ahead
         np.testing.assert_array_equal(picture.pixels, pictures(0, 20, ((7, 5),))[taken - 1])
     assert len(decoded) == 20
+
+
+@pytest.mark.parametrize(("held", "ahead"), [(0, 8), (100, 3), (10**6, 1)])
+def test_bytes_of_packed_images_are_taken_ahead_as_far_as_the_memory_goes(
+    monkeypatch: pytest.MonkeyPatch, held: int, ahead: int
+) -> None:
+    monkeypatch.setattr(decoding, "AHEAD", 8)
+    monkeypatch.setattr(decoding, "AHEAD_BYTES", 125)  # for each of two threads
+    taken: list[int] = []
+
+    def images() -> Iterator[Loadable]:
+        for number in range(20):
+            taken.append(number)
+            load = functools.partial(Image.new, "RGB", (2, 1), (number, 0, 0))
+            yield Loadable(str(number), load, held)
+
+    found = []
+    for number, picture in enumerate(decoding.ahead(images, "white")(2)):
+        assert len(taken) <= number + ahead
+        found.append(picture.pixels[0, 0, 0])
+    assert found == taken == list(range(20))
 
 
 def test_decoded_images_in_flight_stay_within_the_limit(

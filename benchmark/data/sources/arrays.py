@@ -166,7 +166,8 @@ def _read(
         numbers = [i for i in indices if batch.start <= i < batch.start + batch.shape[0]]
         for number, load in zip(numbers, _loaders(batch, numbers), strict=True):
             name = f"{batch.path.name}#{number - batch.start}"
-            yield Item(name, load, None if labels is None else labels[number])
+            label = None if labels is None else labels[number]
+            yield Item(name, load, label, math.prod(batch.shape[1:]))
 
 
 def _loaders(batch: Batch, numbers: Sequence[int]) -> Iterator[functools.partial[Image.Image]]:

@@ -28,11 +28,13 @@ class Item(NamedTuple):
         load: function that reads it.
         label: number of its class among the classes of the source, or a function that finds it in
             a worker process; None: the source has no classes.
+        held: bytes of the image that `load` holds in memory; 0: it takes them from a file.
     """
 
     name: str
     load: Callable[[], Image.Image]
     label: int | Callable[[], int] | None = None
+    held: int = 0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from benchmark.data.image_tables import (
     SUFFIXES,
     ImageTable,
     check_complete,
+    names_files,
     sets_of,
     without_caches,
 )
@@ -112,7 +113,9 @@ class HuggingFace(Packed):
         if self.path is None:
             return None
         folder, files = self.packed_files()
-        return folder, files if self.path.is_file() else [*files, *_images_beside(folder)]
+        # Beside a single file may lie anything, and most files name no others.
+        beside = self.path.is_dir() or names_files(self.path)
+        return folder, [*files, *_images_beside(folder)] if beside else files
 
     def unfetched(self) -> Download | None:
         """Return the download of the data set; None: the hub's cache or a folder has it."""

@@ -138,11 +138,13 @@ def _read(
             continue
         with _open(folder) as transaction:
             for index in wanted:
-                key = keys[index - start]
+                key, content = keys[index - start], None
                 try:
-                    load = functools.partial(open_bytes, transaction.get(key))
+                    content = transaction.get(key)
+                    load = functools.partial(open_bytes, content)
                 except _library().Error as error:  # the others may be whole
                     load = functools.partial(refuse, one_line(error))
                 name = key.decode("utf-8", "backslashreplace")
                 named = name if len(known) == 1 else f"{folder.name}#{name}"
-                yield Item(named, load, None if labels is None else labels[index])
+                label = None if labels is None else labels[index]
+                yield Item(named, load, label, len(content or b""))

@@ -8,20 +8,20 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from benchmark.core.errors import BenchmarkError, one_line
 from benchmark.core.strict_model import UserPath, UserText, shown
-from benchmark.data.image_files import MOST_BYTES, open_bytes, printable
+from benchmark.data.image_files import MOST_BYTES, open_span, printable, read_span
 from benchmark.data.labels import numbered
 from benchmark.data.listing import SUFFIXES, entry_kind, list_files
 from benchmark.data.packed import EARLIER, Album, Packed, files_at, no_images
 from benchmark.data.sources.base import Item
+from benchmark.data.tar_headers import FOLDER, heads
 
 TAR = frozenset({".tar"})
-BLOCK = 512  # bytes; a tar begins with the header of its first member, which is one block
 MOST_LABEL = 2**16  # bytes of a member that names a class
 MOST_KEYS = 12  # of JSON that a message names
 ANY = "*"  # as `image`: whatever the extension
@@ -141,41 +141,15 @@ class Tar(Packed):
         extension, key = _label(self.label)
         at = {(m.shard, m.key): m for m in members if m.extension == extension and not m.kind}
         told: list[object] = []
-        with _Shards(paths) as shards:
-            for image in images:
-                member = at.get((image.shard, image.key))
-                if member is None:
-                    raise BenchmarkError(
-                        f"label: {paths[image.shard]}: {shown(image.name)} has no class: a member "
-                        f"{shown(f'{image.key}.{extension}')} would be right"
-                    )
-                told.append(_class(paths[member.shard], member, shards, key))
+        for image in images:
+            member = at.get((image.shard, image.key))
+            if member is None:
+                raise BenchmarkError(
+                    f"label: {paths[image.shard]}: {shown(image.name)} has no class: a member "
+                    f"{shown(f'{image.key}.{extension}')} would be right"
+                )
+            told.append(_class(paths[member.shard], member, key))
         return numbered(told, self.path)
-
-
-class _Shards:
-    """Reads members of tar files, with one file open at a time."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._file: IO[bytes] | None = None
-        self._shard = -1
-
-    def __enter__(self) -> _Shards:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def content(self, member: Member) -> bytes:
-        """Return the bytes of a member."""
-        if self._file is None or self._shard != member.shard:
-            if self._file is not None:
-                self._file.close()
-            self._file, self._shard = self._paths[member.shard].open("rb"), member.shard
-        self._file.seek(member.start)
-        return self._file.read(member.size)
 
 
 def _members(path: Path, shard: int) -> Iterator[Member]:
@@ -185,41 +159,19 @@ def _members(path: Path, shard: int) -> Iterator[Member]:
     names. Of what else has no bytes of its own, `kind` says what it is.
     """
     known: dict[str, Member] = {}
-    try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            while (found := archive.next()) is not None:
-                name = found.name.removeprefix("./")
-                if name.startswith("/") or ".." in name.split("/"):
-                    raise BenchmarkError(
-                        f"path: {path}: {shown(name)} leads out of the tar: pack it again "
-                        "without it"
-                    )
-                if found.isdir():
-                    continue
-                member = Member(shard, name, found.offset_data, found.size, _lacking(found))
-                if found.islnk() and (target := known.get(found.linkname.removeprefix("./"))):
-                    member = target._replace(name=name)
-                known[name] = member
-                yield member
-            file.seek(archive.offset)
-            # The library takes a damaged header for the end, which is a block of zeros.
-            if file.read(BLOCK).strip(b"\0") or file.seek(0, 2) < archive.offset:
-                raise BenchmarkError(f"path: {path}: damaged, or not whole: fetch it again")
-    except OSError as error:
-        raise BenchmarkError(f"path: {path}: cannot be read: {error.strerror}") from None
-    except (tarfile.TarError, ValueError, EOFError) as error:
-        raise BenchmarkError(
-            f"path: {path}: not a whole tar file that is not compressed: {error}"
-        ) from None
-
-
-def _lacking(found: tarfile.TarInfo) -> str:
-    """Return why the bytes of a member do not lie behind its header; empty if they do."""
-    if found.issym() or found.islnk():
-        return "link"
-    if found.issparse():
-        return "sparse file"
-    return "" if found.isreg() else "no regular file"
+    for head in heads(path):
+        name = head.name.removeprefix("./")
+        if name.startswith("/") or ".." in name.split("/"):
+            raise BenchmarkError(
+                f"path: {path}: {shown(name)} leads out of the tar: pack it again without it"
+            )
+        if head.kind == FOLDER:
+            continue
+        member = Member(shard, name, head.start, head.size, head.kind)
+        if head.target and (target := known.get(head.target.removeprefix("./"))):
+            member = target._replace(name=name)
+        known[name] = member
+        yield member
 
 
 def _label(label: str) -> tuple[str, str]:
@@ -241,19 +193,18 @@ def _refuse_several(paths: Sequence[Path], images: Sequence[Member]) -> None:
             )
 
 
-def _class(path: Path, member: Member, shards: _Shards, key: str) -> object:
+def _class(path: Path, member: Member, key: str) -> object:
     """Return what a member says of a class: a number, or a text.
 
     Args:
         path: the tar file.
         member: the member.
-        shards: reads it.
         key: key of the class in an object of JSON; empty: the content is the class.
     """
     try:
         if member.size > MOST_LABEL:
             raise ValueError(f"has {member.size:,} bytes")
-        text = shards.content(member).decode().strip()
+        text = read_span(str(path), member.start, member.size).decode().strip()
         if not key and member.extension != "json":
             return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
         return _value(json.loads(text), key)
@@ -284,9 +235,9 @@ def _read(
     labels: Sequence[int | None],
     indices: Sequence[int],
 ) -> Iterator[Item]:
-    with _Shards(paths) as shards:
-        for index in indices:
-            member = images[index]
-            name = member.name if len(paths) == 1 else f"{paths[member.shard].name}#{member.name}"
-            load = functools.partial(open_bytes, shards.content(member))
-            yield Item(printable(name), load, labels[index])
+    files = [str(path) for path in paths]
+    for index in indices:
+        member = images[index]
+        name = member.name if len(paths) == 1 else f"{paths[member.shard].name}#{member.name}"
+        load = functools.partial(open_span, files[member.shard], member.start, member.size)
+        yield Item(printable(name), load, labels[index])

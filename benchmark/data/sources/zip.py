@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import zipfile
@@ -19,6 +20,8 @@ from benchmark.data.labels import numbered
 from benchmark.data.listing import entry_kind
 from benchmark.data.packed import EARLIER, Album, Packed, existing, no_images
 from benchmark.data.sources.base import Item
+from benchmark.data.zip_entries import Entry, limits, open_entry
+from benchmark.data.zip_entries import entry as place
 from benchmark.storage.npz import BROKEN
 
 TABLE = "dataset.json"  # has `labels`: pairs of the path of an image and the number of its class
@@ -54,13 +57,12 @@ class Zip(Packed):
     def list_images(self, folder: Path, files: Sequence[str]) -> Album:
         """Read the directory of the zip."""
         path = folder / files[0]
-        entries, ignored = _entries(path)
+        entries, places, ignored = _entries(path)
         if not entries:
             raise no_images(path, ignored, "a zip of image files would be right")
         classes, labels = self._labels(path, [entry.filename for entry in entries])
-        return Album(
-            len(entries), functools.partial(_read, path, entries, labels), classes, ignored
-        )
+        read = functools.partial(_read, path, entries, places, labels)
+        return Album(len(entries), read, classes, ignored)
 
     def _labels(
         self, path: Path, names: Sequence[str]
@@ -85,12 +87,19 @@ class Zip(Packed):
         return numbered([told[name] for name in names], f"{path}: {TABLE}")
 
 
-def _entries(path: Path) -> tuple[list[zipfile.ZipInfo], dict[str, int]]:
-    """Return the images in a zip, sorted by path, and the number of other entries by kind."""
+def _entries(
+    path: Path,
+) -> tuple[list[zipfile.ZipInfo], list[Entry | None], dict[str, int]]:
+    """Return the images in a zip, sorted by path, where they lie, and the others by kind.
+
+    Returns:
+        The entries; where each of them lies, None for one that is left to `zipfile`; and the number
+        of other entries by kind.
+    """
     entries, ignored = dict[str, zipfile.ZipInfo](), Counter[str]()
     try:
         with zipfile.ZipFile(path) as archive:
-            listed = archive.infolist()
+            listed, directory = archive.infolist(), archive.start_dir
     except BROKEN as error:
         raise BenchmarkError(f"path: {path}: not a whole zip file: {one_line(error)}") from None
     for entry in listed:
@@ -109,7 +118,10 @@ def _entries(path: Path) -> tuple[list[zipfile.ZipInfo], dict[str, int]]:
         if name in entries:
             ignored[EARLIER] += 1
         entries[name] = entry
-    return [entries[name] for name in sorted(entries)], dict(sorted(ignored.items()))
+    images = [entries[name] for name in sorted(entries)]
+    ends = limits([entry.header_offset for entry in listed], directory)
+    places = [place(image, ends[image.header_offset]) for image in images]
+    return images, places, dict(sorted(ignored.items()))
 
 
 def _check(path: Path, entry: zipfile.ZipInfo) -> None:
@@ -150,14 +162,23 @@ def _table(path: Path) -> dict[str, object]:
 def _read(
     path: Path,
     entries: Sequence[zipfile.ZipInfo],
+    places: Sequence[Entry | None],
     labels: Sequence[int | None],
     indices: Sequence[int],
 ) -> Iterator[Item]:
-    with zipfile.ZipFile(path) as archive:
+    file = str(path)
+    with contextlib.ExitStack() as stack:
+        archive: zipfile.ZipFile | None = None
         for index in indices:
-            entry = entries[index]
+            name, found = printable(entries[index].filename), places[index]
+            if found is not None:
+                yield Item(name, functools.partial(open_entry, file, found), labels[index])
+                continue
+            archive = archive or stack.enter_context(zipfile.ZipFile(path))
             try:
-                load = functools.partial(open_bytes, archive.read(entry))
+                content = archive.read(entries[index])
             except BROKEN as error:
-                load = functools.partial(refuse, one_line(error))
-            yield Item(printable(entry.filename), load, labels[index])
+                yield Item(name, functools.partial(refuse, one_line(error)), labels[index])
+                continue
+            load = functools.partial(open_bytes, content)
+            yield Item(name, load, labels[index], len(content))
