@@ -6,6 +6,7 @@ torch.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ from benchmark.storage.arrays import release_pages
 Index = NDArray[np.int64]
 
 SPARE = 8  # candidates beyond k whose distances are computed again, exactly
-QUERY_BLOCK = 256  # queries whose candidates are in memory at a time
+QUERY_BLOCK = 256  # queries whose candidates are in memory at a time, in each thread
+SEARCH_BLOCK = 2**13  # queries of one call of Faiss, which multiplies larger blocks faster
 BANK_PART = 2**15  # rows of the bank that Faiss searches at a time, of which it holds a copy
 ROUNDOFF = 2.0**-24  # of one operation in float32
 TINY = float(np.finfo(np.float32).tiny)  # smaller numbers lose digits in float32, or become 0
@@ -82,6 +84,8 @@ def nearest(
     Raises:
         BenchmarkError: k is out of range, the dimensions differ, or a feature is not finite.
     """
+    import faiss
+
     check_pair(query, bank, least=1)
     searched = _Rows(bank, among)
     size = len(searched)
@@ -90,10 +94,14 @@ def nearest(
     found = _search(query, searched, min(k + SPARE, size))
     distances = np.empty((len(query), k))
     indices = np.empty((len(query), k), np.int64)
-    for start in range(0, len(query), QUERY_BLOCK):
+
+    def compute(start: int) -> None:
         rows = slice(start, start + QUERY_BLOCK)
         distances[rows], indices[rows] = _exact(query[rows], searched, found.rows[rows], k)
         release_pages(bank)
+
+    with ThreadPoolExecutor(faiss.omp_get_max_threads()) as threads:
+        list(threads.map(compute, range(0, len(query), QUERY_BLOCK)))
     unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], size, bank.shape[1]))
     for start in range(0, len(unproven), QUERY_BLOCK):
         again = unproven[start : start + QUERY_BLOCK]
@@ -105,7 +113,7 @@ def _search(query: Features, bank: _Rows, count: int) -> _Candidates:
     """Return the rows of `bank` that Faiss finds nearest, of one part of the bank after another."""
     import faiss
 
-    centre = column_medians(bank.array)
+    centre = column_medians(bank.array).astype(np.result_type(query, bank.array))
     resources = faiss.StandardGpuResources() if faiss.get_num_gpus() > 0 else None
     found = np.full((len(query), count), -1)
     squares, lengths = np.full((len(query), count), np.inf), np.empty(len(query))
@@ -118,11 +126,14 @@ def _search(query: Features, bank: _Rows, count: int) -> _Candidates:
             block = bank.take(slice(start + rows.start, start + rows.stop))
             index.add((block - centre).astype(np.float32))
             release_pages(bank.array)
-        for rows in row_slices(len(query)):  # of a large set, no copy is made but the index
+        for first in range(0, len(query), SEARCH_BLOCK):  # no copy of a large set is made
+            rows = slice(first, first + SEARCH_BLOCK)
             moved = (query[rows] - centre).astype(np.float32)
             release_pages(query)
-            new = index.search(moved, min(count, index.ntotal))
-            squares[rows], found[rows] = _nearer(squares[rows], found[rows], *new, start)
+            new_squares, new_rows = index.search(moved, min(count, index.ntotal))
+            squares[rows], found[rows] = _nearer(
+                squares[rows], found[rows], new_squares, new_rows, start
+            )
             lengths[rows] = np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
     return _Candidates(found, squares[:, -1], lengths)
 
@@ -169,8 +180,8 @@ def _is_proven(found: _Candidates, radii: Float64, size: int, dimension: int) ->
 def _exact(query: Features, bank: _Rows, candidates: Index, k: int) -> tuple[Float64, Index]:
     """Return distances and rows of the `k` nearest of the candidates, computed in float64."""
     candidates = np.sort(candidates, axis=1)
-    difference = bank.take(candidates).astype(np.float64) - query[:, None]
-    distances = np.sqrt(np.square(difference).sum(axis=2))
+    difference = np.subtract(bank.take(candidates), query[:, None], dtype=np.float64)
+    distances = np.sqrt(np.square(difference, out=difference).sum(axis=2))
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(distances, order, 1), np.take_along_axis(candidates, order, 1)
 
