@@ -67,8 +67,6 @@ def check_steered(config: Grid, at: str, entry: Entry) -> None:
     assert entry.classifier
     known(f"{at}.classifier", entry.classifier, config.classifiers)
     named, spec = f"classifiers.{entry.classifier}", config.classifiers[entry.classifier]
-    if not entry.guidance:
-        raise ValueError(f"{at}.guidance: is missing: factors of the gradient of {named}")
     if entry.task:
         raise ValueError(
             f"{at}.classifier: a task steers by what is given, and not by class: leave one of them "

@@ -117,10 +117,9 @@ def _check_tasks(config: Grid, at: str, entry: Entry) -> None:
 def _check_keys(config: Grid, at: str, entry: Entry, model: str) -> None:
     """Refuse a missing key of sampling, and such a key for images that were made elsewhere."""
     ready = config.models[model].images is not None
-    needed = ("schedule", "sampler", "steps")
-    for key in (*needed, "guidance", "classifier"):
-        if key in needed and not getattr(entry, key) and not ready:
-            raise ValueError(f"{at}.{key}: is missing: only models with images go without")
+    for key, why in [] if ready else entry.lacking_of_sampling(dict(entry)):
+        raise ValueError(f"{at}.{key}: {why}")
+    for key in ("schedule", "sampler", "steps", "guidance", "classifier"):
         if getattr(entry, key) and ready:
             raise ValueError(
                 f"{at}.{key}: models.{model}.images were made elsewhere: leave it out, and "

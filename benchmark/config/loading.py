@@ -12,9 +12,10 @@ import yaml
 from pydantic import ValidationError
 
 from benchmark.config.config import Config
+from benchmark.config.lacking import lacking_keys
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError, one_line
-from benchmark.core.strict_model import explain, shown
+from benchmark.core.strict_model import explain, of_keys, shown
 from benchmark.core.yaml_text import read_yaml
 from benchmark.storage.paths import Run
 
@@ -112,11 +113,23 @@ def parse_config(content: Mapping[str, Any], origin: str = "config") -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        of_keys = error.errors()[0]["type"] in ("missing", "unknown_key")
-        told = f"{explain(error, content)}{SEE * of_keys}"
-        raise BenchmarkError(f"{origin}: {told}") from None
+        more = [*_below_unknown(content), *lacking_keys(content)]
+        see = SEE * bool(more or of_keys(error, content))
+        raise BenchmarkError(f"{origin}: {explain(error, content, more)}{see}") from None
     except RecursionError:  # an anchor of YAML that contains itself
         raise BenchmarkError(f"{origin}: it is nested without end: write it out") from None
+
+
+def _below_unknown(content: Mapping[str, Any]) -> list[str]:
+    """Return a line for each wrong key of a config that has unknown sections, without these."""
+    rest = {key: value for key, value in content.items() if key in Config.model_fields}
+    if len(rest) == len(content):
+        return []
+    try:
+        Config.model_validate(rest)
+    except ValidationError as error:
+        return of_keys(error, rest)
+    return []
 
 
 def check_writable(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -15,7 +16,9 @@ from benchmark.config.tasks import Task
 from benchmark.core.reserved import COLUMNS
 from benchmark.core.strict_model import (
     MOST_IMAGES,
+    Lack,
     Name,
+    Needing,
     Seed,
     StrictModel,
     UserPath,
@@ -36,6 +39,11 @@ from benchmark.records.record import Sampling
 _V = TypeVar("_V")
 
 MOST_STEPS = 1_000_000  # the most steps of a sampler
+
+
+def is_empty(value: object) -> bool:
+    """Tell whether nothing is listed: null, or a list without items."""
+    return value is None or value == []
 
 
 def _as_list(value: Any) -> Any:
@@ -82,7 +90,11 @@ class Classifier(StrictModel):
     training: Name = Field(description="How it is trained", examples=["short"])
 
 
-class Model(StrictModel):
+_ORIGINS = (("network", "training"), ("weights",), ("images",))  # of images, by their keys
+_ONE_ORIGIN = "give either network and training, or weights, or images"
+
+
+class Model(Needing):
     """A model: its family and data, and a network to train, ready weights, or images.
 
     The images were made elsewhere, for example by a GAN, and are only evaluated.
@@ -132,12 +144,17 @@ class Model(StrictModel):
         examples=[True],
     )
 
+    @classmethod
+    def lacking(cls, given: Mapping[str, Any]) -> list[Lack]:
+        """Return that no origin is whole, where not two are begun."""
+        origins = [[given.get(key) is not None for key in keys] for keys in _ORIGINS]
+        is_whole, begun = any(map(all, origins)), sum(map(any, origins))
+        return [] if is_whole or begun > 1 else [("", _ONE_ORIGIN)]
+
     @model_validator(mode="after")
-    def _one_origin(self) -> Model:
-        origins = [("network", "training"), ("weights",), ("images",)]
-        given = [[getattr(self, key) is not None for key in keys] for keys in origins]
-        if sum(map(any, given)) != 1 or sum(map(all, given)) != 1:
-            raise ValueError("give either network and training, or weights, or images")
+    def _check_origin(self) -> Model:
+        if sum(any(getattr(self, key) is not None for key in keys) for keys in _ORIGINS) > 1:
+            raise ValueError(_ONE_ORIGIN)
         if self.images is None:
             for key in ("image", "labels"):
                 if getattr(self, key) is not None:
@@ -218,6 +235,16 @@ class Entry(StrictModel):
     seed: Several[Seed] = Field(
         default=[0], description="Seed of the samples, or of the choice of images from a folder"
     )
+
+    @classmethod
+    def lacking_of_sampling(cls, given: Mapping[str, Any]) -> list[Lack]:
+        """Return which keys a block lacks whose images are sampled, and why they are needed."""
+        why = "is missing: only models with images go without"
+        lacks = [(k, why) for k in ("schedule", "sampler", "steps") if is_empty(given.get(k))]
+        if (classifier := given.get("classifier")) and is_empty(given.get("guidance")):
+            named = f"classifiers.{classifier}"
+            lacks.append(("guidance", f"is missing: factors of the gradient of {named}"))
+        return lacks
 
     @property
     def samplings(self) -> list[Sampling] | list[None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model, model_validator
 
 from benchmark.config.checks import known
-from benchmark.core.strict_model import MOST_IMAGES, StrictModel
+from benchmark.core.strict_model import MOST_IMAGES, Lack, Needing
 from benchmark.diffusion.losses import LOSSES, loss_options
 from benchmark.diffusion.processes.base import Prediction
 
@@ -21,7 +22,10 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 LOSS_OPTIONS = {name: (field.annotation, field) for name, field in loss_options().items()}
 
 
-class _Optimisation(StrictModel):
+_EITHER = "give either steps or epochs, and not both"
+
+
+class _Optimisation(Needing):
     """The options of a training that do not depend on its loss."""
 
     steps: int | None = Field(
@@ -95,10 +99,15 @@ class Training(_Learning):
     )
     save_seconds: float = Field(default=30, gt=0, description="Seconds between two saved states")
 
+    @classmethod
+    def lacking(cls, given: Mapping[str, Any]) -> list[Lack]:
+        """Return that neither steps nor epochs are given."""
+        return [] if any(given.get(k) is not None for k in ("steps", "epochs")) else [("", _EITHER)]
+
     @model_validator(mode="after")
-    def _steps_or_epochs(self) -> Training:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and not both")
+    def _not_both(self) -> Training:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(_EITHER)
         return self
 
     @model_validator(mode="after")

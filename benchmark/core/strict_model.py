@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +22,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-MOST_TOLD = 8  # the most keys that one message names
+MOST_TOLD = 8  # the most unknown keys of one mapping that a message names
+MOST_LINES = 30  # the most unknown or missing keys that a message names
 LONGEST_VALUE = 60  # the most characters of a value that a message shows
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no UTF-8 file can hold
@@ -143,6 +144,29 @@ class StrictModel(BaseModel):
         return value
 
 
+Lack = tuple[str, str]  # a missing key, or "" for one of several, and why it is needed
+
+
+class Needing(StrictModel):
+    """A model that needs keys of which its types say that they may be left out."""
+
+    @classmethod
+    def lacking(cls, given: Mapping[str, Any]) -> list[Lack]:
+        """Return which keys are missing that no type asks for, and why they are needed.
+
+        Args:
+            given: what is given, which may be of any type, or be missing.
+        """
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _refuse_what_is_lacking(self) -> Self:
+        for key, why in self.lacking(dict(self)):
+            place = (key,) if key else ()
+            raise PydanticCustomError("missing_key", "{told}", {"told": why, "place": place})
+        return self
+
+
 Mismatch = tuple[tuple[str | int, ...], str, object]  # place, what is needed, what was found
 
 
@@ -219,22 +243,31 @@ def _needed_text(kind: Any, value: Any) -> str:
     return "" if isinstance(value, str | Path) else "a text"
 
 
-def explain(error: ValidationError, content: Any) -> str:
+def explain(error: ValidationError, content: Any, more: Sequence[str] = ()) -> str:
     """Return one line: which key is wrong, what is wrong, what would be right.
 
-    It names all unknown or missing keys, but only the first of other mistakes.
+    It names all unknown or missing keys; where there are none, only the first mistake.
 
     Args:
         error: error that pydantic raised.
         content: data that pydantic checked.
+        more: lines on further missing keys.
     """
-    details = error.errors()
-    keys = [detail for detail in details if detail["type"] in ("missing", "unknown_key")]
-    told = keys if keys and keys[0] is details[0] else details[:1]
-    lines = "; ".join(_line(detail, content) for detail in told[:MOST_TOLD])
-    line = lines + _more(len(details) - len(told[:MOST_TOLD]))
+    details, keys = error.errors(), of_keys(error, content)
+    lines, left = list(dict.fromkeys([*keys, *more])), len(details) - len(keys)
+    if not lines:
+        lines, left = [_line(details[0], content)], left - 1
+    line = "; ".join(lines[:MOST_LINES]) + _more(left + len(lines[MOST_LINES:]))
     # names may contain line breaks and other control characters
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+def of_keys(error: ValidationError, content: Any) -> list[str]:
+    """Return a line for each unknown or missing key that pydantic found in `content`."""
+    return [_line(d, content) for d in error.errors() if d["type"] in _OF_KEYS]
+
+
+_OF_KEYS = ("missing", "missing_key", "unknown_key", "union_tag_not_found")
 
 
 def _more(left: int) -> str:
@@ -256,7 +289,10 @@ def _path(detail: ErrorDetails, content: Any) -> list[str]:
             if detail["type"] != "missing" or part != detail["loc"][-1]:
                 continue
         path.append(str(part))
-    return path + [str(part) for part in detail.get("ctx", {}).get("place", ())]
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_not_found":
+        path.append(context["discriminator"].strip("'"))
+    return path + [str(part) for part in context.get("place", ())]
 
 
 def _what(detail: ErrorDetails) -> str:
@@ -265,7 +301,7 @@ def _what(detail: ErrorDetails) -> str:
         known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         kind = context["discriminator"].strip("'")
         return f"no {kind} {shown(context['tag'])}: {nearest_names(context['tag'], known)}"
-    if detail["type"] == "missing":
+    if detail["type"] in ("missing", "union_tag_not_found"):
         return "this key is missing"
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"a mapping of keys is needed, not {shown(value)}"
@@ -273,6 +309,6 @@ def _what(detail: ErrorDetails) -> str:
         return f"{right} is needed, not {shown(value)}"
     message = detail["msg"].removeprefix("Value error, ")
     plain = isinstance(value, str | int | float | bool | None)
-    if detail["type"] in {"value_error", "unknown_key", "wrong_type"} or not plain:
+    if detail["type"] in {"value_error", "wrong_type", *_OF_KEYS} or not plain:
         return message
     return f"{message}, not {shown(value)}"

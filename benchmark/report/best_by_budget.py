@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from benchmark.metrics.uncertainty import differs
 from benchmark.records.networks import network_of
 from benchmark.records.rows import Row, name_of
-from benchmark.report.captions import few_lines, protocol_line
+from benchmark.report.captions import data_line, few_lines, protocol_line
 from benchmark.report.columns import IDENTITY, row_labels
 from benchmark.report.formats import Column, Table, TableEntry
 from benchmark.report.planes import CostLine, CostPoint, Plane, evaluations, planes
@@ -133,10 +133,9 @@ def _entries(
 
 
 def _caption(found: Sequence[Plane]) -> list[str]:
-    sets = "; ".join(f"{plane.data}, n = {plane.n} for all samplers" for plane in found)
     return [
         "The best sampler for each number of network evaluations that an image may cost.",
-        f"Data: {sets}.",
+        data_line(f"{plane.data}, n = {plane.n} for all samplers" for plane in found),
     ]
 
 

@@ -21,6 +21,7 @@ from benchmark.report.faint import faint_lines
 from benchmark.report.formats import BUSY, FEW
 from benchmark.report.letters import Compared
 
+DATA_ACROSS = 120  # the most letters of data sets in a line of a caption
 BUSY_LINE = (
     f"{BUSY}: others took a tenth of a core or more while this was timed, or the machine was held "
     "back: such a time says little, and compares with no other."
@@ -31,7 +32,16 @@ def results_caption(rows: Sequence[Row]) -> list[str]:
     """Return the caption of a table of results: what it holds."""
     cells = [row.cell for row in rows if row.cell]
     sets = dict.fromkeys(f"{c.dataset} at {c.resolution}×{c.resolution}" for c in cells)
-    return [f"Data: {'; '.join(sets)}."]
+    return [data_line(sets)]
+
+
+def data_line(sets: Iterable[str]) -> str:
+    """Return the line of a caption that names data sets: those that fit, and how many are left."""
+    names = list(dict.fromkeys(sets))
+    fitting = [i for i in range(1, len(names) + 1) if len("; ".join(names[:i])) <= DATA_ACROSS]
+    shown = names[: max(fitting, default=1)]
+    left = len(names) - len(shown)
+    return f"Data: {'; '.join(shown)}{f'; {left} more in the CSV' if left else ''}."
 
 
 def results_legend(

@@ -138,11 +138,11 @@ def _marks(file: Path, text: str, name: str) -> list[_Mark]:
 
 
 def _table(where: str, tables: Mapping[str, Table], asked: re.Match[str]) -> list[str]:
-    """Return the lines of a table: the rows and columns that are asked for, or all."""
+    """Return the lines of a table: the rows and columns that are asked for, or all of its CSV."""
     name, chosen = asked["name"], (asked["columns"] or "").split()
     if name not in tables:
         raise BenchmarkError(f"{where}: no table {name}: {nearest_names(name, tables)}")
-    table = tables[name]
+    table = replace(tables[name], prints=lambda _: True)
     by_key = {column.key: column for column in table.columns}
     for key in [*chosen, *filter(None, [asked["key"]])]:
         if key not in by_key:

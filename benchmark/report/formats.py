@@ -79,6 +79,7 @@ class Table:
         rows: the entries of each row by the keys of columns.
         legend: how to read it.
         below: further lines of Markdown, between the table and its legend.
+        prints: tells which rows are in Markdown and LaTeX too; others are in the CSV alone.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Table:
     rows: list[dict[str, TableEntry]]
     legend: list[str] = field(default_factory=list)
     below: list[str] = field(default_factory=list)
+    prints: Callable[[dict[str, TableEntry]], bool] = lambda _: True
 
     @property
     def shown(self) -> list[Column]:
@@ -94,8 +96,9 @@ class Table:
         return [column for column in self.columns if column.heading is not None]
 
     def for_print(self) -> Table:
-        """Return the table with those columns only that are printed."""
-        return replace(self, columns=[c for c in self.columns if c.printed])
+        """Return the table with those columns and rows only that are printed."""
+        columns = [column for column in self.columns if column.printed]
+        return replace(self, columns=columns, rows=[row for row in self.rows if self.prints(row)])
 
     def without_empty_columns(self) -> Table:
         """Return the table with those columns only that have an entry, if any has."""
@@ -141,7 +144,8 @@ def to_markdown(table: Table) -> str:
     """Return a table in Markdown: its caption, a line for each row, and its legend."""
     first, *more = [markdown_escape(line) for line in table.caption] or [""]
     parts = ["\n".join([f"**{markdown_escape(table.name)}.** {first}", *more])]
-    parts.append("\n".join(markdown_lines(table)))
+    if not table.rows or any(map(table.prints, table.rows)):
+        parts.append("\n".join(markdown_lines(table)))
     lists = [lines for lines in (table.below, table.legend) if lines]
     parts += ["\n".join(f"- {markdown_escape(line)}" for line in lines) for lines in lists]
     return "\n\n".join(parts) + "\n"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, find_published
 from benchmark.records.rows import Row
-from benchmark.report.captions import BUSY_LINE, few_lines, protocol_line
+from benchmark.report.captions import BUSY_LINE, data_line, few_lines, protocol_line
 from benchmark.report.columns import GUIDANCE
 from benchmark.report.faint import faint_lines
 from benchmark.report.formats import BUSY, Column, Marked, Table, TableEntry
@@ -90,10 +90,12 @@ def _line(ranking: Ranking, entry: Entry, published: dict[Key, Published]) -> di
 
 
 def _caption(found: Sequence[Ranking], lines: Sequence[dict[str, TableEntry]]) -> list[str]:
-    data = "; ".join(dict.fromkeys(ranking.data for ranking in found))
-    order = "Lower distances are better; the best come first."
-    reading = "× floor: over the distance of as many held-out images, so 1 is as good as real ones."
-    return [f"Data: {data}. {order}", "[a, b] is a 95 % interval. " + reading][: 1 + bool(lines)]
+    return [
+        data_line(ranking.data for ranking in found),
+        "Lower distances are better; the best come first.",
+        "[a, b] is a 95 % interval. × floor: over the distance of as many held-out images, so 1 is "
+        "as good as real ones.",
+    ][: 2 + bool(lines)]
 
 
 def _legend(

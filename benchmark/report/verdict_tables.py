@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from benchmark.core.values import Value
 from benchmark.records.published import Key, Published, find_published
@@ -52,6 +52,8 @@ def verdicts_table(
 ) -> Table:
     """Return a line for each claim, and below them what each test found.
 
+    Those that were not run have lines in the CSV alone; the caption names them.
+
     Args:
         judged: the claims with their verdicts.
         published: the report's figures.
@@ -73,21 +75,58 @@ def verdicts_table(
     caption = [
         "What this run says about the claims of a report.",
         *([f"{report}."] if report else []),
+        *_not_run(judged, "verdicts"),
     ]
     data = _data(finding for claim in judged for finding in claim.findings)
     legend = [f"Judged on {data}."] * bool(data) + _READING
-    return Table("verdicts", caption, _CLAIMS, rows, legend, list(_tests(judged)))
+    tests, tried = list(_tests(judged)), _tried(judged)
+    return Table("verdicts", caption, _CLAIMS, rows, legend, tests, _is_one_of(tried))
 
 
 def findings_table(judged: Sequence[ClaimVerdict]) -> Table:
-    """Return a line for each test of each claim; alternatives follow the test that has them."""
+    """Return a line for each test of each claim; alternatives follow the test that has them.
+
+    Tests of claims that were not run have lines in the CSV alone.
+    """
     rows = [
         {"claim": claim.number, **line}
         for claim in judged
         for finding in claim.findings
         for line in _lines(finding)
     ]
-    return Table("findings", ["The tests behind the verdicts."], FINDINGS, rows, _READING)
+    caption = ["The tests behind the verdicts.", *_not_run(judged, "findings")]
+    prints = _is_one_of(_tried(judged))
+    return Table("findings", caption, FINDINGS, rows, _READING, prints=prints)
+
+
+def _tried(judged: Iterable[ClaimVerdict]) -> set[int]:
+    """Return the numbers of the claims of which something was run."""
+    return {claim.number for claim in judged if claim.verdict is not Verdict.NOT_RUN}
+
+
+def _is_one_of(claims: Container[TableEntry]) -> Callable[[dict[str, TableEntry]], bool]:
+    """Return a function that tells whether a row is about one of some claims."""
+    return lambda row: row["claim"] in claims
+
+
+def _not_run(judged: Sequence[ClaimVerdict], table: str) -> list[str]:
+    """Return the one line that names the claims that were not run, if there are any."""
+    left = sorted({claim.number for claim in judged} - _tried(judged))
+    if not left:
+        return []
+    claims = "claim" if len(left) == 1 else "claims"
+    return [f"Not run: {claims} {_spans(left)}; {table}.csv has them too."]
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Return numbers in their order as words: 3, 5 to 8."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(f"{s[0]} to {s[-1]}" if len(s) > 1 else str(s[0]) for s in spans)
 
 
 def _tests(judged: Iterable[ClaimVerdict]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -163,19 +164,42 @@ def test_claims_are_counted_only_where_one_was_tried(run: Run, tmp_path: Path) -
     assert "The report's claims" not in "\n".join(other)
 
 
-def test_every_caption_has_at_most_three_short_lines(run: Run) -> None:
-    tables = all_tables(read_records(run.root), read_published(REFERENCE), read_claims(CLAIMS))
-    for table in tables:
+@pytest.mark.parametrize("sets", [1, 2, 30])
+def test_every_caption_has_at_most_three_short_lines(sets: int, run: Run) -> None:
+    names = [f"photographs-of-the-{i}th-folder" for i in range(sets)]
+    records = [on_data(record, name) for name in names for record in read_records(run.root)]
+    for table in all_tables(records, read_published(REFERENCE), read_claims(CLAIMS)):
         assert 1 <= len(table.caption) <= 3, table.name
         assert max(map(len, table.caption)) <= 160, table.name
+        named = [name for name in names if any(name in line for line in table.caption)]
+        left = f"; {sets - len(named)} more in the CSV."
+        assert any(left in line for line in table.caption) == (0 < len(named) < sets)
+        for column in {"data", "dataset"} & {column.key for column in table.columns}:
+            found = {str(row.get(column)).removesuffix(" at 32×32") for row in table.rows}
+            assert not named or found == {*names}
 
 
-def test_verdicts_have_a_line_for_each_claim_and_their_tests_below(run: Run) -> None:
+def on_data(record: Record, name: str) -> Record:
+    """Return a record as of another data set."""
+    parts: dict[str, Any] = {"id": f"{record.id}-{name}"}
+    if record.cell:
+        cell = {"id": f"{record.cell.id}-{name}", "dataset": name}
+        parts["cell"] = record.cell.model_copy(update=cell)
+    if record.control:
+        parts["control"] = record.control.model_copy(update={"dataset": name})
+    if record.protocol:
+        parts["protocol"] = record.protocol.model_copy(update={"real_sha256": name})
+    return record.model_copy(update=parts)
+
+
+def test_verdicts_have_a_line_for_each_claim_that_was_tried_and_their_tests_below(run: Run) -> None:
     claims = read_claims(CLAIMS)
     tables = all_tables(read_records(run.root), read_published(REFERENCE), claims)
-    text = to_markdown(next(table for table in tables if table.name == "verdicts"))
+    verdicts = next(table for table in tables if table.name == "verdicts")
+    text, tried = to_markdown(verdicts), [row["verdict"] != "not run" for row in verdicts.rows]
     lines = [line for line in text.splitlines() if re.match(r"\| +\d", line)]
-    assert len(lines) == len(claims.claims)
+    assert len(tried) == len(claims.claims)
+    assert len(lines) == sum(tried)
     assert max(map(len, lines)) <= 160
     assert len(re.findall(r"^- \d: ", text, re.M)) >= len(claims.claims)
     assert str(claims.report) in text

@@ -500,6 +500,33 @@ def test_a_table_is_copied_as_it_is_seen(kind: str, head: str, line: str, shown:
 
 
 @needs_browser
+@pytest.mark.parametrize("width", [390, 1200])
+def test_claims_are_filtered_copied_and_have_columns_as_other_tables(
+    width: int, shown: Page
+) -> None:
+    shown.size(width)
+    copied = COPIED.replace("#run", "#verdicts").replace("FORMAT", "markdown")
+    seen = "[...document.querySelectorAll('.claims tbody tr')].filter((r) => r.offsetHeight).length"
+    count = shown.run(seen)
+    lines = shown.run(copied).splitlines()
+    assert len(lines) == count + 2
+    assert all(line.startswith("|") and "wanted:" not in line for line in lines)
+    box = "document.querySelector('#verdicts .columns li:nth-child(2) input').click()"
+    verdicts = "document.querySelector('.claims .verdict').offsetHeight > 0"
+    assert [shown.run(verdicts), shown.run(box), shown.run(verdicts)][::2] == [True, False]
+    shown.run(box)
+    ask = (
+        "(() => { const box = document.querySelector('#verdicts input[type=search]');"
+        "box.value = '%s'; box.dispatchEvent(new Event('input')); })()"
+    )
+    shown.run(ask % "times faster")
+    assert shown.run(seen) == 1
+    shown.run(ask % "")
+    assert shown.run(seen) == count
+    shown.size(1200)
+
+
+@needs_browser
 def test_picked_rows_stand_side_by_side_with_samples_neighbours_and_loss(shown: Page) -> None:
     button = "document.getElementById('compare-picked')"
     assert shown.run(f"{button}.disabled")

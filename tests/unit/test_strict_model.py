@@ -117,6 +117,103 @@ def test_all_unknown_and_all_missing_keys_are_told_at_once() -> None:
         assert f"{key}: this key is missing" in str(caught.value)
 
 
+# A config with parts of which validators ask for keys, and what is told of each that is dropped.
+WHOLE: dict[str, Any] = {
+    **copy.deepcopy(CONTENT),
+    "classifiers": {
+        "hair": {"data": "tiny", "schedule": "linear", "network": "net", "training": "short"}
+    },
+}
+WHOLE["data"]["packed"] = {
+    **{"source": "hugging-face", "repository": "a/b", "revision": "0" * 40},
+    **{"resolution": 16, "train": 24, "held_out": 8},
+}
+WHOLE["models"]["other"] = {"family": "GAN", "data": "packed", "images": "elsewhere"}
+WHOLE["grid"] += [
+    {"table": "made", "model": "other", "samples": 6},
+    {**WHOLE["grid"][0], "samples": 9, "classifier": "hair", "guidance": [2]},
+]
+PLAIN, ORIGIN = "{key}: this key is missing", "give either network and training, or weights, or"
+SAMPLED = "{key}: is missing: only models with images go without"
+DROPPED: dict[str, str] = {
+    **dict.fromkeys(["run", "data", "models", "grid", "evaluation"], PLAIN),
+    **dict.fromkeys(
+        [f"data.tiny.{k}" for k in ("source", "resolution", "train", "held_out")], PLAIN
+    ),
+    **dict.fromkeys([f"models.DDPM.{k}" for k in ("family", "data")], PLAIN),
+    **dict.fromkeys([f"grid.{i}.{k}" for i in range(4) for k in ("table", "samples")], PLAIN),
+    **dict.fromkeys([f"grid.{i}.model" for i in range(4)], PLAIN),
+    **dict.fromkeys(
+        [f"grid.{i}.{k}" for i in (0, 1, 3) for k in ("schedule", "sampler", "steps")], SAMPLED
+    ),
+    "grid.3.guidance": "{key}: is missing: factors of the gradient of classifiers.hair",
+    "evaluation.metrics": PLAIN,
+    "evaluation.metrics.fd.kind": PLAIN,
+    "networks.net.kind": PLAIN,
+    "classifiers.hair.network": PLAIN,
+    "training.short.steps": "training.short: give either steps or epochs",
+    "data.packed.repository": "data.packed: repository and revision are needed together",
+    "data.packed.revision": "data.packed: repository and revision are needed together",
+    "models.DDPM.network": f"models.DDPM: {ORIGIN}",
+    "models.DDIM.training": f"models.DDIM: {ORIGIN}",
+    "models.other.images": f"models.other: {ORIGIN}",
+}
+
+
+def dropped(keys: set[str]) -> dict[str, Any]:
+    """Return the whole config without some keys."""
+    content = copy.deepcopy(WHOLE)
+    for key in sorted(keys, reverse=True):  # inner keys before their sections
+        *parents, last = key.split(".")
+        inside: Any = content
+        for part in parents:
+            inside = inside[int(part)] if isinstance(inside, list) else inside[part]
+        del inside[last]
+    return content
+
+
+def is_hidden(key: str, keys: set[str]) -> bool:
+    """Tell whether nothing can say that a key is missing, since another one is missing too."""
+    parents = [key.rpartition(".")[0]]
+    while parents[-1]:
+        parents.append(parents[-1].rpartition(".")[0])
+    if keys & {*parents[:-1]}:
+        return True
+    if (DROPPED[key] == SAMPLED or key == "grid.3.guidance") and keys & {
+        "models",
+        f"{parents[0]}.model",
+    }:
+        return True
+    both = {"data.packed.repository", "data.packed.revision"}
+    return (key in both and both <= keys) or f"{parents[0]}.source" in keys - {key}
+
+
+@given(st.sets(st.sampled_from(sorted(DROPPED)), min_size=1, max_size=12), st.booleans())
+def test_all_missing_keys_are_told_at_once_whoever_asks_for_them(
+    keys: set[str], is_misspelt: bool
+) -> None:
+    content = {**dropped(keys), **({"sede": 1} if is_misspelt else {})}
+    with pytest.raises(BenchmarkError) as caught:
+        parse_config(content)
+    line = str(caught.value)
+    told = line.removeprefix("config: ").split("; ")
+    for key in keys:
+        if not is_hidden(key, keys):
+            assert sum(part.startswith(DROPPED[key].format(key=key)) for part in told) == 1
+    assert ("unknown key 'sede': did you mean 'seed'?" in line) == is_misspelt
+
+
+def test_missing_keys_are_told_before_wrong_values() -> None:
+    content = dropped({"grid.0.steps", "training.short.steps"})
+    content["evaluation"]["neighbours"] = -1
+    with pytest.raises(BenchmarkError) as caught:
+        parse_config(content)
+    told = str(caught.value)
+    assert "grid.0.steps: is missing" in told
+    assert "training.short: give either" in told
+    assert "(and 1 more)" in told
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -66,6 +66,29 @@ def test_golden_tables_are_all_that_is_written(tmp_path: Path) -> None:
     assert written == {path.name for path in (GOLDEN / "tables").iterdir()}
 
 
+@pytest.mark.parametrize("name", ["verdicts", "findings"])
+def test_claims_that_were_not_run_are_one_line_in_all(name: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path, cells=4)
+    states = {int(row["claim"]): row["verdict"] for row in table(run, "verdicts")}
+    tried = {number for number, verdict in states.items() if verdict != "not run"}
+    assert {int(row["claim"]) for row in table(run, name)} == {*states}
+    text = markdown(run, name)
+    lines = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
+    assert {int(claim) for claim in lines[2:]} == tried
+    [told] = [line for line in text.splitlines() if line.startswith("Not run: ")]
+    numbers = told.removeprefix("Not run: claims ").partition(";")[0].split(", ")
+    spans = [[int(end) for end in span.split(" to ")] for span in numbers]
+    assert [n for span in spans for n in range(span[0], span[-1] + 1)] == [
+        number for number in states if number not in tried
+    ]
+
+
+def test_a_run_that_no_claim_is_about_has_no_table_of_them(tmp_path: Path) -> None:
+    text = markdown(write_run(tmp_path, cells=0), "verdicts")
+    assert not [line for line in text.splitlines() if line.startswith("|")]
+    assert "Not run: claims 1 to 19; verdicts.csv has them too." in text
+
+
 def test_skipped_images_are_counted_below_the_tables(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     assert "unreadable" not in markdown(run, "pretrained")

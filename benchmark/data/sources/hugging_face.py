@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from benchmark.core.errors import BenchmarkError
-from benchmark.core.strict_model import Commit, UserPath, UserText, shown, text
+from benchmark.core.strict_model import Commit, Lack, Needing, UserPath, UserText, shown, text
 from benchmark.data.hub_files import downloaded, missing
 from benchmark.data.image_tables import (
     SUFFIXES,
@@ -32,7 +32,10 @@ ALL = "*"  # as `files`: nobody has said which
 Repository = Annotated[str, text(r"^[\w.-]{1,96}(/[\w.-]{1,96})?$", "an id as owner/name", 200)]
 
 
-class HuggingFace(Packed):
+_EITHER = "either path or repository is needed"
+
+
+class HuggingFace(Needing, Packed):
     """Images in the rows of parquet or Arrow files, which the library datasets writes."""
 
     source: Literal["hugging-face"] = "hugging-face"
@@ -77,12 +80,18 @@ class HuggingFace(Packed):
         examples=["label"],
     )
 
+    @classmethod
+    def lacking(cls, given: Mapping[str, Any]) -> list[Lack]:
+        """Return that neither a path nor a repository is given, or half of the latter."""
+        path, *both = (given.get(key) is not None for key in ("path", "repository", "revision"))
+        if any(both) and not all(both):
+            return [("", "repository and revision are needed together: a branch may change")]
+        return [] if path or all(both) else [("", _EITHER)]
+
     @model_validator(mode="after")
     def _check(self) -> HuggingFace:
-        if (self.path is None) == (self.repository is None):
-            raise ValueError("either path or repository is needed")
-        if (self.repository is None) != (self.revision is None):
-            raise ValueError("repository and revision are needed together: a branch may change")
+        if self.path is not None and self.repository is not None:
+            raise ValueError(_EITHER)
         return self
 
     @classmethod

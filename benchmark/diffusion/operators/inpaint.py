@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from benchmark.core.seeds import stream_seed
-from benchmark.core.strict_model import UserPath
+from benchmark.core.strict_model import Lack, Needing, UserPath
 from benchmark.diffusion.operators.base import Operator
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 _USUAL_SHARE = {"box": 0.25, "random": 0.8}  # of hidden pixels
 
 
-class Inpaint(Operator):
+_OWN_PATH = "a mask `file` has one, and no other mask has"
+
+
+class Inpaint(Needing, Operator):
     """Gives the pixels that no mask hides; the hidden ones are 0 in what is given.
 
     A is diagonal, with 1 where a pixel is seen and 0 where it is hidden, so that A Aᵀ = A.
@@ -46,12 +50,18 @@ class Inpaint(Operator):
         examples=["mask.png"],
     )
 
+    @classmethod
+    def lacking(cls, given: Mapping[str, Any]) -> list[Lack]:
+        """Return that a mask from a file has no path."""
+        is_missing = given.get("mask") == "file" and given.get("path") is None
+        return [("path", _OWN_PATH)] * is_missing
+
     @model_validator(mode="after")
     def _check_options(self) -> Inpaint:
         if self.hidden is not None and self.mask not in _USUAL_SHARE:
             raise ValueError(f"hidden: the mask {self.mask} has a share of its own: leave it out")
-        if (self.path is None) != (self.mask != "file"):
-            raise ValueError("path: a mask `file` has one, and no other mask has")
+        if self.path is not None and self.mask != "file":
+            raise ValueError(f"path: {_OWN_PATH}")
         return self
 
     @property

@@ -23,8 +23,8 @@
   // Rows are filtered, columns chosen and moved, and what is seen is copied.
   const seen = (cell) => getComputedStyle(cell).display !== "none";
   const text = (cell) => {
-    const parts = [...cell.childNodes].filter((node) => !node.classList?.contains("who") && node.nodeName !== "INPUT");
-    return parts.map((node) => node.textContent.trim()).filter(Boolean).join(" ").replaceAll("\u200b", "");
+    const parts = [...cell.childNodes].filter((node) => !node.classList?.contains("who") && !["INPUT", "DETAILS"].includes(node.nodeName));
+    return parts.map((node) => node.textContent.trim()).filter(Boolean).join(" ").replaceAll("\u200b", "").replace(/\s+/g, " ");
   };
   const lines = (table) => [table.tHead.rows[0], ...table.tBodies[0].rows].filter((row) => !row.hidden)
     .map((row) => [...row.cells].filter(seen).map(text));
