@@ -38,9 +38,9 @@ def source(kind: str, path: Path, **options: Any) -> Any:
     return SOURCES.make(kind, path=path, **{**SIZES, **options})
 
 
-def scored(images: Path, path: Path) -> None:
+def scored(images: Path, path: Path, image: str | None = None) -> None:
     """Open packed images as `score` does, and compare them with those of the folder."""
-    opened, expected = open_input(path), open_input(images)
+    opened, expected = open_input(path, image=image), open_input(images)
     assert isinstance(opened, ImageInput)
     assert isinstance(expected, ImageInput)
     assert opened.count == expected.count == 8

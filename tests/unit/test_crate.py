@@ -208,5 +208,7 @@ def test_the_validator_of_research_objects_finds_nothing(
         text=True,
         timeout=300,
     )
+    if "urlopen error" in done.stdout + done.stderr:
+        pytest.skip("the validator reads terms from w3id.org, which cannot be reached")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["passed"]

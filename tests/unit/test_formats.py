@@ -187,6 +187,7 @@ def test_the_shards_of_webdataset_have_images_and_classes(images: Path, tmp_path
     assert "has several images: give the extension of one, png or seg.png" in refusal("tar", folder)
     manifest = prepared(images, "tar", folder, image="png", label="cls")
     assert manifest.ignored_files == {".json": 8, ".seg.png": 8}
+    scored(images, folder, "png")
     assert "no images in it" in refusal("tar", folder, image="jpg")
     assert "'x/0000.png' has no class: a member 'x/0000.txt'" in refusal(
         "tar", folder, image="png", label="txt"
@@ -337,6 +338,7 @@ def test_rows_that_hold_a_path_alone_are_read_from_beside(
     for image in (images / "a").iterdir():
         (tmp_path / image.name).symlink_to(image)
     prepared(images, "hugging-face", path)
+    scored(images, path)
 
 
 def test_jpegs_keep_their_quality_in_the_manifest(tmp_path: Path) -> None:
@@ -460,6 +462,7 @@ def test_a_batch_of_guided_diffusion_has_images_and_classes(
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths(images)])
     write(tmp_path / "a.npz", pixels, np.array([0] * 4 + [1] * 4))
     prepared(images, "arrays", tmp_path / "a.npz", label="arr_1")
+    scored(images, tmp_path / "a.npz")
     folder = tmp_path / "folder"
     folder.mkdir()
     np.save(folder / "0.npy", pixels[:3])

@@ -404,3 +404,26 @@ def test_images_that_rows_name_are_inputs_too(images: Path, tmp_path: Path) -> N
             found = source("hugging-face", path).local_files()
             assert found == (tmp_path, [path.name, *expected])
             path.unlink()
+
+
+def test_nothing_is_unpacked_to_the_disk(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"bytes": image.read_bytes(), "path": None} for image in paths(images)]
+    pixels = np.stack([np.asarray(Image.open(image)) for image in paths(images)])
+    pq.write_table(pa.table({"image": rows}), tmp_path / "a.parquet")
+    np.savez_compressed(tmp_path / "a.npz", pixels)
+    packed_tar(tmp_path / "a.tar", images, *(f"{i}.png" for i in range(8)))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for image in paths(images):
+            archive.write(image, image.name)
+    kinds = {"zip": "zip", "tar": "tar", "parquet": "hugging-face", "npz": "arrays"}
+    before, empty = set(tmp_path.iterdir()), tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(empty))
+    monkeypatch.setenv("TMPDIR", str(empty))
+    monkeypatch.chdir(empty)
+    for suffix, kind in kinds.items():
+        assert len(read(source(kind, tmp_path / f"a.{suffix}"))) == 8
+    assert not list(empty.iterdir())
+    assert set(tmp_path.iterdir()) == {*before, empty}
