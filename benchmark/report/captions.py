@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from benchmark.metrics import METRICS
 from benchmark.metrics.uncertainty import differs
 from benchmark.records.provenance import Provenance
 from benchmark.records.record import (
@@ -14,12 +15,15 @@ from benchmark.records.record import (
 from benchmark.records.rows import (
     Row,
     floor_of,
+    metric_options,
     seeds_of,
 )
+from benchmark.report.classes_table import accuracy_of
 from benchmark.report.columns import heading_of, title_of_value
 from benchmark.report.faint import faint_lines
 from benchmark.report.formats import BUSY, FEW
 from benchmark.report.letters import Compared
+from benchmark.report.verdict_tables import interval
 
 DATA_ACROSS = 120  # the most letters of data sets in a line of a caption
 BUSY_LINE = (
@@ -60,7 +64,7 @@ def results_legend(
     values += [row.seconds for row in rows if row.seconds]
     if any(value.low is not None for value in values):
         lines.append("[a, b] is a 95 % interval.")
-    lines += _reading(rows, compared) + faint_lines(rows) + _controls(rows)
+    lines += _reading(rows, compared) + _judges(rows) + faint_lines(rows) + _controls(rows)
     if jobs:
         lines.append(
             "Sampling is timed without loading and saving; s/image is the median of the laps, the "
@@ -111,6 +115,27 @@ def _reading(rows: Sequence[Row], compared: Sequence[Compared]) -> list[str]:
         )
     if any(len(seeds_of(row, rows)) > 1 for row in rows):
         lines.append("Mean over seeds: its interval follows from the scatter between them.")
+    return lines
+
+
+def _judges(rows: Sequence[Row]) -> list[str]:
+    """Return how often the judge of classes is right, if there are figures that rest on it."""
+    asked: dict[str, dict[str, None]] = {}  # names of such metrics, by data set
+    for row in rows:
+        for name in row.metrics.values if row.metrics else ():
+            assert row.metrics
+            kind = metric_options(row.metrics, name)["kind"]
+            if kind in METRICS.names() and METRICS.get(kind).takes == "classes":
+                asked.setdefault(row.dataset, {})[heading_of(name)] = None
+    lines = []
+    for row in rows:
+        if row.is_floor and row.dataset in asked and row.metrics and row.metrics.by_class:
+            right = accuracy_of(row.metrics.by_class.values())
+            lines.append(
+                f"{', '.join(asked[row.dataset])}: by a judge that has seen the training images "
+                f"alone; of the held-out images of {row.dataset} it names the class of "
+                f"{interval(right)}."
+            )
     return lines
 
 
