@@ -153,9 +153,10 @@ def test_annealed_langevin_ends_with_the_variance_of_its_recursion(denoise: bool
 
 
 @pytest.mark.parametrize("key", ["ve", "vp", "sub-vp", "edm", "flow"])
-def test_adaptive_solver_follows_the_exact_flow(key: str) -> None:
+@pytest.mark.parametrize("method", ["RK23", "RK45", "DOP853"])
+def test_adaptive_solver_follows_the_exact_flow(key: str, method: str) -> None:
     process = PROCESSES[key]
-    sampler = SAMPLERS.make("probability-flow", atol=1e-8, rtol=1e-8)
+    sampler = SAMPLERS.make("probability-flow", method=method, atol=1e-8, rtol=1e-8)
     grid = sampler.plan(process, 2)
     mean, std = at_start(process, 1.0)
     x_T = mean + std * torch.linspace(-2, 2, 4, dtype=torch.float64)[:, None]

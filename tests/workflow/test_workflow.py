@@ -224,6 +224,7 @@ QUESTIONS = {
             "steps": 5,
             "samples": 8,
             "evaluate_every": 6,
+            "weights": ["averaged", "raw"],
             "task": {"kind": "inpaint", "mask": "box", "answers": 1, "method": "replacement"},
         }
     ],
