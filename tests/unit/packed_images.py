@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 import zipfile
@@ -74,11 +75,19 @@ def plain_tar(path: Path, images: Path) -> Path:
     return path
 
 
+def webp(path: Path) -> bytes:
+    """Return an image as WebP without loss."""
+    packed = io.BytesIO()
+    Image.open(path).save(packed, "WEBP", lossless=True)
+    return packed.getvalue()
+
+
 def database(folder: Path, files: list[Path]) -> Path:
+    """Write an LMDB as LSUN has it: keys of bytes, and images as WebP."""
     lmdb = pytest.importorskip("lmdb")
     environment = lmdb.open(str(folder), map_size=2**20)
     with environment.begin(write=True) as transaction:
         for path in files:
-            transaction.put(path.name.encode(), path.read_bytes())
+            transaction.put(path.name.encode(), webp(path))
     environment.close()
     return folder

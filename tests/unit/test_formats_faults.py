@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from packed_images import database, packed_zip, paths, refusal, source, write_images
+from packed_images import database, packed_zip, paths, refusal, source, webp, write_images
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -336,7 +336,7 @@ def test_a_damaged_page_of_an_lmdb_is_named(images: Path, tmp_path: Path) -> Non
     path = folder / "data.mdb"
     album = source("lmdb", folder).album()
     content = bytearray(path.read_bytes())
-    place = content.index(paths(images)[2].read_bytes()) // 4096 * 4096
+    place = content.index(webp(paths(images)[2])) // 4096 * 4096
     content[place + 10] = 4  # the kind of the page: no longer one of keys and values
     path.write_bytes(content)
     said = refusal("lmdb", folder)

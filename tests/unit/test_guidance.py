@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 from stages import do
 from torch import Tensor, nn
 
+import benchmark as db
 from benchmark.config.building import sample_job
 from benchmark.config.config import Config
 from benchmark.config.loading import filled_in, parse_config
@@ -541,6 +543,18 @@ def test_a_pipeline_with_classes_is_sampled_on_data_with_labels(
         assert sampling.draw(range(3), sampling.timesteps).isfinite().all()
     sampling.model.network = sampling.network  # without classes
     assert len(list(DiffusersCheckpoint(source=str(tmp_path / "p")).local_files()[1])) == 3
+
+
+def test_single_images_of_a_pipeline_are_of_the_classes_that_are_asked_for(tmp_path: Path) -> None:
+    pipeline(tmp_path / "p", 3)
+    draw = partial(db.sample, tmp_path / "p", sampler="ddim", steps=2, n=4, device="cpu")
+    mixed, alike = draw(labels=[0, 2, 1, 0]), draw(labels=[0, 0, 0, 0])
+    assert [(a == b).all() for a, b in zip(mixed, alike, strict=True)] == [True, False, False, True]
+    with pytest.raises(BenchmarkError, match=r"labels: .* knows 3: give 4"):
+        draw()
+    for wrong in ([0, 1], [0, 1, 2, 3], [0, 0, 0, -1]):
+        with pytest.raises(BenchmarkError, match="labels: 4 numbers from 0 to 2 would be right"):
+            draw(labels=wrong)
 
 
 def test_a_pipeline_of_other_classes_is_refused(told: Config, tmp_path: Path) -> None:
