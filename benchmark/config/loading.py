@@ -129,6 +129,8 @@ def _below_unknown(content: Mapping[str, Any]) -> list[str]:
         Config.model_validate(rest)
     except ValidationError as error:
         return of_keys(error, rest)
+    except (RecursionError, BenchmarkError):  # what is wrong with the unknown sections is told
+        pass
     return []
 
 

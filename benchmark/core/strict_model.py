@@ -253,8 +253,9 @@ def explain(error: ValidationError, content: Any, more: Sequence[str] = ()) -> s
         content: data that pydantic checked.
         more: lines on further missing keys.
     """
-    details, keys = error.errors(), of_keys(error, content)
-    lines, left = list(dict.fromkeys([*keys, *more])), len(details) - len(keys)
+    details = error.errors()
+    lines = list(dict.fromkeys([*of_keys(error, content), *more]))
+    left = sum(_line(detail, content) not in lines for detail in details)
     if not lines:
         lines, left = [_line(details[0], content)], left - 1
     line = "; ".join(lines[:MOST_LINES]) + _more(left + len(lines[MOST_LINES:]))

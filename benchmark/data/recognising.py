@@ -39,6 +39,8 @@ def recognised(path: Path, image: str | None = None) -> Packed | None:
         return None
     part = formats[found[0]]
     try:
-        return part.at(path, **({"image": image} if image and "image" in part.model_fields else {}))
+        return part.at(
+            path, **({"image": image} if image is not None and "image" in part.model_fields else {})
+        )
     except ValidationError as error:
         raise BenchmarkError(f"--image: {shown(image)}: {explain(error, {})}") from None

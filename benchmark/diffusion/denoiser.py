@@ -98,7 +98,8 @@ class Denoiser:
 
     Args:
         network: predicts from (x: B×C×H×W, condition: B): a module, or anything that can be called
-            like one. If one call evaluates it several times, its attribute `passes` says how often.
+            like one. It must not change the condition, which is one number in memory. If one call
+            evaluates it several times, its attribute `passes` says how often.
         process: gives α, σ and the condition of a time.
         prediction: what the network's output means; None: what networks of the process predict.
         clip: confine x_0 to the range of the data, and let ε follow from it.

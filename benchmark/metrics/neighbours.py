@@ -20,7 +20,7 @@ from benchmark.storage.arrays import release_pages
 Index = NDArray[np.int64]
 
 SPARE = 8  # candidates beyond k whose distances are computed again, exactly
-QUERY_BLOCK = 256  # queries whose candidates are in memory at a time, in each thread
+QUERY_BLOCK = 256  # queries whose candidates are in memory at a time, of all threads together
 SEARCH_BLOCK = 2**13  # queries of one call of Faiss, which multiplies larger blocks faster
 BANK_PART = 2**15  # rows of the bank that Faiss searches at a time, of which it holds a copy
 ROUNDOFF = 2.0**-24  # of one operation in float32
@@ -95,13 +95,18 @@ def nearest(
     distances = np.empty((len(query), k))
     indices = np.empty((len(query), k), np.int64)
 
-    def compute(start: int) -> None:
-        rows = slice(start, start + QUERY_BLOCK)
-        distances[rows], indices[rows] = _exact(query[rows], searched, found.rows[rows], k)
-        release_pages(bank)
+    count = faiss.omp_get_max_threads()
+    block = max(1, QUERY_BLOCK // count)
 
-    with ThreadPoolExecutor(faiss.omp_get_max_threads()) as threads:
-        list(threads.map(compute, range(0, len(query), QUERY_BLOCK)))
+    def compute(start: int) -> None:
+        rows = slice(start, start + block)
+        distances[rows], indices[rows] = _exact(query[rows], searched, found.rows[rows], k)
+
+    with ThreadPoolExecutor(count) as threads:
+        for first in range(0, len(query), SEARCH_BLOCK):
+            last = min(first + SEARCH_BLOCK, len(query))
+            list(threads.map(compute, range(first, last, block)))
+            release_pages(bank)
     unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], size, bank.shape[1]))
     for start in range(0, len(unproven), QUERY_BLOCK):
         again = unproven[start : start + QUERY_BLOCK]

@@ -159,7 +159,10 @@ def _run(
 
 
 def _ended(ended: str, outcome: Outcome | None) -> dict[str, str]:
-    """Return when and how a run ended; one that has jobs left and no failed one has not."""
+    """Return when and how a run ended, as far as its files tell.
+
+    One that has jobs left and no log of a failed one goes on, or was killed: no file tells which.
+    """
     if outcome is None:
         return {"endTime": ended}
     if outcome.failed:

@@ -43,10 +43,13 @@ class _Point(NamedTuple):
 def guidance_plot(rows: Sequence[Row]) -> Figure | None:
     """Draw figures of every network and sampler against the scale; None: no cell states one.
 
-    All distances are of equally many images, as many as most of the cells have. What held-out
+    All distances are of equally many images, as many as most of the cells have. Kept states and
+    raw weights of a training are left out. What held-out
     images reach is behind the lines, whose names stand at their ends.
     """
-    guided = [row for row in rows if row.cell and row.cell.guidance is not None]
+    guided = [
+        row for row in rows if row.cell and row.cell.guidance is not None and not row.cell.is_state
+    ]
     n = common_size(guided)
     points = [_Point(row.cell, _figures(row, n)) for row in guided if row.cell]
     panels = list(dict.fromkeys(name for point in points for name in point.figures))

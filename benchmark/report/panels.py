@@ -144,7 +144,8 @@ def told_apart(facts: Sequence[dict[str, str]], keep: str) -> tuple[list[str], l
         shared.discard(keep)  # every line has a name
     common = [facts[0][key] for key in facts[0] if key in shared and facts[0][key]]
     names = [
-        ", ".join(fact[key] for key in fact if fact[key] and key not in shared) for fact in facts
+        ", ".join(fact[key] for key in fact if fact[key] and key not in shared) or fact[keep]
+        for fact in facts
     ]
     return common, names
 

@@ -140,11 +140,14 @@ def _drawn(cell: Cell) -> str:
 
 
 def scales_of(grids: Iterable[Picture], rows: Iterable[Row]) -> list[Scales]:
-    """Return the lines of cells with pictures that differ in the scale of their guidance alone."""
+    """Return the lines of cells with pictures that differ in the scale of their guidance alone.
+
+    Cells of kept states and of raw weights are left out.
+    """
     drawn = {grid.cell for grid in grids}
     lines: dict[str, list[Cell]] = {}
     for cell in (row.cell for row in rows):
-        if cell and cell.guidance is not None and cell.id in drawn:
+        if cell and cell.guidance is not None and not cell.is_state and cell.id in drawn:
             lines.setdefault(line_of(cell), []).append(cell)
     found = [(name, sorted(cells, key=_scale)) for name, cells in lines.items() if len(cells) > 1]
     return [Scales(name, cells) for name, cells in found]

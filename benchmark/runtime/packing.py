@@ -17,12 +17,13 @@ def norms_in_float32(network: nn.Module) -> None:
     images in channels_last, conversions included.
     """
     for module in network.modules():
-        if isinstance(module, nn.GroupNorm):
+        if type(module) is nn.GroupNorm:  # a class of somebody else may have other inputs
             module.register_forward_pre_hook(_in_float32)
 
 
-def _in_float32(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (inputs[0].float(),)
+def _in_float32(norm: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    is_mixed = norm.weight is None or norm.weight.dtype == torch.float32
+    return (inputs[0].float(),) if inputs and is_mixed else inputs
 
 
 def pack_convolutions(network: nn.Module) -> None:
@@ -34,12 +35,18 @@ def pack_convolutions(network: nn.Module) -> None:
     Args:
         network: what its convolutions do is changed, in place; its weights stay.
     """
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not torch._C._has_mkldnn or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return
     for module in network.modules():
-        # another padding than zeros, or a class of somebody else, may do more
-        if type(module) is nn.Conv2d and module.padding_mode == "zeros":
+        if type(module) is nn.Conv2d and _is_plain(module):
             module.forward = PackedConvolution(module)  # type: ignore[assignment, method-assign]
+
+
+def _is_plain(convolution: nn.Conv2d) -> bool:
+    """Tell whether nothing makes the weights anew in every call, and both sides get equal zeros."""
+    before, after = (convolution._reversed_padding_repeated_twice[side::2] for side in (0, 1))
+    is_stored = "weight" in convolution._parameters  # `weight_norm` and its kind move it away
+    return is_stored and convolution.padding_mode == "zeros" and before == after
 
 
 class PackedConvolution:

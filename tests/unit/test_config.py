@@ -98,7 +98,7 @@ def set_key(content: dict[str, Any], path: str, value: Any) -> None:
         ("models.DDPM", {"family": "GAN", "data": "tiny", "images": "a", "clip": True},
          "models.DDPM: clip: images made elsewhere are not sampled"),
         ("grid.0", {"table": "t", "model": "DDPM", "schedule": "linear", "sampler": "ddpm",
-                    "samples": 4}, "grid.0.steps: is missing: only models with images go without"),
+                    "samples": 4}, "steps: is missing: only models with images go without (every"),
         ("evaluation.metrics.is", {"kind": "inception-score"},
          "metrics.is: extractor efficientnet-lite0 has no class probabilities"),
         ("networks.net", {"kind": "refinenet"}, "a refinenet of 10 levels cannot learn the"),

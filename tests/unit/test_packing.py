@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -62,17 +63,37 @@ def test_what_is_no_plain_convolution_is_left_as_it_is() -> None:
     layers = nn.Sequential(
         nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), Own(3, 3, 1), nn.Conv1d(3, 3, 1)
     )
+    with warnings.catch_warnings(action="ignore"):  # an old name of torch's
+        layers.append(nn.utils.weight_norm(nn.Conv2d(3, 3, 1)))
+    layers.append(nn.Conv2d(3, 3, 2, padding="same"))  # more zeros behind than before
     pack_convolutions(layers)
     assert not any(isinstance(layer.forward, PackedConvolution) for layer in layers)
 
 
-def test_a_processor_without_bfloat16_keeps_its_convolutions(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("lacks", ["bfloat16", "oneDNN"])
+def test_without_bfloat16_or_onednn_convolutions_are_kept(
+    lacks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    if lacks == "oneDNN":
+        monkeypatch.setattr(torch._C, "_has_mkldnn", False)
+    else:
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     layers = nn.Sequential(nn.Conv2d(3, 3, 1))
     pack_convolutions(layers)
     assert not isinstance(layers[0].forward, PackedConvolution)
+
+
+def test_norms_of_other_classes_and_types_are_left_as_they_are() -> None:
+    class Told(nn.GroupNorm):
+        """Has a second input."""
+
+        def forward(self, x: Tensor, scale: Tensor) -> Tensor:  # type: ignore[override]
+            return super().forward(x) * scale
+
+    told, exact = placed(Told(2, 4), CPU), placed(nn.GroupNorm(2, 4).double(), CPU)
+    x = torch.randn(2, 4, 3, 3)
+    assert torch.equal(told(x, torch.ones(())), nn.GroupNorm(2, 4)(x))
+    assert exact(x.double()).dtype == torch.float64
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 from benchmark.core.reserved import COLUMNS
 from benchmark.records.rows import TIME, TRAINING
 from benchmark.report.best_by_budget import BUDGET
-from benchmark.report.columns import CLASSIFIER, GUIDANCE, IDENTITY, TASK, TRAINED
+from benchmark.report.columns import CLASSIFIER, GUIDANCE, IDENTITY, RAW, TASK, TRAINED
 from benchmark.report.results_table import COSTS, DISTANCES, REPORT
 
 
@@ -15,6 +15,7 @@ def test_all_columns_of_the_tables_are_reserved() -> None:
             GUIDANCE,
             CLASSIFIER,
             TRAINED,
+            RAW,
             *TASK,
             *DISTANCES,
             *COSTS,

@@ -28,6 +28,7 @@ TABLE = "dataset.json"  # has `labels`: pairs of the path of an image and the nu
 # An entry beyond this size that was packed to less than a hundredth is a bomb, and no image:
 # formats of images leave little to pack, and bitmaps of one colour are not so large.
 LARGE, TIGHT = 2**26, 100
+AT_A_TIME = 2**12  # bytes of an entry that `zipfile` is asked for
 
 
 class Zip(Packed):
@@ -138,13 +139,23 @@ def _check(path: Path, entry: zipfile.ZipInfo) -> None:
         )
 
 
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of an entry.
+
+    They are unpacked a little at a time: at once, `zipfile` unpacks all that bzip2 and LZMA hold,
+    and only then cuts it to the size that the directory states.
+    """
+    with archive.open(entry) as packed:
+        return b"".join(iter(functools.partial(packed.read, AT_A_TIME), b""))
+
+
 def _table(path: Path) -> dict[str, object]:
     """Return the class of each image that `dataset.json` names."""
     try:
         with zipfile.ZipFile(path) as archive:
             entry = archive.getinfo(TABLE)
             _check(path, entry)
-            pairs = json.loads(archive.read(entry))["labels"]
+            pairs = json.loads(_unpacked(archive, entry))["labels"]
         found = {str(name): number for name, number in pairs}
     except KeyError:
         raise BenchmarkError(
@@ -176,7 +187,7 @@ def _read(
                 continue
             archive = archive or stack.enter_context(zipfile.ZipFile(path))
             try:
-                content = archive.read(entries[index])
+                content = _unpacked(archive, entries[index])
             except BROKEN as error:
                 yield Item(name, functools.partial(refuse, one_line(error)), labels[index])
                 continue
