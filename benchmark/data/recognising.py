@@ -38,9 +38,8 @@ def recognised(path: Path, image: str | None = None) -> Packed | None:
     if not found:
         return None
     part = formats[found[0]]
+    asked = {} if image is None or "image" not in part.model_fields else {"image": image}
     try:
-        return part.at(
-            path, **({"image": image} if image is not None and "image" in part.model_fields else {})
-        )
+        return part.at(path, **asked)
     except ValidationError as error:
         raise BenchmarkError(f"--image: {shown(image)}: {explain(error, {})}") from None

@@ -99,13 +99,12 @@ def nearest(
     block = max(1, QUERY_BLOCK // count)
 
     def compute(start: int) -> None:
-        rows = slice(start, start + block)
-        distances[rows], indices[rows] = _exact(query[rows], searched, found.rows[rows], k)
+        part = slice(start, start + block)
+        distances[part], indices[part] = _exact(query[part], searched, found.rows[part], k)
 
     with ThreadPoolExecutor(count) as threads:
-        for first in range(0, len(query), SEARCH_BLOCK):
-            last = min(first + SEARCH_BLOCK, len(query))
-            list(threads.map(compute, range(first, last, block)))
+        for rows in row_slices(len(query)):
+            list(threads.map(compute, range(rows.start, rows.stop, block)))
             release_pages(bank)
     unproven = np.flatnonzero(~_is_proven(found, distances[:, -1], size, bank.shape[1]))
     for start in range(0, len(unproven), QUERY_BLOCK):
