@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 MOST_TOLD = 8  # the most unknown keys of one mapping that a message names
 MOST_LINES = 30  # the most unknown or missing keys that a message names
+NEAR, SURE = 0.5, 0.75  # how alike a name must be to be asked for, and to be taken for it
 LONGEST_VALUE = 60  # the most characters of a value that a message shows
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no UTF-8 file can hold
@@ -92,9 +93,14 @@ def nearest_names(name: object, names: Iterable[str]) -> str:
     return " ".join(filter(None, (_meant(name, known), _known(known))))
 
 
-def _meant(name: object, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(name)[:1000], known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else ""
+def _meant(name: object, known: Iterable[str]) -> str:
+    close = _closest(name, known, NEAR)
+    return f"did you mean {close!r}?" if close else ""
+
+
+def _closest(name: object, known: Iterable[str], alike: float) -> str:
+    """Return the known name that is most like an unknown one; "" if none is so much `alike`."""
+    return next(iter(difflib.get_close_matches(str(name)[:1000], known, n=1, cutoff=alike)), "")
 
 
 def _known(names: Iterable[str]) -> str:
@@ -133,7 +139,9 @@ class StrictModel(BaseModel):
         unknown = [key for key in value if key not in cls.model_fields]
         if unknown:
             told = _unknown(unknown, sorted(cls.model_fields))
-            raise PydanticCustomError("unknown_key", "{told}", {"told": told})
+            surely = {key: _closest(key, cls.model_fields, SURE) for key in unknown}
+            context = {"told": told, "unknown": surely}
+            raise PydanticCustomError("unknown_key", "{told}", context)
         for key, item in value.items():
             for place, needed, found in _mismatches(cls.model_fields[key].annotation, item):
                 raise PydanticCustomError(
@@ -266,6 +274,24 @@ def explain(error: ValidationError, content: Any, more: Sequence[str] = ()) -> s
 def of_keys(error: ValidationError, content: Any) -> list[str]:
     """Return a line for each unknown or missing key that pydantic found in `content`."""
     return [_line(d, content) for d in error.errors() if d["type"] in _OF_KEYS]
+
+
+def mend_keys(error: ValidationError) -> bool:
+    """Change what pydantic checked: unknown keys get the name that is surely meant, or go.
+
+    Args:
+        error: that pydantic raised. The mappings in which it found unknown keys are changed.
+
+    Returns:
+        Whether there were any.
+    """
+    details = [detail for detail in error.errors() if detail["type"] == "unknown_key"]
+    for detail in details:
+        for key, meant in detail["ctx"]["unknown"].items():
+            value = detail["input"].pop(key, None)
+            if meant:
+                detail["input"].setdefault(meant, value)
+    return bool(details)
 
 
 _OF_KEYS = ("missing", "missing_key", "unknown_key", "union_tag_not_found")

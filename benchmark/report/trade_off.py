@@ -88,26 +88,23 @@ def _draw_plane(part: SubFigure, plane: Plane, label: str) -> None:
     heights, columns = _heights(plane), _columns(plane)
     ratios = [height + AROUND for height in heights]
     panels = part.subplots(
-        len(heights), columns, sharex=True, sharey=True, squeeze=False, height_ratios=ratios
+        len(heights), columns, sharey=True, squeeze=False, height_ratios=ratios
     ).ravel()
     for axes in panels[len(plane.families) :]:
         axes.remove()
     _frame(part, panels[0], plane, label)
     colours: dict[str, int] = {}
     for number, (axes, family) in enumerate(zip(panels, plane.families, strict=False)):
-        axes.tick_params(labelbottom=True, labelleft=True)
+        axes.tick_params(labelleft=True)
+        _scale_costs(axes, plane, family, label)
         _draw_family(axes, plane, family, colours, heights[number // columns])
 
 
 def _frame(part: SubFigure, axes: Axes, plane: Plane, label: str) -> None:
-    """Set the axes that all panels of a plane share, and say what is on them."""
-    points = plane.points
-    distances = [point.distance for point in points] + ([plane.floor] if plane.floor else [])
-    few: Subs = FINE if _columns(plane) == 1 else (1,)
-    x = scale(axes, "x", [point.cost for point in points], few)
-    y = scale(axes, "y", distances)
-    if label == EVALUATIONS:
-        _name_each(axes, Counter(point.cost.value for point in points), WIDTHS[_columns(plane)])
+    """Set the distances that all panels of a plane share, and say what is on their axes."""
+    distances = [point.distance for point in plane.points]
+    x = _scale_costs(axes, plane, next(iter(plane.families)), label)
+    y = scale(axes, "y", distances + ([plane.floor] if plane.floor else []))
     part.suptitle(plane.data, x=0.01, ha="left", fontweight="bold")
     part.supylabel(f"{plane.label} of {plane.n} images\n(lower is better, {y})")
     left_out = f"Not measured at n = {plane.n}: {'; '.join(plane.left_out)}"
@@ -115,11 +112,30 @@ def _frame(part: SubFigure, axes: Axes, plane: Plane, label: str) -> None:
     part.supxlabel("\n".join([f"{label}, {x}", *below]))
 
 
-def _name_each(axes: Axes, numbers: Counter[float], width: float) -> None:
-    """Name the numbers that occur on an axis, so many inches wide, the usual ones first."""
+def _scale_costs(axes: Axes, plane: Plane, family: str, label: str) -> str:
+    """Set the costs of a panel, the same for a whole plane, and return the name of their scale.
+
+    Numbers of evaluations that occur are named, those of the family first.
+    """
+    columns = _columns(plane)
+    few: Subs = FINE if columns == 1 else (1,)
+    told = scale(axes, "x", [point.cost for point in plane.points], few)
+    if label == EVALUATIONS:
+        own = Counter(point.cost.value for line in plane.families[family] for point in line.points)
+        others = Counter(point.cost.value for point in plane.points)
+        _name_each(axes, [*_usual(own), *_usual(others)], WIDTHS[columns])
+    return told
+
+
+def _usual(numbers: Counter[float]) -> list[float]:
+    return sorted(numbers, key=lambda number: (-numbers[number], number))
+
+
+def _name_each(axes: Axes, numbers: Sequence[float], width: float) -> None:
+    """Name numbers on an axis, so many inches wide, where earlier ones leave room."""
     place = axes.transData - axes.transAxes
     named: dict[str, tuple[float, float]] = {}
-    for number, _ in sorted(numbers.items(), key=lambda item: (-item[1], item[0])):
+    for number in numbers:
         text, at = f"{number:,g}", float(place.transform((number, 1))[0]) * width
         if all(
             abs(at - x) > LETTER * (len(text) + len(t) + 0.5) / 2 for t, (_, x) in named.items()

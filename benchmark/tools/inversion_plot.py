@@ -14,6 +14,7 @@ from matplotlib.ticker import NullLocator
 
 from benchmark.core.values import Value
 from benchmark.report import style
+from benchmark.report.panels import INTERVAL, draw_head
 from benchmark.report.saving import save_as_drawn
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ def chart(found: Inverted) -> Figure:
     figure = Figure(figsize=(style.WIDTH, HEIGHT))
     noise, image, spread = figure.subplots(1, 3)
     _by_steps(noise, found.trips, "noise")
-    noise.set(title="Noise, image, noise", ylabel="Error of the noise, over its size")
+    draw_head(noise, "Noise, image, noise", f"{INTERVAL}s; dotted: order 1", 3)
+    noise.set(ylabel="Error of the noise, over its size")
     _by_steps(image, found.trips, "levels")
-    image.set(title="The same, and its image", ylabel="Grey levels between the images")
+    draw_head(image, "The same, and its image", f"{INTERVAL}s; dotted: order 1", 3)
+    image.set(ylabel="Grey levels between the images")
     etas = [each.eta for each in found.spreads]
     _line(spread, etas, [each.levels for each in found.spreads])
     spread.set_xscale("symlog", linthresh=min((eta for eta in etas if eta), default=1.0))
@@ -47,7 +50,8 @@ def chart(found: Inverted) -> Figure:
     spread.set_xticks(ticks, [f"{eta:g}" for eta in ticks])
     spread.xaxis.set_minor_locator(NullLocator())
     spread.set_ylim(bottom=0)
-    spread.set(title="Noise on the way", xlabel="η", ylabel="Grey levels from η = 0")
+    draw_head(spread, "Noise on the way", f"{INTERVAL}s", 3)
+    spread.set(xlabel="η", ylabel="Grey levels from η = 0")
     return figure
 
 
@@ -60,8 +64,7 @@ def _by_steps(axes: Axes, trips: Sequence[RoundTrip], name: str) -> None:
     last = values[-1].value
     if last > 0:
         slope = [last * steps[-1] / n for n in steps]
-        axes.plot(steps, slope, color=style.MUTED, ls=":", zorder=1, label="order 1")
-        axes.legend()
+        axes.plot(steps, slope, color=style.MUTED, ls=":", zorder=1)
     axes.set_xlabel("Steps each way")
     axes.set_xticks(steps, [str(n) for n in steps])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -52,7 +52,11 @@ class Page:
 
     def open(self, path: Path) -> None:
         """Open a file and wait until it is loaded."""
-        self._send("Page.navigate", url=path.resolve().as_uri())
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, url: str) -> None:
+        """Go to an address and wait until it is loaded."""
+        self._send("Page.navigate", url=url)
         while self._read().get("method") != "Page.loadEventFired":
             pass
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from browser import browser, find_browser
 from PIL import Image
 from records_fixture import write_run
 from typer.testing import CliRunner
@@ -19,8 +28,10 @@ from benchmark.report.bundle import pack
 from benchmark.storage.paths import Run
 from benchmark.tools.exporting import FRAMES, export_run
 
+MLFLOW = "mlflow==3.17.2"
 CELL = "ddim-linear-ddim-50-s0"
 TRAINING = "ddim-linear"
+BROWSER = find_browser()
 
 
 @pytest.fixture
@@ -155,3 +166,70 @@ def test_a_program_that_is_not_installed_is_named(
 def test_an_unknown_program_is_named(run: Run) -> None:
     with pytest.raises(BenchmarkError, match="--to: no 'mlfow': did you mean 'mlflow'"):
         export_run(run.root, "mlfow", "x")
+
+
+@pytest.fixture
+def mlflow_server(run: Run, tmp_path: Path) -> Iterator[str]:
+    """MLflow's own server, in an environment of its own, with an exported run; its address."""
+    uv = shutil.which("uv") or pytest.skip("needs uv")
+    mlflow = [uv, "run", "--quiet", "--no-project", "--with", MLFLOW, "mlflow"]
+    if subprocess.run([*mlflow, "--version"], capture_output=True, timeout=300).returncode:
+        pytest.skip(f"needs {MLFLOW} from a registry")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    command = [*mlflow, "server", "--backend-store-uri", store, "--port", str(port)]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts"), "--workers", "1"]
+    with (tmp_path / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(address), server)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"{address}/health", timeout=5).read())
+    except OSError:
+        return False
+
+
+def wait_until(
+    condition: Callable[[], bool], server: subprocess.Popen[bytes] | None = None
+) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        assert server is None or server.poll() is None, "MLflow's server has ended"
+        time.sleep(0.2)
+    pytest.fail("waited for two minutes")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here: install chromium")
+def test_the_page_of_mlflow_shows_cells_trainings_and_figures(
+    run: Run, mlflow_server: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("mlflow")
+    assert BROWSER
+    cell, *_ = export_run(run.root, "mlflow", mlflow_server)
+    with browser(BROWSER, tmp_path / "profile") as page:
+        page.size(1400)
+
+        def shows(*texts: str) -> bool:
+            shown = page.run("document.body.innerText")
+            return all(text in shown for text in texts)
+
+        page.visit(f"{mlflow_server}/#/experiments/1/runs")
+        wait_until(lambda: shows(CELL, f"train {TRAINING}"))
+        page.screenshot(tmp_path / "runs.png")
+        page.visit(cell)
+        wait_until(lambda: shows("fd", "fd_low", "sampler"))
+        page.screenshot(tmp_path / "cell.png")

@@ -63,6 +63,10 @@ def test_every_text_of_the_figure_has_one_size_and_stands_in_it(
     assert {text.get_fontsize() for text in texts} == {8}
     corners = [corner for text in texts for corner in text.get_window_extent().corners()]
     assert all(figure.bbox.contains(*corner) for corner in corners)
+    assert not figure.legends
+    assert not any(axes.get_legend() for axes in figure.axes)
+    beside = [text.get_text() for text in texts if text.get_position() == (6, 0)]
+    assert sorted(beside) == sorted(f"{c.stage}: time ∝ n^{c.exponent:.2f}" for c in curves)
     names = {text.get_text() for text in texts}
     assert {"samples, log scale", "training images, log scale", "seconds, log scale"} <= names
 

@@ -154,6 +154,23 @@ def test_a_line_is_drawn_through_more_than_one_point_only(tmp_path: Path) -> Non
     }
 
 
+def test_every_panel_names_the_evaluations_of_its_own_points_on_the_same_axis(
+    tmp_path: Path,
+) -> None:
+    axes = drawn(trade_off.distance_against_evaluations(rows_of(write_run(tmp_path))))
+    assert len({panel.get_xlim() for panel in axes}) == 1
+    for panel in axes:
+        named = {float(label.get_text().replace(",", "")) for label in panel.get_xticklabels()}
+        points = {
+            x
+            for line in panel.lines
+            if line.get_marker() != "None" and line.get_transform() == panel.transData
+            for x in line.get_xdata()
+        }
+        assert points
+        assert points <= named
+
+
 def test_the_floor_is_a_band_as_wide_as_its_interval(tmp_path: Path) -> None:
     floor = 41.27 + 400 / 16
     for axes in drawn(trade_off.distance_against_evaluations(rows_of(write_run(tmp_path)))):

@@ -203,6 +203,37 @@ def test_all_missing_keys_are_told_at_once_whoever_asks_for_them(
     assert ("unknown key 'sede': did you mean 'seed'?" in line) == is_misspelt
 
 
+@pytest.mark.parametrize(
+    ("place", "right", "wrong"),
+    [
+        ("models.DDPM", "data", "dataa"),
+        ("data.tiny", "resolution", "resolutoin"),
+        ("grid.0", "table", "tabel"),
+        ("evaluation", "metrics", "metrix"),
+        ("", "evaluation", "evaluatoin"),
+        ("", None, "nothing-like-it"),
+        ("data.tiny", None, "nothing-like-it"),
+    ],
+)
+def test_an_unknown_key_hides_no_missing_one(place: str, right: str | None, wrong: str) -> None:
+    """Neither those beside it nor those within it; and what it surely means is not missing."""
+    keys = {"data.tiny.train", "models.DDPM.family", "grid.0.samples", "evaluation.metrics.fd.kind"}
+    content = dropped(keys)
+    inside: Any = content
+    for part in place.split(".") if place else ():
+        inside = inside[int(part)] if isinstance(inside, list) else inside[part]
+    value = inside.pop(right) if right else 1
+    inside[wrong] = value
+    with pytest.raises(BenchmarkError) as caught:
+        parse_config(content)
+    told = str(caught.value).removeprefix("config: ").partition(" (every key")[0].split("; ")
+    for key in keys:
+        assert told.count(f"{key}: this key is missing") == 1
+    unknown = [line for line in told if "unknown key" in line]
+    assert len(unknown) == 1
+    assert len(told) == len(keys) + 1
+
+
 def test_missing_keys_are_told_before_wrong_values() -> None:
     content = dropped({"grid.0.steps", "training.short.steps"})
     content["evaluation"]["neighbours"] = -1
