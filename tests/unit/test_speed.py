@@ -134,26 +134,31 @@ def test_guidance_is_compared_with_one_pass_of_twice_the_batch() -> None:
 
 
 @pytest.mark.slow
-def test_every_sampler_is_compared_with_its_network_and_three_with_pipelines() -> None:
+def test_every_sampler_is_compared_with_its_network_and_three_with_pipelines(
+    tmp_path: Path,
+) -> None:
     from benchmark.tools.speed import sampling
 
     torch.set_num_threads(1)
-    rows = list(sampling.rows(sampling.QUICK))
-    shares = [row for row in rows if row.peer == "bare forward passes"]
-    assert {row.name.split(",")[0] for row in shares} == set(sampling.TIMED)
+    file = tmp_path / "speed.json"
+    done = CliRunner().invoke(app, ["speed", "sampling", "--output", str(file), "--quick"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(file.read_text())["rows"]
+    shares = [row for row in rows if row["peer"] == "bare forward passes"]
+    assert {row["name"].split(",")[0] for row in shares} == set(sampling.TIMED)
     assert len(shares) == 2 * len(sampling.TIMED)
-    peers = [row for row in rows if "Pipeline of diffusers" in row.peer]
-    assert [row.peer.split()[0] for row in peers] == [
+    peers = [row for row in rows if "Pipeline of diffusers" in row["peer"]]
+    assert [row["peer"].split()[0] for row in peers] == [
         "DDPMPipeline",
         "DDIMPipeline",
         "ScoreSdeVePipeline",
     ]
-    assert all(row.ratio and math.isfinite(row.ratio) for row in [*shares, *peers])
-    assert all("batch 2" in row.name or "batch 1" in row.name for row in rows)
-    assert sum(row.name.startswith("guidance by class") for row in rows) == 2
-    (heun,) = {row.note.split()[0] for row in shares if row.name.startswith("heun")}
+    assert all(row["ratio"] and math.isfinite(row["ratio"]) for row in [*shares, *peers])
+    assert all("batch 2" in row["name"] or "batch 1" in row["name"] for row in rows)
+    assert sum(row["name"].startswith("guidance by class") for row in rows) == 2
+    (heun,) = {row["note"].split()[0] for row in shares if row["name"].startswith("heun")}
     assert int(heun) == 2 * sampling.QUICK.steps - 1
-    assert all("a matrix product's" in row.note for row in rows if not row.theirs)
+    assert all("a matrix product's" in row["note"] for row in rows if not row["theirs"])
 
 
 def test_a_sampler_is_compared_with_its_network_and_with_a_pipeline(tmp_path: Path) -> None:

@@ -113,7 +113,9 @@ ELSEWHERE = {
     "--choices number,duplicates,cell": "with "
     "other images, by test_why_cells.py and test_why_whole.py",
     "python -m benchmark speed": "part by part",
-    "python -m benchmark speed sampling": "with --output",
+    "python -m benchmark speed sampling": "by test_speed.py",
+    "uv run --group peers python -m benchmark speed sampling --output speed.json": "by "
+    "test_speed.py",
     "uv run --group peers python -m benchmark speed": "part by part",
     "uv run python -m benchmark reference": "in chunks, by test_workflow.py",
     "python -m benchmark reference --minutes 10": "in chunks, by test_workflow.py",
