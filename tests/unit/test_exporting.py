@@ -232,7 +232,5 @@ def test_the_page_of_mlflow_shows_cells_trainings_and_figures(
 
         page.visit(f"{mlflow_server}/#/experiments/{experiment}/runs")
         wait_until(lambda: shows(CELL, f"train {TRAINING}"))
-        page.screenshot(tmp_path / "runs.png")
         page.run(f"location.hash = '#/experiments/{experiment}/runs/{found[CELL]}'")
         wait_until(lambda: shows("fd_low", "sampler"))
-        page.screenshot(tmp_path / "cell.png")

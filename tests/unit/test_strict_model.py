@@ -208,8 +208,8 @@ def test_all_missing_keys_are_told_at_once_whoever_asks_for_them(
     [
         ("models.DDPM", "data", "dataa"),
         ("data.tiny", "resolution", "resolutoin"),
-        ("grid.0", "table", "tabel"),
-        ("evaluation", "metrics", "metrix"),
+        ("grid.0", "table", "tables"),
+        ("evaluation", "metrics", "metricss"),
         ("", "evaluation", "evaluatoin"),
         ("", None, "nothing-like-it"),
         ("data.tiny", None, "nothing-like-it"),
