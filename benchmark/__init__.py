@@ -21,8 +21,11 @@ __all__ = ["read", "sample", "score"]
 
 _PLACES = {"read": "run_frames", "sample": "drawing", "score": "measuring"}
 
-# Nothing is told to anyone: before the hub's libraries are imported, which ask when they are.
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "1"
+# Nothing is told to anyone: before the libraries are imported, which ask when they are. MLflow 3.17
+# takes no notice of DO_NOT_TRACK=1, only of its own switch and of the word true.
+os.environ.update(
+    dict.fromkeys(("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"), "1")
+)
 
 
 def __getattr__(name: str) -> object:

@@ -146,7 +146,7 @@ def speed_scale(
 ) -> None:
     """Time and memory of prepare, features, evaluate and retrieve on many images.
 
-    With 200,000 images it takes 40 minutes on two cores, and 3 GB of disk.
+    With 200,000 images and --faiss it takes 40 minutes on two cores, and 3 GB of disk.
     """
     from benchmark.tools.speed.scale import ScaleSizes, scale
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,8 @@ from benchmark.config.config import Config
 from benchmark.config.lacking import lacking_keys
 from benchmark.core.canonical import canonical_json
 from benchmark.core.errors import BenchmarkError, one_line
-from benchmark.core.strict_model import explain, mend_keys, of_keys, shown
+from benchmark.core.strict_model import explain, shown
+from benchmark.core.wrong_keys import wrong_keys
 from benchmark.core.yaml_text import read_yaml
 from benchmark.storage.paths import Run
 
@@ -114,35 +114,12 @@ def parse_config(content: Mapping[str, Any], origin: str = "config") -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        more = _wrong_keys(copy.deepcopy(dict(content)))
+        lines, mended = wrong_keys(Config, content)
+        more = [*lines, *lacking_keys(mended)]
         see = SEE * bool(more)
         raise BenchmarkError(f"{origin}: {explain(error, content, more)}{see}") from None
     except RecursionError:  # an anchor of YAML that contains itself
         raise BenchmarkError(f"{origin}: it is nested without end: write it out") from None
-
-
-def _wrong_keys(content: dict[str, Any]) -> list[str]:
-    """Return a line for each unknown or missing key of a config, all of its depth.
-
-    An unknown key keeps all else in its mapping from being checked, so that it is mended, and the
-    config is checked again.
-
-    Args:
-        content: of a config, which is changed.
-    """
-    lines: list[str] = []
-    is_changed = True
-    while is_changed:
-        is_changed = False
-        try:
-            Config.model_validate(content)
-        except ValidationError as error:
-            new = [line for line in of_keys(error, content) if line not in lines]
-            lines += new
-            is_changed = mend_keys(error) and bool(new)
-        except (RecursionError, BenchmarkError):  # what is wrong beside keys is told elsewhere
-            pass
-    return [*lines, *lacking_keys(content)]
 
 
 def check_writable(folder: Path) -> None:

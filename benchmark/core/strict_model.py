@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 MOST_TOLD = 8  # the most unknown keys of one mapping that a message names
 MOST_LINES = 30  # the most unknown or missing keys that a message names
-NEAR, SURE = 0.5, 0.75  # how alike a name must be to be asked for, and to be taken for it
+NEAR, SURE = 0.5, 0.75  # how alike names must be to ask for one, and to take one for the other
 LONGEST_VALUE = 60  # the most characters of a value that a message shows
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no UTF-8 file can hold
@@ -98,6 +98,11 @@ def _meant(name: object, known: Iterable[str]) -> str:
     return f"did you mean {close!r}?" if close else ""
 
 
+def surely_meant(name: object, known: Iterable[str]) -> str:
+    """Return the known name that an unknown one surely stands for; "" where that is not sure."""
+    return _closest(name, known, SURE)
+
+
 def _closest(name: object, known: Iterable[str], alike: float) -> str:
     """Return the known name that is most like an unknown one; "" if none is so much `alike`."""
     return next(iter(difflib.get_close_matches(str(name)[:1000], known, n=1, cutoff=alike)), "")
@@ -139,15 +144,16 @@ class StrictModel(BaseModel):
         unknown = [key for key in value if key not in cls.model_fields]
         if unknown:
             told = _unknown(unknown, sorted(cls.model_fields))
-            surely = {key: _closest(key, cls.model_fields, SURE) for key in unknown}
-            context = {"told": told, "unknown": surely}
+            meant = {key: surely_meant(key, cls.model_fields) for key in unknown}
+            # What a user wrote comes last: it may look like the name of another part.
+            context = {"unknown": meant, "told": told}
             raise PydanticCustomError("unknown_key", "{told}", context)
         for key, item in value.items():
             for place, needed, found in _mismatches(cls.model_fields[key].annotation, item):
                 raise PydanticCustomError(
                     "wrong_type",
                     "{needed} is needed, not {found}",
-                    {"needed": needed, "found": shown(found), "place": (key, *place)},
+                    {"place": (key, *place), "needed": needed, "found": shown(found)},
                 )
         return value
 
@@ -171,7 +177,7 @@ class Needing(StrictModel):
     def _refuse_what_is_lacking(self) -> Self:
         for key, why in self.lacking(dict(self)):
             place = (key,) if key else ()
-            raise PydanticCustomError("missing_key", "{told}", {"told": why, "place": place})
+            raise PydanticCustomError("missing_key", "{told}", {"place": place, "told": why})
         return self
 
 
@@ -262,7 +268,7 @@ def explain(error: ValidationError, content: Any, more: Sequence[str] = ()) -> s
         more: lines on further missing keys.
     """
     details = error.errors()
-    lines = list(dict.fromkeys([*of_keys(error, content), *more]))
+    lines = list(dict.fromkeys([*of_keys(details, content), *more]))
     left = sum(_line(detail, content) not in lines for detail in details)
     if not lines:
         lines, left = [_line(details[0], content)], left - 1
@@ -271,30 +277,22 @@ def explain(error: ValidationError, content: Any, more: Sequence[str] = ()) -> s
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
-def of_keys(error: ValidationError, content: Any) -> list[str]:
+def of_keys(details: Iterable[ErrorDetails], content: Any) -> list[str]:
     """Return a line for each unknown or missing key that pydantic found in `content`."""
-    return [_line(d, content) for d in error.errors() if d["type"] in _OF_KEYS]
+    return [_line(detail, content) for detail in details if detail["type"] in _OF_KEYS]
 
 
-def mend_keys(error: ValidationError) -> bool:
-    """Change what pydantic checked: unknown keys get the name that is surely meant, or go.
-
-    Args:
-        error: that pydantic raised. The mappings in which it found unknown keys are changed.
-
-    Returns:
-        Whether there were any.
-    """
-    details = [detail for detail in error.errors() if detail["type"] == "unknown_key"]
-    for detail in details:
-        for key, meant in detail["ctx"]["unknown"].items():
-            value = detail["input"].pop(key, None)
-            if meant:
-                detail["input"].setdefault(meant, value)
-    return bool(details)
-
-
+_MISSING = "this key is missing"
 _OF_KEYS = ("missing", "missing_key", "unknown_key", "union_tag_not_found")
+
+
+def is_missing(path: str) -> str:
+    """Return the line on a missing key."""
+    return f"{path}: {_MISSING}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _more(left: int) -> str:
@@ -302,11 +300,11 @@ def _more(left: int) -> str:
 
 
 def _line(detail: ErrorDetails, content: Any) -> str:
-    where = ".".join(_path(detail, content))
+    where = ".".join(path_of(detail, content))
     return f"{where}: {_what(detail)}" if where else _what(detail)
 
 
-def _path(detail: ErrorDetails, content: Any) -> list[str]:
+def path_of(detail: ErrorDetails, content: Any) -> list[str]:
     """Return the location of a mistake, without the tags of unions, which are not in the file."""
     path = []
     for part in detail["loc"]:
@@ -328,8 +326,11 @@ def _what(detail: ErrorDetails) -> str:
         known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         kind = context["discriminator"].strip("'")
         return f"no {kind} {shown(context['tag'])}: {nearest_names(context['tag'], known)}"
-    if detail["type"] in ("missing", "union_tag_not_found"):
-        return "this key is missing"
+    if detail["type"] == "union_tag_not_found":
+        meant = surely_meant(context["discriminator"].strip("'"), filter(_is_text, value))
+        return _MISSING + (f": did you mean it by {shown(meant)}?" if meant else "")
+    if detail["type"] == "missing":
+        return _MISSING
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"a mapping of keys is needed, not {shown(value)}"
     if right := _RIGHT.get(context.get("pattern", "")):

@@ -37,11 +37,9 @@ def chart(found: Inverted) -> Figure:
     """Draw the errors of noise and images against steps, and the spread of images against η."""
     figure = Figure(figsize=(style.WIDTH, HEIGHT))
     noise, image, spread = figure.subplots(1, 3)
-    _by_steps(noise, found.trips, "noise")
-    draw_head(noise, "Noise, image, noise", f"{INTERVAL}s; dotted: order 1", 3)
+    _by_steps(noise, found.trips, "noise", "Noise, image, noise")
     noise.set(ylabel="Error of the noise, over its size")
-    _by_steps(image, found.trips, "levels")
-    draw_head(image, "The same, and its image", f"{INTERVAL}s; dotted: order 1", 3)
+    _by_steps(image, found.trips, "levels", "The same, and its image")
     image.set(ylabel="Grey levels between the images")
     etas = [each.eta for each in found.spreads]
     _line(spread, etas, [each.levels for each in found.spreads])
@@ -55,13 +53,14 @@ def chart(found: Inverted) -> Figure:
     return figure
 
 
-def _by_steps(axes: Axes, trips: Sequence[RoundTrip], name: str) -> None:
+def _by_steps(axes: Axes, trips: Sequence[RoundTrip], name: str, title: str) -> None:
     """Draw an error against steps and, dotted, how one of order 1 would fall to the last."""
     steps = [trip.steps for trip in trips]
     values = [getattr(trip, name) for trip in trips]
     _line(axes, steps, values)
     axes.loglog()
     last = values[-1].value
+    draw_head(axes, title, f"{INTERVAL}s" + "; dotted: order 1" * (last > 0), 3)
     if last > 0:
         slope = [last * steps[-1] / n for n in steps]
         axes.plot(steps, slope, color=style.MUTED, ls=":", zorder=1)

@@ -234,6 +234,74 @@ def test_an_unknown_key_hides_no_missing_one(place: str, right: str | None, wron
     assert len(told) == len(keys) + 1
 
 
+@pytest.mark.parametrize(
+    ("place", "right", "wrong", "value"),
+    [
+        ("", "run", "runs", ["a"]),  # what is surely meant has a wrong value, too
+        ("", "seed", "sede", "0"),
+        ("grid.0", "samples", "sampels", "300"),
+        ("", "run", "run", 5),
+        ("training.short", "lr", "lr", "fast"),
+    ],
+)
+def test_a_value_of_the_wrong_type_hides_no_key(
+    place: str, right: str, wrong: str, value: Any
+) -> None:
+    keys = {"models.DDPM.family", "grid.0.table", "evaluation.metrics.fd.kind"}
+    content = dropped(keys)
+    inside: Any = content
+    for part in place.split(".") if place else ():
+        inside = inside[int(part)] if isinstance(inside, list) else inside[part]
+    inside.pop(right, None)
+    inside[wrong] = value
+    before = copy.deepcopy(content)
+    with pytest.raises(BenchmarkError) as caught:
+        parse_config(content)
+    assert content == before
+    told = str(caught.value).removeprefix("config: ").partition(" (")[0].split("; ")
+    assert {f"{key}: this key is missing" for key in keys} <= {*told}
+    assert sum("missing" in line for line in told) == len(keys)
+    assert any("unknown key" in line for line in told) == (right != wrong)
+
+
+def test_a_misspelt_kind_is_told_with_what_stands_beside_it() -> None:
+    content = copy.deepcopy(WHOLE)
+    content["samplers"] = {"new": {"knid": "ddim", "etaa": 3}}
+    with pytest.raises(BenchmarkError) as caught:
+        parse_config(content)
+    told = str(caught.value)
+    assert "samplers.new.kind: this key is missing: did you mean it by 'knid'?; " in told
+    assert "samplers.new: unknown key 'etaa': did you mean 'eta'?" in told
+
+
+def test_what_yaml_puts_in_two_places_is_mended_in_one() -> None:
+    content = copy.deepcopy(WHOLE)
+    content["classifiers"]["other"] = content["training"]["short"]
+    with pytest.raises(BenchmarkError) as caught:
+        parse_config(content)
+    told = str(caught.value)
+    assert "classifiers.other.network: this key is missing" in told
+    assert "training.short" not in told
+
+
+def test_endless_and_deep_content_is_one_line() -> None:
+    deep: Any = 1
+    for _ in range(3000):
+        deep = [deep]
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    for notes in (deep, endless):
+        with pytest.raises(BenchmarkError, match=r"^config: unknown key 'notes': ") as caught:
+            parse_config({**WHOLE, "notes": notes})
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["{told}", "{unknown}", "{found}", "{place}", "{needed}"])
+def test_what_looks_like_a_part_of_a_message_stands_in_it_as_it_is(name: str) -> None:
+    assert said(Everything, {name: 1}).startswith(f"unknown key {name!r}: ")
+    assert said(Everything, {"count": name}) == f"count: a number is needed, not {name!r}"
+
+
 def test_missing_keys_are_told_before_wrong_values() -> None:
     content = dropped({"grid.0.steps", "training.short.steps"})
     content["evaluation"]["neighbours"] = -1

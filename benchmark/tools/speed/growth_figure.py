@@ -34,7 +34,7 @@ def draw(curves: Sequence[GrowthCurve], path: Path) -> list[Path]:
         time.set_title("seconds, log scale")
         memory.set_title("peak memory in GB, linear scale")
         gigabytes = [use.megabytes / 1000 for curve in curves for use in curve.uses]
-        memory.set_ylim(0, 1.05 * max(gigabytes))
+        memory.set_ylim(0, 1.05 * max(gigabytes, default=1))
         for (time, memory), against in zip(panels, AXES, strict=True):
             _draw_row(time, memory, [curve for curve in curves if curve.against == against])
             for axes in (time, memory):
