@@ -239,7 +239,7 @@ def test_an_unknown_key_hides_no_missing_one(place: str, right: str | None, wron
     [
         ("", "run", "runs", ["a"]),  # what is surely meant has a wrong value, too
         ("", "seed", "sede", "0"),
-        ("grid.0", "samples", "sampels", "300"),
+        ("grid.0", "samples", "samples_", "300"),
         ("", "run", "run", 5),
         ("training.short", "lr", "lr", "fast"),
     ],
