@@ -92,24 +92,24 @@ def _draw_plane(part: SubFigure, plane: Plane, label: str) -> None:
     ).ravel()
     for axes in panels[len(plane.families) :]:
         axes.remove()
-    _frame(part, panels[0], plane, label)
+    shown = list(zip(panels, plane.families, strict=False))
+    told = [_scale_costs(axes, plane, family, label) for axes, family in shown]
+    _frame(part, panels[0], plane, f"{label}, {told[0]}")
     colours: dict[str, int] = {}
-    for number, (axes, family) in enumerate(zip(panels, plane.families, strict=False)):
+    for number, (axes, family) in enumerate(shown):
         axes.tick_params(labelleft=True)
-        _scale_costs(axes, plane, family, label)
         _draw_family(axes, plane, family, colours, heights[number // columns])
 
 
 def _frame(part: SubFigure, axes: Axes, plane: Plane, label: str) -> None:
     """Set the distances that all panels of a plane share, and say what is on their axes."""
     distances = [point.distance for point in plane.points]
-    x = _scale_costs(axes, plane, next(iter(plane.families)), label)
     y = scale(axes, "y", distances + ([plane.floor] if plane.floor else []))
     part.suptitle(plane.data, x=0.01, ha="left", fontweight="bold")
     part.supylabel(f"{plane.label} of {plane.n} images\n(lower is better, {y})")
     left_out = f"Not measured at n = {plane.n}: {'; '.join(plane.left_out)}"
     below = textwrap.wrap(left_out, 110) if plane.left_out else []
-    part.supxlabel("\n".join([f"{label}, {x}", *below]))
+    part.supxlabel("\n".join([label, *below]))
 
 
 def _scale_costs(axes: Axes, plane: Plane, family: str, label: str) -> str:
